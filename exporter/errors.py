@@ -1,0 +1,67 @@
+"""Everything this program raises on purpose, split by what the caller does next.
+
+ExporterError
+├── ConfigError       say so and exit 2; at run time keep the old configuration
+├── Malformed         an object, a page or a line did not have its shape: count it and skip it
+├── StateError        the checkpoint cannot be used: say so, count from start
+└── ApiError          the API server answered, but not with what was asked
+    ├── Gone              410: the resource version is too old, list again
+    ├── NotServed         404: the resource does not exist here, look again later
+    ├── Refused           401 or 403: not permitted, look again later
+    ├── Unsupported       the request has a feature that this server does not know
+    └── Unavailable       no answer, or one worth asking again for, perhaps after a pause
+"""
+
+
+class ExporterError(Exception):
+    """Base of every error that is reported to the user without a traceback."""
+
+
+class ConfigError(ExporterError):
+    """The command line, the environment or a file says something that cannot be done."""
+
+
+class Malformed(ExporterError):  # noqa: N818 - the name says what the object is
+    """An object did not have the shape its kind promises; the message names the field."""
+
+
+class StateError(ExporterError):
+    """The state directory or the checkpoint in it cannot be used."""
+
+
+class ApiError(ExporterError):
+    """The API server did not do what was asked.
+
+    ``status`` is the HTTP status, 0 when there was none.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Gone(ApiError):  # noqa: N818 - named after the HTTP status it stands for
+    """The resource version is too old to watch or page from; list again."""
+
+
+class NotServed(ApiError):  # noqa: N818
+    """The resource does not exist on this server; look again later."""
+
+
+class Refused(ApiError):  # noqa: N818
+    """The credentials were not accepted (401) or do not permit this (403)."""
+
+
+class Unsupported(ApiError):  # noqa: N818
+    """The server does not know a feature that the request used; ask without it."""
+
+
+class Unavailable(ApiError):  # noqa: N818
+    """No answer, or one worth asking again for.
+
+    ``retry_after`` is how many seconds the server asked to be left alone, 0 if it did not say.
+    """
+
+    def __init__(self, message: str, status: int = 0, retry_after: float = 0.0) -> None:
+        super().__init__(message, status)
+        self.retry_after = retry_after

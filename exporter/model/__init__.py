@@ -1,0 +1,1 @@
+"""What the exporter knows about a cluster, and how the wire spells it."""
