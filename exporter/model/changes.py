@@ -1,0 +1,52 @@
+"""The vocabulary between following a cluster and keeping its numbers.
+
+A list is ``Listing``, an ``Applied`` for each object, then ``Listed``: whatever the list did not
+contain is gone. A list that breaks half-way is followed by another ``Listing``; until a list has
+ended nothing disappears.
+"""
+
+from typing import NamedTuple
+
+from exporter.model.event import Event
+from exporter.model.namespace import Namespace
+from exporter.model.policy import Policy
+from exporter.model.report import Report
+from exporter.model.resource import Resource
+
+Object = Report | Event | Policy | Namespace
+
+
+class Scope(NamedTuple):
+    """What one follower follows: a resource, everywhere or in one namespace."""
+
+    resource: Resource
+    namespace: str = ""
+
+
+class Listing(NamedTuple):
+    """A list of *scope* begins."""
+
+    scope: Scope
+
+
+class Applied(NamedTuple):
+    """An object was listed, created or changed."""
+
+    scope: Scope
+    object: Object
+
+
+class Deleted(NamedTuple):
+    """An object is gone; *object* is its last state."""
+
+    scope: Scope
+    object: Object
+
+
+class Listed(NamedTuple):
+    """A list of *scope* ended; what it did not contain no longer exists."""
+
+    scope: Scope
+
+
+Change = Listing | Applied | Deleted | Listed

@@ -1,0 +1,53 @@
+"""The part of Kubernetes' ObjectMeta that is used, and how the wire spells instants."""
+
+from datetime import datetime
+
+import msgspec
+
+
+class ManagedField(msgspec.Struct, frozen=True, gc=False):
+    """Who wrote which half of an object last; ``time`` is RFC 3339."""
+
+    time: str = ""
+    subresource: str = ""
+
+
+class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Name, place and version of an object. ``creation_timestamp`` is RFC 3339."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+
+
+class Stored(msgspec.Struct, gc=False):
+    """Any object of the API: what it is called, and which version of it this is."""
+
+    metadata: Metadata
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """The object's namespace, empty for cluster-scoped objects."""
+        return self.metadata.namespace
+
+    @property
+    def version(self) -> str:
+        """The object's resourceVersion."""
+        return self.metadata.resource_version
+
+
+def unix_seconds(rfc3339: str | None) -> float:
+    """Read an RFC 3339 instant as Unix seconds; 0.0 when absent or unreadable."""
+    if not rfc3339:
+        return 0.0
+    try:
+        return datetime.fromisoformat(rfc3339).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,258 @@
+"""How pages and watch lines become objects: typed at once, one by one when one is bad."""
+
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from exporter.errors import Malformed
+from exporter.model.changes import Object
+from exporter.model.event import Event
+from exporter.model.namespace import Namespace
+from exporter.model.policy import Policy
+from exporter.model.report import Report
+from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+
+T = TypeVar("T", Report, Event, Policy, Namespace)
+
+INITIAL_END: Final = "k8s.io/initial-events-end"
+_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+
+class Rejected(NamedTuple):
+    """An object that was skipped; *message* names the field and what was expected."""
+
+    name: str
+    reason: str
+    message: str
+
+
+class Status(NamedTuple):
+    """What an ERROR line says; ``retry_after`` in seconds, 0 when it does not say."""
+
+    code: int
+    reason: str
+    message: str
+    retry_after: float
+
+
+class Page(NamedTuple):
+    """One page of a list. ``cont`` is the continue token, empty on the last page."""
+
+    objects: Sequence[Object]
+    rejected: Sequence[Rejected]
+    cont: str
+    version: str
+
+
+class Line(NamedTuple):
+    """One line of a watch. A BOOKMARK has a version and no object, an ERROR has a status."""
+
+    type: str
+    object: Object | None
+    version: str
+    initial_end: bool
+    status: Status | None
+
+
+class _ListMetadata(
+    msgspec.Struct, gc=False, rename={"cont": "continue", "version": "resourceVersion"}
+):
+    cont: str = ""
+    version: str = ""
+
+
+class _RawPage(msgspec.Struct, gc=False):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw] | None = None
+
+
+class _TypedPage(msgspec.Struct, Generic[T], gc=False):
+    metadata: _ListMetadata
+    items: list[T] | None = None
+
+
+class _TypedLine(msgspec.Struct, Generic[T], gc=False):
+    type: str
+    object: T
+
+
+class _RawLine(msgspec.Struct, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+class _BookmarkMetadata(msgspec.Struct, gc=False, rename={"version": "resourceVersion"}):
+    version: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _Bookmark(msgspec.Struct, gc=False):
+    metadata: _BookmarkMetadata
+
+
+class _Details(msgspec.Struct, gc=False, rename="camel"):
+    retry_after_seconds: float = 0
+
+
+class _WireStatus(msgspec.Struct, gc=False):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    details: _Details | None = None
+
+
+class _Named(msgspec.Struct, gc=False):
+    metadata: dict[str, msgspec.Raw] | None = None
+
+
+_raw_page = msgspec.json.Decoder(_RawPage).decode
+_raw_line = msgspec.json.Decoder(_RawLine).decode
+_bookmark = msgspec.json.Decoder(_Bookmark).decode
+_status = msgspec.json.Decoder(_WireStatus).decode
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def explain(what: str, error: Exception) -> str:
+    """Say what is wrong: "Report a/b: results[3].policy: expected `str`, got `int`"."""
+    text = str(error)
+    said, _, path = text.partition(" - at `$")
+    where = path.rstrip("`").lstrip(".")
+    said = said[:1].lower() + said[1:]
+    return f"{what}: {where}: {said}" if where else f"{what}: {said}"
+
+
+def identify(body: bytes) -> str:
+    """Name an object that could not be decoded, "namespace/name" as far as it can be read."""
+    try:
+        fields = _named(body).metadata or {}
+        parts = [_text(fields.get("namespace")), _text(fields.get("name"))]
+    except _BROKEN:
+        return "(unnamed)"
+    return "/".join(part for part in parts if part)[:256] or "(unnamed)"
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    return "" if raw is None else msgspec.json.decode(raw, type=str)
+
+
+class Codec:
+    """Decodes one resource's objects from the JSON that API servers send."""
+
+    def __init__(self, resource: Resource, model: type[Object]) -> None:
+        self._resource = resource
+        self._one = msgspec.json.Decoder(model).decode
+        self._page = msgspec.json.Decoder(_TypedPage[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
+        self._line = msgspec.json.Decoder(_TypedLine[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
+
+    def page(self, body: bytes) -> Page:
+        """Decode a page at once; item by item when something in it is broken.
+
+        Raises:
+            Malformed: the list itself is not a list.
+        """
+        try:
+            page = self._page(body)
+        except _BROKEN:
+            return self._piecewise(body)
+        return Page(page.items or [], [], page.metadata.cont, page.metadata.version)
+
+    def line(self, body: bytes) -> Line:
+        """Decode a watch line; object lines, nearly all of them, in one pass.
+
+        Raises:
+            Malformed: the line, or the object in it; the message names the field.
+        """
+        try:
+            line = self._line(body)
+        except _BROKEN:
+            return self._control(body)
+        if line.type not in ("ADDED", "MODIFIED", "DELETED"):
+            return self._control(body)
+        return Line(line.type, line.object, line.object.version, False, None)
+
+    def one(self, body: bytes) -> Object:
+        """Decode a single object; Malformed names it and the field."""
+        try:
+            return self._one(body)
+        except _BROKEN as error:
+            raise Malformed(self._explain(body, error)) from error
+
+    def _explain(self, body: bytes, error: Exception) -> str:
+        return explain(f"{self._resource.kind} {identify(body)}", error)
+
+    def _piecewise(self, body: bytes) -> Page:
+        try:
+            page = _raw_page(body)
+        except _BROKEN as error:
+            raise Malformed(explain(f"list of {self._resource.name}", error)) from error
+        objects: list[Object] = []
+        rejected: list[Rejected] = []
+        for item in page.items or ():
+            try:
+                objects.append(self.one(bytes(item)))
+            except Malformed as error:
+                rejected.append(Rejected(identify(bytes(item)), "malformed", str(error)))
+        return Page(objects, rejected, page.metadata.cont, page.metadata.version)
+
+    def _control(self, body: bytes) -> Line:
+        try:
+            line = _raw_line(body)
+            match line.type:
+                case "BOOKMARK":
+                    return _bookmark_line(line.object)
+                case "ERROR":
+                    return Line("ERROR", None, "", False, _status_of(line.object))
+                case "ADDED" | "MODIFIED" | "DELETED":
+                    self.one(bytes(line.object))
+            raise Malformed(f"{self._resource.name}: watch line of unknown type {line.type[:32]!r}")
+        except _BROKEN as error:
+            raise Malformed(explain(f"watch line of {self._resource.name}", error)) from error
+
+
+def _bookmark_line(raw: msgspec.Raw) -> Line:
+    metadata = _bookmark(raw).metadata
+    ended = (metadata.annotations or {}).get(INITIAL_END) == "true"
+    return Line("BOOKMARK", None, metadata.version, ended, None)
+
+
+def _status_of(raw: msgspec.Raw) -> Status:
+    status = _status(raw)
+    wait = status.details.retry_after_seconds if status.details else 0
+    return Status(status.code, status.reason, status.message, wait)
+
+
+class _PolicyCodec(Codec):
+    """Items of a list need not carry their kind; this fills it in."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource, Policy)
+
+    def page(self, body: bytes) -> Page:
+        """Decode a page of policies."""
+        page = super().page(body)
+        for policy in page.objects:
+            self._name_kind(policy)
+        return page
+
+    def line(self, body: bytes) -> Line:
+        """Decode a watch line of a policy."""
+        line = super().line(body)
+        if line.object is not None:
+            self._name_kind(line.object)
+        return line
+
+    def _name_kind(self, policy: Object) -> None:
+        if isinstance(policy, Policy):
+            policy.kind = self._resource.kind
+
+
+def codec_for(resource: Resource) -> Codec:
+    """Choose the codec of a resource."""
+    if (resource.group, resource.plural) in {(r.group, r.plural) for r in REPORT_RESOURCES}:
+        return Codec(resource, Report)
+    if resource.plural == EVENTS.plural:
+        return Codec(resource, Event)
+    if resource == NAMESPACES:
+        return Codec(resource, Namespace)
+    return _PolicyCodec(resource)
