@@ -1,0 +1,89 @@
+# Each target prepares .venv itself; nothing is installed outside it, but by `make tools`.
+PYTHON ?= python3
+ARGS ?=
+V := .venv/bin
+hash = $(shell cksum requirements/$(1).txt | cut -d' ' -f1)
+RUNTIME := .venv/.runtime-$(call hash,runtime)
+DEV := .venv/.dev-$(call hash,dev)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test test-all lint bench bench-full soak tools dashboards rules chart docs \
+  screenshots lock clean
+
+help: ## Say what each target does
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(RUNTIME) ## Serve a living sample cluster, no Kubernetes needed
+	$(V)/policy-report-exporter demo $(ARGS)
+
+run: $(RUNTIME) ## Serve the cluster that kubectl talks to
+	$(V)/policy-report-exporter serve $(ARGS)
+
+test: $(DEV) ## Run every test whose tools are here, with coverage
+	$(V)/pytest --cov --cov-report=term $(ARGS)
+
+test-all: export REQUIRE_ALL_TIERS = 1
+test-all: test ## The same, and a skipped test is a failure
+
+lint: $(DEV) ## Style, types, layers, sizes
+	$(V)/ruff check .
+	$(V)/ruff format --check .
+	$(V)/mypy
+	$(V)/lint-imports
+	$(V)/yamllint --strict -c tools/yamllint.yaml .
+	$(V)/python tools/sizes.py exporter
+
+bench: $(DEV) ## Benchmarks, a minute
+	$(V)/python -m bench $(ARGS)
+
+bench-full: $(DEV) ## Benchmarks at full size
+	$(V)/python -m bench --full $(ARGS)
+
+soak: $(DEV) ## The long chaos run
+	$(V)/pytest tests/soak -m slow $(ARGS)
+
+tools: $(DEV) ## Install the real components of the other test tiers
+	$(V)/python tools/install.py $(ARGS)
+
+dashboards: $(DEV) ## Make grafana/*.json from their source
+	$(V)/python -m grafana.build $(ARGS)
+
+rules: $(DEV) ## Make alerts/*.yaml from their source
+	$(V)/python -m alerts.build $(ARGS)
+
+chart: $(DEV) ## Make the chart's generated files
+	$(V)/python -m helm.build $(ARGS)
+
+docs: $(DEV) ## Make docs/metrics.md from the catalogue
+	$(V)/policy-report-exporter metrics --output markdown > docs/metrics.md
+
+screenshots: $(DEV) ## Take the pictures of the documentation
+	$(V)/python -m tools.screenshots $(ARGS)
+
+lock: $(DEV) ## Resolve requirements/*.txt anew
+	$(V)/python -m pip install -q uv
+	$(V)/uv pip compile -q $(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(V)/uv pip compile -q $(LOCK) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+LOCK := --no-header --generate-hashes --python-version 3.11 --upgrade
+
+clean: ## Remove everything that make made in the tree
+	rm -rf .venv .coverage* htmlcov .*_cache .hypothesis build dist *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+
+# One stamp for each lock: a warm call installs nothing. The dev lock holds all of the runtime's.
+$(DEV): requirements/dev.txt | .venv/bin/python
+	$(V)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	$(V)/python -m pip install -q --no-deps -e .
+	rm -f .venv/.dev-* .venv/.runtime-*
+	touch $(DEV) $(RUNTIME)
+
+$(RUNTIME): | .venv/bin/python
+	$(V)/python -m pip install -q --require-hashes -r requirements/runtime.txt
+	$(V)/python -m pip install -q --no-deps -e .
+	rm -f .venv/.runtime-*
+	touch $(RUNTIME)

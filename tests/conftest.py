@@ -1,0 +1,87 @@
+"""Tiers: which tests need real components, what is missing, and what a run left out.
+
+With REQUIRE_ALL_TIERS=1 a test that skips itself, for whatever reason, fails.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Generator
+
+import pytest
+
+from tools.pins import TIERS, missing
+
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+
+
+def tier_of(item: pytest.Item) -> str:
+    """Return the tier that the nearest marker names, unit where none does."""
+    marker = item.get_closest_marker("tier")
+    tier = marker.args[0] if marker else "unit"
+    if tier not in TIERS:
+        raise pytest.UsageError(f"{item.nodeid}: tier {tier!r}, expected one of {', '.join(TIERS)}")
+    return str(tier)
+
+
+def all_required() -> bool:
+    return os.environ.get("REQUIRE_ALL_TIERS") == "1"
+
+
+def enabling(tier: str) -> str:
+    return f"make tools ARGS='--tier {tier}'"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, and give each report its tier."""
+    lacking = {tier: names for tier in TIERS if (names := missing(tier))}
+    for item in items:
+        tier = tier_of(item)
+        item.user_properties.append(("tier", tier))
+        if tier in lacking:
+            reason = f"the {tier} tier lacks {', '.join(lacking[tier])}: {enabling(tier)}"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure; an expected failure is not a skip."""
+    if all_required() and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (REQUIRE_ALL_TIERS=1: nothing may be skipped)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+def counts(reporter: pytest.TerminalReporter) -> dict[str, Counter[str]]:
+    """Count the outcomes of each tier that had a test."""
+    found: dict[str, Counter[str]] = {}
+    for outcome in OUTCOMES:
+        for report in reporter.stats.get(outcome, []):
+            tier = dict(getattr(report, "user_properties", ())).get("tier")
+            if tier:
+                found.setdefault(tier, Counter())[outcome] += 1
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tiers ran, which did not, and what would enable each."""
+    terminalreporter.section("tiers")
+    found = counts(terminalreporter)
+    for tier in TIERS:
+        seen = ", ".join(f"{n} {outcome}" for outcome, n in found.get(tier, Counter()).items())
+        line = f"{tier:<11} {seen or 'no test selected'}"
+        if names := missing(tier):
+            line += f"; lacks {', '.join(names)}: {enabling(tier)}"
+        terminalreporter.line(line)

@@ -1,0 +1,190 @@
+"""Real components for tests: found, started on loopback in their own directory, and stopped."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+import pytest
+
+from tools.pins import TOOLS
+
+T = TypeVar("T")
+READY_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+def tool(name: str) -> Path:
+    """Return the program; skip the test where it is missing, saying what installs it."""
+    found = TOOLS[name].find(name)
+    if found is None:
+        pytest.skip(f"{name} is missing: make tools")
+    return found
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(look: Callable[[], T | None], *, within: float = 30.0, what: str = "") -> T:
+    """Look every 50 ms until the answer is truthy, for what no event announces.
+
+    In a test whose own event loop must go on meanwhile, call it through asyncio.to_thread.
+    """
+    deadline = time.monotonic() + within
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what or look}; last seen: {seen!r}")
+        time.sleep(0.05)
+    return seen
+
+
+def answers(url: str) -> bool:
+    """Say whether the URL answers with a success."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status < 300)
+    except OSError:
+        return False
+
+
+class Process:
+    """A child that runs until it is stopped; ``log`` is everything it wrote.
+
+    Its log is printed when the block ends with an error, so that pytest shows it.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        cwd: Path,
+        ready: str | Callable[[], bool],
+        within: float = READY_SECONDS,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.argv = [str(word) for word in argv]
+        self.name = Path(self.argv[0]).name
+        self.cwd = cwd
+        self.env = {**os.environ, **(env or {})}
+        self.within = within
+        self.log_file = cwd / f"{self.name}.log"
+        self._ready = partial(answers, ready) if isinstance(ready, str) else ready
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """Everything that the child wrote to stdout and stderr so far."""
+        if not self.log_file.exists():
+            return ""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    def start(self) -> None:
+        """Start the child and wait until it is ready."""
+        with self.log_file.open("ab") as log:
+            self._child = subprocess.Popen(
+                self.argv,
+                cwd=self.cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            eventually(self._settled, within=self.within, what=f"{self.name} is ready")
+            assert self.running, f"{self.name} ended with {self._child.poll()}"
+        except BaseException:
+            self.kill()
+            self._show_log()
+            raise
+
+    def _settled(self) -> bool:
+        return not self.running or self._ready()
+
+    def stop(self) -> int:
+        """Ask the child to end, insist after a while, and return its exit status."""
+        if self._child is None:
+            return 0
+        self._child.terminate()
+        try:
+            return self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int:
+        """End the child without asking."""
+        if self._child is None:
+            return 0
+        self._child.kill()
+        return self._child.wait(STOP_SECONDS)
+
+    def _show_log(self) -> None:
+        tail = "\n".join(self.log.splitlines()[-60:])
+        print(f"--- {self.name}: the end of its log ---\n{tail}")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is not None:
+            self._show_log()
+
+
+@contextmanager
+def own_directory(files: Mapping[str, str] | None = None) -> Iterator[Path]:
+    """Yield a temporary directory that holds ``files``, keyed by relative path."""
+    with tempfile.TemporaryDirectory(prefix="pre-test-", ignore_cleanup_errors=True) as name:
+        for relative, text in (files or {}).items():
+            path = Path(name, relative)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        yield Path(name)
+
+
+def fetch(url: str, *, post: bytes | None = None) -> bytes:
+    """Return the body of a successful answer; a refusal's body is in the error."""
+    request = urllib.request.Request(url, data=post)
+    if post is not None:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            body: bytes = response.read()
+            return body
+    except urllib.error.HTTPError as error:
+        with error:
+            raise AssertionError(f"{url}: {error.code} {error.read()[:2000]!r}") from error
+
+
+def decode(body: bytes, shape: type[T]) -> T:
+    """Read JSON as ``shape``, unknown fields ignored."""
+    return msgspec.json.decode(body, type=shape, strict=False)

