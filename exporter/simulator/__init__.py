@@ -1,0 +1,6 @@
+"""A Kubernetes API server small enough to embed: same wire, scripted cluster, faults on demand."""
+
+from exporter.simulator.server import Simulator
+from exporter.simulator.store import Store
+
+__all__ = ["Simulator", "Store"]

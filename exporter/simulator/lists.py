@@ -1,0 +1,96 @@
+"""One page of a list: which objects, of which version, and how to go on."""
+
+from bisect import bisect_right
+from typing import Any, NamedTuple
+
+from exporter.simulator import selectors, tables
+from exporter.simulator.query import EXACT, NOT_OLDER, Form, Options, Token
+from exporter.simulator.registry import Served
+from exporter.simulator.status import Refusal, too_large_version
+from exporter.simulator.store import Compacted, Snapshot, Store, Stored, encode
+from exporter.simulator.views import data_as, partial, raw_as
+
+Object = dict[str, Any]
+
+_EXPIRED = (
+    "The provided continue parameter is too old to display a consistent list result. You can start "
+    "a new list without the continue parameter, or use the continue token in this response to "
+    "retrieve the remainder of the results. Continuing with the provided token results in an "
+    "inconsistent list - objects that were created, modified, or deleted between the time the "
+    "first chunk was returned and now may show up in the list."
+)
+
+
+class Page(NamedTuple):
+    """Some objects of a list, and the list's own metadata."""
+
+    objects: list[Stored]
+    metadata: Object
+
+
+def page(store: Store, served: Served, namespace: str, options: Options) -> Page:
+    """Return the page that is asked for. Raises Refusal 410 and 504 as the real server does."""
+    snapshot = _snapshot(store, served, options)
+    matches = selectors.parse(options.labels, options.fields, served)
+    # Served from its cache, a real server ignores the limit when any version is good enough.
+    limit = 0 if options.version == "0" and not options.token else options.limit
+    start = bisect_right(snapshot.keys, options.token.last) if options.token else 0
+    chosen: list[Stored] = []
+    more = False
+    for key in snapshot.keys[start:]:
+        stored = snapshot.objects[key]
+        if (namespace and stored.namespace != namespace) or not matches(stored.data):
+            continue
+        if limit and len(chosen) == limit:
+            more = True
+            break
+        chosen.append(stored)
+    metadata: Object = {"resourceVersion": str(snapshot.version)}
+    if more:
+        number = options.token.page if options.token else 1
+        metadata["continue"] = Token(snapshot.version, chosen[-1].key, number + 1).encoded()
+        if not (options.labels or options.fields or namespace):
+            metadata["remainingItemCount"] = len(snapshot.keys) - start - len(chosen)
+    return Page(chosen, metadata)
+
+
+def body(found: Page, served: Served, form: Form, now: float) -> bytes:
+    """Return the page as JSON, in the form that is asked for."""
+    if form.name == "Table":
+        rows = [
+            tables.row(data_as(each, served), served, now, form.include) for each in found.objects
+        ]
+        return encode(tables.table(served, rows, found.metadata))
+    if form.name == "Partial":
+        items = [partial(each.data) for each in found.objects]
+        meta = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+        return encode({**meta, "metadata": found.metadata, "items": items})
+    head = {
+        "kind": served.resource.kind + "List",
+        "apiVersion": served.group_version,
+        "metadata": found.metadata,
+    }
+    items_raw = b",".join([raw_as(each, served, in_list=True) for each in found.objects])
+    return encode(head)[:-1] + b',"items":[' + items_raw + b"]}\n"
+
+
+def _snapshot(store: Store, served: Served, options: Options) -> Snapshot:
+    if options.token:
+        return _continued(store, served, options.token)
+    wanted = int(options.version or 0)
+    if wanted > store.version:
+        raise too_large_version(wanted, store.version)
+    # Before resourceVersionMatch existed, a limit with a version meant exactly that version.
+    exact = options.match == EXACT or (options.limit and wanted and options.match != NOT_OLDER)
+    try:
+        return store.snapshot(served.storage, wanted if exact else None)
+    except Compacted as error:
+        raise Refusal(410, f"The provided resourceVersion is too old: {error}") from error
+
+
+def _continued(store: Store, served: Served, token: Token) -> Snapshot:
+    try:
+        return store.snapshot(served.storage, token.version if token.version >= 0 else None)
+    except Compacted as error:
+        rest = Token(-1, token.last, token.page)
+        raise Refusal(410, _EXPIRED, continue_token=rest.encoded()) from error

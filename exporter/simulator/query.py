@@ -1,0 +1,164 @@
+"""What a request asks for: its path, its query and the form of the answer."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from exporter.simulator.status import Refusal, invalid_options
+
+EXACT, NOT_OLDER = "Exact", "NotOlderThan"
+
+
+class Address(NamedTuple):
+    """A path under /api or /apis, taken apart."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A continue token: the list's version, the last key seen, the next page's number.
+
+    Version -1 is the latest: the rest of a list whose own version is gone.
+    """
+
+    version: int
+    last: str
+    page: int
+
+    def encoded(self) -> str:
+        """Return the opaque text that clients hand back."""
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
+
+    @classmethod
+    def decoded(cls, text: str) -> "Token":
+        """Read the token in a query. Raises Refusal 400."""
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return msgspec.json.decode(raw, type=cls)
+        except (binascii.Error, msgspec.DecodeError) as error:
+            raise Refusal(400, "continue key is not valid: " + str(error)) from error
+
+
+class Options(NamedTuple):
+    """metav1.ListOptions."""
+
+    labels: str = ""
+    fields: str = ""
+    watch: bool = False
+    limit: int = 0
+    token: Token | None = None
+    version: str = ""
+    match: str = ""
+    timeout: float = 0
+    bookmarks: bool = False
+    initial_events: bool = False
+
+
+class Form(NamedTuple):
+    """What the Accept header asks for: ``Table``, ``Partial`` or plain objects (empty)."""
+
+    name: str = ""
+    include: str = "Metadata"
+
+
+def address(path: str) -> Address | None:
+    """Return the collection or object at a path, None where the path is no such thing."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api":
+        parts = ["", *parts[1:]]
+    elif parts[0] == "apis":
+        parts = parts[1:]
+    else:
+        return None
+    if len(parts) >= 5 and parts[2] == "namespaces":
+        group, version, _, namespace, plural, *name = parts
+    elif len(parts) >= 3:
+        group, version, plural, *name = parts
+        namespace = ""
+    else:
+        return None
+    return Address(group, version, plural, namespace, *name) if len(name) <= 1 else None
+
+
+def options(query: Mapping[str, str], *, watch_list: bool) -> Options:
+    """Read the options of a list or watch. Raises Refusal where a real server does."""
+    token = query.get("continue", "")
+    found = Options(
+        query.get("labelSelector", ""),
+        query.get("fieldSelector", ""),
+        query.get("watch", "").lower() in ("1", "true"),
+        _number(query, "limit"),
+        Token.decoded(token) if token else None,
+        query.get("resourceVersion", ""),
+        query.get("resourceVersionMatch", ""),
+        _number(query, "timeoutSeconds"),
+        query.get("allowWatchBookmarks", "").lower() in ("1", "true"),
+        query.get("sendInitialEvents", "").lower() in ("1", "true"),
+    )
+    if "sendInitialEvents" in query:
+        _check_initial_events(found, watch_list=watch_list)
+    elif found.match:
+        _check_match(found)
+    if found.version and not found.version.isdecimal():
+        raise Refusal(400, f'resourceVersion: Invalid value: "{found.version}": strconv.ParseUint')
+    if found.token and found.version not in ("", "0"):
+        raise Refusal(400, "specifying resource version is not allowed when using continue")
+    return found
+
+
+def form(accept: str, include: str) -> Form:
+    """Pick the first acceptable representation. Raises Refusal 406 where there is none."""
+    for part in accept.split(",") or [""]:
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        if media not in ("", "*/*", "application/*", "application/json"):
+            continue
+        named = dict(piece.partition("=")[::2] for piece in parameters)
+        kind = named.get("as", "")
+        if not kind:
+            return Form()
+        if named.get("g") == "meta.k8s.io" and named.get("v") == "v1":
+            if kind == "Table":
+                return Form("Table", include or "Metadata")
+            if kind.startswith("PartialObjectMetadata"):
+                return Form("Partial")
+    raise Refusal(
+        406, "only the following media types are accepted: application/json", reason="NotAcceptable"
+    )
+
+
+def _number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name) or "0"
+    if not text.isdecimal():
+        raise Refusal(400, f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def _check_initial_events(found: Options, *, watch_list: bool) -> None:
+    if not found.watch:
+        raise invalid_options("sendInitialEvents", "sendInitialEvents is forbidden for list")
+    if not watch_list:
+        why = (
+            "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+        )
+        raise invalid_options("sendInitialEvents", why)
+    if found.match != NOT_OLDER:
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid_options("resourceVersionMatch", why)
+
+
+def _check_match(found: Options) -> None:
+    if found.watch:
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise invalid_options("resourceVersionMatch", why)
+    if not found.version:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise invalid_options("resourceVersionMatch", why)
+    if found.match not in (EXACT, NOT_OLDER) or (found.match == EXACT and found.version == "0"):
+        raise invalid_options("resourceVersionMatch", f'"{found.match}" is not allowed here')

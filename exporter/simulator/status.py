@@ -1,0 +1,103 @@
+"""Refusals, spelled as metav1.Status as a real API server spells them."""
+
+from typing import Any
+
+import msgspec
+
+from exporter.model.resource import Resource
+
+REASONS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    406: "NotAcceptable",
+    409: "Conflict",
+    410: "Expired",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
+    """An answer that is not what was asked for; ``status`` is the object that says so."""
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        reason: str = "",
+        details: dict[str, Any] | None = None,
+        continue_token: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        metadata = {"continue": continue_token} if continue_token else {}
+        self.status: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": metadata,
+            "status": "Failure",
+            "message": message,
+            "reason": reason or REASONS.get(code, ""),
+        }
+        if details:
+            self.status["details"] = details
+        self.status["code"] = code
+
+    @property
+    def body(self) -> bytes:
+        """The Status as JSON."""
+        return msgspec.json.encode(self.status)
+
+
+def path_not_found() -> Refusal:
+    """Say what any path gets that is not served, a missing CRD's included."""
+    return Refusal(
+        404, "the server could not find the requested resource", details={}, reason="NotFound"
+    )
+
+
+def not_found(resource: Resource, name: str) -> Refusal:
+    """No such object."""
+    details = {"name": name, "group": resource.group, "kind": resource.plural}
+    message = f'{resource.name} "{name}" not found'
+    return Refusal(404, message, details={k: v for k, v in details.items() if v})
+
+
+def already_exists(resource: Resource, name: str) -> Refusal:
+    """Say that an object of this name is there already."""
+    details = {"name": name, "group": resource.group, "kind": resource.plural}
+    message = f'{resource.name} "{name}" already exists'
+    return Refusal(409, message, reason="AlreadyExists", details=details)
+
+
+def too_large_version(wanted: int, current: int) -> Refusal:
+    """Say that the version asked for lies in the future."""
+    message = f"Too large resource version: {wanted}, current: {current}"
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    details = {"causes": [cause], "retryAfterSeconds": 1}
+    return Refusal(504, f"Timeout: {message}", reason="Timeout", details=details)
+
+
+def invalid_options(field: str, why: str) -> Refusal:
+    """Say that the query's options contradict each other, or need a feature that is off."""
+    message = f'ListOptions.meta.k8s.io "" is invalid: {field}: Forbidden: {why}'
+    cause = {"reason": "FieldValueForbidden", "message": f"Forbidden: {why}", "field": field}
+    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]}
+    return Refusal(422, message, details=details)
+
+
+def forbidden(user: str, verb: str, resource: Resource, namespace: str) -> Refusal:
+    """RBAC says no."""
+    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    message = (
+        f'{resource.name} is forbidden: User "{user}" cannot {verb} resource '
+        f'"{resource.plural}" in API group "{resource.group}" {where}'
+    )
+    return Refusal(403, message, details={"group": resource.group, "kind": resource.plural})

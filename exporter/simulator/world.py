@@ -1,0 +1,178 @@
+"""The simulated cluster as Kyverno sees it: who violates what, written into the store."""
+
+from collections import Counter, deque
+from typing import Any, NamedTuple
+
+from exporter.model import resource as known
+from exporter.simulator import kyverno
+from exporter.simulator.checks import Check
+from exporter.simulator.kyverno import Target
+from exporter.simulator.registry import PODS
+from exporter.simulator.store import Store, Stored
+from exporter.simulator.times import rfc3339
+
+Object = dict[str, Any]
+
+
+class Violation(NamedTuple):
+    """What the truth counts occurrences by; ``rule`` as Kyverno writes it, autogen included."""
+
+    namespace: str
+    kind: str
+    policy: str
+    rule: str
+
+
+class Subject(NamedTuple):
+    """A resource with a report. ``verdicts`` has what is not a pass, by policy name."""
+
+    target: Target
+    verdicts: dict[str, str]
+    exceptions: dict[str, str]
+
+
+class World:
+    """Resources, their reports and the Events about them.
+
+    Invariant: the report of a subject in the store is what its verdicts say, and ``blocked`` and
+    ``allowed`` count every admission violation whose Event was ever written, expired ones included.
+    """
+
+    def __init__(self, store: Store, checks: tuple[Check, ...]) -> None:
+        self.store = store
+        self.checks = {check.policy: check for check in checks}
+        self.subjects: dict[str, Subject] = {}
+        self.blocked: Counter[Violation] = Counter()
+        self.allowed: Counter[Violation] = Counter()
+        self.scanned: Counter[Violation] = Counter()
+        self._events: deque[tuple[float, str, str]] = deque()
+        self._stamp = 0.0
+
+    def add_policy(self, check: Check, created: float | None = None) -> None:
+        """Create the policy, or change it."""
+        self.checks[check.policy] = check
+        self._write(kyverno.policy(check), created)
+
+    def add_namespace(self, name: str, labels: dict[str, str], created: float | None = None) -> str:
+        """Create the namespace, or change its labels; return its UID."""
+        names = {"kubernetes.io/metadata.name": name}
+        metadata: Object = {"name": name, "labels": names | labels}
+        head = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        body = {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+        uid: str = self._write(head | body, created).data["metadata"]["uid"]
+        return uid
+
+    def put(self, subject: Subject, created: float | None = None) -> None:
+        """Write the subject's report, and the Pod itself where it is one."""
+        new = subject.target.uid not in self.subjects
+        self.subjects[subject.target.uid] = subject
+        results = self.results(subject)
+        if results:
+            self._write(kyverno.report(subject.target, results), created)
+        if new and subject.target.kind == "Pod":
+            self._write(_pod(subject.target), created)
+
+    def remove(self, uid: str) -> None:
+        """Delete the subject; its report goes with it."""
+        target = self.subjects.pop(uid).target
+        for resource in (known.POLICY_REPORTS, known.CLUSTER_POLICY_REPORTS):
+            if self.store.get(resource.name, target.namespace, uid):
+                self.store.delete(resource.name, target.namespace, uid)
+        if target.kind == "Pod":
+            self.store.delete(PODS.name, target.namespace, target.name)
+
+    def failing(self) -> list[tuple[Subject, Check]]:
+        """Every violation that stands."""
+        return [
+            (subject, self.checks[policy])
+            for subject in self.subjects.values()
+            for policy, verdict in subject.verdicts.items()
+            if verdict == "fail"
+        ]
+
+    def results(self, subject: Subject) -> list[Object]:
+        """Say what Kyverno would say about the subject now."""
+        kind, namespace, name, _ = subject.target
+        found = []
+        for check in self.checks.values():
+            if check.applies_to(kind, namespace, name):
+                verdict = subject.verdicts.get(check.policy, "pass")
+                exception = subject.exceptions.get(check.policy)
+                extra = {"exceptions": exception} if exception else {}
+                now = self.store.clock()
+                found.append(kyverno.result(check, verdict, subject.target, now, **extra))
+        return found
+
+    def block(self, check: Check, target: Target, at: float | None = None) -> None:
+        """Refuse a request; all that remains is one Event."""
+        self.blocked[_violation(check, target)] += 1
+        self._emit(kyverno.policy_event(check, target, self._at(at), blocked=True))
+
+    def audit(self, check: Check, target: Target) -> None:
+        """Let a violation through: one Event about the policy, one about the resource."""
+        self.allowed[_violation(check, target)] += 1
+        self._pair(check, target, "kyverno-admission")
+
+    def rescan(self) -> None:
+        """Evaluate everything again: new timestamps, and two Events for each standing violation."""
+        for subject in list(self.subjects.values()):
+            self.put(subject)
+        for subject, check in self.failing():
+            self.scanned[_violation(check, subject.target)] += 1
+            self._pair(check, subject.target, "kyverno-scan")
+
+    def expire(self, before: float) -> None:
+        """Delete Events from before a time, as the API server does after an hour."""
+        while self._events and self._events[0][0] < before:
+            _, namespace, name = self._events.popleft()
+            if self.store.get(known.EVENTS.name, namespace, name):
+                self.store.delete(known.EVENTS.name, namespace, name)
+
+    def _pair(self, check: Check, target: Target, controller: str) -> None:
+        about_policy = kyverno.policy_event(
+            check, target, self._at(None), blocked=False, controller=controller
+        )
+        self._emit(about_policy)
+        self._emit(kyverno.resource_event(check, target, self._at(None), controller))
+
+    def _at(self, at: float | None) -> float:
+        # Names of Events hold their time, so that no two may share one.
+        if at is None:
+            at = self._stamp = max(self.store.clock(), self._stamp + 1e-6)
+        return at
+
+    def _emit(self, event: Object) -> None:
+        stored = self.store.create(known.EVENTS.name, event)
+        seconds = int(stored.data["metadata"]["name"].rpartition(".")[2], 16) / 1e9
+        self._events.append((seconds, stored.namespace, stored.data["metadata"]["name"]))
+
+    def _write(self, data: Object, created: float | None = None) -> Stored:
+        group = data["apiVersion"].rpartition("/")[0]
+        plural = f"{data['kind'].lower()}s".replace("policys", "policies")
+        storage = f"{plural}.{group}" if group else plural
+        metadata = data["metadata"]
+        if self.store.get(storage, metadata.get("namespace", ""), metadata["name"]):
+            return self.store.replace(storage, data, _manager(data))
+        if created is not None:
+            metadata["creationTimestamp"] = rfc3339(created)
+        return self.store.create(storage, data, _manager(data))
+
+
+def _violation(check: Check, target: Target) -> Violation:
+    rule = check.rule_for(target.kind)
+    return Violation(target.namespace, target.kind, check.reported_policy, rule)
+
+
+def _manager(data: Object) -> str:
+    return "reports-controller" if "results" in data else "kubectl-client-side-apply"
+
+
+def _pod(target: Target) -> Object:
+    container = {"name": "app", "image": "public.ecr.aws/docker/library/app:1.0"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": target.name, "namespace": target.namespace, "uid": target.uid},
+        "spec": {"containers": [container]},
+        "status": {"phase": "Running"},
+    }
