@@ -1,0 +1,1 @@
+"""Alert rules and how they are made."""
