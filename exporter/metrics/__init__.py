@@ -1,0 +1,1 @@
+"""From state to the bytes of /metrics."""

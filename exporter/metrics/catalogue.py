@@ -1,0 +1,214 @@
+"""Every family of /metrics about the cluster: name, type, help, labels, and what fills it.
+
+The catalogue is the contract: docs/metrics.md is generated from it, and dashboards and rules may
+use nothing that it does not name.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from exporter.model.report import RESULTS
+from exporter.state.cluster import ClusterState
+from exporter.state.tally import Counters, Gauge, Tally
+
+Source = Tally | Gauge | Counters
+
+
+class Family(NamedTuple):
+    """A metric family and the part of the state that fills it.
+
+    ``word`` names the label that tells five-fold counts apart; ``always`` are the words (indices
+    of RESULTS) that a live row shows even when they are zero. ``kinds`` says which of the
+    followed resources must have been listed before the family is complete enough to be shown.
+    """
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[ClusterState], Source]
+    kinds: str
+    word: str = ""
+    always: tuple[int, ...] = ()
+    fractional: bool = False
+    limit: int | None = None
+
+    @property
+    def word_at(self) -> int:
+        """Where the word stands among the labels."""
+        return self.labels.index(self.word)
+
+
+_ALL: Final = tuple(range(len(RESULTS)))
+
+CATALOGUE: Final = (
+    Family(
+        "policyreport_results",
+        "gauge",
+        "Results that stand now in policy reports. For a live combination of the other labels "
+        "pass and fail are always present, warn, error and skip only when not 0.",
+        ("namespace", "kind", "policy", "rule", "result", "severity", "category", "source"),
+        lambda state: state.ledger.results,
+        "reports",
+        word="result",
+        always=(0, 1),
+    ),
+    Family(
+        "policyreport_summary",
+        "gauge",
+        "Sum of the reports' own summaries: what kubectl get policyreports prints, added up.",
+        ("namespace", "kind", "result"),
+        lambda state: state.ledger.summary,
+        "reports",
+        word="result",
+        always=_ALL,
+    ),
+    Family(
+        "policyreport_resources",
+        "gauge",
+        "Resources that have a report, by their worst result: fail, error, warn, pass or skip.",
+        ("namespace", "kind", "status"),
+        lambda state: state.ledger.resources,
+        "reports",
+        word="status",
+        always=_ALL,
+    ),
+    Family(
+        "policyreport_reports",
+        "gauge",
+        "Report objects by API group.",
+        ("namespace", "group"),
+        lambda state: state.ledger.reports,
+        "reports",
+    ),
+    Family(
+        "policyreport_resource_results",
+        "gauge",
+        "Failing results of single resources: who fails what.",
+        ("namespace", "kind", "name", "policy", "rule", "result", "severity", "source"),
+        lambda state: state.ledger.failures.resources,
+        "reports",
+        limit=20_000,
+    ),
+    Family(
+        "policyreport_failures_opened_total",
+        "counter",
+        "Times that a resource began to fail a rule. The first list opens nothing.",
+        ("namespace", "policy", "severity", "source"),
+        lambda state: state.ledger.failures.opened,
+        "reports",
+    ),
+    Family(
+        "policyreport_failures_closed_total",
+        "counter",
+        "Times that a resource stopped failing a rule: fixed, deleted, or the policy is gone.",
+        ("namespace", "policy", "severity", "source"),
+        lambda state: state.ledger.failures.closed,
+        "reports",
+    ),
+    Family(
+        "policyreport_oldest_failure_timestamp_seconds",
+        "gauge",
+        "Since when the longest-standing failure has been failing, as far as this exporter knows.",
+        ("namespace", "policy", "severity", "source"),
+        lambda state: state.ledger.failures.oldest.least,
+        "reports",
+        fractional=True,
+    ),
+    Family(
+        "policyreport_newest_result_timestamp_seconds",
+        "gauge",
+        "Newest timestamp of any result that is not in the future; Kyverno rescans hourly.",
+        ("source",),
+        lambda state: state.ledger.newest,
+        "reports",
+        fractional=True,
+    ),
+    Family(
+        "policyviolation_events_total",
+        "counter",
+        "Violations that happened, from Kyverno's Events, which it drops when too many happen "
+        "at once: a lower bound.",
+        (
+            "namespace",
+            "kind",
+            "policy",
+            "policy_kind",
+            "rule",
+            "outcome",
+            "severity",
+            "category",
+            "controller",
+        ),
+        lambda state: state.occurrences.total,
+        "events",
+    ),
+    Family(
+        "policyviolation_last_event_timestamp_seconds",
+        "gauge",
+        "Time of the newest violation Event, by the API server's clock.",
+        ("namespace", "policy", "outcome"),
+        lambda state: state.occurrences.last,
+        "events",
+        fractional=True,
+    ),
+    Family(
+        "policyviolation_live_events",
+        "gauge",
+        "Violation Events that the API server still keeps, about the last hour's.",
+        ("namespace", "policy", "outcome"),
+        lambda state: state.occurrences.live,
+        "events",
+    ),
+    Family(
+        "policyviolation_recent_block_timestamp_seconds",
+        "gauge",
+        "The last 100 blocked requests of the last hour, by the API server's clock.",
+        ("namespace", "kind", "name", "policy", "rule"),
+        lambda state: state.occurrences.recent.gauge,
+        "events",
+        fractional=True,
+    ),
+    Family(
+        "policyreport_policy_info",
+        "gauge",
+        "Policies, always 1. policy and source match the report families' labels.",
+        (
+            "policy",
+            "policy_kind",
+            "source",
+            "mode",
+            "background",
+            "severity",
+            "category",
+            "title",
+        ),
+        lambda state: state.register.info,
+        "policies",
+    ),
+    Family(
+        "policyreport_policy_ready",
+        "gauge",
+        "Whether Kyverno says that the policy is ready.",
+        ("policy", "policy_kind", "source"),
+        lambda state: state.register.ready,
+        "policies",
+    ),
+    Family(
+        "policyreport_policy_last_changed_timestamp_seconds",
+        "gauge",
+        "When the policy's spec last changed, as far as known.",
+        ("policy", "policy_kind", "source"),
+        lambda state: state.register.changed,
+        "policies",
+        fractional=True,
+    ),
+    Family(
+        "policyreport_namespace_info",
+        "gauge",
+        "Namespaces, always 1, with the labels that labels.namespace_labels names.",
+        ("namespace",),
+        lambda state: state.namespaces.info,
+        "namespaces",
+    ),
+)

@@ -1,0 +1,101 @@
+"""One consistent moment of all families, as text in either format."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from exporter.metrics.catalogue import CATALOGUE, Family
+from exporter.metrics.projection import Projection
+from exporter.metrics.segments import Snapshot
+from exporter.state.cluster import ClusterState
+from exporter.state.tally import Counters
+
+BIRTH_HOLD_SECONDS: Final = 35.0
+DROPPABLE: Final = frozenset({"kind", "rule", "category", "severity", "source", "controller"})
+
+
+class ExposureSettings(NamedTuple):
+    """What is exposed of the catalogue, and within which bounds."""
+
+    max_series: int = 200_000
+    drop: frozenset[str] = frozenset()
+    namespace_labels: tuple[str, ...] = ()
+    disabled: frozenset[str] = frozenset()
+    limits: Mapping[str, int] = {}
+    words: Mapping[str, frozenset[str]] = {}
+    birth_hold: float = BIRTH_HOLD_SECONDS
+
+
+class Shot(NamedTuple):
+    """A family at one moment."""
+
+    family: Family
+    snapshot: Snapshot
+
+
+class Exposition:
+    """All families of the catalogue, in step with the state."""
+
+    def __init__(self, state: ClusterState, settings: ExposureSettings | None = None) -> None:
+        self.settings = settings or ExposureSettings()
+        self._state = state
+        self.projections = tuple(
+            self._projection(family)
+            for family in CATALOGUE
+            if family.name not in self.settings.disabled
+        )
+
+    def adopt(self) -> None:
+        """Take over the counters that a checkpoint restored: they were shown before."""
+        for projection in self.projections:
+            if isinstance(projection.source, Counters):
+                projection.births.adopt(set(projection.source.shown))
+
+    def settle(self, most: int) -> int:
+        """Take up at most about *most* changes of the state; return how much work is left."""
+        more = self._state.ledger.settle(most // 8)
+        left = sum(projection.settle(most) for projection in self.projections)
+        return left + more
+
+    def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:
+        """Take one moment of every family whose kinds are *complete*, in catalogue order."""
+        self._state.occurrences.recent.expire()
+        self._state.ledger.settle()
+        relabelled, self._state.namespaces.changed = self._state.namespaces.changed, set()
+        shots = []
+        for projection in self.projections:
+            if relabelled:
+                projection.relabel(relabelled)
+            if complete(projection.family.kinds):
+                shots.append(Shot(projection.family, projection.snapshot(now)))
+        return shots
+
+    def _projection(self, family: Family) -> Projection:
+        settings = self.settings
+        drop = settings.drop if family.kinds in ("reports", "events") else frozenset()
+        default = settings.max_series if family.limit is None else family.limit
+        return Projection(
+            family,
+            self._state,
+            limit=settings.limits.get(family.name, default),
+            drop=drop,
+            extra_names=settings.namespace_labels,
+            birth_hold=settings.birth_hold,
+            words=settings.words.get(family.name),
+        )
+
+
+def head(family: Family, *, openmetrics: bool) -> bytes:
+    """Write the HELP and TYPE of a family; OpenMetrics names counters without ``_total``."""
+    name = family.name
+    if openmetrics and family.type == "counter":
+        name = name.removesuffix("_total")
+    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
+
+
+def render(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[bytes]:
+    """Render what was taken, segment by segment; *names* chooses families, empty for all."""
+    for family, snapshot in shots:
+        if names and not names & {family.name, family.name.removesuffix("_total")}:
+            continue
+        yield head(family, openmetrics=openmetrics)
+        yield from snapshot.render()

@@ -1,0 +1,58 @@
+"""The families that the exporter exposes about itself."""
+
+from typing import Final, NamedTuple
+
+PREFIX: Final = "policyreport_exporter_"
+
+
+class OwnFamily(NamedTuple):
+    """A family about the exporter; *name* lacks the prefix."""
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """The name as exposed."""
+        return PREFIX + self.name
+
+
+_RESOURCE: Final = ("resource",)
+_TARGET: Final = ("alertmanager",)
+
+OWN: Final = (
+    OwnFamily("build_info", "gauge", "Version of the exporter and of Python, always 1.", ("version", "revision", "python")),
+    OwnFamily("config_last_reload_successful", "gauge", "Whether the last reload of the configuration succeeded."),
+    OwnFamily("config_last_reload_success_timestamp_seconds", "gauge", "When the configuration was last loaded successfully."),
+    OwnFamily("watch_up", "gauge", "Whether the resource is being watched now.", _RESOURCE),
+    OwnFamily("synced", "gauge", "Whether a first complete list of the resource has been read.", _RESOURCE),
+    OwnFamily("objects", "gauge", "Objects of the resource that are known now.", _RESOURCE),
+    OwnFamily("served", "gauge", "Whether the API server serves the resource; 0 where its CRD is absent or access is refused.", _RESOURCE),
+    OwnFamily("last_sync_timestamp_seconds", "gauge", "When a complete list of the resource was last read.", _RESOURCE),
+    OwnFamily("last_change_timestamp_seconds", "gauge", "When the resource last changed or the server last said that it did not.", _RESOURCE),
+    OwnFamily("watch_changes_total", "counter", "Watch events by change: added, modified or deleted.", ("resource", "change")),
+    OwnFamily("relists_total", "counter", "Lists after the first one, by reason.", ("resource", "reason")),
+    OwnFamily("watch_restarts_total", "counter", "Watches that ended and were begun again, by reason.", ("resource", "reason")),
+    OwnFamily("api_requests_total", "counter", "Requests to the API server; code is the HTTP status, or 0 when there was none.", ("resource", "verb", "code")),
+    OwnFamily("api_request_duration_seconds", "histogram", "Time to the response of the API server; of a watch, to its headers.", ("resource", "verb")),
+    OwnFamily("objects_skipped_total", "counter", "Objects that could not be used, by reason.", ("resource", "reason")),
+    OwnFamily("series", "gauge", "Series exposed now, by family.", ("family",)),
+    OwnFamily("series_limit", "gauge", "Most series that a family may have before new ones fold.", ("family",)),
+    OwnFamily("series_folded_total", "counter", "Label sets that found their family's budget used up and were folded.", ("family",)),
+    OwnFamily("render_duration_seconds", "gauge", "Time that the last exposition took to render."),
+    OwnFamily("exposition_bytes", "gauge", "Size of the last exposition before compression."),
+    OwnFamily("checkpoint_last_success_timestamp_seconds", "gauge", "When a checkpoint was last made durable."),
+    OwnFamily("checkpoint_failures_total", "counter", "Checkpoints that could not be written."),
+    OwnFamily("event_gap_seconds_total", "counter", "Time during which Events may have come and expired unseen."),
+    OwnFamily("counter_resets_total", "counter", "Times that counters could not continue from a checkpoint, by reason.", ("reason",)),
+    OwnFamily("alerts_active", "gauge", "Alerts that are firing now."),
+    OwnFamily("alerts_sent_total", "counter", "Alerts accepted by an Alertmanager.", _TARGET),
+    OwnFamily("alerts_failed_total", "counter", "Alerts that an Alertmanager did not accept, by reason.", (*_TARGET, "reason")),
+    OwnFamily("alerts_dropped_total", "counter", "Alerts that were not sent because of a bound, by reason.", ("reason",)),
+    OwnFamily("alertmanager_up", "gauge", "Whether the last delivery to the Alertmanager succeeded.", _TARGET),
+    OwnFamily("alertmanager_last_success_timestamp_seconds", "gauge", "When a delivery to the Alertmanager last succeeded.", _TARGET),
+    OwnFamily("alertmanager_clock_skew_seconds", "gauge", "The Alertmanager's clock minus ours, from its Date header.", _TARGET),
+    OwnFamily("event_loop_lag_seconds", "gauge", "Longest delay of the event loop in the last ten seconds."),
+)  # fmt: skip

@@ -1,0 +1,148 @@
+"""From a family's part of the state to its series: what changed, and only that."""
+
+from collections.abc import Callable
+from typing import Final
+
+from exporter.metrics.catalogue import Family
+from exporter.metrics.segments import Segments, Snapshot
+from exporter.metrics.series import Series
+from exporter.model.report import RESULTS
+from exporter.state.cluster import ClusterState
+from exporter.state.tally import Counters, Gauge, Labels, Tally
+
+_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+
+class Projection:
+    """Keeps the series of one family in step with the state.
+
+    ``drop`` takes labels away (sums stay exact over what is left), ``extra`` adds the values of
+    ``extra_names`` for a namespace.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of one family
+        self,
+        family: Family,
+        state: ClusterState,
+        *,
+        limit: int,
+        drop: frozenset[str] = frozenset(),
+        extra_names: tuple[str, ...] = (),
+        birth_hold: float = 0.0,
+        words: frozenset[str] | None = None,
+    ) -> None:
+        self.family = family
+        self.source = family.read(state)
+        self.extra_names = extra_names if "namespace" in family.labels else ()
+        kept = [i for i, name in enumerate(family.labels) if name not in drop]
+        self.labels = tuple(family.labels[i] for i in kept)
+        self._namespaces = state.namespaces
+        self._segments = Segments(_prefix(self), "%a" if family.fractional else "%d")
+        keep = None if len(kept) == len(family.labels) else kept
+        self.series = Series(self._segments, limit, keep)
+        self.births = Births(birth_hold)
+        self._words = words
+        self._result_at = family.labels.index("result") if words is not None else -1
+
+    def owner(self, namespace: str) -> tuple[str, ...]:
+        """Give the values of the extra labels of a namespace's series."""
+        unknown = ("",) * len(self.extra_names)
+        return self._namespaces.labels.get(namespace, unknown) if self.extra_names else ()
+
+    def relabel(self, namespaces: set[str]) -> None:
+        """Write the series of namespaces whose labels changed anew."""
+        if self.extra_names:
+            self._segments.rewrite(lambda labels: labels[0] in namespaces)
+
+    def settle(self, most: int) -> int:
+        """Take up at most *most* changes; return how much work is left, 0 for none."""
+        changed = self.source.changed
+        while changed and most > 0:
+            self._project(changed.pop())
+            most -= 1
+        return len(changed) + self.series.settle(max(most, 1))
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Take the series of this moment."""
+        for labels in self.births.due(now):
+            self.source.changed.add(labels)
+        self.settle(1 << 60)
+        if not isinstance(self.source, Counters):
+            self.source.changed.update(self.series.unfold())
+            self.settle(1 << 60)
+        return self.series.snapshot()
+
+    def _project(self, row: Labels) -> None:
+        match self.source:
+            case Tally():
+                self._spread(row, self.source.rows.get(row))
+            case Gauge():
+                if self._words is None or row[self._result_at] in self._words:
+                    self.series.put(row, self.source.rows.get(row))
+            case Counters():
+                value = self.source.shown.get(row)
+                self.series.put(row, 0 if value and self.births.held(row) else value)
+
+    def _spread(self, row: Labels, counts: list[int] | None) -> None:
+        at, always = self.family.word_at, self.family.always
+        for index, word in enumerate(RESULTS):
+            labels = (*row[:at], word, *row[at:])
+            if counts is None or not (counts[index] or index in always):
+                self.series.put(labels, None)
+            else:
+                self.series.put(labels, counts[index])
+
+
+class Births:
+    """Counter series that are shown at 0 before they take their value.
+
+    increase() never counts a series' first sample, so a series that is born at 1 loses its
+    first, often only, occurrence. Held back until *hold* seconds after 0 was first shown.
+    """
+
+    def __init__(self, hold: float) -> None:
+        self._hold = hold
+        self._known: set[Labels] = set()
+        self._shown_at: dict[Labels, float | None] = {}
+
+    def adopt(self, rows: set[Labels]) -> None:
+        """Take series over that were shown before a restart."""
+        self._known |= rows
+
+    def held(self, row: Labels) -> bool:
+        """Say whether a series still shows 0; one that is new begins to."""
+        if not self._hold:
+            return False
+        if row not in self._known:
+            self._known.add(row)
+            self._shown_at[row] = None
+        return row in self._shown_at
+
+    def due(self, now: float) -> list[Labels]:
+        """Note that the series are being shown, and name those that may show their value."""
+        due = [r for r, at in self._shown_at.items() if at is not None and now - at >= self._hold]
+        for row in due:
+            del self._shown_at[row]
+        for row, at in self._shown_at.items():
+            if at is None:
+                self._shown_at[row] = now
+        return due
+
+
+def _prefix(projection: Projection) -> Callable[[Labels], str]:
+    """Write a series up to its value."""
+    name = projection.family.name
+    names = list(projection.labels)
+    if projection.extra_names:
+        names[1:1] = projection.extra_names
+    form = name + "{" + ",".join(f'{label}="%s"' for label in names) + "} "
+
+    def write(labels: Labels) -> str:
+        if projection.extra_names:
+            labels = (labels[0], *projection.owner(labels[0]), *labels[1:])
+        text = form % labels
+        if "\\" in text or "\n" in text or text.count('"') != 2 * len(labels):
+            return form % tuple(value.translate(_ESCAPES) for value in labels)
+        return text
+
+    return write

@@ -1,0 +1,89 @@
+"""The series of one family: what is exposed under which labels, within a budget."""
+
+from collections.abc import Sequence
+
+from exporter.metrics.segments import Segments, Snapshot
+from exporter.state.tally import Labels, overflow
+
+
+class Series:
+    """Values by label sets, kept ready to be rendered.
+
+    Rows arrive under the family's full labels. ``keep`` chooses the labels that are exposed, and
+    rows that agree in those are added up. When *limit* label sets are live, a new one folds into
+    a series for its namespace whose other labels say ``__overflow__``; a gauge's row moves out
+    again when there is room. So the sum over the series always equals the sum over the rows.
+    """
+
+    def __init__(self, segments: Segments, limit: int, keep: Sequence[int] | None = None) -> None:
+        self.folded_total = 0
+        self.limit = limit
+        self._segments = segments
+        self._keep = None if keep is None else tuple(keep)
+        self._slots: dict[Labels, int] = {}
+        self._shared: dict[Labels, dict[Labels, float]] = {}
+        self._folded: dict[Labels, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def put(self, row: Labels, value: float | None) -> None:
+        """Set a row's value; None removes the row."""
+        exposed = self._exposed(row, value)
+        if exposed is None:
+            return
+        if exposed == row and row not in self._shared:
+            self._set(exposed, value)
+            return
+        rows = self._shared.setdefault(exposed, {})
+        if value is None:
+            rows.pop(row, None)
+        else:
+            rows[row] = value
+        if not rows:
+            del self._shared[exposed]
+        self._set(exposed, sum(rows.values()) if rows else None)
+
+    def unfold(self) -> list[Labels]:
+        """Free folded rows for which there is room again; the caller puts them anew."""
+        room = self.limit - len(self._slots)
+        freed = sorted(self._folded)[: max(room, 0)] if self._folded else []
+        for row in freed:
+            self.put(row, None)
+        return freed
+
+    def _exposed(self, row: Labels, value: float | None) -> Labels | None:
+        """Choose the labels that a row is exposed under; None for a row that never was."""
+        kept = row if self._keep is None else tuple(row[i] for i in self._keep)
+        if row in self._folded:
+            if value is None:
+                del self._folded[row]
+            return overflow(kept)
+        if kept in self._slots:
+            return kept
+        if value is None:
+            return None
+        if len(self._slots) < self.limit:
+            return kept
+        self._folded[row] = None
+        self.folded_total += 1
+        return overflow(kept)
+
+    def _set(self, labels: Labels, value: float | None) -> None:
+        slot = self._slots.get(labels)
+        if value is None:
+            if slot is not None:
+                del self._slots[labels]
+                self._segments.remove(labels, slot)
+        elif slot is None:
+            self._slots[labels] = self._segments.insert(labels, value)
+        else:
+            self._segments.values[slot] = value
+
+    def settle(self, most: int) -> int:
+        """Do at most about *most* units of work towards a snapshot; return what is left."""
+        return self._segments.settle(most)
+
+    def snapshot(self) -> Snapshot:
+        """Take the values of this moment, to be rendered at leisure."""
+        return self._segments.snapshot()

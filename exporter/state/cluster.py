@@ -1,0 +1,104 @@
+"""All state together, fed with changes."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from exporter.model.changes import Applied, Change, Deleted, Listed, Listing, Scope
+from exporter.model.event import Event
+from exporter.model.namespace import Namespace
+from exporter.model.policy import Policy
+from exporter.model.report import Report
+from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
+from exporter.state.ledger import Ledger
+from exporter.state.namespaces import Namespaces
+from exporter.state.occurrences import CONTROLLERS, Occurrences
+from exporter.state.register import Register
+from exporter.state.selection import Selection
+
+_REPORT_PLURALS = frozenset((r.group, r.plural) for r in REPORT_RESOURCES)
+
+
+class ClusterState:
+    """What is known of the cluster. ``apply`` never awaits, so a reader sees each change whole."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        clock: Callable[[], float],
+        *,
+        namespace_labels: tuple[str, ...] = (),
+        controllers: tuple[str, ...] = CONTROLLERS,
+        known_policies_only: bool = False,
+    ) -> None:
+        self.ledger = Ledger(selection, clock)
+        self.register = Register(clock)
+        self.namespaces = Namespaces(namespace_labels)
+        self.occurrences = Occurrences(
+            selection,
+            self.register,
+            clock,
+            controllers=controllers,
+            known_policies_only=known_policies_only,
+        )
+
+    def apply(self, change: Change) -> None:
+        """Bring the numbers up to date with one change."""
+        match change:
+            case Applied(scope, item):
+                self._applied(scope, item)
+            case Deleted(scope, item):
+                self._deleted(scope, item)
+            case Listing(scope):
+                self._listing(scope)
+            case Listed(scope):
+                self._listed(scope)
+            case _:
+                assert_never(change)
+
+    def _applied(self, scope: Scope, item: Report | Event | Policy | Namespace) -> None:
+        match item:
+            case Report():
+                self.ledger.apply(scope, item)
+            case Event():
+                self.occurrences.apply(scope, item)
+            case Policy():
+                self.register.apply(scope, item)
+            case Namespace():
+                self.namespaces.apply(item)
+            case _:
+                assert_never(item)
+
+    def _deleted(self, scope: Scope, item: Report | Event | Policy | Namespace) -> None:
+        match item:
+            case Report():
+                self.ledger.delete(scope, item)
+            case Event():
+                self.occurrences.delete(scope, item)
+            case Policy():
+                self.register.delete(item)
+            case Namespace():
+                self.namespaces.delete(item.name)
+            case _:
+                assert_never(item)
+
+    def _listing(self, scope: Scope) -> None:
+        resource = scope.resource
+        if (resource.group, resource.plural) in _REPORT_PLURALS:
+            self.ledger.begin_list(scope)
+        elif resource.plural == EVENTS.plural:
+            self.occurrences.begin_list(scope)
+        elif resource == NAMESPACES:
+            self.namespaces.begin_list()
+        else:
+            self.register.begin_list(scope)
+
+    def _listed(self, scope: Scope) -> None:
+        resource = scope.resource
+        if (resource.group, resource.plural) in _REPORT_PLURALS:
+            self.ledger.end_list(scope)
+        elif resource.plural == EVENTS.plural:
+            self.occurrences.end_list(scope)
+        elif resource == NAMESPACES:
+            self.namespaces.end_list()
+        else:
+            self.register.end_list(scope)

@@ -1,0 +1,155 @@
+"""What one report puts into the totals."""
+
+from exporter.model.report import Reference, Report, Result
+from exporter.state.profile import Failure, Profile, Profiles, clip
+from exporter.state.selection import Selection
+
+Subject = tuple[str, str]
+"""A resource, by namespace and uid (or kind/name where no uid is told)."""
+
+
+class Group:
+    """Resources of one kind in one namespace that have the same profile, and how many.
+
+    ``settled`` is how many of them the totals already show. ``direct`` says that each report
+    is named after its resource's uid, so that no other report speaks of the same resource.
+    """
+
+    __slots__ = ("count", "direct", "kind", "namespace", "profile", "settled")
+
+    def __init__(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> None:
+        self.namespace = namespace
+        self.kind = kind
+        self.profile = profile
+        self.direct = direct
+        self.count = 0
+        self.settled = 0
+
+
+class Part:
+    """The part of a report that is about one resource, where a group alone does not say it all.
+
+    ``since`` (Unix seconds) and ``messages`` stand in the order of the profile's failures.
+    ``subject`` is None when the group is direct.
+    """
+
+    __slots__ = ("group", "messages", "name", "since", "subject")
+
+    def __init__(
+        self, group: Group, name: str, subject: Subject | None, messages: tuple[str, ...]
+    ) -> None:
+        self.group = group
+        self.name = name
+        self.subject = subject
+        self.messages = messages
+        self.since: tuple[int, ...] = ()
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The failing results."""
+        return self.group.profile.failures
+
+
+Contribution = Group | Part | tuple["Group | Part", ...]
+
+
+def parts(contribution: Contribution | None) -> tuple[Group | Part, ...]:
+    """Look at any contribution as a tuple of its parts."""
+    if contribution is None:
+        return ()
+    return contribution if isinstance(contribution, tuple) else (contribution,)
+
+
+class Accountant:
+    """Turns reports into contributions; keeps the groups in use, one for each distinct one."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.profiles = Profiles(selection)
+        self._selection = selection
+        self._groups: dict[tuple[str, str, Profile, bool], Group] = {}
+        self._messages: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def account(self, report: Report) -> Contribution | None:
+        """Work out what a report contributes; None when its namespace is filtered out.
+
+        ``since`` of each part holds what the results' own timestamps say; whoever knows since
+        when they were seen to fail corrects it.
+        """
+        if not self._selection.namespace(report.namespace):
+            return None
+        results = report.results or []
+        scope = report.scope
+        if scope is not None and scope.kind:
+            profile = self.profiles.of(results, report.summary, report.source)
+            return self._part(report, scope, profile, results) or ()
+        return self._scattered(report, results)
+
+    def release(self, group: Group) -> None:
+        """Forget a group that no report is in any more."""
+        if self._groups.pop((group.namespace, group.kind, group.profile, group.direct), None):
+            group.profile.users -= 1
+            if not group.profile.users:
+                self.profiles.release(group.profile)
+
+    def _scattered(self, report: Report, results: list[Result]) -> Contribution:
+        """Account for a report whose results name resources; its summary goes with the first."""
+        kept: list[Group | Part] = []
+        summary = report.summary
+        for resource, about in _pieces(results) or [(Reference(), results)]:
+            profile = self.profiles.of(about, summary, report.source)
+            part = self._part(report, resource, profile, about)
+            summary = None
+            if part is not None:
+                kept.append(part)
+        return kept[0] if len(kept) == 1 else tuple(kept)
+
+    def _part(
+        self, report: Report, resource: Reference, profile: Profile, results: list[Result]
+    ) -> Group | Part | None:
+        if not self._selection.kind(resource.kind):
+            return None
+        # A report speaks only for its own namespace; a cluster report for any.
+        namespace = report.namespace or resource.namespace
+        if namespace and not self._selection.namespace(namespace):
+            return None
+        direct = resource.uid != "" and resource.uid == report.name
+        group = self._group(clip(namespace), clip(resource.kind), profile, direct=direct)
+        if direct and not profile.failures:
+            return group
+        subject = None if direct or not resource.kind else _subject(namespace, resource)
+        part = Part(group, clip(resource.name), subject, self._said(profile, results))
+        part.since = tuple(_stamp(results[f.position]) for f in profile.failures)
+        return part
+
+    def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:
+        key = (namespace, kind, profile, direct)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(namespace, kind, profile, direct=direct)
+            profile.users += 1
+        return group
+
+    def _said(self, profile: Profile, results: list[Result]) -> tuple[str, ...]:
+        """Collect the failing results' messages; equal ones are kept once."""
+        said = tuple(results[f.position].message[:1024] for f in profile.failures)
+        if len(self._messages) > 20_000:
+            self._messages.clear()
+        return self._messages.setdefault(said, said)
+
+
+def _subject(namespace: str, resource: Reference) -> Subject:
+    return (namespace, resource.uid or f"{resource.kind}/{resource.name}")
+
+
+def _stamp(result: Result) -> int:
+    return int(result.timestamp.seconds) if result.timestamp is not None else 0
+
+
+def _pieces(results: list[Result]) -> list[tuple[Reference, list[Result]]]:
+    """Split results by the first resource that each of them names."""
+    pieces: dict[tuple[str, str, str, str], tuple[Reference, list[Result]]] = {}
+    for result in results:
+        about = result.resources[0] if result.resources else Reference()
+        key = (about.kind, about.namespace, about.name, about.uid)
+        pieces.setdefault(key, (about, []))[1].append(result)
+    return list(pieces.values())

@@ -1,0 +1,142 @@
+"""Who fails what, since when, and how often that began and ended."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from exporter.state.contribution import Contribution, Part, parts
+from exporter.state.profile import Failure
+from exporter.state.tally import Counters, Gauge, Labels, Minimum
+
+EARLIEST_SECONDS = 1_000_000_000
+"""Timestamps before September 2001 are mistakes: Falco writes the second of the minute."""
+
+
+class Identity(NamedTuple):
+    """What stays the same while a resource keeps failing a rule."""
+
+    kind: str
+    name: str
+    policy: str
+    rule: str
+    source: str
+
+
+class Standing(NamedTuple):
+    """A failure that stands: its labels, since when (Unix seconds), and Kyverno's message."""
+
+    namespace: str
+    kind: str
+    name: str
+    failure: Failure
+    since: int
+    message: str
+
+    @property
+    def identity(self) -> Identity:
+        """Name the failure among those of its report."""
+        outcome = self.failure.outcome
+        return Identity(self.kind, self.name, outcome.policy, outcome.rule, outcome.source)
+
+    @property
+    def labels(self) -> Labels:
+        """Give the labels of policyreport_resource_results."""
+        o = self.failure.outcome
+        word = self.failure.word
+        return (self.namespace, self.kind, self.name, o.policy, o.rule, word, o.severity, o.source)
+
+    @property
+    def group(self) -> Labels:
+        """Give the labels of the opened and closed counters."""
+        outcome = self.failure.outcome
+        return (self.namespace, outcome.policy, outcome.severity, outcome.source)
+
+
+Remembered = dict[Identity, tuple[int, Labels]]
+"""Since when each failure of a report stands, and its counter's labels."""
+
+
+def standing(contribution: Contribution | None) -> Iterator[Standing]:
+    """List the failures in a contribution."""
+    for part in parts(contribution):
+        if isinstance(part, Part):
+            group = part.group
+            facts = zip(part.failures, part.since, part.messages, strict=True)
+            for failure, since, message in facts:
+                yield Standing(group.namespace, group.kind, part.name, failure, since, message)
+
+
+def remember(contribution: Contribution | None) -> Remembered:
+    """Keep of a contribution what a later one is compared with: results that fail."""
+    return {
+        s.identity: (s.since, s.group) for s in standing(contribution) if s.failure.word == "fail"
+    }
+
+
+class Failures:
+    """Gauges and counters over failing results.
+
+    ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
+    """
+
+    def __init__(self, clock: Callable[[], float], limit: int) -> None:
+        self.resources = Gauge()
+        self.oldest = Minimum()
+        self.opened = Counters(limit)
+        self.closed = Counters(limit)
+        self._clock = clock
+
+    def replace(
+        self,
+        before: Contribution | None,
+        after: Contribution | None,
+        memory: Remembered | None,
+        *,
+        count: bool,
+    ) -> None:
+        """Let the failures of *after* stand instead of those of *before*.
+
+        *memory* is what is known of the report from before a restart; it stands for *before*.
+        """
+        known = memory if before is None and memory is not None else remember(before)
+        for old in standing(before):
+            self._stand(old, -1)
+        self._date(after, known)
+        for new in standing(after):
+            self._stand(new, +1)
+        if count:
+            self._count(known, remember(after))
+
+    def close(self, memory: Remembered) -> None:
+        """Count failures that ended while nobody watched."""
+        self._count(memory, {})
+
+    def _stand(self, failure: Standing, amount: int) -> None:
+        self.resources.add(failure.labels, amount)
+        if failure.failure.word != "fail":
+            return
+        if amount > 0:
+            self.oldest.add(failure.group, failure.since)
+            # At 0, so that increase() sees the first failure that is opened or closed here.
+            self.opened.add(failure.group, 0)
+            self.closed.add(failure.group, 0)
+        else:
+            self.oldest.remove(failure.group, failure.since)
+
+    def _date(self, contribution: Contribution | None, known: Remembered) -> None:
+        """Say since when: as known, else as the result proves, never in the future."""
+        now = int(self._clock())
+        for part in parts(contribution):
+            if not isinstance(part, Part) or not part.failures:
+                continue
+            dated = []
+            for failure, proof in zip(part.failures, part.since, strict=True):
+                identity = Identity(part.group.kind, part.name, *failure.identity)
+                first = known[identity][0] if identity in known else proof
+                dated.append(first if EARLIEST_SECONDS <= first <= now else now)
+            part.since = tuple(dated)
+
+    def _count(self, before: Remembered, after: Remembered) -> None:
+        for identity in after.keys() - before.keys():
+            self.opened.add(after[identity][1])
+        for identity in before.keys() - after.keys():
+            self.closed.add(before[identity][1])

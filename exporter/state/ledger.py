@@ -1,0 +1,214 @@
+"""Totals over all reports, and what each report put into them."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from exporter.model.changes import Scope
+from exporter.model.report import Report
+from exporter.model.resource import REPORTS
+from exporter.state.contribution import Accountant, Contribution, Group, Part, parts
+from exporter.state.failures import Failures, Remembered
+from exporter.state.profile import clip
+from exporter.state.selection import Selection
+from exporter.state.shelf import Place, Shelf, covers
+from exporter.state.subjects import Subjects
+from exporter.state.tally import Gauge, Tally
+
+PREFERRED: Final = REPORTS.group
+"""Of a report that both API groups serve, this group's counts."""
+
+
+class Ledger:
+    """The gauges over reports.
+
+    After ``settle`` has returned False: totals == sum over groups of count times profile ==
+    recount of every report that counts. A group's difference to what the totals show is
+    multiplied out only then, so that a change costs the same however many results a report has.
+    """
+
+    def __init__(
+        self, selection: Selection, clock: Callable[[], float], limit: int = 200_000
+    ) -> None:
+        self.results = Tally()
+        self.summary = Tally()
+        self.resources = Tally()
+        self.reports = Gauge()
+        self.newest = Gauge()
+        self.failures = Failures(clock, limit)
+        self.memory: dict[Place, Remembered] = {}
+        self.counting: set[Scope] = set()
+        self._clock = clock
+        self._selection = selection
+        self._accountant = Accountant(selection)
+        self._preferred = Shelf()
+        self._other = Shelf()
+        self._dirty: set[Group] = set()
+        self._subjects = Subjects(self.resources)
+
+    def apply(self, scope: Scope, report: Report) -> None:
+        """Let a report count as it is now."""
+        contribution = self._accountant.account(report)
+        place = Place(report.namespace, report.name)
+        if contribution is not None:
+            self._note_age(report)
+        old = self._shelf(scope).find(place)
+        if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
+            old.messages = contribution.messages
+            contribution = old
+        self._put(scope, place, old, contribution)
+
+    def delete(self, scope: Scope, report: Report) -> None:
+        """Let a report count no more."""
+        place = Place(report.namespace, report.name)
+        self._put(scope, place, self._shelf(scope).find(place), None)
+
+    def begin_list(self, scope: Scope) -> None:
+        """Wait for every report of *scope* again; nothing is forgotten yet."""
+        self._shelf(scope).list_anew(scope)
+
+    def end_list(self, scope: Scope) -> None:
+        """Forget the reports of *scope* that the list did not bring."""
+        shelf = self._shelf(scope)
+        for place in shelf.vanished(scope):
+            self._put(scope, place, shelf.find(place), None)
+        for place in [p for p in self.memory if covers(scope, p.namespace)]:
+            if shelf.find(place) is None and self._effective(place) is None:
+                self._close(scope, self.memory.pop(place))
+        self.counting.add(scope)
+
+    def _close(self, scope: Scope, memory: Remembered) -> None:
+        """Count what ended while nobody watched."""
+        if scope in self.counting:
+            self.failures.close(memory)
+
+    def settle(self, most: int = 1 << 60) -> bool:
+        """Multiply out at most *most* groups into the totals; True when more are left."""
+        while self._dirty and most > 0:
+            self._settle(self._dirty.pop())
+            most -= 1
+        return bool(self._dirty)
+
+    def contributions(self) -> Iterator[tuple[Place, Contribution]]:
+        """Give the contribution of every report that counts."""
+        yield from ((p, c) for p, c in self._preferred.items() if self._effective(p) is c)
+        yield from ((p, c) for p, c in self._other.items() if self._effective(p) is c)
+
+    def _shelf(self, scope: Scope) -> Shelf:
+        return self._preferred if scope.resource.group == PREFERRED else self._other
+
+    def _effective(self, place: Place) -> Contribution | None:
+        """Choose between both groups' reports of one name the one that counts."""
+        preferred = self._preferred.find(place)
+        if preferred is None:
+            return self._other.find(place)
+        if _counts(preferred):
+            return preferred
+        other = self._other.find(place)
+        return preferred if other is None else other
+
+    def _put(
+        self, scope: Scope, place: Place, old: Contribution | None, new: Contribution | None
+    ) -> None:
+        shelf = self._shelf(scope)
+        before = self._effective(place)
+        if new is None:
+            shelf.remove(place)
+        else:
+            shelf.put(place, new)
+        if (old is None) != (new is None):
+            self.reports.add((place.namespace, scope.resource.group), 1 if old is None else -1)
+        after = self._effective(place)
+        if before is not after:
+            self._exchange(scope, place, before, after)
+        elif old is not new:
+            self._touch(old)
+
+    def _exchange(
+        self, scope: Scope, place: Place, before: Contribution | None, after: Contribution | None
+    ) -> None:
+        self._move(place, before, -1)
+        self._move(place, after, +1)
+        memory = self.memory.pop(place, None) if self.memory else None
+        count = scope in self.counting
+        if memory is not None or _fails(before) or _fails(after):
+            self.failures.replace(before, after, memory, count=count)
+
+    def _move(self, place: Place, contribution: Contribution | None, amount: int) -> None:
+        for part in parts(contribution):
+            group = part.group if isinstance(part, Part) else part
+            group.count += amount
+            self._dirty.add(group)
+            if group.direct:
+                if place in self._subjects:
+                    self._say(place, place, group, amount)
+                    self._add_status(group, -amount)
+            elif isinstance(part, Part) and part.subject is not None:
+                self._meet(Place(*part.subject))
+                self._say(Place(*part.subject), place, group, amount)
+
+    def _say(self, subject: Place, place: Place, group: Group, amount: int) -> None:
+        if amount > 0:
+            self._subjects.say(subject, place, group.kind, group.profile.status)
+        else:
+            self._subjects.unsay(subject, place)
+
+    def _meet(self, subject: Place) -> None:
+        """Bring a report that is counted by group to those that speak of the same resource."""
+        direct = None if subject in self._subjects else self._effective(subject)
+        for part in parts(direct):
+            group = part.group if isinstance(part, Part) else part
+            if group.direct:
+                self._say(subject, subject, group, +1)
+                self._add_status(group, -1)
+
+    def _add_status(self, group: Group, amount: int) -> None:
+        if group.profile.status >= 0:
+            self.resources.add((group.namespace, group.kind), group.profile.status, amount)
+
+    def _touch(self, contribution: Contribution | None) -> None:
+        """Let ``settle`` look whether the groups of a contribution are still used."""
+        for part in parts(contribution):
+            self._dirty.add(part.group if isinstance(part, Part) else part)
+
+    def _settle(self, group: Group) -> None:
+        times = group.count - group.settled
+        if times:
+            where = (group.namespace, group.kind)
+            for outcome, index, count in group.profile.rows:
+                self.results.add((*where, *outcome), index, count * times)
+            self.summary.add_all(where, group.profile.summary, times)
+            if group.direct:
+                self._add_status(group, times)
+            group.settled = group.count
+        if not group.count:
+            self._accountant.release(group)
+
+    def _note_age(self, report: Report) -> None:
+        """Keep the newest timestamp of each source that is not in the future."""
+        newest = self.newest.rows
+        for result in report.results or ():
+            stamp = result.timestamp
+            if stamp is not None:
+                source = result.source or report.source
+                if stamp.seconds > newest.get((source,), 0):
+                    self._note_newest(source, stamp.seconds)
+
+    def _note_newest(self, source: str, seconds: float) -> None:
+        if seconds <= self._clock() and self._selection.source(source):
+            self.newest.put((clip(source),), seconds)
+
+
+def _alike(old: Part, new: Part) -> bool:
+    """Whether nothing but messages and timestamps changed."""
+    return old.group is new.group and old.name == new.name and old.subject == new.subject
+
+
+def _fails(contribution: Contribution | None) -> bool:
+    return any(isinstance(p, Part) and p.failures for p in parts(contribution))
+
+
+def _counts(contribution: Contribution) -> bool:
+    """Whether the filters leave anything of a report."""
+    return any(
+        (p.group if isinstance(p, Part) else p).profile.status >= 0 for p in parts(contribution)
+    )

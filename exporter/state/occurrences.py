@@ -1,0 +1,179 @@
+"""Violations that happened, each counted once."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from exporter.model.changes import Scope
+from exporter.model.event import Event, Violation, violation
+from exporter.model.report import fold_rule
+from exporter.state.profile import clip
+from exporter.state.recent import Block, Recent
+from exporter.state.register import Register
+from exporter.state.selection import Selection
+from exporter.state.tally import Counters, Gauge, Labels, overflow
+
+CONTROLLERS: Final = ("kyverno-admission", "kyverno-scan")
+TOMBSTONES: Final = 20_000
+
+Key = tuple[str, str, str]
+"""An Event's namespace, name and first time: unlike its uid they survive being re-created."""
+
+
+class Seen(NamedTuple):
+    """A live Event: how many violations of it are counted, and its row among the live ones."""
+
+    occurrences: int
+    live: Labels
+
+
+class Occurrences:
+    """Counters over violations' Events.
+
+    The number that an Event stands for never goes down here: DELETED (its time to live, about an
+    hour) takes it from the live ones only. What the first list brings happened before this
+    exporter watched and does not count, unless ``watermark`` (the resourceVersion that a
+    checkpoint covers) says which of it is new.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        register: Register,
+        clock: Callable[[], float],
+        *,
+        controllers: tuple[str, ...] = CONTROLLERS,
+        known_policies_only: bool = False,
+        limit: int = 200_000,
+    ) -> None:
+        self.total = Counters(limit)
+        self.last = Gauge()
+        self.live = Gauge()
+        self.recent = Recent(clock)
+        self.watermark: int | None = None
+        self.tombstones: OrderedDict[Key, int] = OrderedDict()
+        self._seen: dict[Key, Seen] = {}
+        self._unlisted: dict[Key, Seen] = {}
+        self._began: set[Scope] = set()
+        self._selection = selection
+        self._register = register
+        self._clock = clock
+        self._controllers = frozenset(controllers)
+        self._known_only = known_policies_only
+        self._limit = limit
+
+    def apply(self, scope: Scope, event: Event) -> None:
+        """Count what an Event newly stands for."""
+        said = self._accepted(event)
+        if said is None:
+            return
+        key = _key(event)
+        seen = self._unlisted.pop(key, None) or self._seen.get(key)
+        before = seen.occurrences if seen else self.tombstones.pop(key, 0)
+        outcome = self._outcome(said)
+        new = self._news(scope, event, before)
+        if seen is None:
+            self.live.add((said.namespace, said.policy, outcome), 1)
+            self._note(said, event, outcome)
+        live = seen.live if seen else (said.namespace, said.policy, outcome)
+        self._seen[key] = Seen(max(event.occurrences, before), live)
+        if new > 0:
+            self.total.add(self._labels(said, outcome), new)
+
+    def delete(self, scope: Scope, event: Event) -> None:
+        """Take an Event from the live ones; what it stood for stays counted."""
+        self.apply(scope, event)
+        self._bury(_key(event))
+
+    def begin_list(self, scope: Scope) -> None:
+        """Wait for every Event of *scope* again."""
+        gone = [k for k in self._seen if not scope.namespace or k[0] == scope.namespace]
+        for key in gone:
+            self._unlisted[key] = self._seen.pop(key)
+
+    def end_list(self, scope: Scope) -> None:
+        """Take the Events that the list did not bring from the live ones."""
+        for key in [k for k in self._unlisted if not scope.namespace or k[0] == scope.namespace]:
+            self._seen[key] = self._unlisted.pop(key)
+            self._bury(key)
+        self._began.add(scope)
+
+    def repeated(self) -> list[tuple[Key, int]]:
+        """List the Events that stand for several violations, as a checkpoint must keep them."""
+        live = [(k, s.occurrences) for k, s in self._seen.items() if s.occurrences > 1]
+        return live + [(k, n) for k, n in self.tombstones.items() if n > 1]
+
+    def _news(self, scope: Scope, event: Event, before: int) -> int:
+        """How many violations of this Event nobody has counted yet."""
+        if scope in self._began or before:
+            return event.occurrences - before
+        if self.watermark is None or not event.version.isdigit():
+            return 0
+        return event.occurrences if int(event.version) > self.watermark else 0
+
+    def _accepted(self, event: Event) -> Violation | None:
+        said = violation(event)
+        if said is None or said.controller not in self._controllers:
+            return None
+        chosen = self._selection
+        if not (chosen.namespace(said.namespace) and chosen.policy(said.policy)):
+            return None
+        if not chosen.kind(said.kind):
+            return None
+        if self._known_only and self._register.find(said.policy, said.policy_kind) is None:
+            return None
+        return said._replace(
+            namespace=clip(said.namespace), kind=clip(said.kind), policy=clip(said.policy)
+        )
+
+    def _outcome(self, said: Violation) -> str:
+        """Say blocked or allowed.
+
+        For a CEL policy Kyverno claims a block when any policy in the same webhook call denies
+        (kyverno issues 16841 and 17180), so the policy's own actions decide where it is known.
+        """
+        card = self._register.find(said.policy, said.policy_kind)
+        cel = said.policy_kind not in ("ClusterPolicy", "Policy")
+        blocked = said.claims_blocked and not (cel and card is not None and not card.blocks)
+        return "blocked" if blocked else "allowed"
+
+    def _labels(self, said: Violation, outcome: str) -> Labels:
+        card = self._register.find(said.policy, said.policy_kind)
+        return (
+            said.namespace,
+            said.kind,
+            said.policy,
+            said.policy_kind,
+            clip(fold_rule(said.rule)),
+            outcome,
+            card.severity if card else "none",
+            card.category if card else "none",
+            said.controller.removeprefix("kyverno-"),
+        )
+
+    def _note(self, said: Violation, event: Event, outcome: str) -> None:
+        seconds = min(event.seconds, self._clock())
+        labels: Labels = (said.namespace, said.policy, outcome)
+        if labels not in self.last.rows and len(self.last.rows) >= self._limit:
+            labels = overflow(labels)
+        if seconds > self.last.rows.get(labels, 0):
+            self.last.put(labels, seconds)
+        if outcome == "blocked":
+            card = self._register.find(said.policy, said.policy_kind)
+            severity = card.severity if card else "none"
+            rule = clip(fold_rule(said.rule))
+            where = (said.namespace, said.kind, clip(said.name), said.policy, rule)
+            self.recent.add(Block(seconds, *where, severity, said.message))
+
+    def _bury(self, key: Key) -> None:
+        seen = self._seen.pop(key, None)
+        if seen is None:
+            return
+        self.live.add(seen.live, -1)
+        self.tombstones[key] = seen.occurrences
+        if len(self.tombstones) > TOMBSTONES:
+            self.tombstones.popitem(last=False)
+
+
+def _key(event: Event) -> Key:
+    return (event.namespace, event.name, event.first)

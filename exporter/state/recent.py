@@ -1,0 +1,54 @@
+"""The last requests that were blocked, for a live table and a live page."""
+
+from bisect import insort
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from exporter.state.tally import Gauge, Labels
+
+MOST: Final = 100
+SECONDS: Final = 3600.0
+
+
+class Block(NamedTuple):
+    """One blocked request; *seconds* is Unix time by the API server's clock."""
+
+    seconds: float
+    namespace: str
+    kind: str
+    name: str
+    policy: str
+    rule: str
+    severity: str
+    message: str
+
+    @property
+    def labels(self) -> Labels:
+        """Give the labels of policyviolation_recent_block_timestamp_seconds."""
+        return (self.namespace, self.kind, self.name, self.policy, self.rule)
+
+
+class Recent:
+    """At most the last 100 blocks of the last hour, oldest first."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.gauge = Gauge()
+        self.blocks: list[Block] = []
+        self.listeners: list[Callable[[Block], None]] = []
+        self._clock = clock
+
+    def add(self, block: Block) -> None:
+        """Remember a block, and tell whoever listens when it has just happened."""
+        insort(self.blocks, block)
+        self.gauge.put(block.labels, max(block.seconds, self.gauge.rows.get(block.labels, 0)))
+        self.expire()
+        for listener in self.listeners:
+            listener(block)
+
+    def expire(self) -> None:
+        """Forget what is older than an hour or more than a hundred."""
+        oldest = self._clock() - SECONDS
+        while self.blocks and (len(self.blocks) > MOST or self.blocks[0].seconds < oldest):
+            gone = self.blocks.pop(0)
+            if self.gauge.rows.get(gone.labels) == gone.seconds:
+                self.gauge.put(gone.labels, None)

@@ -1,0 +1,80 @@
+"""What each report of one API group contributed, by namespace and name."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from exporter.model.changes import Scope
+from exporter.state.contribution import Contribution
+
+
+class Place(NamedTuple):
+    """Where a report lies."""
+
+    namespace: str
+    name: str
+
+
+class Shelf:
+    """Contributions, and during a list those that it has not brought again yet.
+
+    A list moves what it finds from ``unlisted`` back to the shelf; when it ends, what is left
+    there is gone from the cluster. Nothing is copied and nothing vanishes before that.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, dict[str, Contribution]] = {}
+        self._unlisted: dict[str, dict[str, Contribution]] = {}
+
+    def find(self, place: Place) -> Contribution | None:
+        """Look a report's contribution up."""
+        for held in (self._held, self._unlisted):
+            names = held.get(place.namespace)
+            if names is not None and (found := names.get(place.name)) is not None:
+                return found
+        return None
+
+    def put(self, place: Place, contribution: Contribution) -> None:
+        """Keep a contribution in place of the report's former one."""
+        self._forget(self._unlisted, place)
+        names = self._held.get(place.namespace)
+        if names is None:
+            names = self._held[place.namespace] = {}
+        names[place.name] = contribution
+
+    def remove(self, place: Place) -> None:
+        """Forget a report."""
+        self._forget(self._held, place)
+        self._forget(self._unlisted, place)
+
+    def list_anew(self, scope: Scope) -> None:
+        """Begin to wait for every report of *scope* again."""
+        for namespace in [n for n in self._held if covers(scope, n)]:
+            names = self._held.pop(namespace)
+            self._unlisted.setdefault(namespace, {}).update(names)
+
+    def vanished(self, scope: Scope) -> list[Place]:
+        """Name the reports of *scope* that the list, now ended, did not bring."""
+        waited = [n for n in self._unlisted if covers(scope, n)]
+        return [Place(n, name) for n in waited for name in self._unlisted[n]]
+
+    def items(self) -> Iterator[tuple[Place, Contribution]]:
+        """Give all contributions, whether listed again or not."""
+        for held in (self._held, self._unlisted):
+            for namespace, names in held.items():
+                for name, contribution in names.items():
+                    yield Place(namespace, name), contribution
+
+    @staticmethod
+    def _forget(held: dict[str, dict[str, Contribution]], place: Place) -> None:
+        names = held.get(place.namespace)
+        if names is not None:
+            names.pop(place.name, None)
+            if not names:
+                del held[place.namespace]
+
+
+def covers(scope: Scope, namespace: str) -> bool:
+    """Cluster reports lie in no namespace, so one shelf serves both resources of a group."""
+    if scope.namespace:
+        return namespace == scope.namespace
+    return bool(namespace) == scope.resource.namespaced

@@ -1,0 +1,129 @@
+"""Counts by label values, which remember what changed since they were last read."""
+
+Labels = tuple[str, ...]
+Five = list[int]
+
+
+class Tally:
+    """Five-fold counts (one for each result word) by label values.
+
+    A row whose five counts are all zero does not exist. ``changed`` holds the labels whose row
+    changed, appeared or vanished; whoever projects the rows takes from it.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[Labels, Five] = {}
+        self.changed: set[Labels] = set()
+
+    def add(self, labels: Labels, index: int, amount: int) -> None:
+        """Add *amount* to one of the five counts of a row."""
+        row = self.rows.get(labels)
+        if row is None:
+            row = self.rows[labels] = [0, 0, 0, 0, 0]
+        row[index] += amount
+        if not any(row):
+            del self.rows[labels]
+        self.changed.add(labels)
+
+    def add_all(self, labels: Labels, amounts: tuple[int, ...], times: int) -> None:
+        """Add five amounts, *times* times each."""
+        for index, amount in enumerate(amounts):
+            if amount:
+                self.add(labels, index, amount * times)
+
+
+class Gauge:
+    """One number by label values."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Labels, float] = {}
+        self.changed: set[Labels] = set()
+
+    def add(self, labels: Labels, amount: int) -> None:
+        """Add *amount* to a row; a sum of zero removes it."""
+        self.put(labels, self.rows.get(labels, 0) + amount or None)
+
+    def put(self, labels: Labels, value: float | None) -> None:
+        """Set a row, zero included; None removes it."""
+        if value is not None:
+            self.rows[labels] = value
+        elif self.rows.pop(labels, None) is None:
+            return
+        self.changed.add(labels)
+
+
+class Minimum:
+    """The least of the values that stand now, by label values."""
+
+    def __init__(self) -> None:
+        self.least = Gauge()
+        self._standing: dict[Labels, dict[int, int]] = {}
+
+    def add(self, labels: Labels, value: int) -> None:
+        """Let one more *value* stand."""
+        counts = self._standing.setdefault(labels, {})
+        counts[value] = counts.get(value, 0) + 1
+        if value < self.least.rows.get(labels, float("inf")):
+            self.least.put(labels, value)
+
+    def remove(self, labels: Labels, value: int) -> None:
+        """Take away one *value* that stood."""
+        counts = self._standing[labels]
+        counts[value] -= 1
+        if counts[value]:
+            return
+        del counts[value]
+        if not counts:
+            del self._standing[labels]
+        if value == self.least.rows.get(labels):
+            self.least.put(labels, min(counts, default=None))
+
+
+class Counters:
+    """Counts that only grow, by label values.
+
+    At most *limit* label sets are told apart, so that whoever can cause occurrences cannot fill
+    the memory; what comes later counts in one row for each value of the first label (the
+    namespace) whose other labels say ``__overflow__``. Sums stay exact.
+
+    ``shown`` is what may be told to others. With checkpoints that is what the last durable one
+    holds (``publish``), so that a crash can never take back what was shown.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.rows: dict[Labels, int] = {}
+        self.shown: dict[Labels, int] = self.rows
+        self.changed: set[Labels] = set()
+        self.folded = 0
+        self._limit = limit
+
+    def add(self, labels: Labels, amount: int = 1) -> None:
+        """Count *amount* occurrences."""
+        if labels in self.rows:
+            if not amount:
+                return
+        elif len(self.rows) >= self._limit:
+            self.folded += 1
+            labels = overflow(labels)
+        self.rows[labels] = self.rows.get(labels, 0) + amount
+        if self.shown is self.rows:
+            self.changed.add(labels)
+
+    def publish(self, rows: dict[Labels, int]) -> None:
+        """Show *rows*, a copy of what a checkpoint has made durable."""
+        self.changed.update(k for k, value in rows.items() if self.shown.get(k) != value)
+        self.shown = rows
+
+    def restore(self, rows: dict[Labels, int]) -> None:
+        """Begin with the counts of a checkpoint."""
+        self.rows = dict(rows)
+        self.shown = {}
+        self.publish(rows)
+
+
+OVERFLOW = "__overflow__"
+
+
+def overflow(labels: Labels) -> Labels:
+    """Give the labels of the row that takes what does not fit: the namespace stays."""
+    return (labels[0], *(OVERFLOW for _ in labels[1:]))
