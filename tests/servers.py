@@ -141,14 +141,14 @@ def prometheus(
     files: Mapping[str, str] | None = None,
     flags: Sequence[str] = (),
     port: int = 0,
+    program: str = "prometheus",
 ) -> Iterator[Prometheus]:
     """Run Prometheus with ``config``, ``files`` beside it (rule files, for instance)."""
-    program = tool("prometheus")
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with own_directory({"prometheus.yml": config, **(files or {})}) as home:
         argv: list[str | Path] = [
-            program,
+            tool(program),
             "--config.file=prometheus.yml",
             f"--web.listen-address=127.0.0.1:{port}",
             "--storage.tsdb.path=data",
@@ -222,18 +222,17 @@ def alertmanager(
     files: Mapping[str, str] | None = None,
     flags: Sequence[str] = (),
     port: int = 0,
+    program: str = "alertmanager",
 ) -> Iterator[Alertmanager]:
     """Run Alertmanager, alone in its cluster, with ``config`` and ``files`` (templates) beside it.
 
-    It cannot be reloaded without knowing its port, so ``process.stop()`` and ``start()`` restart it
-    on the same port and the same data.
+    ``process.stop()`` and ``process.start()`` restart it on the same port and the same data.
     """
-    program = tool("alertmanager")
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with own_directory({"alertmanager.yml": config, **(files or {})}) as home:
         argv: list[str | Path] = [
-            program,
+            tool(program),
             "--config.file=alertmanager.yml",
             f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=",

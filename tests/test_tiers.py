@@ -10,6 +10,7 @@ from tests.servers import alertmanager, prometheus
 from tests.tools import Process, eventually, free_port, tool
 from tools import pins
 
+MONITORS = [("prometheus", "alertmanager"), ("prometheus3", "alertmanager31")]
 ROOT = Path(__file__).parent.parent
 
 PROBE = """
@@ -121,7 +122,10 @@ def test_what_never_happens_is_waited_for_in_bounded_time() -> None:
 
 
 @pytest.mark.tier("monitoring")
-def test_a_real_prometheus_scrapes_itself_and_hands_alerts_to_a_real_alertmanager() -> None:
+@pytest.mark.parametrize("programs", MONITORS, ids="-".join)
+def test_a_real_prometheus_scrapes_itself_and_hands_alerts_to_a_real_alertmanager(
+    programs: tuple[str, str],
+) -> None:
     port = free_port()
     rules = """
 groups:
@@ -134,12 +138,14 @@ rule_files: [rules.yml]
 scrape_configs: [{{job_name: self, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
 """
     route = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
-    with alertmanager(route) as receiver:
+    with alertmanager(route, program=programs[1]) as receiver:
         alerting = f"""
 alerting:
   alertmanagers: [{{static_configs: [{{targets: ["{receiver.url.removeprefix("http://")}"]}}]}}]
 """
-        with prometheus(config + alerting, files={"rules.yml": rules}, port=port) as prom:
+        with prometheus(
+            config + alerting, files={"rules.yml": rules}, port=port, program=programs[0]
+        ) as prom:
             eventually(lambda: prom.value("up{job='self'}") == 1.0, what="up")
             held = eventually(receiver.alerts, what="the alert arrives")
             assert held[0].labels["alertname"] == "Up"

