@@ -56,7 +56,8 @@ chart: $(DEV) ## Make the chart's generated files
 	$(V)/python -m helm.build $(ARGS)
 
 docs: $(DEV) ## Make docs/metrics.md from the catalogue
-	$(V)/policy-report-exporter metrics --output markdown > docs/metrics.md
+	$(V)/policy-report-exporter metrics --output markdown > docs/metrics.md.new
+	mv docs/metrics.md.new docs/metrics.md
 
 screenshots: $(DEV) ## Take the pictures of the documentation
 	$(V)/python -m tools.screenshots $(ARGS)

