@@ -1,0 +1,1 @@
+"""The cluster edge: credentials, requests, discovery, and the source that followers read."""

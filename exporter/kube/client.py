@@ -1,0 +1,180 @@
+"""Ask one API server: bodies and lines as bytes, all else as errors that say what to do next."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import aiohttp
+from yarl import URL
+
+from exporter import __version__
+from exporter.errors import ApiError, Malformed, Refused, Unavailable
+from exporter.kube.credentials import Access, Credentials
+from exporter.kube.framing import Lines
+from exporter.kube.refusal import refusal
+from exporter.kube.token import expiry
+from exporter.kube.transport import CONNECT_SECONDS, accepted_encoding, new_session, translated
+from exporter.watch.ports import Observer
+
+USER_AGENT: Final = f"policy-report-exporter/{__version__}"
+JSON: Final = "application/json"
+IDLE_SECONDS: Final = 90.0
+LINE_BYTES: Final = 16 * 2**20
+BODY_BYTES: Final = 64 * 2**20
+REFUSAL_BYTES: Final = 2**16
+
+
+class Request(NamedTuple):
+    """A GET. ``resource`` and ``verb`` say in metrics what is asked for."""
+
+    path: str
+    query: Mapping[str, str] = {}
+    accept: str = JSON
+    resource: str = ""
+    verb: str = "get"
+
+
+class Client:
+    """A session with one API server; use it as an async context manager.
+
+    No request has a total timeout. A body that stalls for ``idle_seconds`` is given up; how long
+    a stream may be silent is for its reader to say.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        observer: Observer,
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+        line_bytes: int = LINE_BYTES,
+        body_bytes: int = BODY_BYTES,
+    ) -> None:
+        self.credentials = credentials
+        self._observer = observer
+        self._idle_seconds = idle_seconds
+        self._line_bytes = line_bytes
+        self._body_bytes = body_bytes
+        self._encoding = accepted_encoding()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = new_session()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, request: Request) -> bytes:
+        """Read a whole body.
+
+        Raises:
+            ApiError: by what is to be done next.
+            Malformed: the body is larger than ``body_bytes``.
+        """
+        async with self._answer(request, self._idle_seconds) as response:
+            return await self._body(response, request)
+
+    async def lines(self, request: Request) -> AsyncGenerator[list[bytes], None]:
+        """Stream an answer by lines. The first batch is empty; whatever arrives makes a batch.
+
+        Lines longer than ``line_bytes`` are left out and counted as skipped objects.
+        """
+        framing = Lines(self._line_bytes)
+        async with self._answer(request, None) as response:
+            yield []
+            async for chunk in response.content.iter_any():
+                skipped = framing.too_long
+                yield framing.feed(chunk)
+                for _ in range(framing.too_long - skipped):
+                    self._observer.skipped(request.resource, "too_large")
+
+    @asynccontextmanager
+    async def _answer(
+        self, request: Request, idle_seconds: float | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        response = await self._accepted(request, idle_seconds)
+        with translated(str(response.url.origin())):
+            try:
+                yield response
+            finally:
+                response.close()
+
+    async def _accepted(
+        self, request: Request, idle_seconds: float | None
+    ) -> aiohttp.ClientResponse:
+        """Send a request, again with other credentials where there are some; want JSON."""
+        access = await self.credentials.access()
+        response = await self._sent(access, request, idle_seconds)
+        if response.status == 401:
+            fresh = await self.credentials.renewed(access)
+            if fresh != access:
+                response.close()
+                access, response = fresh, await self._sent(fresh, request, idle_seconds)
+        if response.status == 200 and response.content_type == JSON:
+            return response
+        with translated(access.server):
+            try:
+                raise await self._refusal(access, response)
+            finally:
+                response.close()
+
+    async def _sent(
+        self, access: Access, request: Request, idle_seconds: float | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("a Client is used as an async context manager")
+        headers = {"Accept": request.accept, "Accept-Encoding": self._encoding}
+        if access.authorization:
+            headers["Authorization"] = access.authorization
+        began, code = time.monotonic(), 0
+        try:
+            with translated(access.server):
+                response = await self._session.get(
+                    URL(access.server + request.path).with_query(request.query),
+                    headers=headers | {"User-Agent": USER_AGENT},
+                    timeout=aiohttp.ClientTimeout(
+                        sock_connect=CONNECT_SECONDS, sock_read=idle_seconds
+                    ),
+                    allow_redirects=False,  # credentials go to nobody else
+                    ssl=access.tls or True,
+                    server_hostname=access.server_name or None,
+                    proxy=access.proxy or None,
+                )
+            code = response.status
+        finally:
+            seconds = time.monotonic() - began
+            self._observer.request(request.resource, request.verb, code, seconds)
+        return response
+
+    async def _refusal(self, access: Access, response: aiohttp.ClientResponse) -> ApiError:
+        if response.status == 200:
+            kind = response.content_type
+            return Unavailable(f"{access.server} answers {kind}, not JSON: is a proxy between?")
+        body = await response.content.read(REFUSAL_BYTES)
+        error = refusal(response.status, body, response.headers)
+        if response.status != 401:
+            return error
+        expires = expiry(access.authorization)
+        until = (
+            f"; the token expired at {expires}" if expires and expires < datetime.now(UTC) else ""
+        )
+        return Refused(f"{self.credentials.name}: {error}{until}", 401)
+
+    async def _body(self, response: aiohttp.ClientResponse, request: Request) -> bytes:
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > self._body_bytes:
+                raise Malformed(f"{request.path}: the answer exceeds {self._body_bytes} bytes")
+        return b"".join(parts)

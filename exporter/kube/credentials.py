@@ -1,0 +1,123 @@
+"""Who we are to which API server: in a Pod, by kubeconfig, or nobody in particular."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from exporter.errors import ConfigError, Refused
+from exporter.kube.tls import Tls, TlsFiles
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class Access(NamedTuple):
+    """How to reach the API server now. ``authorization`` is a whole header value, a secret."""
+
+    server: str
+    authorization: str = ""
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
+    proxy: str = ""
+
+
+class Credentials(Protocol):
+    """Keeps access to one API server. ``name`` says in messages whose access it is."""
+
+    name: str
+
+    async def access(self) -> Access:
+        """Return access as it is now, renewed if it is known to have expired.
+
+        Raises Refused where the credentials cannot be had at the moment.
+        """
+        ...
+
+    async def renewed(self, refused: Access) -> Access:
+        """Return access after *refused* was not accepted; the same if there is no other."""
+        ...
+
+
+class Anonymous:
+    """Access without credentials, to the embedded server or a local proxy."""
+
+    def __init__(self, server: str) -> None:
+        self.name = server
+        self._access = Access(server.rstrip("/"))
+
+    async def access(self) -> Access:
+        """Return access as it is now."""
+        return self._access
+
+    async def renewed(self, refused: Access) -> Access:
+        """Return what there is: nobody cannot become somebody."""
+        return refused
+
+
+class InCluster:
+    """A Pod's service account. Its token rotates, so each request reads it: it is one page of RAM.
+
+    The official package would do, but costs a Pod 25 MB and half a second to import.
+    """
+
+    def __init__(self, environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT) -> None:
+        self.name = f"service account {directory}"
+        host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
+        self._server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        self._token = directory / "token"
+        self._tls = Tls(TlsFiles(ca=str(directory / "ca.crt")))
+        self._tls.context()
+
+    async def access(self) -> Access:
+        """Return access with the token that is in the file now."""
+        return Access(self._server, bearer(self._token), self._tls.context())
+
+    async def renewed(self, refused: Access) -> Access:  # noqa: ARG002 - the file knows best
+        """Return access with the token that is in the file now."""
+        return await self.access()
+
+
+def bearer(token_file: Path) -> str:
+    """Read a token file as a header value. Raises Refused."""
+    try:
+        token = token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"token file {token_file}: {error}") from error
+    if not token:
+        raise Refused(f"token file {token_file} is empty")
+    return f"Bearer {token}"
+
+
+def find_credentials(
+    kubeconfig: str = "",
+    context: str = "",
+    *,
+    environ: Mapping[str, str] = os.environ,
+    service_account: Path = SERVICE_ACCOUNT,
+) -> Credentials:
+    """Choose: a kubeconfig that was named, the Pod's service account, $KUBECONFIG, the default.
+
+    Raises:
+        ConfigError: none is there, or the kubeconfig does not hold what is asked for.
+    """
+    named = bool(kubeconfig or context)
+    if not named and is_in_cluster(environ, service_account):
+        return InCluster(environ, service_account)
+    default = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
+    paths = kubeconfig or environ.get("KUBECONFIG") or str(default)
+    if paths == str(default) and not default.exists():
+        raise ConfigError(
+            "no cluster: this is not a Pod with a service account, KUBECONFIG is not set, and "
+            f"{default} does not exist; name one with --kubeconfig, or try the command demo"
+        )
+    # Only here: the official package costs 25 MB and half a second to import.
+    from exporter.kube.kubeconfig import Kubeconfig  # noqa: PLC0415
+
+    return Kubeconfig(paths, context)
+
+
+def is_in_cluster(environ: Mapping[str, str], service_account: Path) -> bool:
+    """Say whether this is a Pod that has a service account's token."""
+    names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
+    return all(environ.get(name) for name in names) and (service_account / "token").exists()

@@ -1,0 +1,58 @@
+"""The HTTP session: sockets that notice a dead peer, and failures in our own words."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import aiohttp
+
+from exporter.errors import Unavailable
+
+READ_BYTES: Final = 2**18
+CONNECT_SECONDS: Final = 10.0
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Open a session without a bound on connections: every watch holds one."""
+    connector = aiohttp.TCPConnector(limit=0, socket_factory=_kept_alive)
+    return aiohttp.ClientSession(connector=connector, read_bufsize=READ_BYTES)
+
+
+def accepted_encoding() -> str:
+    """Let aiohttp inflate with isal and ask for gzip; with zlib, plain JSON arrives sooner."""
+    try:
+        from isal import isal_zlib  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return "identity"
+    aiohttp.set_zlib_backend(isal_zlib)
+    return "gzip"
+
+
+@contextmanager
+def translated(server: str) -> Iterator[None]:
+    """Turn every way in which a request can fail into Unavailable."""
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        cause = error.certificate_error
+        raise Unavailable(f"{server}: its certificate is not trusted: {cause}") from error
+    except TimeoutError as error:
+        raise Unavailable(f"{server} does not answer in time") from error
+    except aiohttp.ClientConnectorError as error:
+        raise Unavailable(f"{server}: {error.os_error.strerror or error.os_error}") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unavailable(f"{server}: {str(error) or type(error).__name__}") from error
+
+
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket whose peer is asked, when all is quiet, whether it is still there."""
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # Linux has all of them
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made

@@ -1,0 +1,72 @@
+"""Hand the objects of one scope to its sink, counted, and in turns that others can get between."""
+
+import asyncio
+from collections.abc import Sequence
+
+from exporter.model.changes import Applied, Deleted, Listed, Listing, Object, Scope
+from exporter.model.wire import Line
+from exporter.watch.pace import Clock, Turns
+from exporter.watch.ports import Observer, Sink
+
+
+class Feed:
+    """The way into the sink. ``last_change`` is in Unix seconds, 0 before the first change."""
+
+    def __init__(
+        self, scope: Scope, sink: Sink, observer: Observer, clock: Clock, turns: Turns
+    ) -> None:
+        self.last_change = 0.0
+        self.listed = 0
+        self._scope = scope
+        self._label = scope.resource.name
+        self._sink = sink
+        self._observer = observer
+        self._clock = clock
+        self._turns = turns
+
+    def begin(self) -> None:
+        """Say that a list begins."""
+        self.listed = 0
+        self._sink(Listing(self._scope))
+
+    async def apply(self, objects: Sequence[Object]) -> None:
+        """Hand on listed objects."""
+        for each in objects:
+            self._listed(each)
+            await self.rest()
+
+    def end(self) -> None:
+        """Say that the list ended: what was not in it is gone."""
+        self._sink(Listed(self._scope))
+        self.last_change = self._clock.wall()
+
+    def take(self, line: Line, *, listing: bool) -> None:
+        """Hand on what a watch line says."""
+        if line.object is None or not self._is_ours(line.object):
+            return
+        if listing and line.type == "ADDED":
+            self._listed(line.object)
+            return
+        change = Deleted if line.type == "DELETED" else Applied
+        self._sink(change(self._scope, line.object))
+        self._observer.change(self._label, line.type.lower())
+        self.last_change = self._clock.wall()
+
+    def note_bookmark(self) -> None:
+        """Count a line that says only how far the watch is."""
+        self._observer.change(self._label, "bookmark")
+
+    async def rest(self) -> None:
+        """Leave the loop to others if this turn was long enough."""
+        if self._turns.over:
+            await asyncio.sleep(0)
+
+    def _listed(self, each: Object) -> None:
+        if self._is_ours(each):
+            self.listed += 1
+            self._sink(Applied(self._scope, each))
+            self._observer.change(self._label, "listed")
+
+    def _is_ours(self, each: Object) -> bool:
+        # Aggregated servers send a namespace's watch the events of every namespace.
+        return self._scope.namespace in ("", each.namespace)

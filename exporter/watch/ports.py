@@ -1,0 +1,65 @@
+"""What following needs from outside: a source of objects, a sink for changes, an observer."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Protocol
+
+from exporter.model.changes import Change
+from exporter.model.resource import Resource
+from exporter.model.wire import Line, Page
+
+Sink = Callable[[Change], None]
+
+
+class Source(Protocol):
+    """Where objects come from. Objects that cannot be decoded are left out, and counted there.
+
+    Every method raises ApiError, by what is to be done next: see exporter.errors.
+    """
+
+    async def resolve(self, resource: Resource) -> Resource | None:
+        """Return the resource in the version to ask for, None if it is not served."""
+        ...
+
+    async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> Page:
+        """Read one page of a list; *namespace* "" means all of them."""
+        ...
+
+    def watch(
+        self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
+    ) -> AsyncGenerator[Iterable[Line], None]:
+        """Stream what happened after *since*, in batches, for about *seconds*.
+
+        The first batch is empty and says that the watch stands; each sign of life is a batch.
+        With *initial* the stream begins with every object, up to a line whose ``initial_end`` is
+        set. A line of an object that could not be decoded has no object. Raises Malformed where a
+        line is no line at all: what it said is lost.
+        """
+        ...
+
+    async def namespaces(self) -> Sequence[str]:
+        """Name all namespaces."""
+        ...
+
+
+class Observer(Protocol):
+    """Counts what happens while following. ``resource`` is Resource.name, or "" for discovery."""
+
+    def request(self, resource: str, verb: str, code: int, seconds: float) -> None:
+        """Note a request: verb is list, watch or get; code 0 means that there was no answer."""
+        ...
+
+    def change(self, resource: str, kind: str) -> None:
+        """Note an object or a bookmark: listed, added, modified, deleted, bookmark."""
+        ...
+
+    def relist(self, resource: str, reason: str) -> None:
+        """Note that all is listed again, and why."""
+        ...
+
+    def restart(self, resource: str, reason: str) -> None:
+        """Note that a watch ended, and why."""
+        ...
+
+    def skipped(self, resource: str, reason: str) -> None:
+        """Note an object that was left out, and why."""
+        ...

@@ -1,0 +1,132 @@
+"""Watch one scope into its feed until something ends it, and know how far that got."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Literal
+
+from exporter.errors import Unavailable
+from exporter.model.changes import Scope
+from exporter.model.resource import Resource
+from exporter.model.wire import Line
+from exporter.watch.failure import failure
+from exporter.watch.feed import Feed
+from exporter.watch.lists import Start
+from exporter.watch.options import Options
+from exporter.watch.pace import Clock
+from exporter.watch.ports import Source
+from exporter.watch.position import Position
+
+End = Literal["closed", "idle", "reconcile"]
+OnList = Callable[[Start], None]
+
+
+class Watcher:
+    """Watches one scope from ``position``.
+
+    ``opened`` is the event loop's time at which the present watch was seen to stand; ``lines``
+    counts what it brought.
+    """
+
+    def __init__(
+        self, scope: Scope, source: Source, feed: Feed, options: Options, clock: Clock
+    ) -> None:
+        self.position = Position("")
+        self.opened: float | None = None
+        self.lines = 0
+        self._scope = scope
+        self._source = source
+        self._feed = feed
+        self._options = options
+        self._clock = clock
+        self._on_list: OnList | None = None
+        self._deadline = 0.0
+
+    @property
+    def healthy_seconds(self) -> float:
+        """How long the present watch has been standing."""
+        if self.opened is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self.opened
+
+    def start_from(self, start: Start) -> None:
+        """Watch from the end of a list; look again later where versions mean nothing."""
+        self.position = Position(start.version, start.floors)
+        spread = 0.9 + 0.2 * self._clock.jitter()
+        now = asyncio.get_running_loop().time()
+        self._deadline = now + spread * self._options.reconcile_seconds
+
+    async def run(
+        self, resource: Resource, on_list: OnList | None, on_stand: Callable[[], None]
+    ) -> End:
+        """Watch until the server ends it, or falls silent, or it is time to list again.
+
+        *on_stand* is called when the server has agreed to the watch; with *on_list* the watch
+        begins with a list instead, and that is called when the list has ended.
+        """
+        self.opened, self.lines, self._on_list = None, 0, on_list
+        async with aclosing(self._open(resource)) as batches:
+            while True:
+                try:
+                    # Around one step only: a timeout that is open while lines are worked on
+                    # would cancel whatever the sink does.
+                    async with asyncio.timeout(self._patience()):
+                        batch = await anext(batches, None)
+                except TimeoutError:
+                    return "idle" if self._is_resumable else "reconcile"
+                if batch is None:
+                    return "closed"
+                if self.opened is None:
+                    self.opened = asyncio.get_running_loop().time()
+                    if not on_list:
+                        on_stand()
+                await self._take_all(batch)
+
+    def _open(self, resource: Resource) -> AsyncGenerator[Iterable[Line], None]:
+        return self._source.watch(
+            resource,
+            self._scope.namespace,
+            "" if self._on_list else self.position.version,
+            initial=self._on_list is not None,
+            seconds=int(self._options.watch_seconds * (1 + self._clock.jitter())),
+        )
+
+    @property
+    def _is_resumable(self) -> bool:
+        return self._on_list is not None or self.position.resumable
+
+    def _patience(self) -> float:
+        if self._is_resumable:
+            return self._options.idle_seconds
+        return max(self._deadline - asyncio.get_running_loop().time(), 0.0)
+
+    async def _take_all(self, batch: Iterable[Line]) -> None:
+        for line in batch:
+            self.lines += 1
+            self._take(line)
+            await self._feed.rest()
+
+    def _take(self, line: Line) -> None:
+        if line.status is not None:
+            status = line.status
+            raise failure(status.code, status.message or status.reason, status.retry_after)
+        if line.type == "BOOKMARK":
+            self._take_bookmark(line)
+        elif self._on_list:
+            self._feed.take(line, listing=True)
+        elif self.position.is_news(line):
+            self._feed.take(line, listing=False)
+            self.position.move(line.version)
+
+    def _take_bookmark(self, line: Line) -> None:
+        self._feed.note_bookmark()
+        if self._on_list:
+            if line.initial_end:
+                self._feed.end()
+                self._on_list(Start(line.version, {}))
+                self._on_list = None
+        elif self.position.is_behind(line.version):
+            message = f"the server is at version {line.version}, before {self.position.version}"
+            raise Unavailable(message, 504)
+        else:
+            self.position.move(line.version)
