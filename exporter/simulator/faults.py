@@ -3,14 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+import msgspec
+
+from exporter.model.resource import Resource
 from exporter.simulator.status import Refusal
+from exporter.simulator.store import encode
+from exporter.simulator.watches import event_line
 
 
 class Call(NamedTuple):
     """One request. ``resource`` is as in the metrics: ``policyreports.wgpolicyk8s.io``.
 
     ``verb`` is one of list, watch, get, create, update, delete, and discover for everything else.
-    ``page`` counts a list's pages from 1. ``at`` is the server's clock.
+    ``page`` counts a list's pages from 1. ``at`` is the event loop's time.
     """
 
     resource: str
@@ -26,7 +31,7 @@ class Fault(Protocol):
     """Anything that can be ordered: an answer, or something that happens to a stream."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """Another answer than the one asked for: a Status, or ``body`` as it stands."""
 
     status: int
@@ -49,80 +54,100 @@ def html() -> Answer:
     return Answer(200, body=page, content_type="text/html")
 
 
-class Delay(NamedTuple):
+def expired() -> Answer:
+    """Refuse a version or a continue token as too old."""
+    return Answer(410, "The provided continue parameter is too old to display a consistent list")
+
+
+def error_event(code: int, message: str = "injected", reason: str = "") -> bytes:
+    """Make the line with which a running watch says that it has failed."""
+    return event_line("ERROR", Refusal(code, message, reason=reason).body)
+
+
+def event(kind: str, resource: Resource, name: str, namespace: str = "", **more: object) -> bytes:
+    """Make a line about an object that need not exist, of a type that need not either."""
+    metadata = {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1"}
+    head = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    return event_line(kind, encode(head | more))
+
+
+GARBAGE = b'{"type":"ADDED","object":{"kind":\n'
+
+
+class Delay(msgspec.Struct, frozen=True):
     """Answer properly, but that much later."""
 
     seconds: float
 
 
-class Hang(NamedTuple):
+class Hang(msgspec.Struct, frozen=True):
     """Accept the request and never answer, without closing."""
 
 
-class Reset(NamedTuple):
+class Reset(msgspec.Struct, frozen=True):
     """Drop the connection by RST instead of an answer."""
 
 
-class EmptyList(NamedTuple):
+class EmptyList(msgspec.Struct, frozen=True):
     """A list that says that there is nothing."""
 
 
-class CutBody(NamedTuple):
+class CutBody(msgspec.Struct, frozen=True):
     """Send so many bytes of the body, then close; ``reset`` without a FIN."""
 
     after: int
     reset: bool = False
 
 
-class AsTable(NamedTuple):
+class AsTable(msgspec.Struct, frozen=True):
     """Answer with Tables whatever the Accept header says."""
 
 
-class Gzip(NamedTuple):
+class Gzip(msgspec.Struct, frozen=True):
     """Compress a watch, flushed at each line."""
 
 
-class Inject(NamedTuple):
+class Inject(msgspec.Struct, frozen=True):
     """Send these lines once ``after`` lines of a watch have gone out: errors, garbage, anything."""
 
     lines: tuple[bytes, ...]
     after: int = 0
 
 
-class End(NamedTuple):
+class End(msgspec.Struct, frozen=True):
     """Close a watch properly after so many lines; with ``reset`` by RST."""
 
     after: int = 0
     reset: bool = False
 
 
-class Stall(NamedTuple):
+class Stall(msgspec.Struct, frozen=True):
     """Send nothing more after so many lines, and do not close."""
 
     after: int = 0
 
 
-class CutLine(NamedTuple):
+class CutLine(msgspec.Struct, frozen=True):
     """Break off in the middle of the line that follows ``after`` others."""
 
     after: int = 0
     reset: bool = False
 
 
-class Repeat(NamedTuple):
+class Repeat(msgspec.Struct, frozen=True):
     """Send the line that follows ``after`` others twice."""
 
     after: int = 0
 
 
-class Lose(NamedTuple):
+class Lose(msgspec.Struct, frozen=True):
     """Swallow the next line of a type that follows ``after`` others."""
 
     type: str = "DELETED"
     after: int = 0
 
 
-class Late(NamedTuple):
+class Late(msgspec.Struct, frozen=True):
     """Once ``after`` lines are out, send an object's earlier line again after a newer one.
 
     It comes as MODIFIED, with the version that the object had then.

@@ -122,7 +122,7 @@ class Simulator:
 
     async def _routed(self, request: web.Request) -> web.StreamResponse:
         at = query.address(request.path)
-        call = _call(at, request, self.store.clock())
+        call = _call(at, request)
         struck = self.faults.strike(call)
         for fault in struck:
             await _befall(fault, request)
@@ -183,11 +183,12 @@ class Simulator:
             case "get":
                 return self._get(at, served, form)
             case "create":
-                body = await request.read()
+                body = await _json_body(request)
                 stored = writes.create(self.store, served, at, body, manager)
                 return _json(raw_as(stored, served), 201)
             case "update":
-                stored = writes.replace(self.store, served, at, await request.read(), manager)
+                body = await _json_body(request)
+                stored = writes.replace(self.store, served, at, body, manager)
                 return _json(raw_as(stored, served))
             case "delete" if at.name:
                 return _json(msgspec.json.encode(writes.delete(self.store, served, at)))
@@ -239,17 +240,18 @@ class Simulator:
         seconds = options.timeout or watches.DEFAULT_SECONDS
         bookmark_seconds = self.bookmark_seconds if options.bookmarks and not broadcast else 0
         wire = Wire(request, struck)
-        response = await wire.open()
         still = lambda: self.registry.find(at.group, at.version, at.plural) is not None  # noqa: E731
         try:
+            await wire.open()
             async for line in watches.lines(watch, still, seconds, bookmark_seconds):
                 await wire.send(line)
         except Ended:
             pass
-        return response
+        return wire.response
 
 
-def _call(at: Address | None, request: web.Request, now: float) -> Call:
+def _call(at: Address | None, request: web.Request) -> Call:
+    now = asyncio.get_running_loop().time()
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if at is None:
         return Call("", "discover", "", dict(request.query), 1, now, token)
@@ -258,9 +260,19 @@ def _call(at: Address | None, request: web.Request, now: float) -> Call:
     if verb == "list" and request.query.get("watch", "").lower() in ("1", "true"):
         verb = "watch"
     page = 1
-    if "continue" in request.query:
-        page = query.Token.decoded(request.query["continue"]).page
+    if token_text := request.query.get("continue"):
+        page = query.Token.decoded(token_text).page
     return Call(resource, verb, at.namespace, dict(request.query), page, now, token)
+
+
+async def _json_body(request: web.Request) -> bytes:
+    if request.content_type not in ("application/json", "application/octet-stream"):
+        message = (
+            "the body of the request was in an unknown format - "
+            "accepted media types include: application/json"
+        )
+        raise Refusal(415, message, reason="UnsupportedMediaType")
+    return await request.read()
 
 
 async def _befall(fault: Fault, request: web.Request) -> None:

@@ -82,7 +82,7 @@ class Watch:
             metadata["annotations"] = annotations
         resource = self.served.resource
         data = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        return Line("BOOKMARK", _event("BOOKMARK", encode(data)))
+        return Line("BOOKMARK", event_line("BOOKMARK", encode(data)))
 
     def _translated(self, entry: Entry) -> Line | None:
         was = entry.old is not None and self._selects(entry.old)
@@ -97,7 +97,7 @@ class Watch:
         return self._namespace in ("", stored.namespace) and self._matches(stored.data)
 
     def _line(self, kind: str, stored: Stored) -> Line:
-        return Line(kind, _event(kind, self._shown(stored)), stored.key)
+        return Line(kind, event_line(kind, self._shown(stored)), stored.key)
 
     def _shown(self, stored: Stored) -> bytes:
         if self._form.name == "Partial":
@@ -126,7 +126,7 @@ async def lines(
         async for line in _live(watch, written, served, seconds, bookmark_seconds):
             yield line
     except Refusal as refusal:
-        yield Line("ERROR", _event("ERROR", refusal.body))
+        yield Line("ERROR", event_line("ERROR", refusal.body))
     finally:
         unsubscribe()
 
@@ -163,10 +163,6 @@ async def _woken(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def error_line(refusal: Refusal) -> bytes:
-    """Say a refusal as a watch does."""
-    return _event("ERROR", refusal.body)
-
-
-def _event(kind: str, raw: bytes) -> bytes:
+def event_line(kind: str, raw: bytes) -> bytes:
+    """Frame an object as a watch event."""
     return b'{"type":"' + kind.encode() + b'","object":' + raw + b"}\n"

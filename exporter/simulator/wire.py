@@ -28,16 +28,15 @@ class Wire:
         headers = {"Content-Type": "application/json"}
         if self._gzip:
             headers["Content-Encoding"] = "gzip"
-        self._response = web.StreamResponse(headers=headers)
+        self.response = web.StreamResponse(headers=headers)
         self.sent = 0
 
-    async def open(self) -> web.StreamResponse:
+    async def open(self) -> None:
         """Send the header, and whatever is ordered before the first line."""
-        await self._response.prepare(self._request)
+        await self.response.prepare(self._request)
         # A client must see that the watch is open although nothing happens.
         await self._write(b"")
         await self._after()
-        return self._response
 
     async def send(self, line: Line) -> None:
         """Send one line, or what the faults make of it. Raises Ended."""
@@ -99,7 +98,7 @@ class Wire:
     async def _write(self, raw: bytes) -> None:
         if self._gzip:
             raw = self._gzip.compress(raw) + self._gzip.flush(isal_zlib.Z_SYNC_FLUSH)
-        await self._response.write(raw)
+        await self.response.write(raw)
 
 
 def abort(request: web.Request) -> None:

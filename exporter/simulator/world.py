@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 class Violation(NamedTuple):
-    """What the truth counts occurrences by; ``rule`` as Kyverno writes it, autogen included."""
+    """What the truth counts occurrences by; ``rule`` is the policy's own, not the derived one."""
 
     namespace: str
     kind: str
@@ -159,8 +159,7 @@ class World:
 
 
 def _violation(check: Check, target: Target) -> Violation:
-    rule = check.rule_for(target.kind)
-    return Violation(target.namespace, target.kind, check.reported_policy, rule)
+    return Violation(target.namespace, target.kind, check.reported_policy, check.rule)
 
 
 def _manager(data: Object) -> str:

@@ -388,3 +388,11 @@ async def test_discovery_in_both_formats_names_the_same_resources(
 async def test_health_endpoints_answer(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(path) as answer:
         assert (answer.status, await answer.text()) == (200, "ok")
+
+
+async def test_a_body_that_is_not_json_is_an_unsupported_media_type(
+    client: aiohttp.ClientSession,
+) -> None:
+    headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    async with client.post(POLICY_REPORTS.path("carts"), data=b"k8s", headers=headers) as answer:
+        assert (answer.status, (await answer.json())["reason"]) == (415, "UnsupportedMediaType")
