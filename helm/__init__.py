@@ -1,0 +1,1 @@
+"""Tools that make the generated files of the Helm chart."""

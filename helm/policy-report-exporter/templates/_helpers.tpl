@@ -1,0 +1,110 @@
+{{/* Names, labels and small decisions that several templates share. */}}
+
+{{- define "policy-report-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "policy-report-exporter.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "policy-report-exporter.name" .) .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "policy-report-exporter.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "policy-report-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* Selectors can never change, so neither the chart's nor the app's version is among them. */}}
+{{- define "policy-report-exporter.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "policy-report-exporter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: exporter
+{{- end }}
+
+{{- define "policy-report-exporter.labels" -}}
+{{- $own := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "app.kubernetes.io/part-of" "policy-report-exporter" }}
+{{- toYaml (merge (include "policy-report-exporter.selectorLabels" . | fromYaml) $own .Values.commonLabels) }}
+{{- end }}
+
+{{/*
+The head of an object: name, namespace, labels, annotations.
+Takes a dict: root, and as needed suffix, namespace (false for cluster-scoped objects), labels, annotations.
+*/}}
+{{- define "policy-report-exporter.metadata" -}}
+{{- $root := .root -}}
+name: {{ include "policy-report-exporter.fullname" $root }}{{ with .suffix }}-{{ . }}{{ end }}
+{{- if not (eq (toString .namespace) "false") }}
+namespace: {{ default (include "policy-report-exporter.namespace" $root) .namespace }}
+{{- end }}
+labels:
+  {{- toYaml (mergeOverwrite (include "policy-report-exporter.labels" $root | fromYaml) (default dict .labels)) | nindent 2 }}
+{{- with merge (dict) (default dict .annotations) $root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "policy-report-exporter.serviceAccountName" -}}
+{{- $generated := ternary (include "policy-report-exporter.fullname" .) "default" .Values.serviceAccount.create }}
+{{- default $generated .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "policy-report-exporter.image" -}}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry }}
+{{- $version := default .Chart.AppVersion .Values.image.tag | printf ":%s" }}
+{{- with .Values.image.digest }}{{ $version = printf "@%s" . }}{{ end }}
+{{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}{{ $version }}
+{{- end }}
+
+{{- define "policy-report-exporter.pullSecrets" -}}
+{{- with concat .Values.global.imagePullSecrets .Values.imagePullSecrets | uniq -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+A StatefulSet gives shards their ordinals, and promises at most one pod at a time to a volume claim: two writers of
+one checkpoint would count twice.
+*/}}
+{{- define "policy-report-exporter.stateful" -}}
+{{- if or (gt (int .Values.shards) 1) (and .Values.state.enabled .Values.state.persistence.enabled) }}true{{ end }}
+{{- end }}
+
+{{- define "policy-report-exporter.pods" -}}
+{{- max (int .Values.shards) (int .Values.replicas) }}
+{{- end }}
+
+{{- define "policy-report-exporter.watchesEvents" -}}
+{{- if dig "events" "watch" true .Values.config }}true{{ end }}
+{{- end }}
+
+{{- define "policy-report-exporter.watchesPolicies" -}}
+{{- if dig "policies" "watch" true .Values.config }}true{{ end }}
+{{- end }}
+
+{{- define "policy-report-exporter.watchesNamespaces" -}}
+{{- if dig "labels" "namespace_labels" (list) .Values.config }}true{{ end }}
+{{- end }}
+
+{{/* Whether the objects of the Prometheus operator are wanted here. */}}
+{{- define "policy-report-exporter.operator" -}}
+{{- $wanted := toString .Values.monitoring.enabled }}
+{{- if eq $wanted "auto" }}
+{{- if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}true{{ end }}
+{{- else if eq $wanted "true" }}true{{ end }}
+{{- end }}
+
+{{- define "policy-report-exporter.monitoringNamespace" -}}
+{{- default (include "policy-report-exporter.namespace" .) .Values.monitoring.namespace }}
+{{- end }}

@@ -1,0 +1,214 @@
+"""Scrape configuration, rules and dashboards are as their sources say and the values change."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alerts import build as rules
+from helm.build import ROOT
+from tests.chart.rendering import Chart, Json, Object, Run, at, fields, items, render
+from tests.tools import tool
+
+pytestmark = pytest.mark.tier("chart")
+
+ALL_FILES: Object = {
+    "prometheusRule": {"files": {"slo": True, "kyverno-webhook": True}},
+}
+BARE = Run(apis=())
+
+WANTED: dict[str, tuple[Object, Run, bool]] = {
+    "auto, where the API is": ({}, Run(), True),
+    "auto, where it is not": ({}, BARE, False),
+    "always": ({"monitoring": {"enabled": True}}, BARE, True),
+    "never": ({"monitoring": {"enabled": False}}, Run(), False),
+}
+
+
+@pytest.mark.parametrize(("values", "run", "made"), WANTED.values(), ids=WANTED.keys())
+def test_objects_of_the_operator_are_made(values: Object, run: Run, made: bool) -> None:  # noqa: FBT001
+    kinds = render(values, run).kinds()
+    assert ("ServiceMonitor" in kinds, "PrometheusRule" in kinds) == (made, made)
+
+
+def test_labels_are_honoured_because_namespace_is_the_violating_resources() -> None:
+    endpoint = at(render().one("ServiceMonitor"), "spec", "endpoints", 0)
+    assert at(endpoint, "honorLabels") is True
+
+
+def test_a_monitor_selects_the_service_or_the_pods() -> None:
+    chart = render()
+    wanted = fields(at(chart.one("ServiceMonitor"), "spec", "selector", "matchLabels")).items()
+    assert wanted <= fields(at(chart.one("Service"), "metadata", "labels")).items()
+    assert at(chart.one("ServiceMonitor"), "spec", "namespaceSelector", "matchNames") == ["here"]
+    chart = render({"serviceMonitor": {"enabled": False}, "podMonitor": {"enabled": True}})
+    wanted = fields(at(chart.one("PodMonitor"), "spec", "selector", "matchLabels")).items()
+    pod = at(chart.one("Deployment"), "spec", "template", "metadata", "labels")
+    assert wanted <= fields(pod).items()
+    assert at(chart.one("PodMonitor"), "spec", "podMetricsEndpoints", 0, "port") == at(
+        chart.container(), "ports", 0, "name"
+    )
+
+
+def test_labels_for_the_selector_of_prometheus_are_on_every_object_of_the_operator() -> None:
+    chart = render({"monitoring": {"labels": {"release": "kps"}, "namespace": "monitoring"}})
+    found = chart.all("ServiceMonitor") + chart.all("PrometheusRule")
+    assert len(found) == 3
+    assert {at(o, "metadata", "labels", "release") for o in found} == {"kps"}
+    assert {at(o, "metadata", "namespace") for o in found} == {"monitoring"}
+
+
+def test_annotations_for_a_prometheus_without_operator_are_off_and_can_be_on() -> None:
+    annotations = at(render().one("Service"), "metadata", "annotations")
+    assert annotations is None
+    values: Object = {"service": {"scrapeAnnotations": True, "port": 9999}}
+    assert at(render(values).one("Service"), "metadata", "annotations") == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9999",
+        "prometheus.io/path": "/metrics",
+        "prometheus.io/scheme": "http",
+    }
+
+
+def groups(chart: Chart, suffix: str) -> Json:
+    return at(chart.one("PrometheusRule", suffix), "spec", "groups")
+
+
+def made_plainly(name: str) -> Json:
+    """Return the groups of a rule file as `make rules` makes it for people without Helm."""
+    values = rules.read_values(ROOT / "alerts" / "values.yaml")
+    groups: Json = yaml.safe_load(rules.rule_files(values)[f"{name}.rules.yaml"])["groups"]
+    return groups
+
+
+@pytest.mark.parametrize("name", ["alerts", "recording", "slo", "kyverno-webhook"])
+def test_unchanged_rules_are_those_of_the_plain_files(name: str) -> None:
+    assert groups(render(ALL_FILES), f"-{name}") == made_plainly(name)
+
+
+def test_optional_rules_are_left_out_by_default() -> None:
+    names = [str(at(o, "metadata", "name")) for o in render().all("PrometheusRule")]
+    assert names == ["r-policy-report-exporter-alerts", "r-policy-report-exporter-recording"]
+
+
+def alert(chart: Chart, name: str) -> Json:
+    """Return the alert of that name, None where there is none."""
+    found = [
+        rule
+        for o in chart.all("PrometheusRule")
+        for group in items(at(o, "spec", "groups"))
+        for rule in items(at(group, "rules"))
+        if at(rule, "alert") == name
+    ]
+    return found[0] if found else None
+
+
+def test_an_alert_can_be_left_out_alone() -> None:
+    values: Object = {"prometheusRule": {"disabled": {"PolicyNewViolation": True}}}
+    chart = render(values)
+    assert alert(chart, "PolicyNewViolation") is None
+    assert alert(chart, "PolicyViolationOverdue") == alert(render(), "PolicyViolationOverdue")
+
+
+def test_a_switch_that_says_false_leaves_the_alert_in() -> None:
+    values: Object = {"prometheusRule": {"disabled": {"PolicyNewViolation": False}}}
+    assert alert(render(values), "PolicyNewViolation")
+
+
+def test_an_override_changes_its_alert_and_no_other() -> None:
+    change: Object = {
+        "for": "42m",
+        "keepFiringFor": "43m",
+        "severity": "info",
+        "labels": {"page": "no"},
+        "annotations": {"note": "quiet"},
+    }
+    chart = render({"prometheusRule": {"overrides": {"PolicyNewViolation": change}}})
+    before = fields(alert(render(), "PolicyNewViolation"))
+    assert alert(chart, "PolicyNewViolation") == {
+        **before,
+        "for": "42m",
+        "keep_firing_for": "43m",
+        "labels": {**fields(before["labels"]), "severity": "info", "page": "no"},
+        "annotations": {**fields(before["annotations"]), "note": "quiet"},
+    }
+    assert alert(chart, "PolicyViolationOverdue") == alert(render(), "PolicyViolationOverdue")
+
+
+def test_common_labels_reach_every_alert_and_no_recording() -> None:
+    chart = render({"prometheusRule": {"additionalRuleLabels": {"tier": "gold"}}})
+    alerts = [r for group in items(groups(chart, "-alerts")) for r in items(at(group, "rules"))]
+    assert {at(rule, "labels", "tier") for rule in alerts} == {"gold"}
+    assert groups(chart, "-recording") == groups(render(), "-recording")
+
+
+def test_a_setting_reaches_the_expressions() -> None:
+    settings: Object = {"compliance_minimum": "0.77"}
+    chart = render({"prometheusRule": {"settings": settings}})
+    assert "0.77" in str(at(alert(chart, "PolicyComplianceLow"), "expr"))
+
+
+def test_labels_copied_from_namespaces_become_the_ownership_labels() -> None:
+    labels: Object = {"labels": {"namespace_labels": ["team", "app.kubernetes.io/part-of"]}}
+    by = "namespace, team, app_kubernetes_io_part_of, policy"
+    overdue = alert(render({"config": labels}), "PolicyViolationOverdue")
+    assert by in str(at(overdue, "expr"))
+    own: Object = {"settings": {"ownership_labels": "squad"}}
+    overdue = alert(render({"config": labels, "prometheusRule": own}), "PolicyViolationOverdue")
+    assert "namespace, squad, policy" in str(at(overdue, "expr"))
+
+
+def test_prometheus_loads_the_rules_that_the_chart_makes(tmp_path: Path) -> None:
+    chart = render({**ALL_FILES, "config": {"labels": {"namespace_labels": ["a.b/c"]}}})
+    together = [g for o in chart.all("PrometheusRule") for g in items(at(o, "spec", "groups"))]
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps({"groups": together}), encoding="utf-8")
+    command = [str(tool("promtool")), "check", "rules", "--lint=all", "--lint-fatal", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout
+
+
+def boards(values: Object) -> list[Object]:
+    chart = render({"dashboards": values})
+    return [o for o in chart.all("ConfigMap") if at(o, "metadata", "labels", "grafana_dashboard")]
+
+
+def test_each_dashboard_is_a_config_map_with_the_file_as_it_is() -> None:
+    found = boards({"enabled": True})
+    assert len(found) == 5
+    for board in found:
+        [(name, text)] = fields(board["data"]).items()
+        assert json.loads(str(text)) == json.loads((ROOT / "grafana" / name).read_text("utf-8"))
+
+
+def test_dashboards_fit_into_their_config_maps() -> None:
+    assert all(len(str(fields(board["data"]))) < 1_000_000 for board in boards({"enabled": True}))
+
+
+def test_a_dashboard_can_be_left_out_alone() -> None:
+    names = [at(b, "metadata", "name") for b in boards({"disabled": {"policy-exporter": True}})]
+    assert len(names) == 4
+    assert "r-policy-report-exporter-policy-exporter" not in names
+
+
+def test_a_folder_is_an_annotation_only_when_there_is_one() -> None:
+    assert at(boards({"enabled": True})[0], "metadata", "annotations") is None
+    annotated = boards({"folder": "Policies", "annotations": {"own": "note"}})[0]
+    assert at(annotated, "metadata", "annotations") == {"grafana_folder": "Policies", "own": "note"}
+
+
+def test_resources_of_the_grafana_operator_refer_to_the_config_maps() -> None:
+    chart = render({"dashboards": {"grafanaOperator": {"enabled": True}}})
+    keys = {
+        (at(o, "metadata", "name"), key)
+        for o in chart.all("ConfigMap")
+        for key in fields(o["data"])
+    }
+    found = chart.all("GrafanaDashboard")
+    assert len(found) == 5
+    for board in found:
+        reference = at(board, "spec", "configMapRef")
+        assert (at(reference, "name"), at(reference, "key")) in keys

@@ -1,0 +1,126 @@
+"""The roles allow what the configuration needs, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.model.resource import POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from tests.chart.rendering import FEATURES, Chart, Json, Object, at, items, render, render_file
+
+pytestmark = pytest.mark.tier("chart")
+
+Permission = tuple[str, str, str, str]
+
+
+def permissions(role: Json) -> set[Permission]:
+    """Return (verb, group, plural, name) for everything that the role allows."""
+    return {
+        (str(verb), str(group), str(plural), str(name))
+        for rule in items(at(role, "rules"))
+        for verb in items(at(rule, "verbs"))
+        for group in items(at(rule, "apiGroups"))
+        for plural in items(at(rule, "resources"))
+        for name in items(at(rule, "resourceNames") or ["*"])
+    }
+
+
+def reading(*resources: Resource) -> set[Permission]:
+    """Return what following these resources takes."""
+    return {(v, r.group, r.plural, "*") for r in resources for v in ("list", "watch")}
+
+
+EVENTS = {("list", "events.k8s.io", "events", "*"), ("watch", "events.k8s.io", "events", "*")}
+NAMESPACES = {("list", "", "namespaces", "*"), ("watch", "", "namespaces", "*")}
+CLUSTER_ID = {("get", "", "namespaces", "kube-system")}
+REPORTS = reading(*REPORT_RESOURCES)
+POLICIES = reading(*POLICY_RESOURCES)
+
+CONFIGURATIONS: dict[str, tuple[Object, set[Permission]]] = {
+    "the default": ({}, REPORTS | POLICIES | EVENTS | CLUSTER_ID),
+    "no events": (
+        {"config": {"events": {"watch": False}}},
+        REPORTS | POLICIES | CLUSTER_ID,
+    ),
+    "no policies": (
+        {"config": {"policies": {"watch": False}}},
+        REPORTS | EVENTS | CLUSTER_ID,
+    ),
+    "labels of namespaces": (
+        {"config": {"labels": {"namespace_labels": ["team"]}}},
+        REPORTS | POLICIES | EVENTS | CLUSTER_ID | NAMESPACES,
+    ),
+    "no state": ({"state": {"enabled": False}}, REPORTS | POLICIES | EVENTS),
+    "sections removed": (
+        {"config": {"events": None, "policies": None, "labels": None}},
+        REPORTS | POLICIES | EVENTS | CLUSTER_ID,
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "allowed"), CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
+def test_the_cluster_role_follows_the_configuration(
+    values: Object, allowed: set[Permission]
+) -> None:
+    assert permissions(render(values).one("ClusterRole")) == allowed
+
+
+def test_one_role_in_each_namespace_and_nothing_in_the_cluster() -> None:
+    chart = render({"namespaces": ["a", "b", "a"]})
+    namespaced = reading(*(r for r in (*REPORT_RESOURCES, *POLICY_RESOURCES) if r.namespaced))
+    assert [at(role, "metadata", "namespace") for role in chart.all("Role")] == ["a", "b"]
+    assert all(permissions(role) == namespaced | EVENTS for role in chart.all("Role"))
+    assert not chart.all("ClusterRole") + chart.all("ClusterRoleBinding")
+
+
+def bound(chart: Chart, kind: str) -> list[tuple[Json, Json, Json]]:
+    """Return the role and the account of each binding of the kind, and the account's namespace."""
+    return [
+        (
+            at(binding, "roleRef", "name"),
+            at(binding, "subjects", 0, "name"),
+            at(binding, "subjects", 0, "namespace"),
+        )
+        for binding in chart.all(kind)
+    ]
+
+
+def test_bindings_name_the_role_and_the_account_that_the_pod_uses() -> None:
+    renamed: Object = {"serviceAccount": {"name": "own"}, "fullnameOverride": "short"}
+    for values in (None, renamed):
+        chart = render(values)
+        account = at(chart.pod(), "serviceAccountName")
+        role = at(chart.one("ClusterRole"), "metadata", "name")
+        assert bound(chart, "ClusterRoleBinding") == [(role, account, "here")]
+        assert at(chart.one("ServiceAccount"), "metadata", "name") == account
+
+
+def test_in_namespaced_mode_the_account_of_the_release_is_bound_in_each() -> None:
+    chart = render({"namespaces": ["a", "b"]})
+    name = "r-policy-report-exporter"
+    assert bound(chart, "RoleBinding") == [(name, name, "here")] * 2
+
+
+def test_releases_in_two_namespaces_do_not_fight_over_one_cluster_role() -> None:
+    one, other = render(), render({"namespaceOverride": "there"})
+    assert len({at(c.one("ClusterRole"), "metadata", "name") for c in (one, other)}) == 2
+
+
+def test_an_existing_role_is_bound_and_none_is_made() -> None:
+    chart = render({"rbac": {"existingClusterRole": "readers"}})
+    assert not chart.all("ClusterRole")
+    assert at(chart.one("ClusterRoleBinding"), "roleRef", "name") == "readers"
+
+
+def test_switched_off_nothing_is_made() -> None:
+    chart = render({"rbac": {"create": False}})
+    assert not [kind for kind in chart.kinds() if "Role" in kind]
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda path: path.name[:-12])
+def test_no_feature_may_read_secrets_or_write_anything(feature: Path) -> None:
+    chart = render_file(feature)
+    allowed = {
+        p for role in chart.all("ClusterRole") + chart.all("Role") for p in permissions(role)
+    }
+    assert not [p for p in allowed if p[0] not in {"get", "list", "watch"}]
+    assert not [p for p in allowed if p[2] in {"secrets", "*"} or p[1] == "*"]

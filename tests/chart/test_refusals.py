@@ -1,0 +1,129 @@
+"""Combinations that cannot work are refused, with a text that says what to do."""
+
+import pytest
+
+from tests.chart.rendering import Object, RefusedError, Run, render
+
+pytestmark = pytest.mark.tier("chart")
+
+PERSISTENT: Object = {"persistence": {"enabled": True}}
+CLAIM: Object = {"persistence": {"enabled": True, "existingClaim": "c"}}
+
+# The values, what the text must say, and the change that makes them work.
+REFUSED: dict[str, tuple[Object, str, Object]] = {
+    "replicas of shards": (
+        {"shards": 2, "replicas": 2},
+        "install a second release",
+        {"replicas": 1},
+    ),
+    "two writers of one checkpoint": (
+        {"replicas": 2, "state": PERSISTENT},
+        "a checkpoint belongs to one pod",
+        {"replicas": 1},
+    ),
+    "one claim for two shards": (
+        {"shards": 2, "state": CLAIM},
+        "each pod gets its own claim",
+        {"shards": 1},
+    ),
+    "a claim that nothing mounts": (
+        {"state": {"persistence": {"existingClaim": "c"}}},
+        "set but not used",
+        {"state": CLAIM},
+    ),
+    "namespace labels without a ClusterRole": (
+        {"namespaces": ["a"], "config": {"labels": {"namespace_labels": ["team"]}}},
+        "can only be read with a ClusterRole",
+        {"namespaces": []},
+    ),
+    "a ClusterRole for some namespaces": (
+        {"namespaces": ["a"], "rbac": {"existingClusterRole": "x"}},
+        "bound in the whole cluster",
+        {"namespaces": []},
+    ),
+    "TLS out of nowhere": (
+        {"web": {"tls": True}},
+        "web.existingSecret is empty",
+        {"web": {"tls": True, "existingSecret": "s"}},
+    ),
+    "credentials for nobody": (
+        {"alertmanager": {"existingSecret": "s"}},
+        "say where to push",
+        {"alertmanager": {"existingSecret": "s", "urls": ["http://am"]}},
+    ),
+    "two scrapes": (
+        {"podMonitor": {"enabled": True}},
+        "scraped twice",
+        {"serviceMonitor": {"enabled": False}},
+    ),
+    "roles for everybody": (
+        {"serviceAccount": {"create": False}},
+        "every pod of the namespace",
+        {"rbac": {"create": False}},
+    ),
+    "a node that never drains": (
+        {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
+        "no node could ever be drained",
+        {"replicas": 2},
+    ),
+    "dashboards by reference to nothing": (
+        {"dashboards": {"enabled": False, "grafanaOperator": {"enabled": True}}},
+        "Set both to true",
+        {"dashboards": {"grafanaOperator": {"enabled": True}}},
+    ),
+    "an unknown alert switched off": (
+        {"prometheusRule": {"disabled": {"PolicyNewViolations": True}}},
+        "prometheusRule.disabled.PolicyNewViolations is unknown; there are Kyverno",
+        {"prometheusRule": {"disabled": {"PolicyNewViolation": True}}},
+    ),
+    "an unknown alert changed": (
+        {"prometheusRule": {"overrides": {"PolicyNewViolations": {"for": "1m"}}}},
+        "prometheusRule.overrides.PolicyNewViolations is unknown",
+        {"prometheusRule": {"overrides": {"PolicyNewViolation": {"for": "1m"}}}},
+    ),
+    "an unknown rule file": (
+        {"prometheusRule": {"files": {"alert": True}}},
+        "prometheusRule.files.alert is unknown; there are alerts, kyverno-webhook, recording, slo",
+        {"prometheusRule": {"files": {"alerts": True}}},
+    ),
+    "an unknown threshold": (
+        {"prometheusRule": {"settings": {"compliance": "1"}}},
+        "prometheusRule.settings.compliance is unknown; there are block_window_seconds",
+        {"prometheusRule": {"settings": {"compliance_minimum": "1"}}},
+    ),
+    "a threshold that breaks the file": (
+        {"prometheusRule": {"settings": {"runbook_url": "'"}}},
+        "prometheusRule.settings make alerts.rules.yaml unreadable",
+        {"prometheusRule": {"settings": {"runbook_url": "https://example.org"}}},
+    ),
+    "an unknown dashboard": (
+        {"dashboards": {"disabled": {"overview": True}}},
+        "dashboards.disabled.overview is unknown; the dashboards are policy-enforcement,",
+        {"dashboards": {"disabled": {"policy-overview": True}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "text", "cure"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_is_refused_with_its_cure(values: Object, text: str, cure: Object, helm: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        render(values, Run(helm=helm))
+    assert text in str(refused.value)
+    assert render({**values, **cure}, Run(helm=helm)).objects
+
+
+def test_shards_are_refused_where_pods_do_not_know_their_ordinal() -> None:
+    with pytest.raises(RefusedError, match=r"needs Kubernetes 1\.28 .* this is v1\.27\.9"):
+        render({"shards": 2}, Run(kubernetes="1.27.9"))
+    assert render({"shards": 2}, Run(kubernetes="1.28.0")).one("StatefulSet")
+
+
+def test_an_autoscaler_is_refused_where_its_api_is_missing() -> None:
+    with pytest.raises(RefusedError, match="Install the autoscaler first"):
+        render({"verticalPodAutoscaler": {"enabled": True}}, Run(apis=()))
+
+
+def test_a_cluster_that_is_too_old_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"incompatible with Kubernetes v1\.24\.0"):
+        render({}, Run(kubernetes="1.24.0"))
