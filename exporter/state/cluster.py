@@ -8,7 +8,7 @@ from exporter.model.event import Event
 from exporter.model.namespace import Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import Report
-from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
+from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES
 from exporter.state.ledger import Ledger
 from exporter.state.namespaces import Namespaces
 from exporter.state.occurrences import CONTROLLERS, Occurrences
@@ -54,6 +54,15 @@ class ClusterState:
                 self._listed(scope)
             case _:
                 assert_never(change)
+
+    def objects(self) -> dict[str, int]:
+        """Count the objects that are known, by resource."""
+        counts = dict(self.ledger.objects)
+        counts[EVENTS.name] = self.occurrences.live_objects
+        counts[NAMESPACES.name] = len(self.namespaces.labels)
+        for resource in POLICY_RESOURCES:
+            counts[resource.name] = self.register.count(resource.kind)
+        return counts
 
     def _applied(self, scope: Scope, item: Report | Event | Policy | Namespace) -> None:
         match item:

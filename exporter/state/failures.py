@@ -76,6 +76,7 @@ class Failures:
     """Gauges and counters over failing results.
 
     ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
+    ``touched`` names the namespaces where something began or stopped to stand.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -83,6 +84,7 @@ class Failures:
         self.oldest = Minimum()
         self.opened = Counters(limit)
         self.closed = Counters(limit)
+        self.touched: set[str] = set()
         self._clock = clock
 
     def replace(
@@ -100,9 +102,11 @@ class Failures:
         known = memory if before is None and memory is not None else remember(before)
         for old in standing(before):
             self._stand(old, -1)
+            self.touched.add(old.namespace)
         self._date(after, known)
         for new in standing(after):
             self._stand(new, +1)
+            self.touched.add(new.namespace)
         if count:
             self._count(known, remember(after))
 

@@ -1,5 +1,6 @@
 """Totals over all reports, and what each report put into them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -10,7 +11,7 @@ from exporter.state.contribution import Accountant, Contribution, Group, Part, p
 from exporter.state.failures import Failures, Remembered
 from exporter.state.profile import clip
 from exporter.state.selection import Selection
-from exporter.state.shelf import Place, Shelf, covers
+from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
 from exporter.state.tally import Gauge, Tally
 
@@ -37,6 +38,7 @@ class Ledger:
         self.failures = Failures(clock, limit)
         self.memory: dict[Place, Remembered] = {}
         self.counting: set[Scope] = set()
+        self.objects: Counter[str] = Counter()
         self._clock = clock
         self._selection = selection
         self._accountant = Accountant(selection)
@@ -71,15 +73,13 @@ class Ledger:
         shelf = self._shelf(scope)
         for place in shelf.vanished(scope):
             self._put(scope, place, shelf.find(place), None)
-        for place in [p for p in self.memory if covers(scope, p.namespace)]:
-            if shelf.find(place) is None and self._effective(place) is None:
-                self._close(scope, self.memory.pop(place))
         self.counting.add(scope)
 
-    def _close(self, scope: Scope, memory: Remembered) -> None:
-        """Count what ended while nobody watched."""
-        if scope in self.counting:
+    def end_memory(self) -> None:
+        """Count what ended while nobody watched, once every list of reports has ended."""
+        for memory in self.memory.values():
             self.failures.close(memory)
+        self.memory = {}
 
     def settle(self, most: int = 1 << 60) -> bool:
         """Multiply out at most *most* groups into the totals; True when more are left."""
@@ -92,6 +92,14 @@ class Ledger:
         """Give the contribution of every report that counts."""
         yield from ((p, c) for p, c in self._preferred.items() if self._effective(p) is c)
         yield from ((p, c) for p, c in self._other.items() if self._effective(p) is c)
+
+    def contributions_in(self, namespace: str) -> Iterator[tuple[Place, Contribution]]:
+        """Give the contributions of a namespace's reports that count."""
+        for shelf in (self._preferred, self._other):
+            for name, contribution in list(shelf.names(namespace)):
+                place = Place(namespace, name)
+                if self._effective(place) is contribution:
+                    yield place, contribution
 
     def _shelf(self, scope: Scope) -> Shelf:
         return self._preferred if scope.resource.group == PREFERRED else self._other
@@ -116,7 +124,9 @@ class Ledger:
         else:
             shelf.put(place, new)
         if (old is None) != (new is None):
-            self.reports.add((place.namespace, scope.resource.group), 1 if old is None else -1)
+            step = 1 if old is None else -1
+            self.reports.add((place.namespace, scope.resource.group), step)
+            self.objects[scope.resource.name] += step
         after = self._effective(place)
         if before is not after:
             self._exchange(scope, place, before, after)

@@ -32,8 +32,8 @@ class Occurrences:
 
     The number that an Event stands for never goes down here: DELETED (its time to live, about an
     hour) takes it from the live ones only. What the first list brings happened before this
-    exporter watched and does not count, unless ``watermark`` (the resourceVersion that a
-    checkpoint covers) says which of it is new.
+    exporter watched and does not count, unless ``watermarks`` (the resourceVersions that a
+    checkpoint covers, by scope) say which of it is new.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Occurrences:
         self.last = Gauge()
         self.live = Gauge()
         self.recent = Recent(clock)
-        self.watermark: int | None = None
+        self.watermarks: dict[Scope, int] = {}
         self.tombstones: OrderedDict[Key, int] = OrderedDict()
         self._seen: dict[Key, Seen] = {}
         self._unlisted: dict[Key, Seen] = {}
@@ -61,6 +61,11 @@ class Occurrences:
         self._controllers = frozenset(controllers)
         self._known_only = known_policies_only
         self._limit = limit
+
+    @property
+    def live_objects(self) -> int:
+        """How many counted Events the API server keeps."""
+        return len(self._seen) + len(self._unlisted)
 
     def apply(self, scope: Scope, event: Event) -> None:
         """Count what an Event newly stands for."""
@@ -107,9 +112,10 @@ class Occurrences:
         """How many violations of this Event nobody has counted yet."""
         if scope in self._began or before:
             return event.occurrences - before
-        if self.watermark is None or not event.version.isdigit():
+        covered = self.watermarks.get(scope)
+        if covered is None or not event.version.isdecimal():
             return 0
-        return event.occurrences if int(event.version) > self.watermark else 0
+        return event.occurrences if int(event.version) > covered else 0
 
     def _accepted(self, event: Event) -> Violation | None:
         said = violation(event)

@@ -41,6 +41,10 @@ class Register:
         """Look a policy up by its label and kind."""
         return self.cards.get((policy, kind))
 
+    def count(self, kind: str) -> int:
+        """Count the policies of a kind."""
+        return sum(k == kind for _, k in self.cards)
+
     def apply(self, scope: Scope, policy: Policy) -> None:
         """Know a policy as it is now."""
         key = (policy.label, policy.kind)

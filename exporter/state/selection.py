@@ -1,8 +1,10 @@
 """Which results count: allow-list of sources, filters by glob, which of the five words."""
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -55,17 +57,38 @@ class Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Selection:
-    """The filters of the configuration, compiled."""
+    """The filters of the configuration, compiled, and the shard of the namespaces.
+
+    *shard* is (I, N): of N processes this one takes the namespaces whose CRC-32 modulo N is I,
+    so that all series of a namespace live in one process and Prometheus adds processes up.
+    """
 
     def __init__(
         self,
         filters: Filters | None = None,
         sources: tuple[str, ...] = KYVERNO_SOURCES,
         results: tuple[str, ...] = RESULTS,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         filters = filters or Filters()
-        self.namespace = filters.namespaces.matcher()
-        self.policy = filters.policies.matcher()
-        self.kind = filters.kinds.matcher()
-        self.source = Globs(sources).matcher()
+        chosen, (index, total) = filters.namespaces.matcher(), shard
+        self.namespace = remembered(lambda n: crc32(n.encode()) % total == index and chosen(n))
+        self.policy = remembered(filters.policies.matcher())
+        self.kind = remembered(filters.kinds.matcher())
+        self.source = remembered(Globs(sources).matcher())
         self.results = frozenset(results)
+
+
+def remembered(decide: Callable[[str], bool], most: int = 10_000) -> Callable[[str], bool]:
+    """Decide once for each name; at most about *most* answers are kept."""
+    answers: dict[str, bool] = {}
+
+    def answer(name: str) -> bool:
+        known = answers.get(name)
+        if known is None:
+            if len(answers) >= most:
+                answers.clear()
+            known = answers[name] = decide(name)
+        return known
+
+    return answer

@@ -64,6 +64,11 @@ class Shelf:
                 for name, contribution in names.items():
                     yield Place(namespace, name), contribution
 
+    def names(self, namespace: str) -> Iterator[tuple[str, Contribution]]:
+        """Give the contributions of one namespace by name."""
+        for held in (self._held, self._unlisted):
+            yield from held.get(namespace, {}).items()
+
     @staticmethod
     def _forget(held: dict[str, dict[str, Contribution]], place: Place) -> None:
         names = held.get(place.namespace)

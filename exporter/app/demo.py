@@ -1,0 +1,74 @@
+"""Serve a living sample cluster on this machine."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Final, NamedTuple
+
+from exporter.app.serve import Stop, start
+from exporter.errors import ConfigError
+from exporter.kube.credentials import Anonymous
+from exporter.settings.file import ConfigFile, Labels
+from exporter.settings.flags import Flags
+from exporter.simulator.play import play
+from exporter.simulator.sample import sample
+from exporter.simulator.scenario import Scenario
+from exporter.simulator.server import Simulator
+from exporter.simulator.store import Store
+from exporter.web.routes import Site
+from exporter.web.server import serving
+
+
+OWNED: Final = ConfigFile(labels=Labels(namespace_labels=("team", "env")))
+"""The sample cluster's namespaces say who owns them, so the demo shows it."""
+
+
+class Demo(NamedTuple):
+    """How the sample cluster lives. *speed* is simulated seconds a second; 0 stands still."""
+
+    api_address: str = "127.0.0.1:0"
+    speed: float = 1.0
+    seed: int = 0
+
+
+async def demo(flags: Flags, how: Demo) -> int:
+    """Start the sample cluster, serve on it until a signal, return the exit status."""
+    stop = Stop()
+    store = Store(time.time)
+    scenario = Scenario(sample(store), seed=how.seed)
+    async with AsyncExitStack() as stack:
+        simulator = Simulator(store)
+        await _listen(simulator, how.api_address)
+        stack.push_async_callback(simulator.stop)
+        exporter = await start(flags, Anonymous(simulator.url), stack, OWNED)
+        site = Site(exporter.scrapes, exporter.health, flags.telemetry_path)
+        urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
+        _say(urls, simulator.url, flags.telemetry_path)
+        return await stop.run(_both(exporter.follow(), play(scenario, how.speed)))
+
+
+async def _both(*works: "asyncio._CoroutineLike[None]") -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)
+
+
+async def _listen(simulator: Simulator, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise ConfigError(f"--demo.api-address {address}: expected HOST:PORT")
+    try:
+        await simulator.start(host or "127.0.0.1", int(port))
+    except OSError as error:
+        raise ConfigError(f"--demo.api-address {address}: {error.strerror}") from error
+
+
+def _say(urls: list[str], api: str, telemetry_path: str) -> None:
+    lines = [
+        "A sample cluster lives here; violations, fixes and blocked requests keep coming.",
+        *(f"  metrics      {url}{telemetry_path}" for url in urls),
+        *(f"  status page  {url}/" for url in urls[:1]),
+        f"  the cluster  kubectl --server={api} get policyreports -A",
+        "Stop with Ctrl-C.",
+    ]
+    print("\n".join(lines), flush=True)  # noqa: T201 - said to whoever started it

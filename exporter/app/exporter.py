@@ -1,0 +1,165 @@
+"""The parts of one exporter, joined: state, series, own metrics, followers."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from exporter import __version__
+from exporter.app.health import Health, kinds_of, settled
+from exporter.app.lag import Lag
+from exporter.app.scrape import Scrapes
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.own import OwnMetrics, Row, follow
+from exporter.model.changes import Scope
+from exporter.model.resource import (
+    EVENTS,
+    NAMESPACES,
+    POLICY_RESOURCES,
+    REPORT_RESOURCES,
+    Resource,
+)
+from exporter.settings.file import ConfigFile
+from exporter.state.cluster import ClusterState
+from exporter.state.tally import Counters
+from exporter.watch.follower import Follower
+from exporter.watch.ports import Source
+
+log = logging.getLogger(__name__)
+
+POLICIES_FIRST_SECONDS: Final = 10.0
+"""Events wait this long for the policies that give them severity and category."""
+
+_LOOK_SECONDS: Final = 0.05
+_POLICY_FAMILIES: Final = frozenset(
+    {
+        "policyreport_policy_info",
+        "policyreport_policy_ready",
+        "policyreport_policy_last_changed_timestamp_seconds",
+    }
+)
+
+
+class Plan(NamedTuple):
+    """What to follow, and how."""
+
+    config: ConfigFile
+    namespaces: tuple[str, ...] = ()
+    shard: tuple[int, int] = (0, 1)
+
+    def scopes(self) -> list[Scope]:
+        """Name every scope to follow; a namespaced plan leaves out what a Role cannot permit."""
+        wanted: list[Resource] = [*REPORT_RESOURCES]
+        if self.config.policies.watch:
+            wanted += POLICY_RESOURCES
+        if self.config.events.watch:
+            wanted.append(EVENTS)
+        if self.config.labels.namespace_labels:
+            wanted.append(NAMESPACES)
+        if not self.namespaces:
+            return [Scope(resource) for resource in wanted]
+        return [Scope(r, n) for r in wanted if r.namespaced for n in self.namespaces]
+
+
+class Exporter:
+    """One exporter over one source, from nothing known to followed for ever."""
+
+    def __init__(
+        self, plan: Plan, source: Source, own: OwnMetrics, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.plan = plan
+        self.own = own
+        self.clock = clock
+        config = plan.config
+        self.state = ClusterState(
+            config.selection(plan.shard),
+            clock,
+            namespace_labels=config.labels.namespace_labels,
+            controllers=config.events.controllers,
+            known_policies_only=config.events.known_policies_only,
+        )
+        exposure = config.exposure()
+        if plan.shard[0]:
+            exposure = exposure._replace(disabled=exposure.disabled | _POLICY_FAMILIES)
+        self.exposition = Exposition(self.state, exposure)
+        self.followers = [Follower(scope, source, self.state.apply, own) for scope in plan.scopes()]
+        self.health = Health(self.followers, self._reload)
+        self.scrapes = Scrapes(self.exposition, own, self.health.complete, clock)
+        self.reload: Callable[[], str | None] = lambda: None
+        self._lag = Lag()
+        self._expose_own()
+
+    async def follow(self) -> None:
+        """Follow everything until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lag.run(), name="event loop lag")
+            tasks.create_task(self._when_complete(), name="first sync")
+            for follower in self.followers:
+                if kinds_of(follower.scope) != "events":
+                    tasks.create_task(follower.run(), name=str(follower))
+            await self._policies_known()
+            for follower in self.followers:
+                if kinds_of(follower.scope) == "events":
+                    tasks.create_task(follower.run(), name=str(follower))
+
+    async def _policies_known(self) -> None:
+        """Wait for the policies, but not for one that cannot be had."""
+        policies = [f for f in self.followers if kinds_of(f.scope) == "policies"]
+        deadline = time.monotonic() + POLICIES_FIRST_SECONDS
+        while not all(map(settled, policies)) and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _when_complete(self) -> None:
+        """Once all reports are known, tell what vanished since the checkpoint; freeze the heap."""
+        while not self.health.complete("reports"):
+            await asyncio.sleep(_LOOK_SECONDS)
+        self.state.ledger.end_memory()
+        await self.scrapes.settle()
+        # What is known now stays: a full collection then need not walk it again.
+        gc.collect()
+        gc.freeze()
+        log.info("first sync of reports is complete")
+
+    async def _reload(self) -> str | None:
+        """Read the configuration again and note how that went."""
+        error = self.reload()
+        self.own.gauge("config_last_reload_successful").set(error is None)
+        if error is None:
+            self.own.gauge("config_last_reload_success_timestamp_seconds").set(self.clock())
+        return error
+
+    def _expose_own(self) -> None:
+        readings = self.own.readings
+        follow(readings, lambda: ((f.scope.resource.name, f) for f in self.followers))
+        readings.on("event_loop_lag_seconds", lambda: [((), self._lag.longest)])
+        readings.on("objects", self._objects)
+        readings.on("series", self._series)
+        readings.on("series_limit", self._limits)
+        readings.on("series_folded_total", self._folded)
+        self.own.gauge("config_last_reload_successful").set(1)
+        self.own.gauge("config_last_reload_success_timestamp_seconds").set(self.clock())
+
+    def _objects(self) -> Iterator[Row]:
+        counts = self.state.objects()
+        for name in sorted({f.scope.resource.name for f in self.followers}):
+            yield (name,), counts.get(name, 0)
+
+    def _series(self) -> Iterable[Row]:
+        return [((p.family.name,), float(len(p.series))) for p in self.exposition.projections]
+
+    def _limits(self) -> Iterable[Row]:
+        return [((p.family.name,), float(p.series.limit)) for p in self.exposition.projections]
+
+    def _folded(self) -> Iterator[Row]:
+        for projection in self.exposition.projections:
+            folded = projection.series.folded_total
+            if isinstance(projection.source, Counters):
+                folded += projection.source.folded
+            yield (projection.family.name,), folded
+
+
+def own_metrics() -> OwnMetrics:
+    """Make the own metrics of this version."""
+    return OwnMetrics(__version__)

@@ -1,0 +1,66 @@
+"""Whether what is served is complete, and how fresh it is."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+from exporter.model.changes import Scope
+from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
+from exporter.watch.follower import Follower
+
+_GIVEN_UP: Final = ("not served", "refused")
+_REPORTS: Final = frozenset(r.name for r in REPORT_RESOURCES)
+
+
+def kinds_of(scope: Scope) -> str:
+    """Say which of the catalogue's kinds a scope brings."""
+    name = scope.resource.name
+    if name in _REPORTS:
+        return "reports"
+    if name == EVENTS.name:
+        return "events"
+    return "namespaces" if name == NAMESPACES.name else "policies"
+
+
+def settled(follower: Follower) -> bool:
+    """Say whether a follower has brought all it can, for now."""
+    return follower.synced or follower.state in _GIVEN_UP
+
+
+class Health:
+    """Readiness over all followers.
+
+    Once ready, always ready: that data is stale later is a metric and an alert, and taking the
+    exporter out of the Service would only hide it.
+    """
+
+    def __init__(
+        self, followers: Sequence[Follower], reload: Callable[[], Awaitable[str | None]]
+    ) -> None:
+        self._followers = followers
+        self._reload = reload
+        self._complete: set[str] = set()
+
+    def complete(self, kinds: str) -> bool:
+        """Say whether every resource of some kind was listed once, or cannot be."""
+        if kinds not in self._complete:
+            wanted = [f for f in self._followers if kinds_of(f.scope) == kinds]
+            if not wanted or not all(map(settled, wanted)):
+                return False
+            self._complete.add(kinds)
+        return True
+
+    def ready(self) -> tuple[bool, str]:
+        """Say whether all was listed once, and what is missing."""
+        kinds = {kinds_of(f.scope) for f in self._followers}
+        missing = [f for f in self._followers if not settled(f)]
+        if all(map(self.complete, kinds)):
+            return True, "ready\n" + "".join(_lines(self._followers))
+        return False, "not ready, waiting for:\n" + "".join(_lines(missing))
+
+    async def reload(self) -> str | None:
+        """Read the configuration again; the text says what is wrong with it."""
+        return await self._reload()
+
+
+def _lines(followers: Iterable[Follower]) -> list[str]:
+    return [f"{follower}: {follower.state}\n" for follower in followers]

@@ -1,0 +1,1 @@
+"""Read a cluster, or files, once."""

@@ -1,0 +1,158 @@
+"""Command line: flags and environment in, exit status out."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from exporter import __version__
+from exporter.errors import ApiError, ConfigError, ExporterError
+from exporter.settings import flags as f
+
+PROGRAM: Final = "policy-report-exporter"
+COMMANDS: Final = ("serve", "demo", "snapshot", "check-config", "metrics", "healthcheck")
+USAGE_STATUS: Final = 2
+UNREACHABLE_STATUS: Final = 3
+
+Given = dict[str, object]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    0 fine, 1 the answer is no, 2 usage or configuration, 3 the cluster cannot be reached or
+    refuses, 128 plus its number after a signal.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or (
+        arguments[0].startswith("-") and not {"-h", "--help", "--version"} & set(arguments)
+    ):
+        arguments.insert(0, "serve")
+    given = vars(_parser().parse_args(arguments))
+    try:
+        return _COMMANDS[str(given["command"])](given)
+    except ConfigError as error:
+        return _fail(error, USAGE_STATUS)
+    except ApiError as error:
+        return _fail(error, UNREACHABLE_STATUS)
+    except ExporterError as error:
+        return _fail(error, USAGE_STATUS)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(error: ExporterError, status: int) -> int:
+    print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+def _serve(given: Given) -> int:
+    from exporter.app.serve import serve
+
+    flags = _flags(given)
+    return asyncio.run(serve(flags))
+
+
+def _demo(given: Given) -> int:
+    from exporter.app.demo import Demo, demo
+
+    flags = _flags(given)
+    try:
+        speed, seed = float(str(given["demo.speed"])), int(str(given["demo.seed"]))
+    except ValueError as error:
+        raise ConfigError(f"--demo.speed and --demo.seed take numbers: {error}") from error
+    how = Demo(str(given["demo.api-address"]), speed, seed)
+    return asyncio.run(demo(flags, how))
+
+
+def _flags(given: Given) -> f.Flags:
+    from exporter.app.logs import log_to_stderr
+
+    flags = f.read_flags(given, os.environ)
+    log_to_stderr(flags.log_level, flags.log_format)
+    return flags
+
+
+def _check_config(given: Given) -> int:
+    from exporter.settings.file import read_config
+
+    path = str(given["file"] or "") or (f.read_flags({}, os.environ).config_file or "")
+    if not path:
+        raise ConfigError("check-config: name a FILE, or set $POLICY_REPORT_EXPORTER_CONFIG_FILE")
+    read_config(Path(path))
+    print(f"{path}: fine")  # noqa: T201
+    return 0
+
+
+def _metrics(given: Given) -> int:
+    from exporter.metrics.document import as_json, as_markdown
+
+    write = {"markdown": as_markdown, "json": as_json}[str(given["output"])]
+    print(write(), end="")  # noqa: T201
+    return 0
+
+
+def _healthcheck(given: Given) -> int:
+    from exporter.app.healthcheck import healthcheck
+
+    ready, text = asyncio.run(healthcheck(str(given["url"]), float(str(given["timeout"]))))
+    print(text.strip())  # noqa: T201
+    return 0 if ready else 1
+
+
+def _snapshot(given: Given) -> int:
+    from exporter.app.snapshot import snapshot
+
+    return snapshot(given)
+
+
+_DEMO: Final = (
+    ("demo.api-address", "127.0.0.1:0", "ADDR", "where kubectl reaches the sample cluster"),
+    ("demo.speed", "1", "N", "simulated seconds a second"),
+    ("demo.seed", "0", "N", "another seed, another life"),
+)
+_COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "snapshot": _snapshot,
+    "check-config": _check_config,
+    "metrics": _metrics,
+    "healthcheck": _healthcheck,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Prometheus exporter for Kubernetes policy reports and violations.",
+        epilog="Without a command: serve. Every flag has an environment variable, named in [ ].",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    serve = commands.add_parser("serve", help="watch a cluster and serve /metrics until stopped")
+    f.add_flags(serve, f.SERVE)
+    _demo_parser(
+        commands.add_parser("demo", help="serve a living sample cluster, no Kubernetes needed")
+    )
+    check = commands.add_parser("check-config", help="say what is wrong with a configuration file")
+    check.add_argument("file", nargs="?", metavar="FILE")
+    metrics = commands.add_parser("metrics", help="print every metric that is exposed")
+    metrics.add_argument("--output", choices=("markdown", "json"), default="markdown")
+    health = commands.add_parser("healthcheck", help="ask a running exporter whether it is ready")
+    health.add_argument("--url", default="http://127.0.0.1:10480/-/ready", metavar="URL")
+    health.add_argument("--timeout", default="5", metavar="SECONDS")
+    return parser
+
+
+def _demo_parser(parser: argparse.ArgumentParser) -> None:
+    f.add_flags(parser, (*f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG))
+    for name, default, value, text in _DEMO:
+        text = f"{text} (default {default})"  # noqa: PLW2901 - the same text, longer
+        parser.add_argument(f"--{name}", dest=name, default=default, metavar=value, help=text)

@@ -1,0 +1,1 @@
+"""What the program was told to do: flags, environment and configuration file, in that order."""

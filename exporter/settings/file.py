@@ -1,0 +1,153 @@
+"""The configuration file: YAML, strict."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from exporter.errors import ConfigError
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
+from exporter.model.report import RESULTS
+from exporter.state.occurrences import CONTROLLERS
+from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
+from exporter.web.strict import decode
+
+Word = Literal["pass", "fail", "warn", "error", "skip"]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?")
+
+
+class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which labels the report and event families carry."""
+
+    namespace_labels: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+class FamilySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One family, switched off or bounded."""
+
+    enabled: bool = True
+    results: tuple[Literal["fail", "error"], ...] | None = None
+    max_series: Positive | None = None
+
+
+class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether policies are watched."""
+
+    watch: bool = True
+
+
+class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which violations' Events count."""
+
+    watch: bool = True
+    controllers: tuple[str, ...] = CONTROLLERS
+    known_policies_only: bool = False
+
+
+class ReportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of each report is read: all of it, or its summary as kubectl prints it."""
+
+    detail: Literal["full", "summary"] = "full"
+
+
+class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The page at /."""
+
+    enabled: bool = True
+    grafana_url: str = ""
+
+
+class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that the configuration file may say."""
+
+    sources: tuple[str, ...] = KYVERNO_SOURCES
+    filters: Filters = Filters()
+    results: tuple[Word, ...] = RESULTS
+    labels: Labels = Labels()
+    families: dict[str, FamilySettings] = {}
+    max_series: Positive = 200_000
+    birth_hold: Seconds = BIRTH_HOLD_SECONDS
+    checkpoint_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 10.0
+    reports: ReportSettings = ReportSettings()
+    policies: PolicySettings = PolicySettings()
+    events: EventSettings = EventSettings()
+    status_page: StatusPage = StatusPage()
+
+    def selection(self, shard: tuple[int, int] = (0, 1)) -> Selection:
+        """Compile what counts, in the namespaces of a shard."""
+        return Selection(self.filters, self.sources, self.results, shard)
+
+    def exposure(self) -> ExposureSettings:
+        """Give what is exposed."""
+        families = self.families.items()
+        return ExposureSettings(
+            max_series=self.max_series,
+            drop=frozenset(self.labels.drop),
+            namespace_labels=tuple(map(label_name, self.labels.namespace_labels)),
+            disabled=frozenset(name for name, family in families if not family.enabled),
+            limits={name: f.max_series for name, f in families if f.max_series is not None},
+            words={name: frozenset(f.results) for name, f in families if f.results is not None},
+            birth_hold=self.birth_hold,
+        )
+
+
+def label_name(namespace_label: str) -> str:
+    """Spell a namespace's label as a metric label: what is not allowed becomes ``_``."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", namespace_label)
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def read_config(path: Path | None) -> ConfigFile:
+    """Read the configuration file; the defaults where there is none.
+
+    Raises:
+        ConfigError: naming file, line, key, what was expected and the nearest known key.
+    """
+    if path is None:
+        return ConfigFile()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    config = decode(text, ConfigFile, str(path))
+    for complaint in _complaints(config):
+        raise ConfigError(f"{path}: {complaint}")
+    return config
+
+
+def _complaints(config: ConfigFile) -> list[str]:
+    """Say what msgspec cannot know to be wrong."""
+    names = {family.name for family in CATALOGUE}
+    found = [
+        f"families.{name}: unknown family, expected one of {', '.join(sorted(names))}"
+        for name in config.families
+        if name not in names
+    ]
+    for name, family in config.families.items():
+        if family.results is not None and name != "policyreport_resource_results":
+            found.append(f"families.{name}.results: only policyreport_resource_results has it")
+    found += [
+        f"labels.drop: {name!r} cannot be dropped, expected some of {', '.join(sorted(DROPPABLE))}"
+        for name in config.labels.drop
+        if name not in DROPPABLE
+    ]
+    return found + _label_complaints(config.labels)
+
+
+def _label_complaints(labels: Labels) -> list[str]:
+    taken = {label for family in CATALOGUE for label in family.labels} | {"cluster"}
+    found = []
+    for label in labels.namespace_labels:
+        if not _LABEL.fullmatch(label):
+            found.append(f"labels.namespace_labels: {label!r} is not a label of a namespace")
+        name = label_name(label)
+        if name in taken:
+            found.append(f"labels.namespace_labels: {label!r} would hide the label {name!r}")
+        taken.add(name)
+    return found

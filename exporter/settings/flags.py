@@ -1,0 +1,149 @@
+"""Flags and their environment variables."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from exporter.errors import ConfigError
+
+ENVIRONMENT_PREFIX: Final = "POLICY_REPORT_EXPORTER_"
+LISTEN: Final = ":10480"
+
+
+class Flags(NamedTuple):
+    """What flags and environment say; see docs for each."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespaces: tuple[str, ...] = ()
+    config_file: Path | None = None
+    listen: tuple[str, ...] = (LISTEN,)
+    telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    state_dir: Path | None = None
+    alertmanagers: tuple[str, ...] = ()
+    shard: tuple[int, int] = (0, 1)
+    log_level: str = "info"
+    log_format: str = "logfmt"
+
+
+class Flag(NamedTuple):
+    """One flag: its name without dashes, what it takes, and what it is for."""
+
+    name: str
+    value: str
+    help: str
+    default: str = ""
+    repeats: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that says the same."""
+        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+
+
+CLUSTER: Final = (
+    Flag(
+        "kubeconfig",
+        "FILE",
+        "kubeconfig; default in-cluster, else $KUBECONFIG, else ~/.kube/config",
+    ),
+    Flag("context", "NAME", "context of the kubeconfig"),
+    Flag("namespace", "NS", "follow this namespace only; needs only a Role there", repeats=True),
+)
+CONFIG: Final = (Flag("config.file", "FILE", "configuration file, YAML"),)
+LOG: Final = (
+    Flag(
+        "log.level",
+        "LEVEL",
+        "least severe level that is logged",
+        "info",
+        choices=("debug", "info", "warn", "error"),
+    ),
+    Flag("log.format", "FORMAT", "format of log lines", "logfmt", choices=("logfmt", "json")),
+)
+WEB: Final = (
+    Flag("web.listen-address", "ADDR", "address to listen on", LISTEN, repeats=True),
+    Flag("web.telemetry-path", "PATH", "path of the metrics", "/metrics"),
+    Flag("web.config.file", "FILE", "TLS and basic auth, in exporter-toolkit's format"),
+)
+STATE: Final = (Flag("state.dir", "DIR", "checkpoint counters and first-seen times here"),)
+PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)
+SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to I of N", "0/1"),)
+SERVE: Final = (*CLUSTER, *CONFIG, *WEB, *STATE, *PUSH, *SHARD, *LOG)
+
+
+def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
+    """Add flags to a command's parser."""
+    for flag in flags:
+        default = f" (default {flag.default})" if flag.default else ""
+        parser.add_argument(
+            f"--{flag.name}",
+            dest=flag.name,
+            metavar=flag.value,
+            action="append" if flag.repeats else "store",
+            choices=flag.choices or None,
+            help=f"{flag.help}{default} [${flag.variable}]",
+        )
+
+
+def chosen(given: Mapping[str, object], environment: Mapping[str, str], flag: Flag) -> list[str]:
+    """Give the values of a flag: from the command line, else the environment, else the default."""
+    value = given.get(flag.name)
+    if isinstance(value, list):
+        return [str(one) for one in value]
+    if value is not None:
+        return [str(value)]
+    text = environment.get(flag.variable, "")
+    if text:
+        values = text.split(",") if flag.repeats else [text]
+        _check(flag, values)
+        return values
+    return [flag.default] if flag.default else []
+
+
+def _check(flag: Flag, values: list[str]) -> None:
+    for value in values:
+        if flag.choices and value not in flag.choices:
+            expected = ", ".join(flag.choices)
+            raise ConfigError(f"${flag.variable}: {value!r}: expected one of {expected}")
+
+
+def read_flags(given: Mapping[str, object], environment: Mapping[str, str]) -> Flags:
+    """Put flags and environment together.
+
+    Raises:
+        ConfigError: a value is not what its flag takes.
+    """
+    values = {flag.name: chosen(given, environment, flag) for flag in SERVE}
+
+    def one(name: str) -> str:
+        return values[name][0] if values[name] else ""
+
+    return Flags(
+        kubeconfig=one("kubeconfig"),
+        context=one("context"),
+        namespaces=tuple(dict.fromkeys(values["namespace"])),
+        config_file=_path(one("config.file")),
+        listen=tuple(values["web.listen-address"]),
+        telemetry_path=one("web.telemetry-path"),
+        web_config_file=_path(one("web.config.file")),
+        state_dir=_path(one("state.dir")),
+        alertmanagers=tuple(values["alertmanager.url"]),
+        shard=_shard(one("shard")),
+        log_level=one("log.level"),
+        log_format=one("log.format"),
+    )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, total = text.partition("/")
+    if not (slash and index.isdecimal() and total.isdecimal() and int(index) < int(total)):
+        raise ConfigError(f"--shard {text}: expected I/N with I from 0 to N-1, for instance 0/3")
+    return int(index), int(total)

@@ -1,0 +1,120 @@
+"""What a restart must not lose, and how it is taken out of the state and put back."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from exporter.errors import StateError
+from exporter.model.changes import Scope
+from exporter.state.cluster import ClusterState
+from exporter.state.failures import Identity, Remembered, remember
+from exporter.state.shelf import Place
+from exporter.state.tally import Counters, Labels
+
+SCHEMA: Final = 1
+EVENT_LIFETIME_SECONDS: Final = 3600.0
+"""How long the API server keeps Events unless told otherwise (--event-ttl)."""
+
+Row = tuple[Labels, int]
+Failing = tuple[str, str, str, str, str, int, str]
+"""kind, name, policy, rule, source, since, severity."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A moment of everything that only this program knows.
+
+    ``versions`` says, by scope, up to which resourceVersion Events are counted; ``scopes`` are
+    those whose first list had ended, so that what differs from ``failures`` later is news.
+    ``failures`` is, by namespace and report, since when what fails.
+    """
+
+    schema: int
+    cluster: str
+    saved_at: float
+    versions: dict[str, str]
+    scopes: list[str]
+    counters: dict[str, list[Row]]
+    repeated: list[tuple[tuple[str, str, str], int]]
+    failures: dict[str, msgspec.Raw]
+
+
+class _Header(msgspec.Struct):
+    schema: int
+
+
+class Durable(NamedTuple):
+    """Copies of the counters, to be shown once the checkpoint they are in is durable."""
+
+    counters: dict[str, dict[Labels, int]]
+
+
+def scope_name(scope: Scope) -> str:
+    """Name a scope the same in every version of its API."""
+    return f"{scope.resource.name}/{scope.namespace}"
+
+
+def counters_of(state: ClusterState) -> dict[str, Counters]:
+    """Name the counters that a checkpoint holds."""
+    failures = state.ledger.failures
+    return {
+        "events": state.occurrences.total,
+        "opened": failures.opened,
+        "closed": failures.closed,
+    }
+
+
+def encode_failures(state: ClusterState, namespace: str) -> bytes:
+    """Encode since when what fails in a namespace; empty bytes when nothing does."""
+    rows: dict[str, list[Failing]] = {}
+    for place, contribution in state.ledger.contributions_in(namespace):
+        known = remember(contribution)
+        if known:
+            rows[place.name] = [(*i, since, group[2]) for i, (since, group) in known.items()]
+    return msgspec.json.encode(rows) if rows else b""
+
+
+def decode(body: bytes) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        StateError: it is broken, or a newer version of this program wrote it.
+    """
+    try:
+        schema = msgspec.json.decode(body, type=_Header).schema
+        if schema != SCHEMA:
+            raise StateError(f"schema {schema} is not known here, expected {SCHEMA}")
+        return msgspec.json.decode(body, type=Checkpoint)
+    except msgspec.MsgspecError as error:
+        raise StateError(f"not a checkpoint: {error}") from error
+
+
+def restore(state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope]) -> None:
+    """Put a checkpoint's numbers into a state that has seen nothing yet.
+
+    Raises:
+        StateError: a part of it is broken; the state is as it was.
+    """
+    try:
+        memory = _memory(checkpoint)
+    except msgspec.MsgspecError as error:
+        raise StateError(f"not a checkpoint: failures: {error}") from error
+    for name, counters in counters_of(state).items():
+        counters.restore(dict(checkpoint.counters.get(name, ())))
+    known = set(checkpoint.scopes)
+    state.ledger.memory = memory
+    state.ledger.counting.update(s for s in scopes if scope_name(s) in known)
+    state.occurrences.tombstones.update(checkpoint.repeated)
+    for scope in scopes:
+        version = checkpoint.versions.get(scope_name(scope), "")
+        if version.isdecimal():
+            state.occurrences.watermarks[scope] = int(version)
+
+
+def _memory(checkpoint: Checkpoint) -> dict[Place, Remembered]:
+    memory: dict[Place, Remembered] = {}
+    for namespace, raw in checkpoint.failures.items():
+        for name, rows in msgspec.json.decode(raw, type=dict[str, list[Failing]]).items():
+            memory[Place(namespace, name)] = {
+                Identity(*row[:5]): (row[5], (namespace, row[2], row[6], row[4])) for row in rows
+            }
+    return memory
