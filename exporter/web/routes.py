@@ -1,0 +1,64 @@
+"""Which path answers what."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+
+from exporter.errors import ConfigError
+from exporter.web.ports import Health, Scraper
+from exporter.web.scrape import Scrapes
+
+_OWN_PREFIXES = ("/-/", "/api/", "/static/")
+_OWN_PATHS = frozenset({"/", "/livez", "/readyz"})
+
+
+class Site(NamedTuple):
+    """What is served."""
+
+    scraper: Scraper
+    health: Health
+    telemetry_path: str = "/metrics"
+
+
+def add_routes(app: web.Application, site: Site) -> None:
+    """Add every route; ConfigError when the telemetry path hides another one."""
+    path = site.telemetry_path
+    if (
+        not path.startswith("/")
+        or "{" in path
+        or path in _OWN_PATHS
+        or path.startswith(_OWN_PREFIXES)
+    ):
+        raise ConfigError(f"--web.telemetry-path {path}: expected a path that is not taken")
+    app.router.add_get(path, Scrapes(site.scraper).answer)
+    for path in ("/-/healthy", "/livez"):
+        app.router.add_get(path, _healthy)
+    for path in ("/-/ready", "/readyz"):
+        app.router.add_get(path, _readiness(site.health))
+    app.router.add_post("/-/reload", _reload(site.health))
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def _readiness(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def ready(_: web.Request) -> web.Response:
+        complete, text = health.ready()
+        return web.Response(status=200 if complete else 503, text=f"{text}\n")
+
+    return ready
+
+
+def _reload(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def reload(request: web.Request) -> web.Response:
+        # A page elsewhere may post here with the browser's remembered password.
+        if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+            return web.Response(status=403, text="not from another site\n")
+        complaint = await health.reload()
+        if complaint is None:
+            return web.Response(text="configuration read again\n")
+        return web.Response(status=500, text=f"the old configuration stays: {complaint}\n")
+
+    return reload

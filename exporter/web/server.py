@@ -1,0 +1,118 @@
+"""Listens and serves, until told to stop."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import socket
+from typing import cast
+
+from aiohttp import http_exceptions, web
+
+from exporter.web.addresses import BACKLOG, bind, url
+from exporter.web.connections import Connection, Connections, affordable
+from exporter.web.guard import Answer, Guard
+from exporter.web.routes import Site, add_routes
+from exporter.web.webconfig import WebConfig
+from exporter.web.webfile import Rules, WebFile
+
+LOG = logging.getLogger(__name__)
+
+# Longer than any sensible scrape interval: a scraper should find its connection again.
+IDLE_SECONDS = 180.0
+GRACE_SECONDS = 10.0
+LINGER_SECONDS = 2.0
+_HEAD_BYTES = 16 * 1024
+
+
+@asynccontextmanager
+async def serving(
+    site: Site,
+    listen: Sequence[str],
+    config_file: Path | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+) -> AsyncIterator[list[str]]:
+    """Serve while the block runs, and give the URLs; requests that run at its end complete.
+
+    ConfigError when an address or the web configuration cannot be used.
+    """
+    clock = asyncio.get_running_loop().time
+    rules = _rules(config_file, clock)
+    connections = Connections(affordable())
+    runner = web.AppRunner(
+        _application(site, rules, connections, clock),
+        access_log=None,
+        logger=_logger(),
+        keepalive_timeout=IDLE_SECONDS,
+        lingering_time=LINGER_SECONDS,
+        max_line_size=_HEAD_BYTES,
+        max_field_size=_HEAD_BYTES,
+        shutdown_timeout=grace_seconds,
+    )
+    sockets = _bind_all(listen)
+    await runner.setup()
+    doors = [await _open(sock, runner, connections, rules) for sock in sockets]
+    scheme = "http" if rules().tls is None else "https"
+    try:
+        yield [url(sock, scheme) for sock in sockets]
+    finally:
+        for door in doors:
+            door.close()
+        await runner.cleanup()
+        connections.drop_all()
+
+
+def _rules(path: Path | None, clock: Callable[[], float]) -> Callable[[], Rules]:
+    if path is None:
+        open_to_all = Rules(WebConfig(), None)
+        return lambda: open_to_all
+    return WebFile(path, clock).current
+
+
+def _application(
+    site: Site, rules: Callable[[], Rules], connections: Connections, clock: Callable[[], float]
+) -> web.Application:
+    @web.middleware
+    async def answering(request: web.Request, handler: Answer) -> web.StreamResponse:
+        with connections.answering(request.protocol):
+            return await handler(request)
+
+    guard = Guard(lambda: rules().config, clock)
+    app = web.Application(middlewares=[answering, web.middleware(guard)])
+    app.on_response_prepare.append(guard.dress)
+    add_routes(app, site)
+    return app
+
+
+def _bind_all(listen: Sequence[str]) -> list[socket]:
+    sockets: list[socket] = []
+    try:
+        for address in listen:
+            sockets.append(bind(address))  # noqa: PERF401 - those bound before a failure are closed
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+async def _open(
+    sock: socket, runner: web.AppRunner, connections: Connections, rules: Callable[[], Rules]
+) -> asyncio.Server:
+    serve = cast(Callable[[], web.RequestHandler], runner.server)
+    return await asyncio.get_running_loop().create_server(
+        lambda: Connection(connections, serve, lambda: rules().tls), sock=sock, backlog=BACKLOG
+    )
+
+
+def _logger() -> logging.Logger:
+    """Log what fails in here, and not that a client does not speak HTTP."""
+    logger = logging.getLogger("exporter.web.http")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    failure = record.exc_info[1] if record.exc_info else None
+    return not isinstance(failure, http_exceptions.HttpProcessingError)

@@ -1,0 +1,124 @@
+"""Builds the SSL context that tls_server_config describes, and checks who the client says it is."""
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from exporter.errors import ConfigError
+from exporter.web.webconfig import CIPHERS, CURVES, TlsServer
+
+_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_VERIFY = {
+    "NoClientCert": ssl.CERT_NONE,
+    # Asked for and never looked at, in Go; not asking is the same to the server.
+    "RequestClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+
+
+class Tls(NamedTuple):
+    """How to secure the next connection, and which client names it may come from."""
+
+    context: ssl.SSLContext
+    allowed_sans: frozenset[str]
+
+    def admits(self, connection: ssl.SSLObject) -> bool:
+        """Tell whether the client's certificate names one of the allowed, if any are named."""
+        return not self.allowed_sans or not self.allowed_sans.isdisjoint(_names(connection))
+
+
+def files(config: TlsServer, beside: Path) -> list[Path]:
+    """Name the files that the configuration reads, relative ones beside it."""
+    named = (config.cert_file, config.key_file, config.client_ca_file)
+    return [beside / name for name in named if name]
+
+
+def build(config: TlsServer, path: Path) -> Tls:
+    """Load certificates and keys; ConfigError when they cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[config.min_version]
+    context.maximum_version = _VERSIONS[config.max_version]
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    if config.prefer_server_cipher_suites:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    _restrict(context, config)
+    _load_identity(context, config, path)
+    _load_authority(context, config, path)
+    context.verify_mode = _VERIFY[config.client_auth_type]
+    return Tls(context, frozenset(_normal(name) for name in config.client_allowed_sans))
+
+
+def _restrict(context: ssl.SSLContext, config: TlsServer) -> None:
+    suites = [CIPHERS[name] for name in config.cipher_suites if CIPHERS[name]]
+    if suites:
+        context.set_ciphers(":".join(suites))
+    for curve in config.curve_preferences:
+        context.set_ecdh_curve(CURVES[curve])
+
+
+def _load_identity(context: ssl.SSLContext, config: TlsServer, path: Path) -> None:
+    with (
+        _named(config.cert_file, config.cert, path.parent) as cert,
+        _named(config.key_file, config.key, path.parent) as key,
+    ):
+        try:
+            # An empty passphrase makes an encrypted key an error instead of a prompt.
+            context.load_cert_chain(cert, key, password="")
+        except (OSError, ValueError) as error:
+            what = f"{config.cert_file or 'cert'} with {config.key_file or 'key'}"
+            raise ConfigError(f"{path}: tls_server_config: {what}: {_reason(error)}") from error
+
+
+def _load_authority(context: ssl.SSLContext, config: TlsServer, path: Path) -> None:
+    if not (config.client_ca or config.client_ca_file):
+        return
+    try:
+        if config.client_ca:
+            context.load_verify_locations(cadata=config.client_ca)
+        else:
+            context.load_verify_locations(cafile=path.parent / config.client_ca_file)
+    except (OSError, ValueError) as error:
+        what = config.client_ca_file or "client_ca"
+        raise ConfigError(f"{path}: tls_server_config: {what}: {_reason(error)}") from error
+
+
+@contextmanager
+def _named(file: str, inline: str, beside: Path) -> Iterator[Path]:
+    """Give a file name to what ``ssl`` only reads from files; a key never touches the disk."""
+    if file:
+        yield beside / file
+        return
+    descriptor = os.memfd_create("pem")
+    try:
+        os.write(descriptor, inline.encode())
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _names(connection: ssl.SSLObject) -> Iterator[str]:
+    certificate = connection.getpeercert() or {}
+    for entry in certificate.get("subjectAltName", ()):
+        yield _normal(str(entry[1]))
+
+
+def _normal(name: str) -> str:
+    """Spell an IP address in one way: OpenSSL prints IPv6 with all its zeros."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    return getattr(error, "strerror", None) or str(error)
