@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.tools import RUNNING
 from tools.pins import TIERS, missing
 
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
@@ -54,6 +55,8 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     refuse_skip(report)
+    if report.failed:
+        report.sections += [(f"the end of {each.name}'s log", each.log_tail) for each in RUNNING]
     return report
 
 

@@ -127,6 +127,29 @@ def test_a_process_that_dies_at_once_is_an_error_that_shows_its_log(
     assert "no such luck" in capsys.readouterr().out
 
 
+def test_a_failed_test_shows_the_log_of_what_runs_beside_it(tmp_path: Path) -> None:
+    source = f"""
+import sys
+import pytest
+from pathlib import Path
+from tests.tools import Process
+
+@pytest.fixture(scope="session")
+def server():
+    script = "import time; print('woe', 6 * 7, flush=True); time.sleep(60)"
+    home = Path({str(tmp_path)!r})
+    log = home / (Path(sys.executable).name + ".log")
+    with Process([sys.executable, "-c", script], cwd=home, ready=log.read_text):
+        yield
+
+def test_it(server):
+    assert False
+"""
+    done = run_probe(tmp_path, source, required=False)
+    assert "the end of python" in done.stdout, done.stdout
+    assert "woe 42" in done.stdout
+
+
 def test_what_never_happens_is_waited_for_in_bounded_time() -> None:
     with pytest.raises(AssertionError, match=r"not within 0.1 s: the moon"):
         eventually(lambda: None, within=0.1, what="the moon")

@@ -1,6 +1,7 @@
 """Real components for tests: found, started on loopback in their own directory, and stopped."""
 
 import os
+import random
 import socket
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from tools.pins import TOOLS
 T = TypeVar("T")
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
+LOG_TAIL_LINES = 40
 
 
 def tool(name: str) -> Path:
@@ -34,11 +36,17 @@ def tool(name: str) -> Path:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nothing listens on now.
+
+    It lies below the range of outgoing connections: one of those could take it while the server
+    that the test restarts is away, and a client that keeps dialling could even meet itself.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15000, 30000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(look: Callable[[], T | None], *, within: float = 30.0, what: str = "") -> T:
@@ -66,7 +74,7 @@ def answers(url: str, *, trust: ssl.SSLContext | None = None) -> bool:
 class Process:
     """A child that runs until it is stopped; ``log`` is everything it wrote.
 
-    Its log is printed when the block ends with an error, so that pytest shows it.
+    The end of its log is shown with each test that fails while it runs, or in its block.
     """
 
     def __init__(
@@ -114,6 +122,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        RUNNING.append(self)
         try:
             eventually(self._settled, within=self.within, what=f"{self.name} is ready")
             assert self.running, f"{self.name} ended with {self._child.poll()}"
@@ -131,7 +140,7 @@ class Process:
             return 0
         self._child.terminate()
         try:
-            return self._child.wait(STOP_SECONDS)
+            return self._wait()
         except subprocess.TimeoutExpired:
             return self.kill()
 
@@ -140,11 +149,21 @@ class Process:
         if self._child is None:
             return 0
         self._child.kill()
-        return self._child.wait(STOP_SECONDS)
+        return self._wait()
+
+    def _wait(self) -> int:
+        assert self._child is not None
+        status = self._child.wait(STOP_SECONDS)
+        if self in RUNNING:
+            RUNNING.remove(self)
+        return status
+
+    @property
+    def log_tail(self) -> str:
+        return "\n".join(self.log.splitlines()[-LOG_TAIL_LINES:])
 
     def _show_log(self) -> None:
-        tail = "\n".join(self.log.splitlines()[-60:])
-        print(f"--- {self.name}: the end of its log ---\n{tail}")
+        print(f"--- {self.name}: the end of its log ---\n{self.log_tail}")
 
     def __enter__(self) -> Self:
         self.start()
@@ -159,6 +178,10 @@ class Process:
         self.stop()
         if error is not None:
             self._show_log()
+
+
+RUNNING: list[Process] = []
+"""What is started and not stopped, for the reports of failed tests."""
 
 
 @contextmanager
