@@ -3,6 +3,8 @@
 from typing import Any
 
 from exporter.simulator.registry import Registry, Served
+from exporter.simulator.status import path_not_found
+from exporter.simulator.store import encode
 
 Object = dict[str, Any]
 
@@ -19,6 +21,30 @@ VERSION = {
     "compiler": "",
     "platform": "linux/amd64",
 }
+
+
+def answer(registry: Registry, path: str, accept: str) -> tuple[bytes, str]:
+    """Return the document at a path, and its content type. Raises Refusal 404."""
+    match path.strip("/").split("/"):
+        case ["api" | "apis" as root] if "apidiscovery.k8s.io" in accept:
+            return encode(aggregated(registry, core=root == "api")), AGGREGATED
+        case ["version"]:
+            found: Object | None = VERSION
+        case ["api"]:
+            found = core_versions()
+        case ["apis"]:
+            found = groups(registry)
+        case ["apis", name]:
+            found = group(registry, name)
+        case ["api", version]:
+            found = resources(registry, "", version)
+        case ["apis", name, version]:
+            found = resources(registry, name, version)
+        case _:
+            found = None
+    if found is None:
+        raise path_not_found()
+    return encode(found), "application/json"
 
 
 def core_versions() -> Object:

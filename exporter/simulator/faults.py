@@ -1,5 +1,6 @@
 """Faults to order: what goes wrong, for which request, and a record of all requests."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -9,6 +10,8 @@ from exporter.model.resource import Resource
 from exporter.simulator.status import Refusal
 from exporter.simulator.store import encode
 from exporter.simulator.watches import event_line
+
+MAX_CALLS = 100_000
 
 
 class Call(NamedTuple):
@@ -166,10 +169,10 @@ class _Order(NamedTuple):
 
 
 class Faults:
-    """The orders, and every request so far."""
+    """The orders, and the last MAX_CALLS requests."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=MAX_CALLS)
         self._orders: list[_Order] = []
         self._seen: dict[int, int] = {}
 

@@ -1,6 +1,7 @@
 """One page of a list: which objects, of which version, and how to go on."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import islice
 from typing import Any, NamedTuple
 
 from exporter.simulator import selectors, tables
@@ -34,24 +35,26 @@ def page(store: Store, served: Served, namespace: str, options: Options) -> Page
     matches = selectors.parse(options.labels, options.fields, served)
     # Served from its cache, a real server ignores the limit when any version is good enough.
     limit = 0 if options.version == "0" and not options.token else options.limit
-    start = bisect_right(snapshot.keys, options.token.last) if options.token else 0
-    chosen: list[Stored] = []
-    more = False
-    for key in snapshot.keys[start:]:
-        stored = snapshot.objects[key]
-        if (namespace and stored.namespace != namespace) or not matches(stored.data):
-            continue
-        if limit and len(chosen) == limit:
-            more = True
-            break
-        chosen.append(stored)
+    keys = _remaining(snapshot.keys, namespace, options.token)
+    matching = (each for key in keys if matches((each := snapshot.objects[key]).data))
+    chosen = list(islice(matching, limit or None))
     metadata: Object = {"resourceVersion": str(snapshot.version)}
-    if more:
+    if limit and next(matching, None):
         number = options.token.page if options.token else 1
         metadata["continue"] = Token(snapshot.version, chosen[-1].key, number + 1).encoded()
-        if not (options.labels or options.fields or namespace):
-            metadata["remainingItemCount"] = len(snapshot.keys) - start - len(chosen)
+        if not (options.labels or options.fields):
+            metadata["remainingItemCount"] = len(keys) - len(chosen)
     return Page(chosen, metadata)
+
+
+def _remaining(keys: list[str], namespace: str, token: Token | None) -> list[str]:
+    first, last = 0, len(keys)
+    if namespace:
+        # Keys begin with the namespace and a slash; "0" is what follows the slash in ASCII.
+        first, last = bisect_left(keys, f"{namespace}/"), bisect_left(keys, f"{namespace}0")
+    if token:
+        first = bisect_right(keys, token.last)
+    return keys[first:last]
 
 
 def body(found: Page, served: Served, form: Form, now: float) -> bytes:

@@ -135,38 +135,14 @@ class Simulator:
             return web.Response(text="ok")
         user = self.access.user(request.headers.get("Authorization", ""))
         if at is None:
-            return self._discover(request)
+            accept = request.headers.get("Accept", "")
+            body, content_type = discovery.answer(self.registry, request.path, accept)
+            return _json(body, content_type=content_type)
         served = self.registry.find(at.group, at.version, at.plural)
-        if served is None:
+        if served is None or (at.namespace and not served.resource.namespaced):
             raise path_not_found()
         self.access.check(user, call.verb, served.resource, at.namespace)
         return await self._served(request, at, served, call.verb, struck)
-
-    def _discover(self, request: web.Request) -> web.Response:
-        parts = request.path.strip("/").split("/")
-        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "")
-        found: Object | None = None
-        match parts:
-            case ["version"]:
-                found = discovery.VERSION
-            case ["api" | "apis" as root] if aggregated:
-                everything = discovery.aggregated(self.registry, core=root == "api")
-                return _json(msgspec.json.encode(everything), content_type=discovery.AGGREGATED)
-            case ["api"]:
-                found = discovery.core_versions()
-            case ["apis"]:
-                found = discovery.groups(self.registry)
-            case ["apis", group]:
-                found = discovery.group(self.registry, group)
-            case ["api", version]:
-                found = discovery.resources(self.registry, "", version)
-            case ["apis", group, version]:
-                found = discovery.resources(self.registry, group, version)
-            case _:
-                pass
-        if found is None:
-            raise path_not_found()
-        return _json(msgspec.json.encode(found))
 
     async def _served(
         self, request: web.Request, at: Address, served: Served, verb: str, struck: list[Fault]
@@ -256,7 +232,9 @@ def _call(at: Address | None, request: web.Request) -> Call:
     if at is None:
         return Call("", "discover", "", dict(request.query), 1, now, token)
     resource = f"{at.plural}.{at.group}" if at.group else at.plural
-    verb = _VERBS.get(request.method, "get" if at.name else "list")
+    verb = _VERBS.get(request.method, request.method.lower())
+    if verb == "get" and not at.name:
+        verb = "list"
     if verb == "list" and request.query.get("watch", "").lower() in ("1", "true"):
         verb = "watch"
     page = 1

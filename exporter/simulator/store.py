@@ -66,7 +66,7 @@ class Store:
         clock: Callable[[], float],
         *,
         seed: int = 0,
-        history: int = 50_000,
+        history: int = 20_000,
         version: int = 1000,
     ) -> None:
         self.clock = clock

@@ -7,6 +7,7 @@ from exporter.model import resource as known
 from exporter.simulator import kyverno
 from exporter.simulator.checks import Check
 from exporter.simulator.kyverno import Target
+from exporter.simulator.policies import policy
 from exporter.simulator.registry import PODS
 from exporter.simulator.store import Store, Stored
 from exporter.simulator.times import rfc3339
@@ -51,7 +52,7 @@ class World:
     def add_policy(self, check: Check, created: float | None = None) -> None:
         """Create the policy, or change it."""
         self.checks[check.policy] = check
-        self._write(kyverno.policy(check), created)
+        self._write(policy(check), created)
 
     def add_namespace(self, name: str, labels: dict[str, str], created: float | None = None) -> str:
         """Create the namespace, or change its labels; return its UID."""

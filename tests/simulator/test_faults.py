@@ -257,7 +257,7 @@ async def test_requests_are_recorded_with_their_query_and_time(
     await status_of(client, limit="5")
     await status_of(client, POLICY_REPORTS.path("carts") + "/x")
     await status_of(client, "/version")
-    calls = api.faults.calls
+    calls = list(api.faults.calls)
     assert [call.verb for call in calls] == ["list", "get", "discover"]
     assert calls[0].query == {"limit": "5"}
     assert calls[1].namespace == "carts"

@@ -1,12 +1,13 @@
 """The living cluster: repeatable, complete, and true to its own count."""
 
 import asyncio
+import time
 from collections import Counter
 from typing import Any
 
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, POLICY_REPORTS
 from exporter.simulator import Store
-from exporter.simulator.play import play
+from exporter.simulator.play import STEP_SECONDS, living, play
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import EVENT_TTL_SECONDS, Clock, Scenario
 from exporter.simulator.world import World
@@ -140,8 +141,12 @@ def test_every_report_follows_its_subject() -> None:
 
 
 async def test_play_passes_simulated_time_at_its_speed() -> None:
-    life = Life()
-    playing = asyncio.create_task(play(life.scenario, speed=100))
-    await asyncio.sleep(0.6)
+    scenario = living(seed=5)
+    began = scenario.world.blocked.total()
+    playing = asyncio.create_task(play(scenario, speed=400))
+    async with asyncio.timeout(10):
+        while scenario.world.blocked.total() == began:
+            await asyncio.sleep(STEP_SECONDS)
     playing.cancel()
-    assert 20 < life.scenario.elapsed < 200
+    assert scenario.elapsed > 3
+    assert abs(scenario.world.store.clock() - time.time()) < 1

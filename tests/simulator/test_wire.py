@@ -2,10 +2,17 @@
 
 import asyncio
 import json
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator import Simulator, Store
@@ -396,3 +403,58 @@ async def test_a_body_that_is_not_json_is_an_unsupported_media_type(
     headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
     async with client.post(POLICY_REPORTS.path("carts"), data=b"k8s", headers=headers) as answer:
         assert (answer.status, (await answer.json())["reason"]) == (415, "UnsupportedMediaType")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PATCH", POLICY_REPORTS.path("carts") + "/r000", 405),
+        ("DELETE", POLICY_REPORTS.path("carts"), 405),
+        ("GET", "/apis/wgpolicyk8s.io/v1alpha2/namespaces/carts/clusterpolicyreports", 404),
+        ("GET", "/apis/nothing.example", 404),
+        ("GET", "/apis/wgpolicyk8s.io/v9", 404),
+        ("GET", "/metrics", 404),
+    ],
+)
+async def test_what_is_not_served_is_refused(
+    client: aiohttp.ClientSession, store: Store, method: str, path: str, status: int
+) -> None:
+    fill(store, 1)
+    async with client.request(method, path) as answer:
+        assert (answer.status, (await answer.json())["kind"]) == (status, "Status")
+
+
+async def test_it_serves_over_tls(store: Store, tmp_path: Path) -> None:
+    certificate, context = self_signed(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with Simulator(store, tls=context) as api, aiohttp.ClientSession(api.url) as client:
+        assert api.url.startswith("https://127.0.0.1:")
+        async with client.get("/version", ssl=trusting) as answer:
+            assert (await answer.json())["major"] == "1"
+
+
+def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "simulator")])
+    now = datetime.now(UTC)
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(addresses, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = certificate.public_bytes(serialization.Encoding.PEM)
+    (folder / "key.pem").write_bytes(private)
+    (folder / "cert.pem").write_bytes(public)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return folder / "cert.pem", context
