@@ -1,0 +1,1 @@
+"""Grafana dashboards: Python builders, the JSON they make, and ways to look at it."""

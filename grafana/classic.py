@@ -1,0 +1,234 @@
+"""Classic dashboard JSON as types: what the exports, the pictures and the tests read of it."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+JsonDict = dict[str, object]
+
+
+class Shape(msgspec.Struct, frozen=True, rename="camel"):
+    """JSON with more fields than these."""
+
+
+class Grid(Shape, frozen=True):
+    """Position and size in columns of 24 and rows of 30 pixels."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+class Source(Shape, frozen=True):
+    """A data source by type and uid."""
+
+    type: str
+    uid: str
+
+
+class Target(Shape, frozen=True):
+    """One query of a panel."""
+
+    expr: str
+    ref_id: str
+    datasource: Source | None = None
+    legend_format: str = ""
+    instant: bool = False
+    format: str = "time_series"
+
+
+class Transformation(Shape, frozen=True):
+    """A step between the queries and the picture."""
+
+    id: str
+    options: JsonDict
+
+
+class Link(Shape, frozen=True):
+    """A way out of the dashboard."""
+
+    title: str
+    type: str = "link"
+    url: str = ""
+    tags: Sequence[str] = ()
+    as_dropdown: bool = False
+    include_vars: bool = False
+    keep_time: bool = False
+    target_blank: bool = False
+    icon: str = ""
+    tooltip: str = ""
+
+
+class Matcher(Shape, frozen=True):
+    """Which fields an override is for."""
+
+    id: str
+    options: str
+
+
+class Property(Shape, frozen=True):
+    """One setting of an override."""
+
+    id: str
+    value: object = None
+
+
+class Override(Shape, frozen=True):
+    """Settings for some fields only."""
+
+    matcher: Matcher
+    properties: list[Property]
+
+
+class Step(Shape, frozen=True):
+    """A colour from a value on."""
+
+    color: str
+    value: float | None = None
+
+
+class Thresholds(Shape, frozen=True):
+    """Colours by value."""
+
+    steps: list[Step]
+
+
+class Color(Shape, frozen=True):
+    """Where a colour comes from."""
+
+    mode: str
+    fixed_color: str = ""
+
+
+class Defaults(Shape, frozen=True):
+    """Settings for every field of a panel."""
+
+    unit: str = ""
+    decimals: int | None = None
+    min: float | None = None
+    max: float | None = None
+    no_value: str = ""
+    mappings: Sequence[JsonDict] = ()
+    thresholds: Thresholds | None = None
+    color: Color | None = None
+    custom: JsonDict = {}
+
+
+class FieldConfig(Shape, frozen=True):
+    """How a panel's fields look."""
+
+    defaults: Defaults
+    overrides: list[Override]
+
+
+class Panel(Shape, frozen=True):
+    """A panel, or a row with the panels that are folded into it."""
+
+    id: int
+    type: str
+    title: str
+    grid_pos: Grid
+    description: str = ""
+    datasource: Source | None = None
+    targets: Sequence[Target] = ()
+    transformations: Sequence[Transformation] = ()
+    links: Sequence[Link] = ()
+    interval: str = ""
+    options: JsonDict = {}
+    field_config: JsonDict = {}
+    panels: Sequence["Panel"] = ()
+    collapsed: bool = False
+
+    @property
+    def fields(self) -> FieldConfig:
+        """How the fields look."""
+        return msgspec.convert(self.field_config, FieldConfig)
+
+
+class Option(Shape, frozen=True):
+    """A chosen value of a variable."""
+
+    text: str
+    value: str
+
+
+class Variable(Shape, frozen=True):
+    """What a reader can choose."""
+
+    name: str
+    type: str
+    label: str
+    query: str
+    current: Option | None = None
+    datasource: Source | None = None
+    refresh: int = 0
+    sort: int = 0
+    hide: int = 0
+    multi: bool = False
+    include_all: bool = False
+    all_value: str = ""
+
+
+class Variables(Shape, frozen=True):
+    """The list of variables."""
+
+    list: Sequence[Variable]
+
+
+class Annotation(Shape, frozen=True):
+    """A query whose results are marks on the time axis."""
+
+    name: str
+    expr: str
+    icon_color: str
+    datasource: Source
+    enable: bool = True
+    title_format: str = ""
+    text_format: str = ""
+    step: str = ""
+    use_value_for_time: bool = False
+
+
+class Annotations(Shape, frozen=True):
+    """The list of annotations."""
+
+    list: Sequence[Annotation] = ()
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The time range that opens first."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+
+
+class Dashboard(Shape, frozen=True):
+    """A whole dashboard."""
+
+    uid: str
+    title: str
+    description: str
+    tags: list[str]
+    editable: bool
+    time: Range
+    refresh: str
+    timezone: str
+    graph_tooltip: int
+    links: list[Link]
+    templating: Variables
+    panels: list[Panel]
+    annotations: Annotations = Annotations()
+
+    def all_panels(self) -> Iterator[Panel]:
+        """Every panel but rows, those in folded rows too."""
+        for panel in self.panels:
+            if panel.type == "row":
+                yield from panel.panels
+            else:
+                yield panel
+
+
+def read(document: JsonDict) -> Dashboard:
+    """Give a dashboard's JSON its types."""
+    return msgspec.convert(document, Dashboard)

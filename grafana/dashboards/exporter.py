@@ -1,0 +1,233 @@
+"""Policy / Exporter: is what the other dashboards show complete and fresh."""
+
+from grafana_foundation_sdk.builders.stat import Panel as Stat
+from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
+from grafana_foundation_sdk.builders.table import Panel as Table
+from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
+
+from grafana.dashboards import annotations, palette, panels, promql, tables, upkeep, variables
+from grafana.dashboards.frame import Frame, Section
+from grafana.dashboards.palette import HOUR
+from grafana.dashboards.self_metrics import TARGET, own, per_second
+from grafana.dashboards.tables import Column, value
+
+YES_NO = {"0": ("no", "red"), "1": ("yes", "green"), "2": ("-", palette.MUTED)}
+SERVED = {"0": ("no", palette.MUTED), "1": ("yes", "green")}
+
+
+def exporter() -> Frame:
+    """Return the dashboard that says whether to believe the other four."""
+    return Frame(
+        uid="policy-exporter",
+        title="Policy / Exporter",
+        description="Whether the exporter's data is complete and fresh, and what it costs.",
+        since="now-3h",
+        refresh="30s",
+        variables=[
+            variables.data_source(),
+            variables.cluster(),
+            variables.job(),
+            variables.instance(),
+        ],
+        annotations=[annotations.exporter_started()],
+        sections=[
+            Section(100, "Is the data complete and fresh?", _headline()),
+            Section(200, "What does it follow?", [_resources(), _watches(), _changes()]),
+            Section(300, "Does the API server answer?", _api()),
+            Section(400, "Does Prometheus get everything?", upkeep.exposition()),
+            Section(500, "Are alerts delivered and counters kept?", upkeep.duties()),
+            Section(600, "What does it cost?", upkeep.process()),
+        ],
+    )
+
+
+def _headline() -> list[Stat]:
+    unsynced = f"count(({own('synced')} == 0) and on (instance, resource) ({own('served')} == 1))"
+    return [
+        panels.number(
+            "Replicas up",
+            "Exporter processes that Prometheus can scrape. From policyreport_exporter_build_info. "
+            "No data: none, and every other number of these dashboards is from before.",
+            f"count({own('build_info')})",
+        ).thresholds(palette.steps("red", (1, "green"))),
+        panels.number(
+            "Kinds not complete",
+            "Kinds of object that the cluster serves but whose first list is not complete. From "
+            "policyreport_exporter_synced and policyreport_exporter_served. Above zero for more "
+            "than a minute: see the log for the reason.",
+            promql.known(unsynced, f"count({own('synced')})"),
+        ).thresholds(palette.none_allowed()),
+        panels.number(
+            "Watches down",
+            "Served kinds that are not followed at this moment. From "
+            "policyreport_exporter_watch_up and policyreport_exporter_served.",
+            promql.known(
+                f"count(({own('watch_up')} == 0) and on (instance, resource) "
+                f"({own('served')} == 1))",
+                f"count({own('watch_up')})",
+            ),
+        ).thresholds(palette.none_allowed()),
+        panels.number(
+            "Age of the data",
+            "Time since the newest result in any report. From "
+            "policyreport_newest_result_timestamp_seconds. Above two hours Kyverno's reports "
+            "controller is stuck, or the watch is.",
+            f"time() - max(policyreport_newest_result_timestamp_seconds{{{TARGET}}})",
+        )
+        .unit("s")
+        .thresholds(palette.age(2 * HOUR, 3 * HOUR)),
+        panels.number(
+            "Folded label sets",
+            "Label sets above a family's budget in the selected time: their sums are right, their "
+            "labels say __overflow__. From policyreport_exporter_series_folded_total. Raise the "
+            "budget or drop a label.",
+            _counted("series_folded_total"),
+        )
+        .decimals(0)
+        .thresholds(palette.none_allowed("orange")),
+        panels.number(
+            "Skipped objects",
+            "Objects of the selected time that could not be understood. From "
+            "policyreport_exporter_objects_skipped_total. The log names the first of each kind.",
+            _counted("objects_skipped_total"),
+        )
+        .decimals(0)
+        .thresholds(palette.none_allowed("orange")),
+        panels.number(
+            "Event gap",
+            "Time within the selected range for which Events are lost, because the exporter was "
+            "away longer than the API server keeps them. From "
+            "policyreport_exporter_event_gap_seconds_total.",
+            _counted("event_gap_seconds_total"),
+        )
+        .unit("s")
+        .thresholds(palette.none_allowed("orange")),
+        panels.number(
+            "Configuration",
+            "Whether the last reload of the configuration was accepted. From "
+            "policyreport_exporter_config_last_reload_successful. If not, the old one is in force "
+            "and the log says what is wrong.",
+            f"min({own('config_last_reload_successful')})",
+        ).mappings([palette.words({"0": ("rejected", "red"), "1": ("accepted", "green")})]),
+    ]
+
+
+def _counted(family: str) -> str:
+    grown = f"sum(increase({own(family)}[$__range]))"
+    return promql.while_known(grown, f"group({own('build_info')})")
+
+
+def _resources() -> Table:
+    by = "instance, resource"
+    columns = [
+        Column("resource", "Resource"),
+        Column("instance", "Instance").wide(170),
+        Column(value(0), "Served").words(palette.words(SERVED)).wide(85),
+        Column(value(1), "Complete").words(palette.words(YES_NO)).wide(100),
+        Column(value(2), "Followed").words(palette.words(YES_NO)).wide(100),
+        Column(value(3), "Objects").wide(95),
+        Column(value(4), "Last change").unit("dateTimeFromNow").wide(150),
+        Column(value(5), "Last full list").unit("dateTimeFromNow").wide(150),
+        tables.count(value(6), "Relists"),
+    ]
+    panel = tables.table_of(
+        "What is followed, and how well?",
+        "One line for each kind of object: whether the API server serves it, whether its first "
+        "list is complete, whether it is followed now. From policyreport_exporter_served, "
+        "policyreport_exporter_synced, policyreport_exporter_watch_up, "
+        "policyreport_exporter_objects, policyreport_exporter_last_change_timestamp_seconds, "
+        "policyreport_exporter_last_sync_timestamp_seconds and "
+        "policyreport_exporter_relists_total (selected time). A kind that is not served is fine "
+        "unless you expect it.",
+        f"max by ({by}) ({own('served')})",
+        _unless_absent("synced", by),
+        _unless_absent("watch_up", by),
+        f"max by ({by}) ({own('objects')})",
+        f"1000 * max by ({by}) ({own('last_change_timestamp_seconds')})",
+        f"1000 * max by ({by}) ({own('last_sync_timestamp_seconds')})",
+        f"round(sum by ({by}) (increase({own('relists_total')}[$__range])))",
+    )
+    return tables.with_columns(panel.height(14), columns, sort=["-Objects"])
+
+
+def _unless_absent(family: str, by: str) -> str:
+    """Return 0 or 1, and 2 for a kind that the cluster does not serve."""
+    served = f"max by ({by}) ({own('served')})"
+    return f"2 * ({served} == bool 0) > 0 or min by ({by}) ({own(family)})"
+
+
+def _watches() -> StateTimeline:
+    return (
+        panels.states(
+            "Was every watch up?",
+            "Green: the kind was followed. Red: it was not, and changes came late. Grey: the "
+            "cluster does not serve it. From policyreport_exporter_watch_up and "
+            "policyreport_exporter_served.",
+        )
+        .with_target(
+            panels.over_time(
+                _unless_absent("watch_up", "resource"),
+                "{{resource}}",
+            )
+        )
+        .mappings(
+            [
+                palette.words(
+                    {
+                        "0": ("down", "red"),
+                        "1": ("up", "green"),
+                        "2": ("not served", "#4a4f57"),
+                    }
+                )
+            ]
+        )
+    )
+
+
+def _changes() -> TimeSeries:
+    panel = panels.lines(
+        "Changes received per second",
+        "Objects added, modified and deleted, by kind. From "
+        "policyreport_exporter_watch_changes_total. Every hour a scan rewrites all reports.",
+    ).with_target(
+        panels.over_time(
+            f"sum by (resource) ({per_second('watch_changes_total')}) > 0", "{{resource}}"
+        )
+    )
+    return panels.legend_table(panel)
+
+
+def _api() -> list[TimeSeries]:
+    bucket = f"sum by (le) ({per_second('api_request_duration_seconds_bucket')})"
+    codes = f"sum by (code) ({per_second('api_requests_total')}) > 0"
+    restarts = f"3600 * sum by (reason) ({per_second('watch_restarts_total')}) > 0"
+    return [
+        panels.bars(
+            "Requests per second, by status",
+            "Requests to the API server by status code. From "
+            "policyreport_exporter_api_requests_total. 403: the ClusterRole lacks something. "
+            "410 now and then is normal, it makes the exporter list again.",
+        )
+        .with_target(panels.over_time(codes, "{{code}}"))
+        .override_by_regexp("/^2/", [panels.fixed("green")])
+        .override_by_regexp("/^4/", [panels.fixed("orange")])
+        .override_by_regexp("/^5/", [panels.fixed("red")])
+        .span(8),
+        panels.lines(
+            "Time to answer",
+            "From policyreport_exporter_api_request_duration_seconds: median and 99th percentile "
+            "of list pages and watch starts. Slow pages make the first sync long.",
+        )
+        .unit("s")
+        .with_target(panels.over_time(f"histogram_quantile(0.5, {bucket})", "median"))
+        .with_target(panels.over_time(f"histogram_quantile(0.99, {bucket})", "99 %", "B"))
+        .span(8),
+        panels.bars(
+            "Watches begun again per hour",
+            "Watches that ended and were resumed, by reason. From "
+            "policyreport_exporter_watch_restarts_total. The API server ends each after some "
+            "minutes; many for another reason point at the network or a proxy.",
+        )
+        .with_target(panels.over_time(restarts, "{{reason}}"))
+        .span(8),
+    ]

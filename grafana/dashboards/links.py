@@ -1,0 +1,41 @@
+"""Ways from one dashboard to the next, which keep time, data source and variables."""
+
+from grafana_foundation_sdk.builders.dashboard import DashboardLink
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+
+TAG = "policy-report-exporter"
+DOCS = "https://github.com/policy-report-exporter/policy-report-exporter/blob/main/docs"
+KEEP = "${datasource:queryparam}&${cluster:queryparam}&${__url_time_range}"
+NAMESPACE_URL = f"/d/policy-namespace?{KEEP}&var-namespace=${{__value.raw}}"
+POLICY_URL = f"/d/policy-policy?{KEEP}&var-policy=${{__value.raw}}"
+ENFORCEMENT_URL = f"/d/policy-enforcement?{KEEP}"
+EXPORTER_URL = f"/d/policy-exporter?{KEEP}"
+
+
+def siblings() -> DashboardLink:
+    """Return the dropdown that lists the other dashboards of this set."""
+    return (
+        DashboardLink("Policy dashboards")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .as_dropdown(True)
+        .include_vars(True)
+        .keep_time(True)
+        .icon("external link")
+    )
+
+
+def manual() -> DashboardLink:
+    """Return what each panel means and what to do about it."""
+    return (
+        DashboardLink("How to read this")
+        .type(DashboardLinkType.LINK)
+        .url(f"{DOCS}/dashboards.md")
+        .icon("doc")
+        .target_blank(True)
+    )
+
+
+def to_dashboard(title: str, url: str) -> DashboardLink:
+    """Return a link in a panel's corner."""
+    return DashboardLink(title).type(DashboardLinkType.LINK).url(url)

@@ -1,0 +1,145 @@
+"""Tables: several queries merged on their labels, one column for each label and value."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from grafana_foundation_sdk.builders import prometheus, table
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    DynamicConfigValue,
+    ValueMapping,
+)
+
+from grafana.classic import JsonDict
+from grafana.dashboards import palette
+from grafana.dashboards.links import NAMESPACE_URL, POLICY_URL
+from grafana.dashboards.palette import SEVERITY
+from grafana.dashboards.panels import SOURCE, rows
+from grafana.dashboards.promql import SEVERITY_RANK
+
+
+class Column(NamedTuple):
+    """One column: the field it shows, its heading, and how its cells look."""
+
+    field: str
+    title: str
+    properties: tuple[DynamicConfigValue, ...] = ()
+
+    def having(self, **properties: object) -> "Column":
+        """Add Grafana's properties; ``__`` stands for the dot in a name."""
+        added = tuple(
+            DynamicConfigValue(id_val=name.replace("__", "."), value=value)
+            for name, value in properties.items()
+        )
+        return self._replace(properties=(*self.properties, *added))
+
+    def unit(self, unit: str) -> "Column":
+        """Show the number in this unit."""
+        return self.having(unit=unit)
+
+    def wide(self, pixels: int) -> "Column":
+        """Keep this width; columns without one share the rest."""
+        return self.having(custom__width=pixels)
+
+    def words(self, *mappings: ValueMapping) -> "Column":
+        """Show values as coloured words."""
+        return self.having(mappings=list(mappings), custom__cellOptions={"type": "color-text"})
+
+    def warns(self, thresholds: ThresholdsConfig) -> "Column":
+        """Colour the text by thresholds."""
+        colored = {"type": "color-text"}
+        return self.having(thresholds=thresholds.build(), custom__cellOptions=colored)
+
+    def gauge(self, thresholds: ThresholdsConfig) -> "Column":
+        """Show a share as a filled bar."""
+        bar = {"type": "gauge", "mode": "basic"}
+        limits = self.having(unit="percentunit", min=0, max=1, decimals=1)
+        return limits.having(thresholds=thresholds.build(), custom__cellOptions=bar)
+
+    def link(self, title: str, url: str) -> "Column":
+        """Open another dashboard by a click on the cell."""
+        return self.having(links=[{"title": title, "url": url}])
+
+
+def table_of(title: str, description: str, *queries: str) -> table.Panel:
+    """Return a table whose rows are label sets; query number n is the field ``value(n)``."""
+    panel = table.Panel().title(title).description(description).datasource(SOURCE)
+    for query in _lettered(queries):
+        panel.with_target(query)
+    return (
+        panel.unit("short")
+        .thresholds(palette.neutral())
+        .filterable(True)
+        .no_value("-")
+        .with_transformation(DataTransformerConfig(id_val="merge", options={}))
+        .span(24)
+        .height(9)
+    )
+
+
+def with_columns(
+    panel: table.Panel, columns: Sequence[Column], sort: Sequence[str], hidden: Sequence[str] = ()
+) -> table.Panel:
+    """Name, order and format the columns; sort by these titles, ``-`` is largest first."""
+    for column in columns:
+        panel.override_by_name(column.title, list(column.properties))
+    options: JsonDict = {
+        "excludeByName": dict.fromkeys(("Time", *hidden), True),
+        "indexByName": {column.field: index for index, column in enumerate(columns)},
+        "renameByName": {column.field: column.title for column in columns},
+    }
+    panel.with_transformation(DataTransformerConfig(id_val="organize", options=options))
+    return panel.sort_by([_order(title) for title in sort])
+
+
+def _order(title: str) -> TableSortByFieldState:
+    order = TableSortByFieldState().display_name(title.removeprefix("-"))
+    return order.desc(title.startswith("-"))
+
+
+def value(index: int) -> str:
+    """Return the field of query ``index`` (from 0) in a table of several queries."""
+    return f"Value #{chr(ord('A') + index)}"
+
+
+def namespace() -> Column:
+    """Return the namespace, leading to its dashboard."""
+    column = Column("namespace", "Namespace").link("Open the namespace", NAMESPACE_URL)
+    return column.having(mappings=[palette.empty_is("(cluster)")])
+
+
+def policy() -> Column:
+    """Return the policy, leading to its dashboard."""
+    return Column("policy", "Policy").link("Open the policy", POLICY_URL)
+
+
+def cluster() -> Column:
+    """Return the cluster; the column is missing where Prometheus has no such label."""
+    return Column("cluster", "Cluster").wide(120)
+
+
+def mode() -> Column:
+    """Return what the policy does with a violation."""
+    return Column("mode", "Mode").words(palette.colored(palette.MODE)).wide(90)
+
+
+def severity() -> Column:
+    """Severity from the label ``rank``, so that the column sorts by weight and not by letter."""
+    words = {str(rank): (name, SEVERITY[name]) for name, rank in SEVERITY_RANK.items()}
+    return Column("rank", "Severity").words(palette.words(words)).wide(90)
+
+
+def count(field: str, title: str, color: str = "text") -> Column:
+    """Return a number whose zeros step back."""
+    return Column(field, title).warns(palette.some(color)).wide(95)
+
+
+def age(field: str, title: str, warn: float, bad: float) -> Column:
+    """Return a duration in seconds."""
+    return Column(field, title).unit("s").warns(palette.age(warn, bad)).wide(115)
+
+
+def _lettered(queries: Sequence[str]) -> list[prometheus.Dataquery]:
+    return [rows(expr, chr(ord("A") + index)) for index, expr in enumerate(queries)]

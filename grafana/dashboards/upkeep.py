@@ -1,0 +1,115 @@
+"""The lower half of Policy / Exporter: what it exposes, delivers, keeps and costs."""
+
+from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
+from grafana.dashboards import panels
+from grafana.dashboards.self_metrics import MINE, TARGET, own, per_second
+
+
+def exposition() -> list[TimeSeries]:
+    """Return the panels about series and scrapes."""
+    used = f"max by (family) ({own('series')} / ({own('series_limit')} > 0))"
+    return [
+        panels.legend_table(
+            panels.lines(
+                "Series by family",
+                "How many series each family exposes. From policyreport_exporter_series. This is "
+                "what Prometheus pays for.",
+            )
+            .with_target(panels.over_time(f"max by (family) ({own('series')}) > 0", "{{family}}"))
+            .span(12)
+        ),
+        panels.lines(
+            "Share of the series budget in use",
+            "The fullest family comes first; above 100 % label sets are folded. From "
+            "policyreport_exporter_series and policyreport_exporter_series_limit.",
+        )
+        .unit("percentunit")
+        .min(0)
+        .with_target(panels.over_time(f"topk(5, {used})", "{{family}}"))
+        .span(6),
+        panels.lines(
+            "Time and size of a scrape",
+            "Seconds to render (left) and bytes sent (right). From "
+            "policyreport_exporter_render_duration_seconds and "
+            "policyreport_exporter_exposition_bytes. Rendering near the scrape timeout needs "
+            "shards.",
+        )
+        .unit("s")
+        .with_target(panels.over_time(f"max({own('render_duration_seconds')})", "render"))
+        .with_target(panels.over_time(f"max({own('exposition_bytes')})", "size", "B"))
+        .override_by_name("size", _right_axis("bytes"))
+        .span(6),
+    ]
+
+
+def duties() -> list[TimeSeries]:
+    """Return the panels about alerts and the checkpoint."""
+    sent = f"60 * sum by (alertmanager) ({per_second('alerts_sent_total')})"
+    failed = f"60 * sum by (alertmanager, reason) ({per_second('alerts_failed_total')}) > 0"
+    dropped = f"60 * sum by (reason) ({per_second('alerts_dropped_total')}) > 0"
+    saved = own("checkpoint_last_success_timestamp_seconds")
+    return [
+        panels.bars(
+            "Alerts delivered per minute",
+            "Alerts sent to each Alertmanager, failed and dropped. From "
+            "policyreport_exporter_alerts_sent_total, policyreport_exporter_alerts_failed_total "
+            "and policyreport_exporter_alerts_dropped_total. Empty without --alertmanager.url.",
+        )
+        .with_target(panels.over_time(sent, "sent to {{alertmanager}}"))
+        .with_target(panels.over_time(failed, "failed: {{reason}}", "B"))
+        .with_target(panels.over_time(dropped, "dropped: {{reason}}", "C")),
+        panels.lines(
+            "Age of the checkpoint",
+            "Time since counters were last written to disk. From "
+            "policyreport_exporter_checkpoint_last_success_timestamp_seconds. Growing: the state "
+            "directory cannot be written. Empty without --state.dir.",
+        )
+        .unit("s")
+        .min(0)
+        .with_target(panels.over_time(f"time() - max by (instance) ({saved})", "{{instance}}")),
+    ]
+
+
+def process() -> list[TimeSeries]:
+    """Return the panels about memory, processor and the event loop."""
+    cpu = f"rate(process_cpu_seconds_total{{{TARGET}}}[$__rate_interval]) * {MINE}"
+    memory = f"process_resident_memory_bytes{{{TARGET}}} * {MINE}"
+    return [
+        panels.lines(
+            "Memory",
+            "Resident memory by instance. From process_resident_memory_bytes. About 100 MB for "
+            "100,000 reports; set the limit to twice the steady state.",
+        )
+        .unit("bytes")
+        .min(0)
+        .with_target(panels.over_time(memory, "{{instance}}"))
+        .span(8),
+        panels.lines(
+            "Processor",
+            "Cores in use. From process_cpu_seconds_total. One thread: near 1 it is time for "
+            "shards.",
+        )
+        .min(0)
+        .with_target(panels.over_time(cpu, "{{instance}}"))
+        .span(8),
+        panels.lines(
+            "Event loop lag",
+            "How late timers fire. From policyreport_exporter_event_loop_lag_seconds. Above a "
+            "second, health checks and scrapes are late too.",
+        )
+        .unit("s")
+        .min(0)
+        .with_target(
+            panels.over_time(f"max by (instance) ({own('event_loop_lag_seconds')})", "{{instance}}")
+        )
+        .span(8),
+    ]
+
+
+def _right_axis(unit: str) -> list[DynamicConfigValue]:
+    return [
+        DynamicConfigValue(id_val="unit", value=unit),
+        DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
+    ]

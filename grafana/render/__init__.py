@@ -1,0 +1,1 @@
+"""Pictures of the dashboards with real data, without Grafana: the panel kinds used, no more."""

@@ -1,0 +1,80 @@
+"""The committed JSON is what the builders make, and what readers bookmarked stays where it was."""
+
+import json
+
+import pytest
+
+from grafana.build import HERE, files
+from tests.grafana.boards import BOARDS, FILES
+
+GOLDEN = HERE.parent / "tests" / "grafana" / "panel_ids.json"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_committed_json_is_current(name: str) -> None:
+    assert (HERE / name).read_text(encoding="utf-8") == FILES[name], "run `make dashboards`"
+
+
+def test_there_is_no_other_json() -> None:
+    found = {str(path.relative_to(HERE)) for path in HERE.rglob("*.json")}
+    assert found == set(FILES)
+
+
+def test_building_twice_gives_equal_bytes() -> None:
+    assert files() == FILES
+
+
+def test_uids_are_those_that_alerts_link_to() -> None:
+    names = ("overview", "namespace", "policy", "enforcement", "exporter")
+    assert [board.uid for board in BOARDS.values()] == [f"policy-{name}" for name in names]
+
+
+def test_panel_ids_are_unique_within_a_dashboard() -> None:
+    for board in BOARDS.values():
+        ids = [panel.id for panel in board.all_panels()]
+        ids += [panel.id for panel in board.panels if panel.type == "row"]
+        assert len(ids) == len(set(ids)), board.uid
+
+
+def test_panel_ids_do_not_move() -> None:
+    """A link to a panel holds its id; panel_ids.json remembers which id each title had."""
+    known = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    now = {b.uid: {p.title: p.id for p in b.all_panels()} for b in BOARDS.values()}
+    assert now == known
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("import/")])
+def test_the_import_build_asks_for_the_data_source(name: str) -> None:
+    document = json.loads(FILES[name])
+    assert [asked["name"] for asked in document["__inputs"]] == ["DS_PROMETHEUS"]
+    assert document["id"] is None
+    text = json.dumps(document)
+    assert "${datasource" not in text
+    assert "${DS_PROMETHEUS}" in text
+    required = {item["id"] for item in document["__requires"] if item["type"] == "panel"}
+    assert required == {p.type for p in BOARDS[name.removeprefix("import/")].all_panels()}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_provisioned_build_asks_nothing(name: str) -> None:
+    assert "__inputs" not in json.loads(FILES[name])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_v2_build_has_the_same_panels_and_queries(name: str) -> None:
+    spec = json.loads(FILES[f"v2/{name}"])["spec"]
+    classic = {panel.id: [t.expr for t in panel.targets] for panel in BOARDS[name].all_panels()}
+    elements = {
+        element["spec"]["id"]: [
+            query["spec"]["query"]["spec"]["expr"]
+            for query in element["spec"]["data"]["spec"]["queries"]
+        ]
+        for element in spec["elements"].values()
+    }
+    assert elements == classic
+    placed = [
+        item["spec"]["element"]["name"]
+        for row in spec["layout"]["spec"]["rows"]
+        for item in row["spec"]["layout"]["spec"]["items"]
+    ]
+    assert sorted(placed) == sorted(spec["elements"])
