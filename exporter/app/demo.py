@@ -18,7 +18,6 @@ from exporter.simulator.store import Store
 from exporter.web.routes import Site
 from exporter.web.server import serving
 
-
 OWNED: Final = ConfigFile(labels=Labels(namespace_labels=("team", "env")))
 """The sample cluster's namespaces say who owns them, so the demo shows it."""
 

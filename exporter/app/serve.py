@@ -39,9 +39,17 @@ async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
         return await stop.run(exporter.follow())
 
 
-async def start(flags: Flags, credentials: Credentials | None, stack: AsyncExitStack) -> Exporter:
-    """Join the parts over a client that lives as long as *stack*."""
-    config = read_config(flags.config_file)
+async def start(
+    flags: Flags,
+    credentials: Credentials | None,
+    stack: AsyncExitStack,
+    default: ConfigFile | None = None,
+) -> Exporter:
+    """Join the parts over a client that lives as long as *stack*.
+
+    *default* is the configuration where no file is named.
+    """
+    config = read_config(flags.config_file) if flags.config_file else default or ConfigFile()
     own = own_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
     client = await stack.enter_async_context(Client(credentials, own))

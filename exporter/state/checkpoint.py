@@ -1,6 +1,6 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -40,12 +40,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 class _Header(msgspec.Struct):
     schema: int
-
-
-class Durable(NamedTuple):
-    """Copies of the counters, to be shown once the checkpoint they are in is durable."""
-
-    counters: dict[str, dict[Labels, int]]
 
 
 def scope_name(scope: Scope) -> str:

@@ -92,13 +92,17 @@ class Accountant:
                 self.profiles.release(group.profile)
 
     def _scattered(self, report: Report, results: list[Result]) -> Contribution:
-        """Account for a report whose results name resources; its summary goes with the first."""
+        """Account for a report whose results name resources.
+
+        Its summary goes with the first of them whose results count.
+        """
         kept: list[Group | Part] = []
         summary = report.summary
         for resource, about in _pieces(results) or [(Reference(), results)]:
             profile = self.profiles.of(about, summary, report.source)
             part = self._part(report, resource, profile, about)
-            summary = None
+            if profile.allowed:
+                summary = None
             if part is not None:
                 kept.append(part)
         return kept[0] if len(kept) == 1 else tuple(kept)

@@ -84,6 +84,7 @@ class Failures:
         self.oldest = Minimum()
         self.opened = Counters(limit)
         self.closed = Counters(limit)
+        self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: set[str] = set()
         self._clock = clock
 
@@ -109,6 +110,8 @@ class Failures:
             self.touched.add(new.namespace)
         if count:
             self._count(known, remember(after))
+        for listen in self.listeners:
+            listen(before, after)
 
     def close(self, memory: Remembered) -> None:
         """Count failures that ended while nobody watched."""

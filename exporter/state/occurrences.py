@@ -51,6 +51,7 @@ class Occurrences:
         self.live = Gauge()
         self.recent = Recent(clock)
         self.watermarks: dict[Scope, int] = {}
+        self.listing: set[Scope] = set()
         self.tombstones: OrderedDict[Key, int] = OrderedDict()
         self._seen: dict[Key, Seen] = {}
         self._unlisted: dict[Key, Seen] = {}
@@ -92,6 +93,7 @@ class Occurrences:
 
     def begin_list(self, scope: Scope) -> None:
         """Wait for every Event of *scope* again."""
+        self.listing.add(scope)
         gone = [k for k in self._seen if not scope.namespace or k[0] == scope.namespace]
         for key in gone:
             self._unlisted[key] = self._seen.pop(key)
@@ -102,6 +104,7 @@ class Occurrences:
             self._seen[key] = self._unlisted.pop(key)
             self._bury(key)
         self._began.add(scope)
+        self.listing.discard(scope)
 
     def repeated(self) -> list[tuple[Key, int]]:
         """List the Events that stand for several violations, as a checkpoint must keep them."""

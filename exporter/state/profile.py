@@ -54,15 +54,17 @@ class Profile:
     """The outcomes of a report with their numbers, its summary and its worst result.
 
     ``rows`` holds (labels, index of the result word, how often); ``status`` is the index of the
-    worst word, -1 when nothing was counted. Profiles are compared by identity: the same key gives
+    worst word, -1 when nothing was counted; ``allowed`` says whether any source in it counts.
+    Profiles are compared by identity: the same key gives
     the same profile for as long as a report has it.
     """
 
-    __slots__ = ("failures", "key", "rows", "status", "summary", "users")
+    __slots__ = ("allowed", "failures", "key", "rows", "status", "summary", "users")
 
-    def __init__(self, key: "Key", summary: tuple[int, ...], results: Sequence[Spelling]) -> None:
+    def __init__(self, key: "Key", results: Sequence[Spelling], *, allowed: bool) -> None:
         self.key = key
-        self.summary = summary
+        self.allowed = allowed
+        self.summary = key.summary if allowed else _NOTHING
         self.users = 0
         counted: dict[tuple[Outcome, int], int] = {}
         failures: list[Failure] = []
@@ -77,7 +79,7 @@ class Profile:
         self.failures = tuple(failures)
         words = {index for _, index, _ in self.rows}
         if not results:
-            words = {index for index, count in enumerate(summary) if count}
+            words = {index for index, count in enumerate(self.summary) if count}
         self.status = next((index for index in _BADNESS if index in words), -1)
 
 
@@ -121,8 +123,7 @@ class Profiles:
         key = Key(raw.summary, tuple(map(_clip_all, raw.results)), clip(raw.source))
         known = self._known.get(key)
         if known is None:
-            summary = key.summary if self._allowed(key) else _NOTHING
-            known = Profile(key, summary, tuple(self._counted(key)))
+            known = Profile(key, tuple(self._counted(key)), allowed=self._allowed(key))
             self._known[key] = known
         return known
 

@@ -1,0 +1,81 @@
+"""The file that survives a restart: replaced as a whole, durably, or not at all."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from exporter.errors import StateError
+
+NAME: Final = "checkpoint.json"
+
+
+class StateFile:
+    """A checkpoint in a directory. Its methods block: call them in a thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / NAME
+        self._directory = directory
+
+    def prepare(self) -> None:
+        """Make the directory and prove that it can be written.
+
+        Raises:
+            StateError: it cannot.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            probe = self._directory / f"{NAME}.probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise StateError(f"--state.dir {self._directory}: {error.strerror}") from error
+
+    def read(self) -> bytes | None:
+        """Read the checkpoint; None where there is none.
+
+        Raises:
+            StateError: it is there and cannot be read.
+        """
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(f"{self.path}: {error.strerror}") from error
+
+    def write(self, body: bytes) -> None:
+        """Replace the checkpoint; when this returns it survives a power failure.
+
+        Raises:
+            StateError: the old one stays.
+        """
+        new = self._directory / f"{NAME}.new"
+        try:
+            with new.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+            self._sync_directory()
+        except OSError as error:
+            raise StateError(f"{self.path}: {error.strerror}") from error
+
+    def set_aside(self, suffix: str) -> Path:
+        """Keep a checkpoint that cannot be used under another name, and return that.
+
+        Raises:
+            StateError: it cannot be renamed.
+        """
+        aside = self.path.with_name(f"{NAME}.{suffix}")
+        try:
+            self.path.replace(aside)
+        except OSError as error:
+            raise StateError(f"{self.path}: {error.strerror}") from error
+        return aside
+
+    def _sync_directory(self) -> None:
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
