@@ -1,13 +1,18 @@
 """Which path answers what."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from aiohttp import web
 
 from exporter.errors import ConfigError
+from exporter.web.assets import Assets
+from exporter.web.page import Link
 from exporter.web.ports import Health, Scraper
 from exporter.web.scrape import Scrapes
+from exporter.web.status import StatusPages, landing
+from exporter.web.view import StatusView
 
 _OWN_PREFIXES = ("/-/", "/api/", "/static/")
 _OWN_PATHS = frozenset({"/", "/livez", "/readyz"})
@@ -19,6 +24,8 @@ class Site(NamedTuple):
     scraper: Scraper
     health: Health
     telemetry_path: str = "/metrics"
+    status: StatusView | None = None
+    links: tuple[Link, ...] = ()
 
 
 def add_routes(app: web.Application, site: Site) -> None:
@@ -37,6 +44,17 @@ def add_routes(app: web.Application, site: Site) -> None:
     for path in ("/-/ready", "/readyz"):
         app.router.add_get(path, _readiness(site.health))
     app.router.add_post("/-/reload", _reload(site.health))
+    _add_pages(app, site)
+
+
+def _add_pages(app: web.Application, site: Site) -> None:
+    assets = Assets()
+    links = (Link("Metrics", site.telemetry_path), *site.links)
+    app.router.add_get("/static/{name}", assets.serve)
+    if site.status is None:
+        app.router.add_get("/", partial(landing, links=links, assets=assets))
+    else:
+        StatusPages(site.status, links, assets).add_to(app)
 
 
 async def _healthy(_: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ import aiohttp
 
 from exporter.web.routes import Site
 from exporter.web.server import serving
+from exporter.web.view import StatusView
 
 EXPOSITION = (b"# HELP a Help.\n# TYPE a gauge\n", b"a 1\n" * 1000, b"b 2\n")
 
@@ -76,11 +77,13 @@ async def served(
     health: FakeHealth | None = None,
     config_file: Path | None = None,
     grace_seconds: float = 5.0,
+    status: StatusView | None = None,
+    listen: str = "127.0.0.1:0",
 ) -> AsyncIterator[Served]:
     """Serve fakes on a free port of the loopback."""
-    site = Site(scraper or FakeScraper(), health or FakeHealth())
+    site = Site(scraper or FakeScraper(), health or FakeHealth(), status=status)
     async with (
-        serving(site, ["127.0.0.1:0"], config_file, grace_seconds) as (url,),
+        serving(site, [listen], config_file, grace_seconds) as (url,),
         aiohttp.ClientSession(
             headers={"Accept-Encoding": "identity"}, auto_decompress=False
         ) as client,

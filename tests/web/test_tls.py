@@ -13,8 +13,8 @@ from cryptography import x509
 
 from exporter.errors import ConfigError
 from exporter.web import connections, webfile
+from tests.pki import Authority, Pair
 from tests.web.fakes import Served, connected, served
-from tests.web.pki import Authority, Pair
 
 
 @pytest.fixture(scope="module")

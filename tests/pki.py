@@ -41,10 +41,13 @@ class Authority:
     def pem(self) -> str:
         return self._cert.public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, name: str, *sans: x509.GeneralName) -> Pair:
-        """Sign a certificate for ``name`` with these subject alternative names."""
+    def issue(self, name: str, *sans: x509.GeneralName, group: str = "") -> Pair:
+        """Sign a certificate for ``name`` with these subject alternative names.
+
+        Kubernetes takes the name for the user and the organization for the user's group.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(name), self._name, key)
+        builder = _builder(_name(name, group), self._name, key)
         if sans:
             builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
         cert = builder.sign(self._key, hashes.SHA256())
@@ -62,8 +65,11 @@ class Authority:
         return self.issue(name, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _name(text: str, group: str = "") -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, text)]
+    if group:
+        attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+    return x509.Name(attributes)
 
 
 def _builder(

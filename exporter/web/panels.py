@@ -1,0 +1,131 @@
+"""The parts of the status page that sum things up."""
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
+
+from exporter.web.html import Content, Markup, tag
+from exporter.web.view import MOST_BLOCKED, SEVERITIES, Blocked, Counts, Overview, Standing, Watched
+from exporter.web.wording import moment, number, percent
+
+CLUSTER = "(cluster)"
+"""How the page names the namespace of what has none."""
+
+_PARTS = (("fail", "fail"), ("error", "error"), ("warn", "warn"), ("pass", "passed"))
+
+
+def panel(name: str, title: Content, *children: Content, live: bool = False) -> Markup:
+    """Make a section with a heading; a live one is replaced by the script as time goes by."""
+    heading = tag("h2", title, id=f"{name}-title")
+    return tag(
+        "section",
+        heading,
+        *children,
+        id=name,
+        aria_labelledby=f"{name}-title",
+        data_refresh=live,
+    )
+
+
+def figures(overview: Overview, blocked: Sequence[Blocked], now: float) -> Markup:
+    """Show how compliant the cluster is, how bad the failures are, how many were blocked."""
+    resources = overview.resources
+    severities = overview.failing_by_severity
+    return tag(
+        "section",
+        tag("h2", "In short", class_="unseen"),
+        _figure(
+            percent(resources.compliance),
+            "of resources comply",
+            bar(resources),
+            tag("p", f"{number(resources.fail)} of {number(resources.judged)} fail"),
+        ),
+        _figure(
+            number(overview.results.fail + overview.results.error),
+            "failing results",
+            tag("p", [_severity_count(each, severities.get(each, 0)) for each in SEVERITIES]),
+        ),
+        _figure(
+            f"{len(blocked)}+" if len(blocked) >= MOST_BLOCKED else number(len(blocked)),
+            "requests blocked in the last hour",
+            tag("p", "the last ", moment(blocked[0].time, now)) if blocked else None,
+        ),
+        id="figures",
+        data_refresh=True,
+    )
+
+
+def _figure(value: str, label: str, *more: Content) -> Markup:
+    return tag("div", tag("strong", value), " ", tag("span", label), *more, class_="figure")
+
+
+def _severity_count(severity: str, count: int) -> Content:
+    if not count:
+        return None
+    return [tag("span", f"{severity} {number(count)}", class_=f"chip {severity}"), " "]
+
+
+def bar(counts: Counts) -> Markup:
+    """Draw a stacked bar; a style attribute would be against our own security policy."""
+    total = max(counts.judged, 1)
+    start, rects = 0.0, []
+    for css, field in _PARTS:
+        width = 100 * getattr(counts, field) / total
+        rects.append(tag("rect", class_=css, x=f"{start:.3f}", width=f"{width:.3f}", height=1))
+        start += width
+    said = ", ".join(f"{number(getattr(counts, field))} {css}" for css, field in _PARTS)
+    return tag(
+        "svg", *rects, class_="bar", viewBox="0 0 100 1", preserveAspectRatio="none",
+        role="img", aria_label=said,
+    )  # fmt: skip
+
+
+def worst(name: str, title: str, key: str, standings: Iterable[Standing]) -> Markup:
+    """List the worst namespaces or policies, each a link to its failures."""
+    rows = [_standing(key, each.name or CLUSTER, each.results) for each in standings]
+    head = columns(key.capitalize(), "Results", "Failing", "Passing")
+    return panel(name, title, table(head, rows, "Nothing fails."), live=True)
+
+
+def _standing(key: str, name: str, results: Counts) -> Markup:
+    return tag(
+        "tr",
+        tag("th", tag("a", name, href=failing_url(**{key: name})), scope="row"),
+        tag("td", bar(results)),
+        tag("td", number(results.fail + results.error), class_="number"),
+        tag("td", percent(results.compliance), class_="number"),
+    )
+
+
+def failing_url(**query: str | int) -> str:
+    """Spell the address of the failures that a query wants."""
+    said = {key: value for key, value in query.items() if value}
+    return f"/?{urlencode(said)}#failing" if said else "/#failing"
+
+
+def watched(items: Iterable[Watched], now: float) -> Markup:
+    """Show what is watched, and how fresh it is."""
+    rows = [
+        tag(
+            "tr",
+            tag("th", each.resource, scope="row"),
+            tag("td", tag("span", each.state, class_="chip good" if each.synced else "chip wait")),
+            tag("td", number(each.objects), class_="number"),
+            tag("td", moment(each.last_sync, now)),
+            tag("td", moment(each.last_change, now)),
+        )
+        for each in items
+    ]
+    head = columns("Resource", "State", "Objects", "Listed", "Last change")
+    return panel("watched", "Watched", table(head, rows, "Nothing yet."), live=True)
+
+
+def columns(*names: str) -> Markup:
+    """Make a head row."""
+    return tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
+
+
+def table(head: Markup, rows: list[Markup], empty: str) -> Markup:
+    """Make a table that scrolls by itself on a narrow screen, or say that it is empty."""
+    if not rows:
+        return tag("p", empty, class_="faint")
+    return tag("div", tag("table", head, tag("tbody", *rows)), class_="scroll", tabindex=0)

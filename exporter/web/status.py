@@ -1,0 +1,127 @@
+"""Answers the status page and /api/v1 from a view of the state."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from aiohttp import hdrs, web
+
+from exporter.web.assets import Assets
+from exporter.web.live import Live
+from exporter.web.negotiate import prefers
+from exporter.web.page import (
+    CONTENT_SECURITY_POLICY,
+    Link,
+    Sight,
+    landing_page,
+    status_page,
+)
+from exporter.web.panels import CLUSTER
+from exporter.web.respond import answer, header
+from exporter.web.view import SEVERITIES, Blocked, FailingPage, Overview, Query, StatusView
+
+WORST = 10
+MAX_LIMIT = 200
+MAX_OFFSET = 10_000_000
+_TEXT_CHARACTERS = 253
+_PAGE = {
+    hdrs.CACHE_CONTROL: "no-store",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "same-origin",
+}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What /api/v1/status says."""
+
+    overview: Overview
+    query: Query
+    failing: FailingPage
+
+
+class Blocks(msgspec.Struct, frozen=True):
+    """What /api/v1/blocks says, the newest first."""
+
+    blocked: Sequence[Blocked]
+
+
+class StatusPages:
+    """The handlers of one view."""
+
+    def __init__(self, view: StatusView, links: Sequence[Link], assets: Assets) -> None:
+        self._view = view
+        self._links = links
+        self._assets = assets
+        self._live = Live(view)
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes; streams end before the server waits for its last requests."""
+        app.router.add_get("/", self._page)
+        app.router.add_get("/api/v1/status", self._status)
+        app.router.add_get("/api/v1/blocks", self._blocks)
+        app.on_shutdown.append(self._live.stop)
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request.query) or Query()
+        failing = await self._view.failing(query)
+        sight = Sight(self._view.overview(WORST), query, failing, self._view.blocked(), time.time())
+        page = status_page(sight, self._links, self._assets)
+        return await answer(request, page, "text/html; charset=utf-8", _PAGE)
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request.query)
+        if query is None:
+            return _bad(f"expected offset 0 to {MAX_OFFSET}, limit 1 to {MAX_LIMIT}, severity one "
+                        f"of {', '.join(SEVERITIES)}")  # fmt: skip
+        failing = await self._view.failing(query)
+        return await _json(request, Answer(self._view.overview(WORST), query, failing))
+
+    async def _blocks(self, request: web.Request) -> web.StreamResponse:
+        after = _whole(request.headers.get("Last-Event-ID") or request.query.get("after", "0"))
+        if after is None:
+            return _bad("expected after to be the id of a blocked request")
+        if prefers(header(request, hdrs.ACCEPT), "text/event-stream"):
+            return await self._live.stream(request, after)
+        newer = [each for each in self._view.blocked() if each.id > after]
+        return await _json(request, Blocks(newer), {hdrs.VARY: _VARY})
+
+
+_VARY = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
+
+
+async def landing(
+    request: web.Request, links: Sequence[Link], assets: Assets
+) -> web.StreamResponse:
+    """Answer / when the status page is turned off."""
+    return await answer(request, landing_page(links, assets), "text/html; charset=utf-8", _PAGE)
+
+
+def _query(said: Mapping[str, str]) -> Query | None:
+    """Read a query; None when a number is none, or out of range."""
+    offset, limit = _whole(said.get("offset", "0")), _whole(said.get("limit", "50"))
+    severity = said.get("severity", "")
+    if offset is None or offset > MAX_OFFSET or severity not in {"", *SEVERITIES}:
+        return None
+    if limit is None or not 1 <= limit <= MAX_LIMIT:
+        return None
+    search, namespace, policy = (
+        said.get(key, "")[:_TEXT_CHARACTERS].strip() for key in ("search", "namespace", "policy")
+    )
+    wanted = "" if namespace == CLUSTER else namespace or None
+    return Query(search, wanted, policy, severity, offset, limit)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+async def _json(
+    request: web.Request, value: msgspec.Struct, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    body = msgspec.json.encode(value).decode()
+    said = {hdrs.CACHE_CONTROL: "no-store", **(headers or {})}
+    return await answer(request, body, "application/json", said)
+
+
+def _bad(text: str) -> web.Response:
+    return web.json_response({"error": text}, status=400)
