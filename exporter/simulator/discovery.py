@@ -3,7 +3,7 @@
 from typing import Any
 
 from exporter.simulator.registry import Registry, Served
-from exporter.simulator.status import path_not_found
+from exporter.simulator.status import PathNotFound
 from exporter.simulator.store import encode
 
 Object = dict[str, Any]
@@ -24,7 +24,7 @@ VERSION = {
 
 
 def answer(registry: Registry, path: str, accept: str) -> tuple[bytes, str]:
-    """Return the document at a path, and its content type. Raises Refusal 404."""
+    """Return the document at a path, and its content type. Raises PathNotFound."""
     match path.strip("/").split("/"):
         case ["api" | "apis" as root] if "apidiscovery.k8s.io" in accept:
             return encode(aggregated(registry, core=root == "api")), AGGREGATED
@@ -43,7 +43,7 @@ def answer(registry: Registry, path: str, accept: str) -> tuple[bytes, str]:
         case _:
             found = None
     if found is None:
-        raise path_not_found()
+        raise PathNotFound
     return encode(found), "application/json"
 
 

@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
         """Give the body that is sent."""
         if self.body is not None:
             return self.body
-        return Refusal(self.status, self.message or "injected", reason=self.reason).body
+        return Refusal(self.status, self.message or "injected", reason=self.reason or None).body
 
 
 def html() -> Answer:
@@ -64,7 +64,7 @@ def expired() -> Answer:
 
 def error_event(code: int, message: str = "injected", reason: str = "") -> bytes:
     """Make the line with which a running watch says that it has failed."""
-    return event_line("ERROR", Refusal(code, message, reason=reason).body)
+    return event_line("ERROR", Refusal(code, message, reason=reason or None).body)
 
 
 def event(kind: str, resource: Resource, name: str, namespace: str = "", **more: object) -> bytes:

@@ -39,6 +39,9 @@ def page(store: Store, served: Served, namespace: str, options: Options) -> Page
     matching = (each for key in keys if matches((each := snapshot.objects[key]).data))
     chosen = list(islice(matching, limit or None))
     metadata: Object = {"resourceVersion": str(snapshot.version)}
+    if not served.builtin:
+        # Custom resources' lists always have the field, empty on the last page.
+        metadata["continue"] = ""
     if limit and next(matching, None):
         number = options.token.page if options.token else 1
         metadata["continue"] = Token(snapshot.version, chosen[-1].key, number + 1).encoded()
@@ -68,13 +71,13 @@ def body(found: Page, served: Served, form: Form, now: float) -> bytes:
         items = [partial(each.data) for each in found.objects]
         meta = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
         return encode({**meta, "metadata": found.metadata, "items": items})
-    head = {
-        "kind": served.resource.kind + "List",
-        "apiVersion": served.group_version,
-        "metadata": found.metadata,
-    }
-    items_raw = b",".join([raw_as(each, served, in_list=True) for each in found.objects])
-    return encode(head)[:-1] + b',"items":[' + items_raw + b"]}\n"
+    head: Object = {"kind": served.resource.kind + "List", "apiVersion": served.group_version}
+    joined = b",".join([raw_as(each, served, in_list=True) for each in found.objects])
+    members = encode({**head, "metadata": found.metadata})[1:-1]
+    if served.builtin:
+        return b'{%b,"items":[%b]}\n' % (members, joined)
+    # A real server sorts the keys of custom objects: the list's version follows its items.
+    return b'{"items":[%b],%b}\n' % (joined, members)
 
 
 def _snapshot(store: Store, served: Served, options: Options) -> Snapshot:

@@ -43,7 +43,8 @@ class Token(msgspec.Struct, frozen=True):
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             return msgspec.json.decode(raw, type=cls)
         except (binascii.Error, msgspec.DecodeError) as error:
-            raise Refusal(400, "continue key is not valid: " + str(error)) from error
+            message = f"invalid continue token: continue key is not valid: {error}"
+            raise Refusal(400, message) from error
 
 
 class Options(NamedTuple):
@@ -107,7 +108,7 @@ def options(query: Mapping[str, str], *, watch_list: bool) -> Options:
     elif found.match:
         _check_match(found)
     if found.version and not found.version.isdecimal():
-        raise Refusal(400, f'resourceVersion: Invalid value: "{found.version}": strconv.ParseUint')
+        raise _invalid_version(found)
     if found.token and found.version not in ("", "0"):
         raise Refusal(400, "specifying resource version is not allowed when using continue")
     return found
@@ -136,29 +137,44 @@ def form(accept: str, include: str) -> Form:
 def _number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name) or "0"
     if not text.isdecimal():
-        raise Refusal(400, f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise Refusal(400, f'strconv.ParseInt: parsing "{text}": invalid syntax')
     return int(text)
+
+
+def _invalid_version(found: Options) -> Refusal:
+    text = found.version
+    why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
+    if found.watch:
+        return Refusal(500, f"{why}invalid syntax", reason="")
+    return Refusal(400, f"invalid resource version: {why}invalid syntax")
 
 
 def _check_initial_events(found: Options, *, watch_list: bool) -> None:
     if not found.watch:
-        raise invalid_options("sendInitialEvents", "sendInitialEvents is forbidden for list")
+        raise _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
     if not watch_list:
         why = (
             "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
         )
-        raise invalid_options("sendInitialEvents", why)
+        raise _forbidden("sendInitialEvents", why)
     if found.match != NOT_OLDER:
         why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise invalid_options("resourceVersionMatch", why)
+        raise _forbidden("resourceVersionMatch", why)
 
 
 def _check_match(found: Options) -> None:
+    field = "resourceVersionMatch"
     if found.watch:
-        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise invalid_options("resourceVersionMatch", why)
+        why = f"{field} is forbidden for watch unless sendInitialEvents is provided"
+        raise _forbidden(field, why)
     if not found.version:
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise invalid_options("resourceVersionMatch", why)
-    if found.match not in (EXACT, NOT_OLDER) or (found.match == EXACT and found.version == "0"):
-        raise invalid_options("resourceVersionMatch", f'"{found.match}" is not allowed here')
+        raise _forbidden(field, f"{field} is forbidden unless resourceVersion is provided")
+    if found.match not in (EXACT, NOT_OLDER):
+        why = f'Unsupported value: "{found.match}": supported values: "Exact", "NotOlderThan", ""'
+        raise invalid_options(field, why, "FieldValueNotSupported")
+    if found.match == EXACT and found.version == "0":
+        raise _forbidden(field, f'{field} "exact" is forbidden for resourceVersion "0"')
+
+
+def _forbidden(field: str, why: str) -> Refusal:
+    return invalid_options(field, f"Forbidden: {why}")

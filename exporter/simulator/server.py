@@ -25,7 +25,7 @@ from exporter.simulator.access import Access
 from exporter.simulator.faults import Call, Fault, Faults
 from exporter.simulator.query import Address, Form
 from exporter.simulator.registry import Registry, Served
-from exporter.simulator.status import Refusal, not_found, path_not_found
+from exporter.simulator.status import PathNotFound, Refusal, not_found
 from exporter.simulator.store import Store
 from exporter.simulator.views import data_as, partial, raw_as
 from exporter.simulator.wire import Ended, Wire, abort
@@ -116,6 +116,8 @@ class Simulator:
             return await self._routed(request)
         except Refusal as refusal:
             return _json(refusal.body, refusal.code)
+        except PathNotFound:
+            return web.Response(status=404, text="404 page not found\n")
         except (Ended, ConnectionResetError):
             # The client is gone, or was meant to see a break: there is nobody to answer.
             return web.Response(status=500)
@@ -140,7 +142,7 @@ class Simulator:
             return _json(body, content_type=content_type)
         served = self.registry.find(at.group, at.version, at.plural)
         if served is None or (at.namespace and not served.resource.namespaced):
-            raise path_not_found()
+            raise PathNotFound
         self.access.check(user, call.verb, served.resource, at.namespace)
         return await self._served(request, at, served, call.verb, struck)
 

@@ -31,7 +31,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
         code: int,
         message: str,
         *,
-        reason: str = "",
+        reason: str | None = None,
         details: dict[str, Any] | None = None,
         continue_token: str = "",
     ) -> None:
@@ -44,8 +44,9 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
             "metadata": metadata,
             "status": "Failure",
             "message": message,
-            "reason": reason or REASONS.get(code, ""),
         }
+        if said := REASONS.get(code, "") if reason is None else reason:
+            self.status["reason"] = said
         if details:
             self.status["details"] = details
         self.status["code"] = code
@@ -56,11 +57,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
         return msgspec.json.encode(self.status)
 
 
-def path_not_found() -> Refusal:
-    """Say what any path gets that is not served, a missing CRD's included."""
-    return Refusal(
-        404, "the server could not find the requested resource", details={}, reason="NotFound"
-    )
+class PathNotFound(Exception):  # noqa: N818
+    """Nothing is served at this path, a missing CRD's included; no Status says so, but text."""
 
 
 def not_found(resource: Resource, name: str) -> Refusal:
@@ -85,10 +83,10 @@ def too_large_version(wanted: int, current: int) -> Refusal:
     return Refusal(504, f"Timeout: {message}", reason="Timeout", details=details)
 
 
-def invalid_options(field: str, why: str) -> Refusal:
+def invalid_options(field: str, why: str, reason: str = "FieldValueForbidden") -> Refusal:
     """Say that the query's options contradict each other, or need a feature that is off."""
-    message = f'ListOptions.meta.k8s.io "" is invalid: {field}: Forbidden: {why}'
-    cause = {"reason": "FieldValueForbidden", "message": f"Forbidden: {why}", "field": field}
+    message = f'ListOptions.meta.k8s.io "" is invalid: {field}: {why}'
+    cause = {"reason": reason, "message": why, "field": field}
     details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]}
     return Refusal(422, message, details=details)
 

@@ -19,9 +19,12 @@ EVENT_COLUMNS = (
     Column("Source", "", priority=1),
     Column("Message", ""),
     Column("First Seen", "", priority=1),
-    Column("Count", "", "integer", 1),
+    Column("Count", "", priority=1),
     Column("Name", "", priority=1),
 )
+
+
+_EVENT_SOURCE = ("reportingComponent", "reportingController", "reportingInstance")
 
 
 def definitions(served: Served) -> list[Object]:
@@ -29,8 +32,8 @@ def definitions(served: Served) -> list[Object]:
     return [
         {
             "name": column.name,
-            "type": "string" if column.type == "date" else column.type,
-            "format": "name" if column.name == "Name" and not index else "",
+            "type": "string" if served.builtin and column.type == "date" else column.type,
+            "format": "name" if column.name == "Name" and (served.builtin or not index) else "",
             "description": "",
             "priority": column.priority,
         }
@@ -58,7 +61,7 @@ def cells(data: Object, served: Served, now: float) -> list[Cell]:
 def table(served: Served, rows: list[Object], metadata: Object, *, headed: bool = True) -> Object:
     """Build the Table around some rows. In a watch only the first says its columns."""
     head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-    return {**head, "columnDefinitions": definitions(served) if headed else [], "rows": rows}
+    return {**head, "columnDefinitions": definitions(served) if headed else None, "rows": rows}
 
 
 def _columns(served: Served) -> tuple[Column, ...]:
@@ -91,7 +94,7 @@ def _event_cells(data: Object, now: float) -> list[Cell]:
         data.get("reason", ""),
         f"{regarding.get('kind', '').lower()}/{regarding.get('name', '')}",
         regarding.get("fieldPath", ""),
-        data.get("reportingComponent") or data.get("reportingController") or "",
+        ", ".join(filter(None, map(data.get, _EVENT_SOURCE))),
         message.strip(),
         _since(first or data.get("eventTime"), now),
         count,

@@ -77,12 +77,15 @@ class Watch:
 
     def bookmark(self, annotations: dict[str, str] | None = None) -> Line:
         """Make the line that says only how far the watch is."""
-        metadata: Object = {"resourceVersion": str(self.version), "creationTimestamp": None}
+        metadata: Object = {"resourceVersion": str(self.version)}
+        if self.served.builtin:
+            metadata["creationTimestamp"] = None
         if annotations:
             metadata["annotations"] = annotations
         resource = self.served.resource
         data = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        return Line("BOOKMARK", event_line("BOOKMARK", encode(data)))
+        version = metadata["resourceVersion"]
+        return Line("BOOKMARK", event_line("BOOKMARK", self._formed(data, version) or encode(data)))
 
     def _translated(self, entry: Entry) -> Line | None:
         was = entry.old is not None and self._selects(entry.old)
@@ -100,14 +103,18 @@ class Watch:
         return Line(kind, event_line(kind, self._shown(stored)), stored.key)
 
     def _shown(self, stored: Stored) -> bytes:
-        if self._form.name == "Partial":
-            return encode(partial(stored.data))
-        if self._form.name != "Table":
+        if not self._form.name:
             return raw_as(stored, self.served)
-        data = data_as(stored, self.served)
+        return self._formed(data_as(stored, self.served), str(stored.version)) or stored.raw
+
+    def _formed(self, data: Object, version: str) -> bytes:
+        if not self._form.name:
+            return b""
+        if self._form.name == "Partial":
+            return encode(partial(data))
         row = tables.row(data, self.served, self.store.clock(), self._form.include)
         headed, self._headed = self._headed, False
-        metadata = {"resourceVersion": str(stored.version)}
+        metadata = {"resourceVersion": version}
         return encode(tables.table(self.served, [row], metadata, headed=headed))
 
 
