@@ -19,7 +19,8 @@ import aiohttp
 import yaml
 from kubernetes import client, config
 
-from tests.cluster.credentials import Authority, TokenKey
+from tests.cluster.tokens import TokenKey
+from tests.pki import Authority
 from tests.tools import Process, answers, fetch, free_port, own_directory, tool
 
 CRDS = Path(__file__).parent / "crds"
@@ -37,14 +38,15 @@ class ControlPlane:
     def __init__(self, directory: Path, flags: Sequence[str] = ()) -> None:
         self.directory = directory
         self.flags = tuple(flags)
-        self._authority = Authority(directory)
-        self._serving = self._authority.issue("kube-apiserver")
-        self._admin = self._authority.issue("admin", "system:masters")
+        authority = Authority()
+        self.ca_file = directory / "ca.crt"
+        self.ca_file.write_text(authority.pem, encoding="utf-8")
+        self._serving = authority.server().write(directory, "kube-apiserver")
+        self._admin = authority.issue("admin", group="system:masters").write(directory, "admin")
         self._tokens = TokenKey(directory)
         self._port, self._etcd_port, self._peer_port = free_port(), free_port(), free_port()
         self.server = f"https://127.0.0.1:{self._port}"
         self.etcd_url = f"http://127.0.0.1:{self._etcd_port}"
-        self.ca_file = self._authority.pair.certificate
         self.kubeconfig = self.write_kubeconfig("admin", self._admin_user())
         self.etcd = self._new_etcd()
         self.apiserver = self._new_apiserver()
@@ -76,8 +78,8 @@ class ControlPlane:
             "--advertise-address=127.0.0.1",
             "--endpoint-reconciler-type=none",  # it refuses to publish a loopback address
             "--service-cluster-ip-range=10.0.0.0/24",
-            f"--tls-cert-file={self._serving.certificate}",
-            f"--tls-private-key-file={self._serving.key}",
+            f"--tls-cert-file={self._serving[0]}",
+            f"--tls-private-key-file={self._serving[1]}",
             f"--client-ca-file={self.ca_file}",
             "--authorization-mode=RBAC",
             f"--service-account-issuer={ISSUER}",
@@ -147,14 +149,12 @@ class ControlPlane:
     def tls(self) -> ssl.SSLContext:
         """Return a context that trusts this cluster and presents the administrator."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
-        context.load_cert_chain(self._admin.certificate, self._admin.key)
+        context.load_cert_chain(*self._admin)
         return context
 
     def _admin_user(self) -> Object:
-        return {
-            "client-certificate-data": _base64(self._admin.certificate),
-            "client-key-data": _base64(self._admin.key),
-        }
+        certificate, key = map(_base64, self._admin)
+        return {"client-certificate-data": certificate, "client-key-data": key}
 
     def write_kubeconfig(self, name: str, user: Object) -> Path:
         """Write a kubeconfig whose only context is ``name``, for a user entry as kubectl has it."""
