@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -98,9 +97,10 @@ class Discovery:
             return resource
         try:
             async with self._lock:
-                if time.monotonic() - self._asked_at > FRESH_SECONDS:
+                now = asyncio.get_running_loop().time()
+                if now - self._asked_at > FRESH_SECONDS:
                     self._groups = await self._ask()
-                    self._asked_at = time.monotonic()
+                    self._asked_at = now
         except Refused as error:
             log.debug("discovery is not permitted: %s", error)
             return resource

@@ -22,7 +22,7 @@ NARROWER: Final = 8
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
-    name: str = ""
+    name: str
     namespace: str = ""
     resource_version: str = ""
 
@@ -136,7 +136,7 @@ class KubeSource:
             yield decoded
 
     def _rejected(self, resource: Resource, line: bytes, error: Malformed) -> Line:
-        """Note a broken object. Raises the error where not even the line around it can be read."""
+        """Note a broken object. Raises the error where the line does not even name one."""
         try:
             envelope = msgspec.json.decode(line, type=_Envelope)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

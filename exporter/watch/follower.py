@@ -102,12 +102,13 @@ class Follower:
         except (ApiError, Malformed) as error:
             if self._watcher.opened is not None:
                 self._observer.restart(self.scope.resource.name, _reason(error))
+                self._note_need_to_list("reconnect")
             return self._failed(error)
         return 0.0
 
     async def _follow(self) -> None:
         resource = self._resource or await self._find()
-        if self._doubtful:
+        if self._doubtful and self.version:
             await self._check_past(resource)
         if self.version or await self._list(resource):
             end = await self._watcher.run(resource, None, self._watching)
@@ -155,6 +156,7 @@ class Follower:
 
     def _listed(self, start: Start) -> None:
         self._watcher.start_from(start)
+        self._doubtful = False
         self._complete()
         log.info("%s: listed, %d objects", self, self._feed.listed)
 
@@ -182,8 +184,12 @@ class Follower:
             self.state, self.up = "failing", False
         if end == "idle":
             self._doubtful = True
-        if not self.version:
-            self._forget("reconcile" if end == "reconcile" else "reconnect")
+        self._note_need_to_list("reconcile" if end == "reconcile" else "reconnect")
+
+    def _note_need_to_list(self, reason: str) -> None:
+        """Say why a list follows where there is no version to resume from."""
+        if self.synced and not self.version:
+            self._forget(reason)
 
     def _failed(self, error: ApiError | Malformed) -> float:
         """Choose the state after a failure, and the least pause, in seconds."""

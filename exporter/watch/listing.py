@@ -1,5 +1,6 @@
 """List one scope into its feed: start over, or go on where the last attempt broke off."""
 
+from exporter.errors import Unavailable
 from exporter.model.changes import Scope
 from exporter.model.resource import Resource
 from exporter.model.wire import Page
@@ -26,6 +27,7 @@ class Lister:
         self._options = options
         self._reader = Reader(self._page, feed.apply, source.namespaces)
         self._reading: Reading | None = None
+        self._doubted = False
 
     async def run(self, resource: Resource) -> Start | None:
         """List to the end; return where to watch from, or None if a watch should bring the list.
@@ -35,6 +37,7 @@ class Lister:
         self._resource = resource
         if self._reading is None:
             first = await self._page(self._scope.namespace, "")
+            self._doubt(first)
             self._begin()
             if self.streams and first.cont and first.version not in UNVERSIONED:
                 return None
@@ -58,6 +61,15 @@ class Lister:
     async def _page(self, namespace: str, cont: str) -> Page:
         limit = self._options.page_objects
         return await self._source.page(self._resource, namespace, limit=limit, cont=cont)
+
+    def _doubt(self, first: Page) -> None:
+        """Believe that everything is gone only when it is said twice."""
+        if first.objects or first.cont or not self._feed.listed or self._doubted:
+            self._doubted = False
+            return
+        self._doubted = True
+        message = f"an empty list, where there were {self._feed.listed} objects: asked again"
+        raise Unavailable(message, 200, self._options.confirm_seconds)
 
     def _begin(self) -> None:
         if self.relist_reason:
