@@ -5,23 +5,10 @@ from pathlib import Path
 import pytest
 
 from exporter.model.resource import POLICY_RESOURCES, REPORT_RESOURCES, Resource
-from tests.chart.rendering import FEATURES, Chart, Json, Object, at, items, render, render_file
+from tests.chart.rendering import FEATURES, Chart, Json, Object, at, render, render_file
+from tests.chart.roles import Permission, permissions
 
 pytestmark = pytest.mark.tier("chart")
-
-Permission = tuple[str, str, str, str]
-
-
-def permissions(role: Json) -> set[Permission]:
-    """Return (verb, group, plural, name) for everything that the role allows."""
-    return {
-        (str(verb), str(group), str(plural), str(name))
-        for rule in items(at(role, "rules"))
-        for verb in items(at(rule, "verbs"))
-        for group in items(at(rule, "apiGroups"))
-        for plural in items(at(rule, "resources"))
-        for name in items(at(rule, "resourceNames") or ["*"])
-    }
 
 
 def reading(*resources: Resource) -> set[Permission]:

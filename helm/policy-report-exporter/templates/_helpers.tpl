@@ -85,6 +85,15 @@ one checkpoint would count twice.
 {{- max (int .Values.shards) (int .Values.replicas) }}
 {{- end }}
 
+{{/* The configuration file. Sections that say nothing are left out. */}}
+{{- define "policy-report-exporter.config" -}}
+{{- $config := dict }}
+{{- range $key, $value := .Values.config }}
+{{- if not (and (kindIs "map" $value) (empty $value)) }}{{ $_ := set $config $key $value }}{{ end }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
+
 {{- define "policy-report-exporter.watchesEvents" -}}
 {{- if dig "events" "watch" true .Values.config }}true{{ end }}
 {{- end }}

@@ -5,7 +5,7 @@ metadata:
     {{- toYaml (mergeOverwrite (include "policy-report-exporter.labels" . | fromYaml) .Values.podLabels (include "policy-report-exporter.selectorLabels" . | fromYaml)) | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: exporter
-    checksum/config: {{ toYaml .Values.config | sha256sum }}
+    checksum/config: {{ include "policy-report-exporter.config" . | sha256sum }}
     {{- with merge (dict) .Values.podAnnotations .Values.commonAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

@@ -13,7 +13,7 @@ of prometheusRule applied. Go templates of alerts stay as they are: only ${name}
 {{- end }}
 {{- $labels := list }}
 {{- range dig "labels" "namespace_labels" (list) .Values.config }}
-{{- $labels = append $labels (regexReplaceAll "[^a-zA-Z0-9_]" . "_") }}
+{{- $labels = append $labels (regexReplaceAll "^[0-9]" (regexReplaceAll "[^a-zA-Z0-9_]" . "_") "_${0}") }}
 {{- end }}
 {{- with $labels }}{{ $_ := set $settings "ownership_labels" (join ", " .) }}{{ end }}
 {{- toYaml (mergeOverwrite $settings .Values.prometheusRule.settings) }}

@@ -1,0 +1,46 @@
+"""The chart's configuration is the exporter's: the same keys, the same defaults."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from exporter.settings.file import ConfigFile, label_name, read_config
+from helm.build import CHART
+from tests.chart.rendering import FEATURES, Object, at, fields, render, render_file
+
+pytestmark = pytest.mark.tier("chart")
+
+DEFAULTS: Object = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+BUILT_IN: Object = msgspec.json.decode(msgspec.json.encode(ConfigFile()))
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda path: path.name[:-12])
+def test_the_exporter_reads_the_configuration_of_a_feature(feature: Path, tmp_path: Path) -> None:
+    found = next(
+        o for o in render_file(feature).all("ConfigMap") if at(o, "data", "config.yaml") is not None
+    )
+    file = tmp_path / "config.yaml"
+    file.write_text(str(at(found, "data", "config.yaml")), encoding="utf-8")
+    read_config(file)
+
+
+def test_every_key_of_the_exporter_is_a_value_with_the_same_default() -> None:
+    chart = fields(DEFAULTS["config"])
+    # What the values say of a family is what the exporter does anyway.
+    same = {key for key in BUILT_IN if key != "families"}
+    assert {key: chart.get(key) for key in same} == {key: BUILT_IN[key] for key in same}
+    assert chart.keys() - same <= {"families", "alerting"}
+
+
+def test_the_chart_spells_labels_of_namespaces_as_the_exporter_does() -> None:
+    labels = ["team", "app.kubernetes.io/part-of", "2nd"]
+    chart = render({"config": {"labels": {"namespace_labels": labels}}})
+    together = ", ".join(map(label_name, labels))
+    assert f"namespace, {together}, policy" in chart.text
+
+
+def test_an_empty_section_is_left_to_the_exporter() -> None:
+    text = at(render().one("ConfigMap"), "data", "config.yaml")
+    assert "alerting" not in yaml.safe_load(str(text))
