@@ -5,7 +5,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
-from exporter.app.serve import Stop, start
+from exporter.app.serve import Stop, site_of, start
 from exporter.errors import ConfigError
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
@@ -15,7 +15,6 @@ from exporter.simulator.sample import sample
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.server import Simulator
 from exporter.simulator.store import Store
-from exporter.web.routes import Site
 from exporter.web.server import serving
 
 OWNED: Final = ConfigFile(labels=Labels(namespace_labels=("team", "env")))
@@ -40,7 +39,7 @@ async def demo(flags: Flags, how: Demo) -> int:
         await _listen(simulator, how.api_address)
         stack.push_async_callback(simulator.stop)
         exporter = await start(flags, Anonymous(simulator.url), stack, OWNED)
-        site = Site(exporter.scrapes, exporter.health, flags.telemetry_path)
+        site = site_of(exporter, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
         _say(urls, simulator.url, flags.telemetry_path)
         return await stop.run(_both(exporter.follow(), play(scenario, how.speed)))

@@ -3,14 +3,18 @@
 import asyncio
 import gc
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from exporter import __version__
 from exporter.app.health import Health, kinds_of, settled
+from exporter.app.keeper import Keeper
 from exporter.app.lag import Lag
 from exporter.app.scrape import Scrapes
+from exporter.app.statefile import StateFile
+from exporter.errors import ApiError, Malformed
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import OwnMetrics, Row, follow
 from exporter.model.changes import Scope
@@ -25,6 +29,7 @@ from exporter.settings.file import ConfigFile
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters
 from exporter.watch.follower import Follower
+from exporter.watch.pace import Backoff
 from exporter.watch.ports import Source
 
 log = logging.getLogger(__name__)
@@ -63,11 +68,23 @@ class Plan(NamedTuple):
         return [Scope(r, n) for r in wanted if r.namespaced for n in self.namespaces]
 
 
+class Keeping(NamedTuple):
+    """Where checkpoints are kept, and how to learn which cluster they are of."""
+
+    file: StateFile
+    identify: Callable[[], Awaitable[str]]
+
+
 class Exporter:
     """One exporter over one source, from nothing known to followed for ever."""
 
     def __init__(
-        self, plan: Plan, source: Source, own: OwnMetrics, clock: Callable[[], float] = time.time
+        self,
+        plan: Plan,
+        source: Source,
+        own: OwnMetrics,
+        clock: Callable[[], float] = time.time,
+        keeping: Keeping | None = None,
     ) -> None:
         self.plan = plan
         self.own = own
@@ -89,11 +106,24 @@ class Exporter:
         self.scrapes = Scrapes(self.exposition, own, self.health.complete, clock)
         self.reload: Callable[[], str | None] = lambda: None
         self._lag = Lag()
+        self._keeping = keeping
+        self._keeper: Keeper | None = None
         self._expose_own()
 
     async def follow(self) -> None:
-        """Follow everything until cancelled."""
+        """Follow everything until cancelled; then keep what must not be lost."""
+        await self._remember()
+        try:
+            await self._follow()
+        finally:
+            if self._keeper is not None:
+                await self._keeper.commit()
+
+    async def _follow(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            if self._keeper is not None:
+                interval = self.plan.config.checkpoint_interval
+                tasks.create_task(self._keeper.run(interval), name="checkpoints")
             tasks.create_task(self._lag.run(), name="event loop lag")
             tasks.create_task(self._when_complete(), name="first sync")
             for follower in self.followers:
@@ -103,6 +133,26 @@ class Exporter:
             for follower in self.followers:
                 if kinds_of(follower.scope) == "events":
                     tasks.create_task(follower.run(), name=str(follower))
+
+    async def _remember(self) -> None:
+        """Begin with the checkpoint, once it is known which cluster this is."""
+        if self._keeping is None:
+            log.info("no --state.dir: counters begin at 0, what happened before is not counted")
+            return
+        keeper = Keeper(self._keeping.file, self.state, self.followers, self.own, self.clock)
+        if await keeper.open(await self._identity(self._keeping.identify)):
+            self.exposition.adopt()
+        self._keeper = keeper
+
+    async def _identity(self, identify: Callable[[], Awaitable[str]]) -> str:
+        """Ask the API server who it is for as long as it takes; nothing else works before."""
+        delays = Backoff(random.random)
+        while True:
+            try:
+                return await identify()
+            except (ApiError, Malformed) as error:
+                log.warning("the cluster is not known yet: %s", error)
+                await asyncio.sleep(delays.after(0.0, 0.0))
 
     async def _policies_known(self) -> None:
         """Wait for the policies, but not for one that cannot be had."""

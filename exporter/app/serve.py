@@ -7,18 +7,27 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Final
 
-from exporter.app.exporter import Exporter, Plan, own_metrics
+from exporter.app.exporter import Exporter, Keeping, Plan, own_metrics
+from exporter.app.statefile import StateFile
+from exporter.app.status import Status
 from exporter.errors import ConfigError
 from exporter.kube.client import Client
 from exporter.kube.credentials import Credentials, find_credentials
+from exporter.kube.identity import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags
+from exporter.web.page import Link
 from exporter.web.routes import Site
 from exporter.web.server import serving
 
+PROJECT: Final = "https://github.com/policy-report-exporter/policy-report-exporter"
 log = logging.getLogger(__name__)
 
+LINKS: Final = (
+    Link("Documentation", PROJECT),
+    Link("Runbooks", f"{PROJECT}/tree/main/docs/runbooks"),
+)
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -31,12 +40,25 @@ async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
     stop = Stop()
     async with AsyncExitStack() as stack:
         exporter = await start(flags, credentials, stack)
-        site = Site(exporter.scrapes, exporter.health, flags.telemetry_path)
+        site = site_of(exporter, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
         stop.on_hangup(exporter.health.reload)
         for url in urls:
             log.info("serving %s%s", url, flags.telemetry_path)
         return await stop.run(exporter.follow())
+
+
+def site_of(exporter: Exporter, flags: Flags) -> Site:
+    """Say what an exporter serves."""
+    page = exporter.plan.config.status_page
+    links = (Link("Grafana", page.grafana_url),) if page.grafana_url else ()
+    return Site(
+        scraper=exporter.scrapes,
+        health=exporter.health,
+        telemetry_path=flags.telemetry_path,
+        status=Status(exporter) if page.enabled else None,
+        links=(*links, *LINKS),
+    )
 
 
 async def start(
@@ -54,7 +76,10 @@ async def start(
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
     client = await stack.enter_async_context(Client(credentials, own))
     plan = Plan(config, flags.namespaces, flags.shard)
-    exporter = Exporter(plan, KubeSource(client, own), own)
+    keeping = None
+    if flags.state_dir is not None:
+        keeping = Keeping(StateFile(flags.state_dir), lambda: cluster_id(client))
+    exporter = Exporter(plan, KubeSource(client, own), own, keeping=keeping)
     exporter.reload = lambda: _check(flags)
     return exporter
 

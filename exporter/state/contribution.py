@@ -116,7 +116,7 @@ class Accountant:
         namespace = report.namespace or resource.namespace
         if namespace and not self._selection.namespace(namespace):
             return None
-        direct = resource.uid != "" and resource.uid == report.name
+        direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
         group = self._group(clip(namespace), clip(resource.kind), profile, direct=direct)
         if direct and not profile.failures:
             return group

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from exporter.state.contribution import Contribution, Part, parts
 from exporter.state.profile import Failure
+from exporter.state.shelf import Place
 from exporter.state.tally import Counters, Gauge, Labels, Minimum
 
 EARLIEST_SECONDS = 1_000_000_000
@@ -76,7 +77,8 @@ class Failures:
     """Gauges and counters over failing results.
 
     ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
-    ``touched`` names the namespaces where something began or stopped to stand.
+    ``places`` are the reports in which something stands; ``touched`` names the namespaces where
+    something began or stopped to.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -86,10 +88,12 @@ class Failures:
         self.closed = Counters(limit)
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: set[str] = set()
+        self.places: dict[Place, Contribution] = {}
         self._clock = clock
 
     def replace(
         self,
+        place: Place,
         before: Contribution | None,
         after: Contribution | None,
         memory: Remembered | None,
@@ -108,6 +112,10 @@ class Failures:
         for new in standing(after):
             self._stand(new, +1)
             self.touched.add(new.namespace)
+        if after is not None and any(True for _ in standing(after)):
+            self.places[place] = after
+        else:
+            self.places.pop(place, None)
         if count:
             self._count(known, remember(after))
         for listen in self.listeners:

@@ -33,6 +33,9 @@ class Ledger:
         self.results = Tally()
         self.summary = Tally()
         self.resources = Tally()
+        self.by_namespace = Tally()
+        self.by_policy = Tally()
+        self.by_severity = Tally()
         self.reports = Gauge()
         self.newest = Gauge()
         self.failures = Failures(clock, limit)
@@ -141,7 +144,7 @@ class Ledger:
         memory = self.memory.pop(place, None) if self.memory else None
         count = scope in self.counting
         if memory is not None or _fails(before) or _fails(after):
-            self.failures.replace(before, after, memory, count=count)
+            self.failures.replace(place, before, after, memory, count=count)
 
     def _move(self, place: Place, contribution: Contribution | None, amount: int) -> None:
         for part in parts(contribution):
@@ -157,10 +160,11 @@ class Ledger:
                 self._say(Place(*part.subject), place, group, amount)
 
     def _say(self, subject: Place, place: Place, group: Group, amount: int) -> None:
+        source = (place.namespace, place.name, group.kind)
         if amount > 0:
-            self._subjects.say(subject, place, group.kind, group.profile.status)
+            self._subjects.say(subject, source, group.kind, group.profile.status)
         else:
-            self._subjects.unsay(subject, place)
+            self._subjects.unsay(subject, source)
 
     def _meet(self, subject: Place) -> None:
         """Bring a report that is counted by group to those that speak of the same resource."""
@@ -185,7 +189,11 @@ class Ledger:
         if times:
             where = (group.namespace, group.kind)
             for outcome, index, count in group.profile.rows:
-                self.results.add((*where, *outcome), index, count * times)
+                amount = count * times
+                self.results.add((*where, *outcome), index, amount)
+                self.by_namespace.add(where[:1], index, amount)
+                self.by_policy.add((outcome.policy,), index, amount)
+                self.by_severity.add((outcome.severity,), index, amount)
             self.summary.add_all(where, group.profile.summary, times)
             if group.direct:
                 self._add_status(group, times)

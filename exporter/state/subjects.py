@@ -6,8 +6,8 @@ from exporter.state.tally import Tally
 _BADNESS = (1, 3, 2, 0, 4)
 """Indices of fail, error, warn, pass, skip: the worst first."""
 
-Source = tuple[str, str]
-"""The report that says so, by namespace and name."""
+Source = tuple[str, str, str]
+"""Who says so: a report, by namespace and name, of a resource of some kind."""
 
 
 class Subjects:
