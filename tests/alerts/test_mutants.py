@@ -1,0 +1,103 @@
+"""Each guard of a rule is needed: without it, a test of the rule fails."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.alerts.mutants import mutants
+from tests.alerts.rulebook import (
+    Case,
+    Group,
+    Moment,
+    Query,
+    Rule,
+    RuleFile,
+    alerts,
+    needed_records,
+    promtool,
+    records,
+    suite_of,
+    write,
+)
+from tests.tools import tool
+
+# Mutants that mean the same as the original, each with the reason.
+EQUIVALENT: dict[str, tuple[str, ...]] = {}
+
+
+def alert_mutants(rule: Rule) -> list[Rule]:
+    changed = [msgspec.structs.replace(rule, expr=expr) for expr in mutants(rule.expr)]
+    if rule.wait != "0m":
+        changed.append(msgspec.structs.replace(rule, wait="0m"))
+    if rule.keep_firing_for != "0m":
+        changed.append(msgspec.structs.replace(rule, keep_firing_for="0m"))
+    return [mutant for mutant in changed if mutant.expr not in EQUIVALENT.get(rule.alert, ())]
+
+
+def renamed(moments: list[Moment], names: list[str]) -> list[Moment]:
+    return [msgspec.structs.replace(moment, alertname=name) for moment in moments for name in names]
+
+
+def survivors(output: str, numbered: dict[str, Rule]) -> list[str]:
+    """Return the mutants of which promtool had nothing to say."""
+    dead = set(re.findall(r"alertname: (\w+), time", output))
+    return [f"{m.expr} for {m.wait}" for name, m in numbered.items() if name not in dead]
+
+
+@pytest.mark.tier("monitoring")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*alerts()])
+def test_no_guard_of_an_alert_can_go(name: str, tmp_path: Path) -> None:
+    """All mutants of an alert run at once, each under a name of its own."""
+    rule = alerts()[name]
+    original = f"{name}__original"
+    numbered = {f"{name}__{i}": mutant for i, mutant in enumerate(alert_mutants(rule))}
+    copies = numbered | {original: rule}
+    known = records()
+    wanted = needed_records(rule.expr, known)
+    groups = [
+        Group("recording", [known[record] for record in known if record in wanted]),
+        Group("mutants", [msgspec.structs.replace(m, alert=n) for n, m in copies.items()]),
+    ]
+    tests = suite_of(name)
+    cases = [
+        msgspec.structs.replace(test, alert_rule_test=renamed(test.alert_rule_test, [*copies]))
+        for test in tests.tests
+    ]
+    write(tmp_path / "rules.yaml", RuleFile(groups))
+    suite = msgspec.structs.replace(
+        tests, rule_files=["rules.yaml"], group_eval_order=["recording", "mutants"], tests=cases
+    )
+    write(tmp_path / "tests.yaml", suite)
+    _, output = promtool(tool("promtool"), "test", "rules", "tests.yaml", at=tmp_path)
+    assert survivors(output, {original: rule}), output
+    assert not survivors(output, numbered)
+
+
+def questions(case: Case, record: str) -> Case:
+    """Keep the questions that name this record."""
+    kept: list[Query] = [query for query in case.promql_expr_test if record in query.expr]
+    return msgspec.structs.replace(case, promql_expr_test=kept)
+
+
+@pytest.mark.tier("monitoring")
+@pytest.mark.slow
+@pytest.mark.parametrize("record", [*records()])
+def test_no_guard_of_a_record_can_go(record: str, tmp_path: Path) -> None:
+    known = records()
+    wanted = needed_records(known[record].expr, known)
+    before = [known[name] for name in known if name in wanted]
+    tests = suite_of("recording")
+    cases = [questions(case, record) for case in tests.tests]
+    for expr in mutants(known[record].expr):
+        mutant = msgspec.structs.replace(known[record], expr=expr)
+        write(tmp_path / "rules.yaml", RuleFile([Group("recording", [*before, mutant])]))
+        suite = msgspec.structs.replace(
+            tests, rule_files=["rules.yaml"], group_eval_order=[], tests=cases
+        )
+        write(tmp_path / "tests.yaml", suite)
+        content, output = promtool(tool("promtool"), "test", "rules", "tests.yaml", at=tmp_path)
+        assert not content, expr
+        assert "expr: " in output, f"the mutant is not even a rule: {expr}"
