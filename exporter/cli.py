@@ -145,10 +145,37 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", nargs="?", metavar="FILE")
     metrics = commands.add_parser("metrics", help="print every metric that is exposed")
     metrics.add_argument("--output", choices=("markdown", "json"), default="markdown")
+    _snapshot_parser(
+        commands.add_parser("snapshot", help="say once what stands, in a cluster or in files")
+    )
     health = commands.add_parser("healthcheck", help="ask a running exporter whether it is ready")
     health.add_argument("--url", default="http://127.0.0.1:10480/-/ready", metavar="URL")
     health.add_argument("--timeout", default="5", metavar="SECONDS")
     return parser
+
+
+def _snapshot_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="what kubectl get policyreports,clusterpolicyreports,events -A -o json (or yaml) "
+        "prints; - is standard input; without files: the cluster",
+    )
+    forms = ("table", "prometheus", "openmetrics", "json")
+    parser.add_argument("--output", choices=forms, default="table")
+    parser.add_argument(
+        "--fail-on",
+        dest="fail-on",
+        metavar="RESULT[:SEVERITY]",
+        help="exit with 1 when a result that bad stands, for instance fail:high",
+    )
+    parser.add_argument("--watch", action="store_true", help="read and print again every 5 seconds")
+    for name, text in (("policy", "glob"), ("severity", "word"), ("result", "word")):
+        parser.add_argument(
+            f"--{name}", action="append", metavar=text.upper(), help=f"only this {name}; may repeat"
+        )
+    f.add_flags(parser, (*f.CLUSTER, *f.CONFIG))
 
 
 def _demo_parser(parser: argparse.ArgumentParser) -> None:

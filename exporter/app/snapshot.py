@@ -1,1 +1,212 @@
-"""Read a cluster, or files, once."""
+"""Read a cluster, or files, once; say what stands, in the form that was asked for."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import Final, NamedTuple
+
+from exporter.app.exporter import Plan, own_metrics
+from exporter.app.files import read_files
+from exporter.app.table import Shown, as_json, as_table
+from exporter.errors import ApiError, ConfigError, NotServed, Refused
+from exporter.kube.client import Client
+from exporter.kube.credentials import find_credentials
+from exporter.kube.source import KubeSource
+from exporter.metrics.exposition import Exposition, render
+from exporter.model.changes import Applied, Listed, Listing, Scope
+from exporter.model.report import BADNESS
+from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES
+from exporter.settings.file import ConfigFile, read_config
+from exporter.settings.flags import Flags, read_flags
+from exporter.state.cluster import ClusterState
+from exporter.state.selection import Filters, Globs
+from exporter.web.view import SEVERITIES
+
+PAGE_OBJECTS: Final = 250
+REDRAW_SECONDS: Final = 5.0
+
+
+class Ask(NamedTuple):
+    """What the command line asks for. *fail_on* is a result word and the least severity."""
+
+    files: tuple[str, ...]
+    output: str
+    fail_on: tuple[str, str] | None
+    policies: tuple[str, ...]
+    severities: tuple[str, ...]
+    results: tuple[str, ...]
+    watch: bool
+
+
+def snapshot(given: Mapping[str, object]) -> int:
+    """Run the command and return its exit status: 1 when what --fail-on names stands."""
+    ask, flags = _ask(given), read_flags(given, os.environ)
+    config = _narrowed(read_config(flags.config_file), ask, flags)
+    if not ask.watch:
+        state = _read(ask, flags, config)
+        _print(state, ask, config)
+        return int(_stands(state, ask.fail_on))
+    while True:
+        state = _read(ask, flags, config)
+        sys.stdout.write("\x1b[H\x1b[2J")
+        _print(state, ask, config)
+        time.sleep(REDRAW_SECONDS)
+
+
+def _ask(given: Mapping[str, object]) -> Ask:
+    def many(name: str) -> tuple[str, ...]:
+        value = given.get(name)
+        return tuple(map(str, value)) if isinstance(value, list) else ()
+
+    text = given.get("fail-on")
+    return Ask(
+        files=many("files"),
+        output=str(given["output"]),
+        fail_on=None if text is None else _fail_on(str(text)),
+        policies=many("policy"),
+        severities=many("severity"),
+        results=many("result"),
+        watch=bool(given.get("watch")),
+    )
+
+
+def _fail_on(text: str) -> tuple[str, str]:
+    word, _, severity = text.partition(":")
+    if word not in ("fail", "error", "warn") or severity not in ("", *SEVERITIES):
+        raise ConfigError(
+            f"--fail-on {text}: expected fail, error or warn, perhaps with a least severity, "
+            f"as in fail:high; severities are {', '.join(SEVERITIES)}"
+        )
+    return word, severity or SEVERITIES[-1]
+
+
+def _narrowed(config: ConfigFile, ask: Ask, flags: Flags) -> ConfigFile:
+    """Let the flags narrow what the configuration lets through."""
+    filters, results = config.filters, config.results
+    if ask.policies:
+        exclude = filters.policies.exclude
+        filters = Filters(filters.namespaces, Globs(ask.policies, exclude), filters.kinds)
+    if flags.namespaces and ask.files:
+        exclude = filters.namespaces.exclude
+        filters = Filters(Globs(flags.namespaces, exclude), filters.policies, filters.kinds)
+    if ask.results:
+        results = tuple(word for word in config.results if word in ask.results)
+    values = {name: getattr(config, name) for name in config.__struct_fields__}
+    return ConfigFile(**(values | {"filters": filters, "results": results}))
+
+
+def _read(ask: Ask, flags: Flags, config: ConfigFile) -> ClusterState:
+    state = ClusterState(
+        config.selection(),
+        time.time,
+        namespace_labels=config.labels.namespace_labels,
+        controllers=config.events.controllers,
+        known_policies_only=config.events.known_policies_only,
+    )
+    if ask.files:
+        _read_from_files(state, ask.files)
+    else:
+        asyncio.run(_read_cluster(state, flags, config))
+    state.ledger.settle()
+    return state
+
+
+def _read_from_files(state: ClusterState, files: Iterable[str]) -> None:
+    order = {r.name: rank for rank, r in enumerate((*POLICY_RESOURCES, NAMESPACES))}
+    found = []
+    for one in read_files(files if isinstance(files, tuple) else tuple(files)):
+        if one.complaint:
+            _say(f"skipped: {one.complaint}")
+        elif one.resource is not None and one.object is not None:
+            found.append((one.resource, one.object))
+    _count_all(state, Scope(EVENTS))
+    for resource, item in sorted(found, key=lambda pair: order.get(pair[0].name, len(order))):
+        state.apply(Applied(Scope(resource), item))
+
+
+def _count_all(state: ClusterState, scope: Scope) -> None:
+    """Let every Event count: a snapshot has no before."""
+    state.apply(Listing(scope))
+    state.apply(Listed(scope))
+
+
+async def _read_cluster(state: ClusterState, flags: Flags, config: ConfigFile) -> None:
+    async with AsyncExitStack() as stack:
+        own = own_metrics()
+        credentials = find_credentials(flags.kubeconfig, flags.context)
+        client = await stack.enter_async_context(Client(credentials, own))
+        source = KubeSource(client, own)
+        scopes = Plan(config, flags.namespaces).scopes()
+        policies = [s for s in scopes if s.resource in POLICY_RESOURCES]
+        refused: list[ApiError] = []
+        for scope in [*policies, *(s for s in scopes if s not in policies)]:
+            try:
+                await _list(state, source, scope)
+            except NotServed:
+                continue
+            except Refused as error:
+                refused.append(error)
+                _say(f"{scope.resource.name}: {error}")
+        reports = [s for s in scopes if s.resource in REPORT_RESOURCES]
+        if len(refused) >= len(scopes) or (refused and refused[0].status == 401 and reports):
+            raise refused[0]
+
+
+async def _list(state: ClusterState, source: KubeSource, scope: Scope) -> None:
+    resource = await source.resolve(scope.resource)
+    if resource is None:
+        return
+    if scope.resource == EVENTS:
+        _count_all(state, scope)
+    cont, read = "", 0
+    while True:
+        page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
+        for item in page.objects:
+            state.apply(Applied(scope, item))
+        read += len(page.objects)
+        cont = page.cont
+        _progress(f"{scope.resource.name}: {read} read" if cont else "")
+        if not cont:
+            return
+
+
+def _print(state: ClusterState, ask: Ask, config: ConfigFile) -> None:
+    if ask.output in ("prometheus", "openmetrics"):
+        openmetrics = ask.output == "openmetrics"
+        exposition = Exposition(state, config.exposure()._replace(birth_hold=0.0))
+        for piece in render(
+            exposition.take(time.time(), lambda _: True), frozenset(), openmetrics=openmetrics
+        ):
+            sys.stdout.write(piece.decode())
+        sys.stdout.write("# EOF\n" if openmetrics else "")
+        return
+    shown = Shown(frozenset(ask.severities))
+    if ask.output == "json":
+        sys.stdout.write(as_json(state, shown))
+    else:
+        as_table(state, shown)
+
+
+def _stands(state: ClusterState, fail_on: tuple[str, str] | None) -> bool:
+    """Say whether a result that bad, of that severity or worse, stands."""
+    if fail_on is None:
+        return False
+    word, severity = fail_on
+    words = BADNESS[: BADNESS.index(word) + 1]
+    severities = SEVERITIES[: SEVERITIES.index(severity) + 1]
+    indices = [("pass", "fail", "warn", "error", "skip").index(w) for w in words]
+    rows = state.ledger.by_severity.rows
+    return any(rows.get((s,), [0] * 5)[i] for s in severities for i in indices)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _progress(text: str) -> None:
+    """Show how far the reading is, where somebody watches; nothing clears it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text}\x1b[K")
