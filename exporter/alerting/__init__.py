@@ -1,0 +1,1 @@
+"""Which alerts should fire, and keeping each Alertmanager told."""

@@ -1,0 +1,162 @@
+"""What the configuration file's ``alerting:`` may say."""
+
+import re
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from exporter.state.selection import Globs
+
+Severity = Literal["critical", "high", "medium", "low", "info", "none"]
+Mode = Literal["enforce", "audit", "mixed", "warn", "none"]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low", "info", "none")
+"""The worst first."""
+
+RESERVED: Final = frozenset(
+    {"alertname", "severity", "policy_severity", "namespace", "policy", "rule", "kind", "source"}
+)
+RUNBOOKS: Final = (
+    "https://github.com/policy-report-exporter/policy-report-exporter"
+    "/blob/main/docs/push.md#{alertname}"
+)
+_LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_API: Final = "/api/v2/alerts"
+
+
+class BasicAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user name, and the file that holds the password."""
+
+    username: str
+    password_file: str
+
+
+class ClientTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to trust, and what to show; "" for the system's authorities and no certificate."""
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    insecure_skip_verify: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file belong together")
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One Alertmanager; ``url`` is its address, with its path prefix where it has one."""
+
+    url: str
+    basic_auth: BasicAuth | None = None
+    bearer_token_file: str = ""
+    tls: ClientTls = ClientTls()
+    timeout: Seconds = 10.0
+    batch: Count = 256
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"url: {self.url!r} is not http://host or https://host")
+        if parts.username is not None:
+            raise ValueError("url: credentials belong into basic_auth")
+        if parts.query or parts.fragment:
+            raise ValueError("url: expected neither ? nor #")
+        if self.basic_auth is not None and self.bearer_token_file:
+            raise ValueError("basic_auth and bearer_token_file exclude each other")
+
+    @property
+    def name(self) -> str:
+        """The value of the label ``alertmanager``: the address as configured, tidied."""
+        return self.url.rstrip("/").removesuffix(_API).rstrip("/")
+
+    @property
+    def endpoint(self) -> str:
+        """Where alerts are posted to."""
+        return self.name + _API
+
+
+def _map(critical: str, high: str, rest: str) -> dict[Severity, str]:
+    return {**dict.fromkeys(SEVERITIES, rest), "critical": critical, "high": high}
+
+
+class Violations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Alerts about what fails now. ``severities`` gives the label ``severity`` by the policy's."""
+
+    enabled: bool = True
+    group_by: tuple[Literal["namespace", "policy", "rule", "kind", "source"], ...] = (
+        "namespace",
+        "policy",
+        "rule",
+    )
+    severities: dict[Severity, str] = msgspec.field(
+        default_factory=lambda: _map("critical", "warning", "info")
+    )
+
+    def __post_init__(self) -> None:
+        _check_group_by(self.group_by)
+
+
+class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Alerts about requests that were refused; each stays ``hold`` seconds after the last."""
+
+    enabled: bool = True
+    hold: Seconds = 900.0
+    group_by: tuple[Literal["namespace", "policy", "rule", "kind"], ...] = (
+        "namespace",
+        "kind",
+        "policy",
+        "rule",
+    )
+    severities: dict[Severity, str] = msgspec.field(
+        default_factory=lambda: _map("warning", "info", "info")
+    )
+
+    def __post_init__(self) -> None:
+        _check_group_by(self.group_by)
+
+
+def _check_group_by(names: tuple[str, ...]) -> None:
+    if "policy" not in names:
+        raise ValueError("group_by: policy must be among them")
+    if len(set(names)) < len(names):
+        raise ValueError("group_by: a name stands there twice")
+
+
+class AlertFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What alerts are made of; ``modes`` concerns violations only: what blocks is enforced."""
+
+    severities: tuple[Severity, ...] = SEVERITIES
+    namespaces: Globs = Globs()
+    policies: Globs = Globs()
+    modes: tuple[Mode, ...] | None = None
+
+
+class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The push to Alertmanager; without ``alertmanagers`` there is none. Times in seconds."""
+
+    alertmanagers: tuple[Target, ...] = ()
+    interval: Annotated[float, msgspec.Meta(ge=1, le=300)] = 60.0
+    resolve_delay: Annotated[float, msgspec.Meta(ge=0, le=60)] = 60.0
+    max_alerts: Annotated[int, msgspec.Meta(ge=2)] = 1000
+    filters: AlertFilters = AlertFilters()
+    violations: Violations = msgspec.field(default_factory=Violations)
+    blocks: Blocks = msgspec.field(default_factory=Blocks)
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    grafana_url: str = ""
+    external_url: str = ""
+    runbook_url: str = RUNBOOKS
+
+    def __post_init__(self) -> None:
+        for name in (*self.labels, *self.annotations):
+            if not _LABEL.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name of a label or an annotation")
+        for name in sorted(RESERVED.intersection(self.labels)):
+            raise ValueError(f"labels: {name} is set by the alert itself")
+        names = [target.name for target in self.alertmanagers]
+        if len(set(names)) < len(names):
+            raise ValueError("alertmanagers: one url stands there twice")
