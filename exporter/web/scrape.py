@@ -9,16 +9,19 @@ from exporter.web.ports import Scraper
 from exporter.web.respond import SEND_SECONDS, encode, header, send
 
 MAX_SCRAPES = 40
+# Slow readers may hold this much in all; one body is always sent, however long it is.
+MAX_HELD_BYTES = 256 * 1024 * 1024
 _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _VARY = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
 
 
 class Scrapes:
-    """Serves one scraper; never more than MAX_SCRAPES bodies are in memory."""
+    """Serves one scraper; how many bodies wait for their readers, and how long, is bounded."""
 
     def __init__(self, scraper: Scraper) -> None:
         self._scraper = scraper
         self._running = 0
+        self._held_bytes = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one scrape, or refuse it while too many others run."""
@@ -38,10 +41,17 @@ class Scrapes:
                 segments, coding = await self._render(request, chosen)
         except TimeoutError:
             return _busy("not rendered within the scrape timeout\n")
+        size = sum(map(len, segments))
+        if self._held_bytes and self._held_bytes + size > MAX_HELD_BYTES:
+            return _busy("other scrapers are slow to read\n")
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: _VARY}
         if coding:
             headers[hdrs.CONTENT_ENCODING] = coding
-        return await send(request, segments, headers, until=until)
+        self._held_bytes += size
+        try:
+            return await send(request, segments, headers, until=until)
+        finally:
+            self._held_bytes -= size
 
     async def _render(self, request: web.Request, chosen: Format) -> tuple[list[bytes], str]:
         names = frozenset(request.query.getall("name[]", []))

@@ -23,6 +23,8 @@ from exporter.web.view import SEVERITIES, Blocked, FailingPage, Overview, Query,
 WORST = 10
 MAX_LIMIT = 200
 MAX_OFFSET = 10_000_000
+MAX_ID = 2**53 - 1
+"""The largest whole number that JavaScript keeps exact."""
 _TEXT_CHARACTERS = 253
 _PAGE = {
     hdrs.CACHE_CONTROL: "no-store",
@@ -77,7 +79,9 @@ class StatusPages:
         return await _json(request, Answer(self._view.overview(WORST), query, failing))
 
     async def _blocks(self, request: web.Request) -> web.StreamResponse:
-        after = _whole(request.headers.get("Last-Event-ID") or request.query.get("after", "0"))
+        after = _whole(
+            request.headers.get("Last-Event-ID") or request.query.get("after", "0"), MAX_ID
+        )
         if after is None:
             return _bad("expected after to be the id of a blocked request")
         if prefers(header(request, hdrs.ACCEPT), "text/event-stream"):
@@ -98,11 +102,10 @@ async def landing(
 
 def _query(said: Mapping[str, str]) -> Query | None:
     """Read a query; None when a number is none, or out of range."""
-    offset, limit = _whole(said.get("offset", "0")), _whole(said.get("limit", "50"))
+    offset = _whole(said.get("offset", "0"), MAX_OFFSET)
+    limit = _whole(said.get("limit", "50"), MAX_LIMIT)
     severity = said.get("severity", "")
-    if offset is None or offset > MAX_OFFSET or severity not in {"", *SEVERITIES}:
-        return None
-    if limit is None or not 1 <= limit <= MAX_LIMIT:
+    if offset is None or not limit or severity not in {"", *SEVERITIES}:
         return None
     search, namespace, policy = (
         said.get(key, "")[:_TEXT_CHARACTERS].strip() for key in ("search", "namespace", "policy")
@@ -111,8 +114,9 @@ def _query(said: Mapping[str, str]) -> Query | None:
     return Query(search, wanted, policy, severity, offset, limit)
 
 
-def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+def _whole(text: str, most: int) -> int | None:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else most + 1
+    return number if number <= most else None
 
 
 async def _json(

@@ -33,6 +33,7 @@ PROMETHEUS_3 = (
         pytest.param(
             "application/openmetrics-text;q=0.1, text/plain;q=0.9", TEXT, id="the higher q wins"
         ),
+        pytest.param("*/*, text/plain;q=0.1", OPENMETRICS, id="the wildcard is for the rest"),
         pytest.param("text/plain;q=0, */*", OPENMETRICS, id="q=0 excludes, specific beats */*"),
         pytest.param("text/plain;q=0, application/openmetrics-text;q=0", TEXT, id="all excluded"),
         pytest.param(

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+import time
 
 import pytest
 
@@ -111,7 +112,7 @@ async def test_a_scrape_that_cannot_be_in_time_says_so() -> None:
 
 @pytest.mark.parametrize("seconds", ["soon", "-1", "nan", "1e9"])
 async def test_a_timeout_that_makes_no_sense_is_not_heeded(seconds: str) -> None:
-    headers = {"X-Prometheus-Scrape-Timeout-Seconds": seconds}
+    headers = {"X-Prometheus-Scrape-Timeout-Seconds": seconds, "Accept-Encoding": "gzip"}
     async with (
         served() as server,
         server.client.get(f"{server.url}/metrics", headers=headers) as answer,
@@ -124,19 +125,35 @@ async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.Monkey
     monkeypatch.setattr(scrape, "MAX_SCRAPES", 1)
     async with (
         served(FakeScraper([bytes(1 << 20)] * 64)) as server,
-        connected(server.address) as (_, writer),
+        connected(server.address) as (reader, writer),
     ):
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         statuses: list[int] = []
         while 200 not in statuses and len(statuses) < 10_000:
             async with server.client.head(f"{server.url}/metrics") as answer:
                 statuses.append(answer.status)
+        async with asyncio.timeout(10):
+            assert len(await reader.read()) < 64 << 20
     assert set(statuses) == {503, 200}, "the slow client's place was freed in time"
 
 
+async def test_slow_readers_hold_a_bounded_amount(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "MAX_HELD_BYTES", 80 << 20)
+    async with (
+        served(FakeScraper([bytes(1 << 20)] * 64)) as server,
+        connected(server.address) as (reader, writer),
+    ):
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        async with server.client.get(f"{server.url}/metrics") as answer:
+            assert answer.status == 503
+        packed = {"Accept-Encoding": "gzip"}
+        async with server.client.get(f"{server.url}/metrics", headers=packed) as answer:
+            assert answer.status == 200
+
+
 async def test_compressing_and_sending_never_hold_the_loop() -> None:
-    noise = random.Random(7).randbytes(1 << 20)
-    segments = [noise.hex().encode()] * 8
+    segments = [random.Random(7).randbytes(8 << 20).hex().encode()]
     async with served(FakeScraper(segments)) as server:
         stalls: list[float] = []
         watching = asyncio.create_task(measure_turns(stalls))
@@ -145,17 +162,17 @@ async def test_compressing_and_sending_never_hold_the_loop() -> None:
             async with server.client.get(f"{server.url}/metrics", headers=headers) as answer:
                 await answer.read()
         watching.cancel()
-    # Uncut, the 16 MiB hold it for more than 100 ms in one turn; one late turn is the machine's.
-    assert sorted(stalls)[-2] < 0.02
+    # Uncut, the 16 MiB are one turn of more than 30 ms.
+    assert max(stalls) < 0.02
 
 
 async def measure_turns(seconds: list[float]) -> None:
-    clock = asyncio.get_running_loop().time
-    last = clock()
+    """Measure in time that this thread computed: what else the machine does is not our doing."""
+    last = time.thread_time()
     while True:
         await asyncio.sleep(0)
-        seconds.append(clock() - last)
-        last = clock()
+        seconds.append(time.thread_time() - last)
+        last = time.thread_time()
 
 
 async def test_pieces_are_bounded_and_lose_nothing() -> None:

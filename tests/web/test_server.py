@@ -199,6 +199,7 @@ async def test_a_connection_that_is_answered_is_never_the_one_to_go(
             assert await hung_up(reader)
         scraper.gate.set()
         await asyncio.gather(first, second)
+    assert len(scraper.asked) == 2, "nobody had to ask again"
 
 
 async def hung_up(reader: asyncio.StreamReader) -> bool:
@@ -216,6 +217,21 @@ async def test_a_head_that_never_ends_is_cut(
     async with served() as server, connected(server.address) as (reader, writer):
         writer.write(beginning.encode())
         assert await hung_up(reader)
+
+
+async def test_a_connection_that_has_asked_once_may_stay_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    async with (
+        served() as server,
+        connected(server.address) as (reader, writer),
+        connected(server.address) as (silent, _),
+    ):
+        for _ in range(2):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"ok\n")
+            assert await hung_up(silent)
 
 
 async def test_oversized_heads_are_refused_and_not_logged(

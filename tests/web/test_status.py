@@ -99,13 +99,13 @@ async def test_a_hundred_thousand_failures_cost_a_page_of_them(status: FakeStatu
     for number in range(150):
         status.block(f"pod-{number}", "x" * 5000)
     async with served(status=status) as server:
-        started = time.perf_counter()
+        started = time.thread_time()
         html = await page(server, "?offset=99950")
-        took = time.perf_counter() - started
+        took = time.thread_time() - started
     assert status.made == 50
     assert "99,951 to 100,000 of 100,000" in html
     assert len(html.encode()) < 200_000
-    assert took < 0.5  # the bar is 100 ms; the machine that runs this may be busy
+    assert took < 0.1
 
 
 async def test_the_query_is_kept_from_page_to_page(status: FakeStatus) -> None:
