@@ -19,8 +19,8 @@ from tests.alerts.rulebook import (
     records,
     rules,
     selectors,
-    suites,
     suite_of,
+    suites,
 )
 from tests.tools import tool
 
