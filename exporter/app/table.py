@@ -68,7 +68,7 @@ def as_table(state: ClusterState, shown: Shown) -> None:
     """Print the snapshot: coloured and as wide as the terminal, plain in a pipe."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+        console = Console(highlight=False, width=220)
     found = _snapshot(state, shown)
     console.print(_headline(found))
     if found.summary:

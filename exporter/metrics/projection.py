@@ -68,9 +68,15 @@ class Projection:
             self.source.changed.add(labels)
         self.settle(1 << 60)
         if not isinstance(self.source, Counters):
-            self.source.changed.update(self.series.unfold())
+            self.source.changed.update(map(self._origin, self.series.unfold()))
             self.settle(1 << 60)
         return self.series.snapshot()
+
+    def _origin(self, row: Labels) -> Labels:
+        """Give the labels in the state of a row: five-fold counts keep the word elsewhere."""
+        if not isinstance(self.source, Tally):
+            return row
+        return row[: self.family.word_at] + row[self.family.word_at + 1 :]
 
     def _project(self, row: Labels) -> None:
         match self.source:

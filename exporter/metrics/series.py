@@ -20,12 +20,12 @@ class Series:
         self.limit = limit
         self._segments = segments
         self._keep = None if keep is None else tuple(keep)
-        self._slots: dict[Labels, int] = {}
+        self.slots: dict[Labels, int] = {}
         self._shared: dict[Labels, dict[Labels, float]] = {}
         self._folded: dict[Labels, None] = {}
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self.slots)
 
     def put(self, row: Labels, value: float | None) -> None:
         """Set a row's value; None removes the row."""
@@ -46,7 +46,7 @@ class Series:
 
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them anew."""
-        room = self.limit - len(self._slots)
+        room = self.limit - len(self.slots)
         freed = sorted(self._folded)[: max(room, 0)] if self._folded else []
         for row in freed:
             self.put(row, None)
@@ -59,26 +59,30 @@ class Series:
             if value is None:
                 del self._folded[row]
             return overflow(kept)
-        if kept in self._slots:
+        if kept in self.slots:
             return kept
         if value is None:
             return None
-        if len(self._slots) < self.limit:
+        if len(self.slots) < self.limit:
             return kept
         self._folded[row] = None
         self.folded_total += 1
         return overflow(kept)
 
     def _set(self, labels: Labels, value: float | None) -> None:
-        slot = self._slots.get(labels)
+        slot = self.slots.get(labels)
         if value is None:
             if slot is not None:
-                del self._slots[labels]
+                del self.slots[labels]
                 self._segments.remove(labels, slot)
         elif slot is None:
-            self._slots[labels] = self._segments.insert(labels, value)
+            self.slots[labels] = self._segments.insert(labels, value)
         else:
             self._segments.values[slot] = value
+
+    def value(self, slot: int) -> float:
+        """Give the value in a slot."""
+        return self._segments.values[slot]
 
     def settle(self, most: int) -> int:
         """Do at most about *most* units of work towards a snapshot; return what is left."""

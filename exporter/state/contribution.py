@@ -151,9 +151,9 @@ def _stamp(result: Result) -> int:
 
 def _pieces(results: list[Result]) -> list[tuple[Reference, list[Result]]]:
     """Split results by the first resource that each of them names."""
-    pieces: dict[tuple[str, str, str, str], tuple[Reference, list[Result]]] = {}
+    pieces: dict[tuple[str, ...], tuple[Reference, list[Result]]] = {}
     for result in results:
         about = result.resources[0] if result.resources else Reference()
-        key = (about.kind, about.namespace, about.name, about.uid)
+        key = (about.kind, about.uid) if about.uid else (about.kind, about.namespace, about.name)
         pieces.setdefault(key, (about, []))[1].append(result)
     return list(pieces.values())

@@ -1,0 +1,134 @@
+"""What the ledger must say, by counting every report every time."""
+
+from collections import Counter
+
+from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result, fold_rule
+from exporter.state.profile import severity_of
+
+Key = tuple[str, str, str]
+"""API group, namespace, name."""
+
+
+def effective(reports: dict[Key, Report]) -> dict[tuple[str, str], Report]:
+    """Choose between groups: openreports.io counts where both serve a name."""
+    chosen: dict[tuple[str, str], Report] = {}
+    for (group, namespace, name), report in sorted(reports.items()):
+        other = chosen.get((namespace, name))
+        if other is None or (group == "openreports.io" and status_of_report(report)):
+            chosen[namespace, name] = report
+        elif not status_of_report(other):
+            chosen[namespace, name] = report
+    return chosen
+
+
+def counted(result: Result) -> bool:
+    return result.source == "kyverno" and result.result in RESULTS
+
+
+def status_of(results: list[Result]) -> str:
+    words = {r.result for r in results if counted(r)}
+    return next((word for word in BADNESS if word in words), "")
+
+
+def about_of(report: Report, result: Result) -> Reference | None:
+    """The resource that a result is about."""
+    return report.scope or (result.resources[0] if result.resources else None)
+
+
+def status_of_report(report: Report) -> str:
+    """Where there are no results the summary is all that is known."""
+    if report.results:
+        return status_of(report.results)
+    said = dict(zip(RESULTS, summary_of(report), strict=True))
+    return next((word for word in BADNESS if said[word]), "")
+
+
+def summary_of(report: Report) -> tuple[int, ...]:
+    s = report.summary
+    return (s.pass_, s.fail, s.warn, s.error, s.skip) if s else (0,) * 5
+
+
+def results(reports: dict[Key, Report]) -> Counter[tuple[str, ...]]:
+    totals: Counter[tuple[str, ...]] = Counter()
+    for report in effective(reports).values():
+        for result in filter(counted, report.results or ()):
+            scope = about_of(report, result)
+            kind = scope.kind if scope is not None else ""
+            totals[
+                report.namespace,
+                kind,
+                result.policy,
+                fold_rule(result.rule),
+                severity_of(result.severity),
+                result.category or "none",
+                result.source,
+                result.result,
+            ] += 1
+    return totals
+
+
+def resources(reports: dict[Key, Report]) -> Counter[tuple[str, str, str]]:
+    """Each resource once, by its worst status over all reports that speak of it."""
+    said: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for report in effective(reports).values():
+        pieces: dict[tuple[str, str], list[Result]] = {}
+        for result in report.results or ():
+            about = about_of(report, result)
+            if about is not None:
+                pieces.setdefault(
+                    (about.kind, about.uid or f"{about.kind}/{about.name}"), []
+                ).append(result)
+        if not report.results and report.scope is not None and status_of_report(report):
+            uid = report.scope.uid or f"{report.scope.kind}/{report.scope.name}"
+            said.setdefault((report.namespace, uid), []).append(
+                (status_of_report(report), report.scope.kind)
+            )
+        for (kind, uid), found in pieces.items():
+            if status_of(found):
+                said.setdefault((report.namespace, uid), []).append((status_of(found), kind))
+    totals: Counter[tuple[str, str, str]] = Counter()
+    for (namespace, _), statuses in said.items():
+        worst, kind = min(statuses, key=lambda s: (BADNESS.index(s[0]), s[1]))
+        totals[namespace, kind, worst] += 1
+    return totals
+
+
+def summaries(reports: dict[Key, Report]) -> Counter[tuple[str, str, str]]:
+    totals: Counter[tuple[str, str, str]] = Counter()
+    for report in effective(reports).values():
+        found = report.results or []
+        if report.summary is None or (found and not any(r.source == "kyverno" for r in found)):
+            continue
+        about = report.scope or speaker(found)
+        kind = about.kind if about is not None else ""
+        for word, value in zip(RESULTS, summary_of(report), strict=True):
+            totals[report.namespace, kind, word] += value
+    return +totals
+
+
+def speaker(found: list[Result]) -> Reference | None:
+    """The first resource that a result which counts is about; its summary goes there."""
+    order: dict[Reference | None, bool] = {}
+    for result in found:
+        about = result.resources[0] if result.resources else None
+        order[about] = order.get(about, False) or result.source == "kyverno"
+    return next((about for about, counts in order.items() if counts), None)
+
+
+def failing(reports: dict[Key, Report]) -> Counter[tuple[str, ...]]:
+    totals: Counter[tuple[str, ...]] = Counter()
+    for report in effective(reports).values():
+        for result in filter(counted, report.results or ()):
+            about = about_of(report, result)
+            if result.result in ("fail", "error"):
+                totals[
+                    report.namespace,
+                    about.kind if about is not None else "",
+                    about.name if about is not None else "",
+                    result.policy,
+                    fold_rule(result.rule),
+                    result.result,
+                    severity_of(result.severity),
+                    result.source,
+                ] += 1
+    return totals

@@ -1,0 +1,221 @@
+"""The ledger against the obvious model: recount everything, at every step."""
+
+from collections import Counter
+
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from exporter.metrics.exposition import Exposition, ExposureSettings
+from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
+from exporter.model.metadata import Metadata
+from exporter.model.report import RESULTS, Instant, Reference, Report, Result, Summary
+from exporter.model.resource import POLICY_REPORTS, REPORTS
+from exporter.state.cluster import ClusterState
+from exporter.state.selection import Selection
+from exporter.state.tally import OVERFLOW, Tally
+from tests.state import recount
+
+NOW = 1_800_000_000
+SCOPES = {"wgpolicyk8s.io": Scope(POLICY_REPORTS), "openreports.io": Scope(REPORTS)}
+NAMES = ("u1", "u2", "u3")
+NAMESPACES = ("a", "b")
+
+subjects = st.builds(
+    Reference,
+    kind=st.sampled_from(["Pod", "Deployment"]),
+    name=st.sampled_from(["x", "y"]),
+    uid=st.sampled_from([*NAMES, ""]),
+)
+results = st.builds(
+    Result,
+    policy=st.sampled_from(["p", "q", "n/p"]),
+    rule=st.sampled_from(["", "r", "autogen-r", "autogen-cronjob-r"]),
+    result=st.sampled_from([*RESULTS, "", "odd"]),
+    severity=st.sampled_from(["", "high", "Medium"]),
+    category=st.sampled_from(["", "c"]),
+    source=st.sampled_from(["kyverno", "kyverno", "Falco"]),
+    message=st.sampled_from(["", "m"]),
+    timestamp=st.one_of(st.none(), st.builds(Instant, st.integers(0, 2 * NOW))),
+    resources=st.one_of(st.none(), st.lists(subjects, min_size=1, max_size=2)),
+)
+summaries = st.builds(Summary, pass_=st.integers(0, 9), fail=st.integers(0, 9))
+
+
+@st.composite
+def reports(draw: st.DrawFn, namespace: str, name: str) -> Report:
+    found = draw(st.lists(results, max_size=5))
+    scope = draw(
+        st.one_of(
+            st.none(), subjects.filter(lambda s: s.uid), st.just(Reference("Pod", "x", "", name))
+        )
+    )
+    if scope is not None:
+        found = [
+            Result(
+                r.policy, r.rule, r.result, r.severity, r.category, r.source, r.message, r.timestamp
+            )
+            for r in found
+        ]
+    return Report(Metadata(name, namespace), scope, draw(summaries), found)
+
+
+class LedgerAgainstRecount(RuleBasedStateMachine):
+    """Puts, updates, deletes, relists (complete, partial, broken), in both API groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = ClusterState(Selection(), lambda: NOW)
+        self.full = Exposition(self.state, ExposureSettings(birth_hold=0))
+        self.truth: dict[recount.Key, Report] = {}
+        self.group = st.sampled_from(sorted(SCOPES))
+
+    @rule(
+        data=st.data(),
+        group=st.sampled_from(sorted(SCOPES)),
+        place=st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES)),
+    )
+    def put(self, data: st.DataObject, group: str, place: tuple[str, str]) -> None:
+        report = data.draw(reports(*place))
+        self.truth[group, *place] = report
+        self.state.apply(Applied(SCOPES[group], report))
+
+    @rule(
+        group=st.sampled_from(sorted(SCOPES)),
+        place=st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES)),
+    )
+    def delete(self, group: str, place: tuple[str, str]) -> None:
+        self.truth.pop((group, *place), None)
+        self.state.apply(Deleted(SCOPES[group], Report(Metadata(place[1], place[0]))))
+
+    @precondition(lambda self: self.truth)
+    @rule(data=st.data())
+    def rescan(self, data: st.DataObject) -> None:
+        """Only timestamps and messages change."""
+        key = data.draw(st.sampled_from(sorted(self.truth)))
+        old = self.truth[key]
+        found = [
+            Result(
+                r.policy,
+                r.rule,
+                r.result,
+                r.severity,
+                r.category,
+                r.source,
+                "other",
+                Instant(NOW - 5),
+                r.resources,
+            )
+            for r in old.results or ()
+        ]
+        self.truth[key] = Report(old.metadata, old.scope, old.summary, found)
+        before = dict(self.state.ledger.failures.opened.rows)
+        self.state.apply(Applied(SCOPES[key[0]], self.truth[key]))
+        assert self.state.ledger.failures.opened.rows == before
+
+    @rule(
+        group=st.sampled_from(sorted(SCOPES)),
+        keep=st.sets(st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES))),
+    )
+    def relist(self, group: str, keep: set[tuple[str, str]]) -> None:
+        """A list that brings some of what was there; the rest has been deleted meanwhile."""
+        self.state.apply(Listing(SCOPES[group]))
+        for key, report in list(self.truth.items()):
+            if key[0] != group:
+                continue
+            if key[1:] in keep:
+                self.state.apply(Applied(SCOPES[group], report))
+            else:
+                del self.truth[key]
+        self.state.apply(Listed(SCOPES[group]))
+
+    @rule(
+        group=st.sampled_from(sorted(SCOPES)),
+        brought=st.sets(st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES))),
+    )
+    def broken_relist(self, group: str, brought: set[tuple[str, str]]) -> None:
+        """A list that ends half-way takes nothing away."""
+        self.state.apply(Listing(SCOPES[group]))
+        for key, report in self.truth.items():
+            if key[0] == group and key[1:] in brought:
+                self.state.apply(Applied(SCOPES[group], report))
+
+    @invariant()
+    def totals_equal_recount(self) -> None:
+        self.state.ledger.settle()
+        ledger = self.state.ledger
+        assert flat(ledger.results) == recount.results(self.truth)
+        assert flat(ledger.summary) == recount.summaries(self.truth)
+        assert flat(ledger.resources) == recount.resources(self.truth)
+        assert Counter(ledger.failures.resources.rows) == recount.failing(self.truth)
+        groups = Counter((namespace, group) for group, namespace, _ in self.truth)
+        assert Counter(ledger.reports.rows) == groups
+
+    @invariant()
+    def every_failure_has_an_age(self) -> None:
+        failing = {(k[0], k[3], k[6], k[7]) for k in recount.failing(self.truth) if k[5] == "fail"}
+        oldest = self.state.ledger.failures.oldest.least.rows
+        assert set(oldest) == failing
+        assert all(1_000_000_000 <= since <= NOW for since in oldest.values())
+
+    @invariant()
+    def opened_minus_closed_is_what_stands(self) -> None:
+        """Counted only since each group's first list, so never negative from there on."""
+        failures = self.state.ledger.failures
+        assert all(value >= 0 for value in failures.opened.rows.values())
+        assert all(value >= 0 for value in failures.closed.rows.values())
+
+    @invariant()
+    def exposition_equals_totals(self) -> None:
+        shots = {s.family.name: s.snapshot for s in self.full.take(NOW, lambda _: True)}
+        projection = self.full.projections[0]
+        values = shots["policyreport_results"].values
+        shown = sum(values[slot] for slot in projection.series.slots.values())
+        assert shown == sum(recount.results(self.truth).values())
+
+
+class BudgetedExposition(LedgerAgainstRecount):
+    """The same life under label drops and a budget of few series: sums stay exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = Exposition(
+            self.state,
+            ExposureSettings(
+                max_series=4,
+                drop=frozenset({"rule", "category"}),
+                birth_hold=0,
+                limits={"policyreport_resource_results": 2},
+            ),
+        )
+        self.full = self.small
+
+    @invariant()
+    def exposition_equals_totals(self) -> None:
+        self.small.take(NOW, lambda _: True)
+        sums = {p.family.name: p for p in self.small.projections}
+        results = sums["policyreport_results"].series
+        per_namespace = Counter[str]()
+        for labels, slot in results.slots.items():
+            per_namespace[labels[0]] += int(results.value(slot))
+        truth = Counter[str]()
+        for key, count in recount.results(self.truth).items():
+            truth[key[0]] += count
+        assert +per_namespace == +truth
+        own = [labels for labels in results.slots if OVERFLOW not in labels]
+        assert len(own) <= 4
+
+
+def flat(tally: Tally) -> Counter[tuple[str, ...]]:
+    return Counter(
+        {
+            (*labels, word): count
+            for labels, row in tally.rows.items()
+            for word, count in zip(RESULTS, row, strict=True)
+            if count
+        }
+    )
+
+
+TestLedger = LedgerAgainstRecount.TestCase
+TestBudget = BudgetedExposition.TestCase
