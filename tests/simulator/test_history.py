@@ -76,7 +76,10 @@ steps = st.lists(
             st.sampled_from(["one", "two"]),
         ),
         st.tuples(
-            st.just("delete"), st.sampled_from(["a", "a-b", "a0"]), st.sampled_from("xyz"), st.none()
+            st.just("delete"),
+            st.sampled_from(["a", "a-b", "a0"]),
+            st.sampled_from("xyz"),
+            st.none(),
         ),
         st.tuples(st.sampled_from(["list", "more", "watch"]), st.none(), st.none(), st.none()),
     ),
