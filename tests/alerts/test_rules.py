@@ -34,6 +34,7 @@ DASHBOARDS = {
     "policy-enforcement",
     "policy-exporter",
 }
+DOCUMENT = (HERE.parent / "docs" / "alerting.md").read_text()
 SECTIONS = ("## Meaning", "## Impact", "## Diagnosis", "## Mitigation")
 monitoring = pytest.mark.tier("monitoring")
 
@@ -174,3 +175,23 @@ def test_each_alert_has_a_runbook_with_queries_that_parse(name: str) -> None:
 
 def test_no_runbook_is_left_over() -> None:
     assert {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"} == alerts().keys()
+
+
+@pytest.mark.parametrize("rule", [*alerts().values()], ids=[*alerts()])
+def test_the_documentation_says_what_the_rule_does(rule: Rule) -> None:
+    row = re.search(
+        rf"^\| \[{rule.alert}\]\(runbooks/{rule.alert}.md\) .*$", DOCUMENT, re.MULTILINE
+    )
+    assert row is not None
+    severity, owner, times = (cell.strip() for cell in row[0].split("|")[3:6])
+    written = re.findall(r"}}(\w+){{", rule.labels["severity"]) or [rule.labels["severity"]]
+    assert severity.split(" or ") == written
+    assert owner == rule.labels["owner"]
+    assert times == f"{rule.wait} / {rule.keep_firing_for}"
+
+
+def test_the_documentation_lists_every_value_with_its_default() -> None:
+    rows = re.findall(r"^\| (\w+) \| `(.*?)` \|", DOCUMENT, re.MULTILINE)
+    listed = {name: value.replace("\\|", "|") for name, value in rows}
+    values = read_values(HERE / "values.yaml")
+    assert listed == {name: value for name, value in values.items() if not name.endswith("_url")}
