@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from helm.build import CHART
 from tests.chart.rendering import (
     FEATURES,
     Chart,
@@ -18,6 +20,7 @@ from tests.chart.rendering import (
     Object,
     Run,
     at,
+    call,
     documents,
     fields,
     items,
@@ -130,6 +133,23 @@ def test_the_plain_manifests_are_taken_as_they_are(plane: ControlPlane) -> None:
     plane.kubectl("delete", "--wait=false", "-f", "-", stdin=text)
 
 
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_helm_installs_upgrades_and_leaves_nothing_behind(plane: ControlPlane, helm: str) -> None:
+    where = ["--namespace", helm, f"--kubeconfig={plane.kubeconfig}"]
+    said = call(helm, "install", "r", str(CHART), "--create-namespace", *where)
+    assert "does not serve monitoring.coreos.com/v1" in said
+    assert "neither wgpolicyk8s.io" not in said
+    call(helm, "upgrade", "r", str(CHART), "--reset-then-reuse-values", "--set=shards=2", *where)
+    kinds = "deployment,statefulset,clusterrole,configmap"
+    listing = ["get", kinds, "--namespace", helm, "-l", "app.kubernetes.io/instance=r", "-oname"]
+    made = [line for line in plane.kubectl(*listing).split() if f"-{helm}" in line or "/r-" in line]
+    assert "statefulset.apps/r-policy-report-exporter" in made
+    assert "deployment.apps/r-policy-report-exporter" not in made
+    call(helm, "uninstall", "r", *where)
+    left = plane.kubectl(*listing).split()
+    assert not [line for line in left if "configmap" in line or "set" in line or helm in line]
+
+
 PODS: dict[str, Object] = {
     "the default": {},
     "a shard on a claim": {"shards": 2, "state": {"persistence": {"enabled": True}}},
@@ -217,6 +237,15 @@ def installed(plane: ControlPlane, values: Object, namespace: str) -> Chart:
     return chart
 
 
+def asks(chart: Chart, url: str) -> int:
+    """Run what the chart's test pod runs against another address, and return its exit status."""
+    _, flag, script, _, *rest = (
+        str(word) for word in items(at(chart.one("Pod"), "spec", "containers", 0, "command"))
+    )
+    command = [sys.executable, flag, script, url, *rest]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
 MODES: dict[str, Object] = {
     "the default": {},
     "labels of namespaces": {"config": {"labels": {"namespace_labels": ["team"]}}},
@@ -233,6 +262,8 @@ def test_the_exporter_uses_every_permission_and_misses_none(
     chart = installed(audited.plane, values, namespace)
     with exporter(audited.plane, chart, tmp_path) as url:
         text = fetch(f"{url}/metrics").decode()
+        assert asks(chart, url) == 0
+    assert asks(chart, url) != 0
     asked = audited.asked(namespace)
     assert not [a for a in asked if a[2] == 403]
     assert {a[0] for a in asked} == permissions(chart.one("ClusterRole"))
