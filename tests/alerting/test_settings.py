@@ -1,0 +1,79 @@
+"""What the configuration may say about alerting."""
+
+import msgspec
+import pytest
+
+from exporter.alerting.settings import AlertingSettings, Target
+
+
+def settings(**said: object) -> AlertingSettings:
+    return msgspec.convert(said, AlertingSettings)
+
+
+def test_without_alertmanagers_nothing_is_required() -> None:
+    made = settings()
+    assert made.alertmanagers == ()
+    assert (made.interval, made.max_alerts, made.blocks.hold) == (60, 1000, 900)
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("http://am:9093", "http://am:9093/api/v2/alerts"),
+        ("http://am:9093/", "http://am:9093/api/v2/alerts"),
+        ("https://am/prefix/", "https://am/prefix/api/v2/alerts"),
+        ("http://am:9093/api/v2/alerts", "http://am:9093/api/v2/alerts"),
+    ],
+)
+def test_the_path_of_the_api_is_added(url: str, endpoint: str) -> None:
+    assert Target(url).endpoint == endpoint
+    assert Target(url).name == endpoint.removesuffix("/api/v2/alerts")
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"alertmanagers": [{"url": "am:9093"}]}, "is not http://host or https://host"),
+        ({"alertmanagers": [{"url": "http://"}]}, "is not http://host or https://host"),
+        ({"alertmanagers": [{"url": "http://u:p@am"}]}, "credentials belong into basic_auth"),
+        ({"alertmanagers": [{"url": "http://am?x=1"}]}, "expected neither"),
+        (
+            {"alertmanagers": [{"url": "http://am"}, {"url": "http://am/"}]},
+            "one url stands there twice",
+        ),
+        (
+            {
+                "alertmanagers": [
+                    {
+                        "url": "http://am",
+                        "basic_auth": {"username": "u", "password_file": "p"},
+                        "bearer_token_file": "t",
+                    }
+                ]
+            },
+            "exclude each other",
+        ),
+        (
+            {"alertmanagers": [{"url": "http://am", "tls": {"cert_file": "c"}}]},
+            "cert_file and key_file belong together",
+        ),
+        ({"alertmanagers": [{"url": "http://am", "timeout": 0}]}, "timeout"),
+        ({"interval": 0.5}, "interval"),
+        ({"max_alerts": 1}, "max_alerts"),
+        ({"resolve_delay": 61}, "resolve_delay"),
+        ({"violations": {"group_by": ["namespace"]}}, "policy must be among them"),
+        ({"violations": {"group_by": ["policy", "policy"]}}, "stands there twice"),
+        ({"violations": {"group_by": ["policy", "image"]}}, "group_by"),
+        ({"violations": {"severities": {"High": "page"}}}, "severities"),
+        ({"blocks": {"group_by": ["policy", "source"]}}, "group_by"),
+        ({"blocks": {"group_by": ["kind"]}}, "policy must be among them"),
+        ({"filters": {"modes": ["Enforce"]}}, "modes"),
+        ({"labels": {"a-b": "c"}}, "'a-b' is not a name"),
+        ({"annotations": {"1": "c"}}, "'1' is not a name"),
+        ({"labels": {"namespace": "x"}}, "namespace is set by the alert itself"),
+        ({"alertmanager": []}, "unknown field"),
+    ],
+)
+def test_what_cannot_be_is_refused(said: dict[str, object], complaint: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=complaint):
+        settings(**said)
