@@ -114,6 +114,7 @@ class Connection(asyncio.Protocol):
         if tls is None:
             self._begin(self._transport)
         else:
+            # What was read before the handshake would pass for what came through it.
             self._transport.pause_reading()
             shake = self._shake_hands(self._transport, tls)
             self._handshake = loop.create_task(shake, name="tls-handshake")

@@ -46,6 +46,7 @@ async def serving(
         logger=_logger(),
         keepalive_timeout=IDLE_SECONDS,
         lingering_time=LINGER_SECONDS,
+        auto_decompress=False,  # nobody reads a request's body here, let alone inflates it
         max_line_size=_HEAD_BYTES,
         max_field_size=_HEAD_BYTES,
         shutdown_timeout=grace_seconds,

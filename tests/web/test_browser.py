@@ -101,6 +101,19 @@ async def test_the_policy_stops_what_would_be_injected(browser: Browser) -> None
     assert any("Content Security Policy" in line for line in await aside(browser.console))
 
 
+async def test_the_figures_follow_the_state_and_the_form_is_left_alone(browser: Browser) -> None:
+    status = FakeStatus(time.time())
+    async with served(status=status) as server:
+        await aside(browser.open, server.url)
+        assert "100,040" in await aside(browser.text, "#figures")
+        await aside(browser.run, "document.querySelector('[name=search]').value = 'half typed'")
+        status.failures = 7
+        await aside(browser.run, "return refresh()")
+        assert "47" in await aside(browser.text, "#figures")
+        typed = "return document.querySelector('[name=search]').value"
+        assert await aside(browser.run, typed) == "half typed"
+
+
 async def test_filters_work_by_a_form(browser: Browser) -> None:
     status = FakeStatus(time.time())
     async with served(status=status) as server:

@@ -113,6 +113,11 @@ async def test_an_unknown_user_costs_what_the_dearest_known_one_does(
     assert [each[:7] for each in comparisons.hashes] == ["$2b$05$"]
 
 
+async def test_no_password_is_right_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: True)
+    assert not await Passwords().accept(basic("nobody", "x"), USERS)
+
+
 async def test_passwords_are_compared_one_at_a_time_and_off_the_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
