@@ -29,7 +29,7 @@ class FakeScraper:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:  # noqa: FBT001
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:
         self.asked.append((openmetrics, names))
         self.running += 1
         self.arrivals.release()

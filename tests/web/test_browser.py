@@ -134,7 +134,7 @@ async def test_filters_work_by_a_form(browser: Browser) -> None:
 @pytest.mark.parametrize("width", [360, 768, 1400])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_nothing_is_wider_than_the_screen_and_all_text_can_be_read(
-    browser: Browser, width: int, dark: bool  # noqa: FBT001
+    browser: Browser, width: int, dark: bool
 ) -> None:  # fmt: skip
     status = FakeStatus(time.time())
     status.block(EVIL, "x" * 400)

@@ -88,7 +88,7 @@ def test_the_format_is_what_the_client_likes_best(accept: str, content_type: str
         ("deflate, gzip;q=0.1", True),
     ],
 )
-def test_gzip_is_for_those_who_prefer_it(accept_encoding: str, gzip: bool) -> None:  # noqa: FBT001
+def test_gzip_is_for_those_who_prefer_it(accept_encoding: str, gzip: bool) -> None:
     assert wants_gzip(accept_encoding) is gzip
 
 

@@ -118,9 +118,9 @@ async def test_client_certificates(
     tmp_path: Path,
     authority: Authority,
     client_auth_type: str,
-    without: bool,  # noqa: FBT001
-    with_ours: bool,  # noqa: FBT001
-    with_foreign: bool,  # noqa: FBT001
+    without: bool,
+    with_ours: bool,
+    with_foreign: bool,
 ) -> None:
     more = f"  client_ca_file: ca.crt\n  client_auth_type: {client_auth_type}\n"
     ours = authority.issue("prometheus").write(tmp_path, "ours")
@@ -152,7 +152,7 @@ async def test_only_named_clients_are_admitted(
     tmp_path: Path,
     authority: Authority,
     san: x509.GeneralName | None,
-    admitted: bool,  # noqa: FBT001
+    admitted: bool,
 ) -> None:
     more = (
         "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
