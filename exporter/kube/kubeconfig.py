@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -29,6 +30,7 @@ from exporter.kube.tls import Tls, TlsFiles
 EXEC_SECONDS: Final = 60.0
 RENEW_SECONDS: Final = 10.0  # at least this long between two attempts to get other credentials
 EXPIRY_LEEWAY_SECONDS: Final = 60.0
+_QUOTED: Final = re.compile(r"\{.*\}")  # a user's entry has secrets in it
 # The package does not check the shape of what it reads.
 _BROKEN: Final = (
     ConfigException,
@@ -107,11 +109,14 @@ class Kubeconfig:
     Everything is read again, and plugins are run again, when a token expires or is refused.
     """
 
-    def __init__(self, paths: str, context: str = "") -> None:
+    def __init__(
+        self, paths: str, context: str = "", *, renew_seconds: float = RENEW_SECONDS
+    ) -> None:
         files = existing(paths)
         self._paths = os.pathsep.join(files)
         self._context = chosen_context(files, context)
         self.name = f"kubeconfig {self._paths}, context {self._context}"
+        self._renew_seconds = renew_seconds
         self._lock = asyncio.Lock()
         self._loader = self._read()
         self._tls = Tls(_tls_files(self._loader))
@@ -129,7 +134,7 @@ class Kubeconfig:
         """Read everything again, unless that was done meanwhile or a moment ago."""
         async with self._lock:
             present = self._present(await self._valid())
-            if present != refused or time.monotonic() - self._loaded_at < RENEW_SECONDS:
+            if present != refused or time.monotonic() - self._loaded_at < self._renew_seconds:
                 return present
             return self._present(await self._load())
 
@@ -144,13 +149,19 @@ class Kubeconfig:
             loaded = loaded._replace(tls=self._tls.context())
         return loaded
 
+    def _use(self, files: TlsFiles) -> None:
+        if files != self._tls.files:
+            tls = Tls(files)
+            tls.context()
+            self._tls = tls
+
     def _read(self) -> _Loader:
         try:
             merged = KubeConfigMerger(self._paths).config
             loader = _Loader(merged, active_context=self._context, config_base_path=None)
             loader.load_cluster()
         except _BROKEN as error:
-            raise ConfigError(f"{self.name}: {error}") from error
+            raise ConfigError(f"{self.name}: {_said(error)}") from error
         return loader
 
     async def _load(self) -> Access:
@@ -159,11 +170,9 @@ class Kubeconfig:
         try:
             self._loader = self._read()
             await self._loader.load_and_set(configuration)
+            self._use(_tls_files(configuration))
         except (ConfigError, *_BROKEN) as error:
-            raise Refused(f"{self.name}: {error}") from error
-        files = _tls_files(configuration)
-        if files != self._tls.files:
-            self._tls = Tls(files)
+            raise Refused(f"{self.name}: {_said(error)}") from error
         self._loaded = Access(
             configuration.host,
             configuration.api_key.get("BearerToken", ""),
@@ -171,6 +180,11 @@ class Kubeconfig:
             proxy=configuration.proxy or environment_proxy(configuration.host),
         )
         return self._loaded
+
+
+def _said(error: Exception) -> str:
+    """Repeat what the package says, on one line and without the entries that it quotes whole."""
+    return _QUOTED.sub("{...}", " ".join(str(error).split())) or type(error).__name__
 
 
 def _tls_files(holder: _Loader | Configuration) -> TlsFiles:
@@ -218,7 +232,7 @@ def _parsed(file: str) -> _Document:
     except OSError as error:
         raise ConfigError(f"kubeconfig {file}: {error.strerror}") from error
     except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"kubeconfig {file}: {error}") from error
+        raise ConfigError(f"kubeconfig {file}: {_said(error)}") from error
 
 
 def environment_proxy(server: str) -> str:

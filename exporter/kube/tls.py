@@ -9,6 +9,8 @@ from exporter.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+Stamp = tuple[int, int, int]
+
 
 class TlsFiles(NamedTuple):
     """What to trust and what to show; "" for the system's authorities and no certificate."""
@@ -24,7 +26,7 @@ class Tls:
 
     def __init__(self, files: TlsFiles) -> None:
         self.files = files
-        self._stamp: tuple[tuple[int, int, int], ...] = ()
+        self._stamp: list[Stamp | None] = []
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
@@ -33,22 +35,25 @@ class Tls:
         Files that cannot be used leave the former context in use: they may be half-way through a
         rotation. Raises ConfigError where there is none yet.
         """
+        stamp = self._stamps()
+        if self._context is not None and stamp == self._stamp:
+            return self._context
+        self._stamp = stamp
         try:
-            stamp = self._stamps()
-            if self._context is None or stamp != self._stamp:
-                self._context, self._stamp = _make(self.files), stamp
-        except (OSError, ssl.SSLError) as error:
+            self._context = _make(self.files)
+        except OSError as error:  # ssl.SSLError is one
+            reason = f"{self._names}: {error.strerror or error}"
             if self._context is None:
-                raise ConfigError(f"TLS: {self._name(error)}: {_reason(error)}") from error
-            log.warning("TLS: former certificates kept: %s", _reason(error))
+                raise ConfigError(f"TLS: {reason}") from error
+            log.warning("TLS: the former certificates are kept: %s", reason)
         return self._context
 
-    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
-        files = (Path(name).stat() for name in self.files[:3] if name)
-        return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in files)
+    @property
+    def _names(self) -> str:
+        return ", ".join(name for name in self.files[:3] if name)
 
-    def _name(self, error: OSError) -> str:
-        return error.filename or ", ".join(name for name in self.files[:3] if name)
+    def _stamps(self) -> list[Stamp | None]:
+        return [_stamp(Path(name)) for name in self.files[:3] if name]
 
 
 def _make(files: TlsFiles) -> ssl.SSLContext:
@@ -63,5 +68,9 @@ def _make(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+def _stamp(file: Path) -> Stamp | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
