@@ -33,6 +33,7 @@ class Projection:
     ) -> None:
         self.family = family
         self.source = family.read(state)
+        self.source.changed.update(self.source.rows)
         self.extra_names = extra_names if "namespace" in family.labels else ()
         kept = [i for i, name in enumerate(family.labels) if name not in drop]
         self.labels = tuple(family.labels[i] for i in kept)
@@ -64,9 +65,9 @@ class Projection:
 
     def snapshot(self, now: float) -> Snapshot:
         """Take the series of this moment."""
-        for labels in self.births.due(now):
-            self.source.changed.add(labels)
+        self.source.changed.update(self.births.due(now))
         self.settle(1 << 60)
+        self.births.shown(now)
         if not isinstance(self.source, Counters):
             self.source.changed.update(map(self._origin, self.series.unfold()))
             self.settle(1 << 60)
@@ -125,14 +126,17 @@ class Births:
         return row in self._shown_at
 
     def due(self, now: float) -> list[Labels]:
-        """Note that the series are being shown, and name those that may show their value."""
+        """Name the series that may show their value from now on."""
         due = [r for r, at in self._shown_at.items() if at is not None and now - at >= self._hold]
         for row in due:
             del self._shown_at[row]
+        return due
+
+    def shown(self, now: float) -> None:
+        """Note that every series is being shown now."""
         for row, at in self._shown_at.items():
             if at is None:
                 self._shown_at[row] = now
-        return due
 
 
 def _prefix(projection: Projection) -> Callable[[Labels], str]:

@@ -1,5 +1,6 @@
 """Pages and lines: decoded at once, or object by object, and never more lost than is broken."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -139,10 +140,8 @@ def test_a_broken_line_is_malformed(body: bytes) -> None:
 def test_any_bytes_are_decoded_or_malformed(body: bytes) -> None:
     for codec in (REPORTS, codec_for(EVENTS), codec_for(NAMESPACES), codec_for(CLUSTER_POLICIES)):
         for read in (codec.page, codec.line):
-            try:
+            with suppress(Malformed):
                 read(body)
-            except Malformed as error:
-                assert str(error)
 
 
 json_values = st.recursive(

@@ -14,9 +14,8 @@ def effective(reports: dict[Key, Report]) -> dict[tuple[str, str], Report]:
     chosen: dict[tuple[str, str], Report] = {}
     for (group, namespace, name), report in sorted(reports.items()):
         other = chosen.get((namespace, name))
-        if other is None or (group == "openreports.io" and status_of_report(report)):
-            chosen[namespace, name] = report
-        elif not status_of_report(other):
+        wins = group == "openreports.io" and status_of_report(report)
+        if other is None or wins or not status_of_report(other):
             chosen[namespace, name] = report
     return chosen
 

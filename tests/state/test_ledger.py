@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
