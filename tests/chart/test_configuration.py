@@ -1,11 +1,13 @@
 """The chart's configuration is the exporter's: the same keys, the same defaults."""
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 
+from exporter.alerting.settings import AlertingSettings
 from exporter.settings.file import ConfigFile, label_name, read_config
 from helm.build import CHART
 from tests.chart.rendering import FEATURES, Object, at, fields, render, render_file
@@ -32,6 +34,12 @@ def test_every_key_of_the_exporter_is_a_value_with_the_same_default() -> None:
     same = {key for key in BUILT_IN if key != "families"}
     assert {key: chart.get(key) for key in same} == {key: BUILT_IN[key] for key in same}
     assert chart.keys() - same <= {"families", "alerting"}
+
+
+def test_the_schema_has_every_key_of_the_push() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    known = at(schema, "properties", "config", "properties", "alerting", "properties")
+    assert fields(known).keys() == set(AlertingSettings.__struct_fields__)
 
 
 def test_the_chart_spells_labels_of_namespaces_as_the_exporter_does() -> None:

@@ -28,7 +28,7 @@ WANTED: dict[str, tuple[Object, Run, bool]] = {
 
 
 @pytest.mark.parametrize(("values", "run", "made"), WANTED.values(), ids=WANTED.keys())
-def test_objects_of_the_operator_are_made(values: Object, run: Run, made: bool) -> None:  # noqa: FBT001
+def test_objects_of_the_operator_are_made(values: Object, run: Run, made: bool) -> None:
     kinds = render(values, run).kinds()
     assert ("ServiceMonitor" in kinds, "PrometheusRule" in kinds) == (made, made)
 

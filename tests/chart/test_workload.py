@@ -134,15 +134,12 @@ def test_tls_turns_probes_and_scrapes_to_https() -> None:
     assert at(chart.one("ServiceMonitor"), "spec", "endpoints", 0, "scheme") == "https"
 
 
-def test_another_kind_of_probe_is_left_alone_by_tls() -> None:
-    probe: Object = {
-        "exec": {"command": ["policy-report-exporter", "healthcheck"]},
-        "httpGet": None,
-    }
+def test_another_kind_of_probe_takes_the_place_of_the_request() -> None:
+    probe: Object = {"httpGet": None, "tcpSocket": {"port": "http"}}
     values: Object = {"web": {"tls": True, "existingSecret": "s"}, "readinessProbe": probe}
     rendered = at(render(values).container(), "readinessProbe")
     assert at(rendered, "httpGet") is None
-    assert at(rendered, "exec", "command", 1) == "healthcheck"
+    assert at(rendered, "tcpSocket", "port") == "http"
 
 
 def test_liveness_does_not_ask_for_readiness() -> None:

@@ -26,8 +26,8 @@
 {{- if and .Values.web.tls (not .Values.web.existingSecret) }}
 {{- fail "web.tls is true but web.existingSecret is empty: TLS is switched on in a web configuration file, which comes from that secret." }}
 {{- end }}
-{{- if and .Values.alertmanager.existingSecret (not .Values.alertmanager.urls) }}
-{{- fail "alertmanager.existingSecret is set but alertmanager.urls is empty: say where to push, or leave the secret out." }}
+{{- if and .Values.alertmanager.existingSecret (not .Values.alertmanager.urls) (not (dig "alerting" "alertmanagers" (list) .Values.config)) }}
+{{- fail "alertmanager.existingSecret is set, but neither alertmanager.urls nor config.alerting.alertmanagers: say where to push, or leave the secret out." }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled are both true: every pod would be scraped twice. Set one of them to false." }}
