@@ -119,6 +119,7 @@ def _counted(family: str) -> str:
 
 def _resources() -> Table:
     by = "instance, resource"
+    relists = f"round(sum by ({by}) (increase({own('relists_total')}[$__range])))"
     columns = [
         Column("resource", "Resource"),
         Column("instance", "Instance").wide(170),
@@ -145,7 +146,7 @@ def _resources() -> Table:
         f"max by ({by}) ({own('objects')})",
         f"1000 * max by ({by}) ({own('last_change_timestamp_seconds')})",
         f"1000 * max by ({by}) ({own('last_sync_timestamp_seconds')})",
-        f"round(sum by ({by}) (increase({own('relists_total')}[$__range])))",
+        promql.known(relists, f"max by ({by}) ({own('served')})"),
     )
     return tables.with_columns(panel.height(14), columns, sort=["-Objects"])
 
@@ -199,7 +200,7 @@ def _changes() -> TimeSeries:
 
 def _api() -> list[TimeSeries]:
     bucket = f"sum by (le) ({per_second('api_request_duration_seconds_bucket')})"
-    codes = f"sum by (code) ({per_second('api_requests_total')}) > 0"
+    codes = f"sum by (code) ({per_second('api_requests_total')})"
     restarts = f"3600 * sum by (reason) ({per_second('watch_restarts_total')}) > 0"
     return [
         panels.bars(
@@ -219,6 +220,7 @@ def _api() -> list[TimeSeries]:
             "of list pages and watch starts. Slow pages make the first sync long.",
         )
         .unit("s")
+        .interval("5m")
         .with_target(panels.over_time(f"histogram_quantile(0.5, {bucket})", "median"))
         .with_target(panels.over_time(f"histogram_quantile(0.99, {bucket})", "99 %", "B"))
         .span(8),

@@ -87,8 +87,8 @@ def _fix_first() -> Table:
     ]
     age = f"time() - min by (cluster, namespace, policy, severity) ({since})"
     panel = tables.table_of(
-        "What do we fix first?",
-        "Failing rules, the most severe first. Mode says whether the policy already refuses new "
+        "Failing rules, most severe first",
+        "One line for each failing rule. Mode says whether the policy already refuses new "
         "violations (enforce) or only reports them. Failing for is the age of the policy's oldest "
         "failure in that namespace. From policyreport_results, policyreport_policy_info and "
         "policyreport_oldest_failure_timestamp_seconds. Click a policy to read what it wants.",
@@ -133,11 +133,11 @@ def _would_be_blocked() -> Table:
         "these resources is refused: fix them before.",
         f"({total(_failing(), by)} > 0) * on (cluster, policy) group_left (mode) {audited}",
     )
-    return tables.with_columns(panel.span(12), columns, sort=["-Would be refused"])
+    return tables.with_columns(panel.span(10), columns, sort=["-Would be refused"])
 
 
 def _blocks() -> Table:
-    return shared.recent_blocks(SCOPE, POLICY).span(12)
+    return shared.recent_blocks(SCOPE, POLICY).span(14)
 
 
 def _unscored() -> Table:

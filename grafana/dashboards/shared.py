@@ -120,9 +120,9 @@ def recent_blocks(*matchers: str) -> Table:
     """Return the newest refused requests by name."""
     newest = promql.now("policyviolation_recent_block_timestamp_seconds", *matchers)
     columns = [
-        Column("Value", "When").unit("dateTimeFromNow").wide(150),
-        tables.namespace(),
-        Column("kind", "Kind").wide(120),
+        Column("Value", "When").unit("dateTimeFromNow").wide(145),
+        tables.namespace().wide(110),
+        Column("kind", "Kind").wide(100),
         Column("name", "Name"),
         tables.policy(),
         Column("rule", "Rule"),

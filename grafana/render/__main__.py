@@ -53,14 +53,15 @@ def draw(board: classic.Dashboard, client: Client, minutes: float, scrape: float
     """Ask every visible query and lay the answers out."""
     seconds = 60 * minutes
     step = max(scrape, seconds / 180)
-    coarse = Window(time.time() // step * step, seconds, step, scrape)
+    window = Window(time.time() // step * step, seconds, step, scrape)
     names = values(list(board.templating.list), {})
-    answers = {}
-    for panel in board.panels:
-        # Panels that count occurrences ask for at least a minute in each bar.
-        window = coarse._replace(step=max(coarse.step, 60.0 if panel.interval else 0.0))
-        answers[panel.id] = {t.ref_id: client.ask(t, names, window) for t in panel.targets}
-    return page(board, answers, coarse, f"Last {minutes:g} minutes")
+    answers = {
+        panel.id: {
+            t.ref_id: client.ask(t, names, window.stepping(panel.interval)) for t in panel.targets
+        }
+        for panel in board.panels
+    }
+    return page(board, answers, window, f"Last {minutes:g} minutes")
 
 
 def shoot(html: str, tall: int, target: Path, chromium: str) -> None:

@@ -182,7 +182,7 @@ def _states(panel: Panel, answers: Answers, window: Window, size: tuple[float, f
 
 def _time_series(panel: Panel, answers: Answers, window: Window, size: tuple[float, float]) -> str:
     curves = _curves(panel, answers)
-    window = window._replace(step=max(window.step, 60.0 if panel.interval else 0.0))
+    window = window.stepping(panel.interval)
     width, tall = size
     if '"right"' in str(panel.options.get("legend", "")).replace("'", '"'):
         plot = chart.time_series(curves, _style(panel), window, (width - LEGEND_COLUMN, tall))

@@ -36,6 +36,10 @@ class Window(NamedTuple):
         """The shortest window in which a rate has enough samples."""
         return max(self.step + self.scrape, 4 * self.scrape)
 
+    def stepping(self, interval: str) -> "Window":
+        """Return the same range in steps of at least a panel's interval, such as 5m."""
+        return self._replace(step=max(self.step, 60.0 * int(interval.removesuffix("m") or 0)))
+
 
 def values(variables: list[Variable], chosen: Mapping[str, str]) -> dict[str, str]:
     """Return what each variable stands for in a query; ``chosen`` overrides All and defaults."""
@@ -93,10 +97,16 @@ class Client:
         body = urllib.parse.urlencode(parameters).encode()
         with urllib.request.urlopen(url, data=body, timeout=60) as response:  # noqa: S310 - given
             answer = msgspec.convert(json.load(response), _Answer, strict=False)
-        return [
-            Series(sample.metric, [sample.value] if sample.value else sample.values)
+        found = (
+            Series(sample.metric, _numbers([sample.value] if sample.value else sample.values))
             for sample in answer.data.result
-        ]
+        )
+        return [series for series in found if series.points]
+
+
+def _numbers(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Leave out what is not a number, as Grafana's pictures do."""
+    return [point for point in points if not math.isnan(point[1])]
 
 
 def legend(template: str, labels: Labels) -> str:
