@@ -169,6 +169,19 @@ async def test_everything_but_health_needs_credentials(tmp_path: Path) -> None:
             assert answer.status == 200
 
 
+async def test_too_many_logins_at_once_are_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "MAX_WAITING", 0)
+    headers = {"Authorization": basic("prometheus", PASSWORD)}
+    async with (
+        served(config_file=write(tmp_path, f"basic_auth_users: {USERS}")) as server,
+        server.client.get(f"{server.url}/metrics", headers=headers) as answer,
+    ):
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "1"
+
+
 async def test_users_are_read_again_when_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ PROMETHEUS_3 = (
         pytest.param('TEXT/PLAIN ; VERSION="0.0.4" ; Q=1', TEXT, id="case, spaces and quotes"),
         pytest.param("application/vnd.google.protobuf;proto=x, ;;;,=,", TEXT, id="nonsense"),
         pytest.param("application/openmetrics-text;q=2", TEXT, id="a q out of range is no wish"),
+        pytest.param("application/openmetrics-text;q=high", TEXT, id="a q that is a word"),
         pytest.param("application/openmetrics-text;q=nan", TEXT, id="a q that is not a number"),
     ],
 )

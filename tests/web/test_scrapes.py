@@ -137,6 +137,20 @@ async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.Monkey
     assert set(statuses) == {503, 200}, "the slow client's place was freed in time"
 
 
+async def test_a_reader_that_is_slow_but_reads_gets_everything() -> None:
+    size = 32 << 20
+    async with (
+        served(FakeScraper([bytes(size)])) as server,
+        connected(server.address) as (reader, writer),
+    ):
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        while size:
+            chunk = await reader.read(1 << 14)
+            assert chunk
+            size -= len(chunk)
+
+
 async def test_slow_readers_hold_a_bounded_amount(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrape, "MAX_HELD_BYTES", 80 << 20)
     async with (

@@ -122,6 +122,14 @@ async def test_a_query_that_makes_no_sense_shows_everything(status: FakeStatus) 
         assert "1 to 50 of 100,000" in await page(server, "?offset=-1&severity=awful")
 
 
+async def test_an_empty_cluster_says_so(status: FakeStatus) -> None:
+    status.failures = 0
+    async with served(status=status) as server:
+        assert "Nothing fails." in await page(server)
+        assert "Nothing that fails matches." in await page(server, "?policy=other")
+        assert "None in the last hour." in await page(server)
+
+
 async def test_incomplete_numbers_are_said_to_be(status: FakeStatus) -> None:
     status.ready = False
     async with served(status=status) as server:

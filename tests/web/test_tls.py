@@ -4,7 +4,9 @@ import asyncio
 import ipaddress
 import os
 import ssl
+import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -277,6 +279,17 @@ async def test_a_handshake_that_never_ends_is_cut(
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                 await reader.readexactly(10_000)
         assert await fetch(server, trusting(authority)) == 200
+
+
+async def test_a_stop_does_not_wait_for_a_handshake(tmp_path: Path, authority: Authority) -> None:
+    async with AsyncExitStack() as stack:
+        async with served(config_file=secured(tmp_path, authority), grace_seconds=30) as server:
+            reader, _ = await stack.enter_async_context(connected(server.address))
+            assert await fetch(server, trusting(authority)) == 200
+            started = time.perf_counter()
+        assert time.perf_counter() - started < 5
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
 
 
 async def test_silent_handshakes_do_not_keep_a_scraper_out(

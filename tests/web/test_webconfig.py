@@ -77,6 +77,10 @@ def test_nothing_asks_for_nothing(text: str) -> None:
             r"web\.yml:1: http_server_config\.headers\.X-Frame-Options: invalid enum value 'allow'",
         ),
         ("rate_limit:\n  burst: many", r"web\.yml:2: rate_limit\.burst: expected int, got str"),
+        (
+            "tls_server_config: {cipher_suites: [a, 5]}",
+            r"cipher_suites\[1\]: expected str, got int",
+        ),
         ("- a", r"web\.yml:1: expected object, got array"),
         ("rate_limit: {}\nrate_limit: {}", r"web\.yml:2: rate_limit: stands here twice"),
         ("a: 1\nb: [", r"web\.yml:2: not YAML"),
