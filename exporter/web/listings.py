@@ -42,7 +42,7 @@ def _form(query: Query, overview: Overview) -> Markup:
     ]
     return tag(
         "form",
-        _input("search", "Search names and messages", query.search, "search"),
+        _input("search", "Name or message", query.search, "search"),
         _input("namespace", "Namespace", _spelled(query.namespace), "text"),
         _input("policy", "Policy", query.policy, "text"),
         tag("label", tag("span", "Severity"), tag("select", *options, name="severity")),

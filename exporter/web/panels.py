@@ -47,7 +47,7 @@ def figures(overview: Overview, blocked: Sequence[Blocked], now: float) -> Marku
         _figure(
             f"{len(blocked)}+" if len(blocked) >= MOST_BLOCKED else number(len(blocked)),
             "requests blocked in the last hour",
-            tag("p", "the last ", moment(blocked[0].time, now)) if blocked else None,
+            tag("p", "newest ", moment(blocked[0].time, now)) if blocked else None,
         ),
         id="figures",
         data_refresh=True,

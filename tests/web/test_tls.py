@@ -108,6 +108,24 @@ async def test_cipher_suites_and_curves_are_restricted(
                 await fetch(server, context)
 
 
+@pytest.mark.parametrize(("prefer", "strength"), [("true", "256"), ("false", "128")])
+async def test_the_order_of_cipher_suites_is_ours_or_the_clients(
+    tmp_path: Path, authority: Authority, prefer: str, strength: str
+) -> None:
+    more = (
+        f"  max_version: TLS12\n  prefer_server_cipher_suites: {prefer}\n  cipher_suites:\n"
+        "  - TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\n"
+        "  - TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\n"
+    )
+    context = trusting(authority)
+    context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384")
+    async with served(config_file=secured(tmp_path, authority, more)) as server:
+        _, writer = await asyncio.open_connection(*server.address, ssl=context)
+        assert f"AES{strength}" in writer.get_extra_info("cipher")[0]
+        writer.close()
+        await writer.wait_closed()
+
+
 @pytest.mark.parametrize(
     ("client_auth_type", "without", "with_ours", "with_foreign"),
     [
@@ -230,10 +248,13 @@ async def test_damage_leaves_the_last_good_rules_and_is_said_once(
         damage(tmp_path)
         for _ in range(3):
             assert await serial(server, authority) == before
-        complaints = [each for each in caplog.records if each.levelname == "ERROR"]
-        assert len(complaints) == 1
+        assert [each.levelname for each in caplog.records] == ["ERROR"]
         secured(tmp_path, authority)
-        assert await serial(server, authority) != before
+        before, replaced = await serial(server, authority), before
+        assert before != replaced
+        damage(tmp_path)
+        assert await serial(server, authority) == before
+        assert [each.levelname for each in caplog.records].count("ERROR") == 2
 
 
 @pytest.mark.parametrize(
