@@ -1,6 +1,6 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -12,6 +12,8 @@ SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info"})
 
 _INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
 _BADNESS: Final = tuple(_INDEX[word] for word in BADNESS)
+_FAILING: Final = (_INDEX["fail"], _INDEX["error"])
+_MOST_VERDICTS: Final = 50_000
 _NOTHING: Final = (0, 0, 0, 0, 0)
 _spelled = attrgetter("policy", "rule", "result", "severity", "category", "source")
 Spelling = tuple[str, str, str, str, str, str]
@@ -35,6 +37,13 @@ class Outcome(NamedTuple):
     severity: str
     category: str
     source: str
+
+
+class Verdict(NamedTuple):
+    """What one result counts as: its outcome, and the index of its word, -1 for not at all."""
+
+    outcome: Outcome
+    index: int
 
 
 class Failure(NamedTuple):
@@ -61,24 +70,23 @@ class Profile:
 
     __slots__ = ("allowed", "failures", "key", "rows", "status", "summary", "users")
 
-    def __init__(self, key: "Key", results: Sequence[Spelling], *, allowed: bool) -> None:
+    def __init__(self, key: "Key", verdicts: Sequence[Verdict], *, allowed: bool) -> None:
         self.key = key
         self.allowed = allowed
         self.summary = key.summary if allowed else _NOTHING
         self.users = 0
         counted: dict[tuple[Outcome, int], int] = {}
         failures: list[Failure] = []
-        for position, spelling in enumerate(results):
-            outcome, index = _outcome(spelling), _INDEX.get(spelling[2], -1)
+        for position, (outcome, index) in enumerate(verdicts):
             if index < 0:
                 continue
             counted[outcome, index] = counted.get((outcome, index), 0) + 1
-            if spelling[2] in ("fail", "error"):
-                failures.append(Failure(position, outcome, spelling[2]))
+            if index in _FAILING:
+                failures.append(Failure(position, outcome, RESULTS[index]))
         self.rows = tuple((outcome, index, times) for (outcome, index), times in counted.items())
         self.failures = tuple(failures)
         words = {index for _, index, _ in self.rows}
-        if not results:
+        if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}
         self.status = next((index for index in _BADNESS if index in words), -1)
 
@@ -91,17 +99,13 @@ class Key(NamedTuple):
     source: str
 
 
-def _outcome(spelling: Spelling) -> Outcome:
-    policy, rule, _, severity, category, source = spelling
-    return Outcome(policy, fold_rule(rule), severity_of(severity), category or "none", source)
-
-
 class Profiles:
     """All profiles in use, one for each key."""
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self._known: dict[Key, Profile] = {}
+        self._verdicts: dict[Spelling, Verdict] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -123,7 +127,8 @@ class Profiles:
         key = Key(raw.summary, tuple(map(_clip_all, raw.results)), clip(raw.source))
         known = self._known.get(key)
         if known is None:
-            known = Profile(key, tuple(self._counted(key)), allowed=self._allowed(key))
+            verdicts = [self._judge(spelling, key.source) for spelling in key.results]
+            known = Profile(key, verdicts, allowed=self._allowed(key))
             self._known[key] = known
         return known
 
@@ -134,16 +139,25 @@ class Profiles:
             return True
         return any(map(self.selection.source, sources))
 
-    def _counted(self, key: Key) -> Iterator[Spelling]:
-        """Give the results in their places; what does not count has no result word."""
-        for policy, rule, word, severity, category, source in key.results:
-            source = source or key.source  # noqa: PLW2901 - the report speaks for its results
-            counts = (
-                word in self.selection.results
-                and self.selection.source(source)
-                and self.selection.policy(policy)
-            )
-            yield (policy, rule, word if counts else "", severity, category, source)
+    def _judge(self, spelling: Spelling, source: str) -> Verdict:
+        """Say what a result counts as; results repeat, so each is worked out once."""
+        policy, rule, word, severity, category, own = spelling
+        key = spelling if own else (policy, rule, word, severity, category, source)
+        known = self._verdicts.get(key)
+        if known is None:
+            if len(self._verdicts) >= _MOST_VERDICTS:
+                self._verdicts.clear()
+            known = self._verdicts[key] = self._verdict(*key)
+        return known
+
+    def _verdict(self, *spelling: str) -> Verdict:
+        policy, rule, word, severity, category, source = map(clip, spelling)
+        chosen = self.selection
+        counts = word in chosen.results and chosen.source(source) and chosen.policy(policy)
+        outcome = Outcome(
+            policy, fold_rule(rule), severity_of(severity), category or "none", source
+        )
+        return Verdict(outcome, _INDEX.get(word, -1) if counts else -1)
 
 
 def _clip_all(spelling: Spelling) -> Spelling:

@@ -29,12 +29,23 @@ class Clock:
         return self.now
 
 
-def report(name: str, words: Iterable[str], **labels: str) -> Report:
+def report(
+    name: str,
+    words: Iterable[str],
+    *,
+    namespace: str = "team-a",
+    policy: str = "p",
+    severity: str = "",
+) -> Report:
     """A report on a Pod; a word for each policy p0, p1, ..."""
-    namespace, policy = labels.pop("namespace", "team-a"), labels.pop("policy", "p")
     results = [
         Result(
-            f"{policy}{i}", "r", word, source="kyverno", timestamp=Instant(int(NOW) - 60), **labels
+            f"{policy}{i}",
+            "r",
+            word,
+            source="kyverno",
+            timestamp=Instant(int(NOW) - 60),
+            severity=severity,
         )
         for i, word in enumerate(words)
     ]
