@@ -1,11 +1,13 @@
 """What the configuration file's ``alerting:`` may say."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from exporter.errors import ConfigError
 from exporter.state.selection import Globs
 
 Severity = Literal["critical", "high", "medium", "low", "info", "none"]
@@ -160,3 +162,15 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = [target.name for target in self.alertmanagers]
         if len(set(names)) < len(names):
             raise ValueError("alertmanagers: one url stands there twice")
+
+    def plus(self, urls: Iterable[str]) -> "AlertingSettings":
+        """Add Alertmanagers that need nothing but an address: those of ``--alertmanager.url``.
+
+        Raises:
+            ConfigError: an address is none, or stands there twice.
+        """
+        try:
+            targets = (*self.alertmanagers, *map(Target, urls))
+            return msgspec.structs.replace(self, alertmanagers=targets)
+        except ValueError as error:
+            raise ConfigError(f"--alertmanager.url: {error}") from error

@@ -129,7 +129,7 @@ class Counts:
     def dropped(self, reason: str, count: int) -> None:
         self.droppeds[reason] = self.droppeds.get(reason, 0) + count
 
-    def up(self, target: str, up: bool) -> None:  # noqa: FBT001
+    def up(self, target: str, up: bool) -> None:
         self.ups[target] = up
 
     def success(self, target: str, unix: float) -> None:

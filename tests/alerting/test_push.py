@@ -66,7 +66,8 @@ async def test_a_report_that_is_written_anew_is_no_new_incident() -> None:
         site.cluster.report("web", failing(since=START + 171))
         await asyncio.sleep(HOUR)
         (held,) = site.alertmanager.firing().values()
-        assert held.starts == START - 600
+        (entry,) = site.push.table.entries.values()
+        assert held.starts == entry.alert.starts == START - 600
         assert not site.alertmanager.resolved
 
 

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from exporter.alerting.settings import AlertingSettings, Target
+from exporter.errors import ConfigError
 
 
 def settings(**said: object) -> AlertingSettings:
@@ -77,3 +78,15 @@ def test_the_path_of_the_api_is_added(url: str, endpoint: str) -> None:
 def test_what_cannot_be_is_refused(said: dict[str, object], complaint: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=complaint):
         settings(**said)
+
+
+def test_addresses_of_the_flag_are_added_to_those_of_the_file() -> None:
+    made = settings(alertmanagers=[{"url": "http://a", "timeout": 5}]).plus(["http://b"])
+    assert [(t.url, t.timeout) for t in made.alertmanagers] == [("http://a", 5), ("http://b", 10)]
+
+
+@pytest.mark.parametrize("url", ["b:9093", "http://a/", "http://u:p@b"])
+def test_an_address_of_the_flag_that_cannot_be_is_refused(url: str) -> None:
+    made = settings(alertmanagers=[{"url": "http://a"}])
+    with pytest.raises(ConfigError, match=r"--alertmanager\.url: "):
+        made.plus([url])
