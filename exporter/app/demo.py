@@ -5,7 +5,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
-from exporter.app.serve import Stop, site_of, start
+from exporter.app.serve import Stop, run, site_of, start
 from exporter.errors import ConfigError
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
@@ -42,7 +42,7 @@ async def demo(flags: Flags, how: Demo) -> int:
         site = site_of(exporter, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
         _say(urls, simulator.url, flags.telemetry_path)
-        return await stop.run(_both(exporter.follow(), play(scenario, how.speed)))
+        return await stop.run(_both(run(exporter, flags), play(scenario, how.speed)))
 
 
 async def _both(*works: "asyncio._CoroutineLike[None]") -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from exporter.app.exporter import Exporter, Keeping, Plan, own_metrics
+from exporter.app.pushing import push_alerts
 from exporter.app.statefile import StateFile
 from exporter.app.status import Status
 from exporter.errors import ConfigError
@@ -45,7 +46,19 @@ async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
         stop.on_hangup(exporter.health.reload)
         for url in urls:
             log.info("serving %s%s", url, flags.telemetry_path)
-        return await stop.run(exporter.follow())
+        return await stop.run(run(exporter, flags))
+
+
+async def run(exporter: Exporter, flags: Flags) -> None:
+    """Follow the cluster and push alerts until cancelled.
+
+    Raises:
+        ConfigError: an Alertmanager cannot be told as configured.
+    """
+    alerting = exporter.plan.config.alerting.plus(flags.alertmanagers)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(push_alerts(exporter, alerting), name="alerts")
+        tasks.create_task(exporter.follow(), name="following")
 
 
 def site_of(exporter: Exporter, flags: Flags) -> Site:

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from exporter.alerting.settings import AlertingSettings
 from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
@@ -77,6 +78,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policies: PolicySettings = PolicySettings()
     events: EventSettings = EventSettings()
     status_page: StatusPage = StatusPage()
+    alerting: AlertingSettings = AlertingSettings()
 
     def selection(self, shard: tuple[int, int] = (0, 1)) -> Selection:
         """Compile what counts, in the namespaces of a shard."""

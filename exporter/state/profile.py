@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
     """What one result counts as: its outcome, and the index of its word, -1 for not at all."""
 
     outcome: Outcome
-    index: int
+    word_index: int
 
 
 class Failure(NamedTuple):

@@ -1,0 +1,81 @@
+"""Joins the push of alerts to the rest."""
+
+from typing import Final
+
+from exporter.alerting.ports import Completeness
+from exporter.alerting.push import Push
+from exporter.alerting.settings import AlertingSettings
+from exporter.app.exporter import Exporter
+from exporter.app.health import kinds_of
+from exporter.metrics.own import OwnMetrics
+from exporter.notify.client import Client
+
+FLUSH_SECONDS: Final = 5.0
+
+
+class AlertMetrics:
+    """Counts what becomes of alerts; see exporter.alerting.ports.Observer."""
+
+    def __init__(self, own: OwnMetrics) -> None:
+        self._own = own
+
+    def active(self, count: int) -> None:
+        """Note how many alerts fire now."""
+        self._own.gauge("alerts_active").set(count)
+
+    def sent(self, target: str, count: int) -> None:
+        """Note alerts that were accepted."""
+        self._own.counter("alerts_sent_total", target).inc(count)
+
+    def failed(self, target: str, reason: str, count: int) -> None:
+        """Note alerts that were not accepted."""
+        self._own.counter("alerts_failed_total", target, reason).inc(count)
+
+    def dropped(self, reason: str, count: int) -> None:
+        """Note alerts that nobody is told."""
+        self._own.counter("alerts_dropped_total", reason).inc(count)
+
+    def up(self, target: str, up: bool) -> None:  # noqa: FBT001 - as the port has it
+        """Note whether the last delivery succeeded."""
+        self._own.gauge("alertmanager_up", target).set(up)
+
+    def success(self, target: str, unix: float) -> None:
+        """Note when a delivery last succeeded."""
+        self._own.gauge("alertmanager_last_success_timestamp_seconds", target).set(unix)
+
+    def skew(self, target: str, seconds: float) -> None:
+        """Note how far the Alertmanager's clock is ahead of ours."""
+        self._own.gauge("alertmanager_clock_skew_seconds", target).set(seconds)
+
+
+async def push_alerts(exporter: Exporter, settings: AlertingSettings) -> None:
+    """Push until cancelled, then tell once more what fires; nothing where nobody is to be told."""
+    if not settings.alertmanagers:
+        return
+    clients = {target.name: Client(target) for target in settings.alertmanagers}
+    push = Push(
+        settings,
+        exporter.state,
+        Completeness(
+            reports=lambda: _whole(exporter, "reports", "policies", "namespaces"),
+            events=lambda: _whole(exporter, "events", "policies", "namespaces"),
+        ),
+        lambda target: clients[target.name],
+        AlertMetrics(exporter.own),
+        namespace_labels=exporter.exposition.settings.namespace_labels,
+    )
+    try:
+        await push.run()
+    finally:
+        await push.flush(FLUSH_SECONDS)
+        for client in clients.values():
+            await client.close()
+
+
+def _whole(exporter: Exporter, *kinds: str) -> bool:
+    """Say whether these kinds were listed and all that is served of them is watched now."""
+    wanted = [f for f in exporter.followers if kinds_of(f.scope) in kinds]
+    followed = {kinds_of(f.scope) for f in wanted}
+    return all(map(exporter.health.complete, followed)) and all(
+        f.up or f.state in ("not served", "refused") for f in wanted
+    )
