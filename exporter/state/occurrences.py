@@ -80,6 +80,8 @@ class Occurrences:
         new = self._news(scope, event, before)
         if seen is None:
             self.live.add((said.namespace, said.policy, outcome), 1)
+        # What a checkpoint counted is still worth showing; what a stale list repeats is not.
+        if event.occurrences > before or (seen is None and scope not in self._began):
             self._note(said, event, outcome)
         live = seen.live if seen else (said.namespace, said.policy, outcome)
         self._seen[key] = Seen(max(event.occurrences, before), live)
