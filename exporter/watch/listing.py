@@ -5,7 +5,7 @@ from exporter.model.changes import Scope
 from exporter.model.resource import Resource
 from exporter.model.wire import Page
 from exporter.watch.feed import Feed
-from exporter.watch.lists import Reader, Reading, Start
+from exporter.watch.lists import Pages, Reader, Reading, Start
 from exporter.watch.options import Options
 from exporter.watch.ports import Observer, Source
 from exporter.watch.position import UNVERSIONED
@@ -41,7 +41,9 @@ class Lister:
             self._begin()
             if self.streams and first.cont and first.version not in UNVERSIONED:
                 return None
-            self._reading = self._options.lists(self._reader, self._scope.namespace, first)
+            is_divisible = self._scope.resource.namespaced and not self._scope.namespace
+            lists = self._options.lists if is_divisible else Pages
+            self._reading = lists(self._reader, self._scope.namespace, first)
         start = await self._reading.run()
         self._reading = None
         self._feed.end()

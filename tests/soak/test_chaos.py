@@ -1,0 +1,38 @@
+"""A day of everything that can fail, twenty times over: the numbers hold, memory does too."""
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from tests.virtual_time import run
+from tests.watch.chaos import Chaos, numbers
+from tests.watch.test_chaos import IN_PARALLEL, STREAM_OR_PAGES
+
+pytestmark = [pytest.mark.tier("simulator"), pytest.mark.slow]
+
+DAY_SECONDS = 24 * 3600
+PAGE_BYTES = 4096
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    return PAGE_BYTES * int(Path("/proc/self/statm").read_text().split()[1])
+
+
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_after_hours_of_chaos_the_numbers_are_the_cluster_s(seed: int) -> None:
+    chaos = Chaos(seed, stretch=6 * 3600, options=IN_PARALLEL if seed % 3 else STREAM_OR_PAGES)
+    run(chaos.run())
+    assert numbers(chaos.seen) == numbers(chaos.account)
+    assert chaos.crowded == []
+
+
+def test_a_day_of_chaos_leaves_nothing_behind() -> None:
+    chaos = Chaos(7, stretch=DAY_SECONDS, options=STREAM_OR_PAGES)
+    marks: list[int] = []
+    chaos.hourly = lambda: marks.append(resident_bytes())
+    run(chaos.run())
+    assert len(marks) == 23
+    settled, last = marks[6], max(marks[-3:])
+    assert last - settled < 8 * 2**20, [mark // 2**20 for mark in marks]
