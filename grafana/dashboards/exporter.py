@@ -12,6 +12,7 @@ from grafana.dashboards.self_metrics import TARGET, own, per_second
 from grafana.dashboards.tables import Column, value
 
 YES_NO = {"0": ("no", "red"), "1": ("yes", "green"), "2": ("-", palette.MUTED)}
+WATCH = {"0": ("down", "red"), "1": ("up", "green"), "2": ("not served", "#4a4f57")}
 SERVED = {"0": ("no", palette.MUTED), "1": ("yes", "green")}
 
 
@@ -158,31 +159,13 @@ def _unless_absent(family: str, by: str) -> str:
 
 
 def _watches() -> StateTimeline:
-    return (
-        panels.states(
-            "Was every watch up?",
-            "Green: the kind was followed. Red: it was not, and changes came late. Grey: the "
-            "cluster does not serve it. From policyreport_exporter_watch_up and "
-            "policyreport_exporter_served.",
-        )
-        .with_target(
-            panels.over_time(
-                _unless_absent("watch_up", "resource"),
-                "{{resource}}",
-            )
-        )
-        .mappings(
-            [
-                palette.words(
-                    {
-                        "0": ("down", "red"),
-                        "1": ("up", "green"),
-                        "2": ("not served", "#4a4f57"),
-                    }
-                )
-            ]
-        )
+    up = panels.over_time(_unless_absent("watch_up", "resource"), "{{resource}}")
+    panel = panels.states(
+        "Was every watch up?",
+        "Green: the kind was followed. Red: it was not, and changes came late. Grey: the cluster "
+        "does not serve it. From policyreport_exporter_watch_up and policyreport_exporter_served.",
     )
+    return panel.with_target(up).mappings([palette.words(WATCH)]).height(12)
 
 
 def _changes() -> TimeSeries:
@@ -195,7 +178,7 @@ def _changes() -> TimeSeries:
             f"sum by (resource) ({per_second('watch_changes_total')}) > 0", "{{resource}}"
         )
     )
-    return panels.legend_table(panel)
+    return panels.legend_table(panel.height(12))
 
 
 def _api() -> list[TimeSeries]:

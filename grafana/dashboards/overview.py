@@ -238,13 +238,13 @@ def _categories() -> BarGauge:
             "Failing checks by the policies' category annotation. From policyreport_results.",
             panels.instant(by_category, "{{category}}"),
         )
-        .span(4)
+        .span(5)
         .height(11)
     )
 
 
 def _modes() -> BarGauge:
-    count = f"count by (mode) ({promql.policies()})"
+    count = f"sort_desc(count by (mode) ({promql.policies()}))"
     panel = panels.ranking(
         "Policies by mode",
         "How many policies refuse what violates them (enforce), only report it (audit, warn), or "
@@ -252,7 +252,7 @@ def _modes() -> BarGauge:
         "somebody weakened protection.",
         panels.instant(count, "{{mode}}"),
     )
-    return panels.painted(panel.span(4).height(11), palette.MODE)
+    return panels.painted(panel.span(3).height(11), palette.MODE)
 
 
 def _alerts() -> Table:
@@ -264,7 +264,7 @@ def _alerts() -> Table:
     columns = [
         Column("alertname", "Alert"),
         Column("severity", "Urgency").words(
-            palette.colored({"critical": "dark-red", "warning": "orange", "info": "blue"})
+            palette.colored({"critical": "red", "warning": "orange", "info": "blue"})
         ),
         tables.namespace(),
         tables.policy(),

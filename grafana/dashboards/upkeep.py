@@ -1,34 +1,42 @@
 """The lower half of Policy / Exporter: what it exposes, delivers, keeps and costs."""
 
+from grafana_foundation_sdk.builders.bargauge import Panel as BarGauge
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from grafana.dashboards import panels
+from grafana.dashboards.palette import steps
 from grafana.dashboards.self_metrics import MINE, TARGET, own, per_second
 
 
-def exposition() -> list[TimeSeries]:
+def exposition() -> list[TimeSeries | BarGauge]:
     """Return the panels about series and scrapes."""
+    return [_series(), _budgets(), _scrapes()]
+
+
+def _series() -> TimeSeries:
+    panel = panels.lines(
+        "Series by family",
+        "How many series each family exposes. From policyreport_exporter_series. This is what "
+        "Prometheus pays for.",
+    ).with_target(panels.over_time(f"max by (family) ({own('series')}) > 0", "{{family}}"))
+    return panels.legend_table(panel)
+
+
+def _budgets() -> BarGauge:
     used = f"max by (family) ({own('series')} / ({own('series_limit')} > 0))"
-    return [
-        panels.legend_table(
-            panels.lines(
-                "Series by family",
-                "How many series each family exposes. From policyreport_exporter_series. This is "
-                "what Prometheus pays for.",
-            )
-            .with_target(panels.over_time(f"max by (family) ({own('series')}) > 0", "{{family}}"))
-            .span(12)
-        ),
-        panels.lines(
-            "Share of the series budget in use",
-            "The fullest family comes first; above 100 % label sets are folded. From "
-            "policyreport_exporter_series and policyreport_exporter_series_limit.",
-        )
-        .unit("percentunit")
-        .min(0)
-        .with_target(panels.over_time(f"topk(5, {used})", "{{family}}"))
-        .span(6),
+    panel = panels.ranking(
+        "Share of the series budget in use",
+        "The five fullest families; above 100 % label sets are folded. From "
+        "policyreport_exporter_series and policyreport_exporter_series_limit. Raise the budget or "
+        "drop a label before that.",
+        panels.instant(f"sort_desc(topk(5, {used}))", "{{family}}"),
+    )
+    return panel.unit("percentunit").max(1).thresholds(steps("blue", (0.8, "orange"), (1, "red")))
+
+
+def _scrapes() -> TimeSeries:
+    return (
         panels.lines(
             "Time and size of a scrape",
             "Seconds to render (left) and bytes sent (right). From "
@@ -40,8 +48,8 @@ def exposition() -> list[TimeSeries]:
         .with_target(panels.over_time(f"max({own('render_duration_seconds')})", "render"))
         .with_target(panels.over_time(f"max({own('exposition_bytes')})", "size", "B"))
         .override_by_name("size", _right_axis("bytes"))
-        .span(6),
-    ]
+        .span(6)
+    )
 
 
 def duties() -> list[TimeSeries]:

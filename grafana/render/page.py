@@ -9,7 +9,7 @@ from grafana.render.queries import Series, Window, legend
 
 WIDTH, CELL, GAP, EDGE = 1600, 30, 8, 16
 HEADER, TITLE = 92, 34
-LEGEND_LINE, LEGEND_COLUMN = 22, 300
+LEGEND_LINE = 22
 
 Answers = Mapping[str, Sequence[Series]]
 
@@ -40,7 +40,7 @@ td.link { color: #6e9fff } .gauge { display: flex; gap: 8px; align-items: center
   text-decoration: none }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; padding: 0 12px; font-size: 12px }
 .key { width: 14px; height: 4px; border-radius: 2px; display: inline-block; margin: 0 6px 3px 0 }
-.beside { display: flex } .beside table { width: 300px; font-size: 12px }
+.beside { display: flex } .beside table { font-size: 12px }
 .beside td, .beside th { border: 0; padding: 2px 6px }
 .bars { padding: 2px 12px; display: flex; flex-direction: column; height: calc(100% - 40px);
   justify-content: flex-start; gap: 6px } .bars div.name { font-size: 12px; overflow: hidden;
@@ -149,7 +149,7 @@ def _cell(value: rows.Cell | None, how: look.Settings, numeric: bool) -> str:  #
 
 def _bars(panel: Panel, answers: Answers, width: float) -> str:
     named = _named(panel, answers)
-    longest = max(series.points[-1][1] for _, series in named) or 1
+    longest = panel.fields.defaults.max or max(s.points[-1][1] for _, s in named) or 1
     drawn = []
     for name, series in named:
         value = series.points[-1][1]
@@ -185,8 +185,10 @@ def _time_series(panel: Panel, answers: Answers, window: Window, size: tuple[flo
     window = window.stepping(panel.interval)
     width, tall = size
     if '"right"' in str(panel.options.get("legend", "")).replace("'", '"'):
-        plot = chart.time_series(curves, _style(panel), window, (width - LEGEND_COLUMN, tall))
-        return f"<div class=beside>{plot}{_legend_table(curves, tall)}</div>"
+        column = min(0.45 * width, max(len(curve.name) for curve in curves) * 6.6 + 170)
+        plot = chart.time_series(curves, _style(panel), window, (width - column, tall))
+        table = _legend_table(curves, tall)
+        return f'<div class=beside>{plot}<div style="width:{column:.0f}px">{table}</div></div>'
     used = sum(len(curve.name) * 6.6 + 34 for curve in curves)
     lines = max(1, -(-int(used) // int(width - 24)))
     plot = chart.time_series(curves, _style(panel), window, (width, tall - lines * LEGEND_LINE))
@@ -224,7 +226,7 @@ def _legend_table(curves: Sequence[chart.Curve], tall: float) -> str:
         numbers = "".join(f"<td class=n>{look.write(n, curve.unit)}</td>" for n in (last, peak))
         lines.append(f"<tr><td>{_key(curve)}{escape(curve.name)}</td>{numbers}</tr>")
     head = '<tr><th>Name<th class=n style="width:62px">Last<th class=n style="width:62px">Max</tr>'
-    return f"<div><table>{head}{''.join(lines)}</table></div>"
+    return f"<table>{head}{''.join(lines)}</table>"
 
 
 def _key(curve: chart.Curve) -> str:

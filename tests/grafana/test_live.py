@@ -243,7 +243,11 @@ def test_headline_numbers_say_no_data_once_the_exporter_is_gone(monitored: Monit
         if panel.type == "stat"
     ]
     assert len(stats) == 40
-    assert all(answered(monitored, board, panel) for board, panel in stats)
+    eventually(
+        lambda: all(answered(monitored, board, panel) for board, panel in stats),
+        within=60,
+        what="every headline number has a value",
+    )
     monitored.demo.stop()
     eventually(
         lambda: monitored.server.value("up") == 0, within=30, what="Prometheus misses the exporter"
