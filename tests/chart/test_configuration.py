@@ -30,7 +30,7 @@ def test_the_exporter_reads_the_configuration_of_a_feature(feature: Path, tmp_pa
 
 def test_every_key_of_the_exporter_is_a_value_with_the_same_default() -> None:
     chart = fields(DEFAULTS["config"])
-    # What the values say of a family is what the exporter does anyway; of the push they say nothing.
+    # Of a family the values say what the exporter does anyway; of the push, nothing.
     same = BUILT_IN.keys() - {"families", "alerting"}
     assert {key: chart.get(key) for key in same} == {key: BUILT_IN[key] for key in same}
     assert chart.keys() - same <= {"families", "alerting"}
