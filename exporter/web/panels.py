@@ -40,7 +40,7 @@ def figures(overview: Overview, blocked: Sequence[Blocked], now: float) -> Marku
             tag("p", f"{number(resources.fail)} of {number(resources.judged)} fail"),
         ),
         _figure(
-            number(overview.results.fail + overview.results.error),
+            number(overview.results.failing),
             "failing results",
             tag("p", [_severity_count(each, severities.get(each, 0)) for each in SEVERITIES]),
         ),
@@ -48,14 +48,17 @@ def figures(overview: Overview, blocked: Sequence[Blocked], now: float) -> Marku
             f"{len(blocked)}+" if len(blocked) >= MOST_BLOCKED else number(len(blocked)),
             "requests blocked in the last hour",
             tag("p", "newest ", moment(blocked[0].time, now)) if blocked else None,
+            name="blocked-count",
         ),
         id="figures",
         data_refresh=True,
     )
 
 
-def _figure(value: str, label: str, *more: Content) -> Markup:
-    return tag("div", tag("strong", value), " ", tag("span", label), *more, class_="figure")
+def _figure(value: str, label: str, *more: Content, name: str | None = None) -> Markup:
+    return tag(
+        "div", tag("strong", value, id=name), " ", tag("span", label), *more, class_="figure"
+    )
 
 
 def _severity_count(severity: str, count: int) -> Content:
@@ -81,17 +84,18 @@ def bar(counts: Counts) -> Markup:
 
 def worst(name: str, title: str, key: str, standings: Iterable[Standing]) -> Markup:
     """List the worst namespaces or policies, each a link to its failures."""
-    rows = [_standing(key, each.name or CLUSTER, each.results) for each in standings]
+    rows = [_standing(key, each) for each in standings if each.results.failing]
     head = columns(key.capitalize(), "Results", "Failing", "Passing")
     return panel(name, title, table(head, rows, "Nothing fails."), live=True)
 
 
-def _standing(key: str, name: str, results: Counts) -> Markup:
+def _standing(key: str, standing: Standing) -> Markup:
+    name, results = standing.name or CLUSTER, standing.results
     return tag(
         "tr",
         tag("th", tag("a", name, href=failing_url(**{key: name})), scope="row"),
         tag("td", bar(results)),
-        tag("td", number(results.fail + results.error), class_="number"),
+        tag("td", number(results.failing), class_="number"),
         tag("td", percent(results.compliance), class_="number"),
     )
 

@@ -38,6 +38,11 @@ class Counts(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
         return self.passed + self.fail + self.warn + self.error
 
     @property
+    def failing(self) -> int:
+        """What the failing results list: that failed, or could not be judged."""
+        return self.fail + self.error
+
+    @property
     def compliance(self) -> float | None:
         """The share that does not fail, None when nothing was judged."""
         return 1 - self.fail / self.judged if self.judged else None
@@ -51,7 +56,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """The state of everything; worst first, and no longer than was asked for."""
+    """The state of everything; most failing first, and no longer than was asked for."""
 
     version: str
     started: float
@@ -101,7 +106,7 @@ class FailingPage(msgspec.Struct, frozen=True):
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """One blocked request; ``id`` grows, over restarts too."""
+    """One blocked request; each that is heard of later has a larger ``id``, over restarts too."""
 
     id: int
     time: float

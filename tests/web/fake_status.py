@@ -39,6 +39,7 @@ class FakeStatus:
     failures: int = 100_000
     blocks: list[Blocked] = field(default_factory=list)
     listeners: list[Callable[[Blocked], None]] = field(default_factory=list)
+    policies: dict[str, Counts] = field(default_factory=dict)
     ready: bool = True
     made: int = 0
     queries: list[Query] = field(default_factory=list)
@@ -46,7 +47,8 @@ class FakeStatus:
     def overview(self, most: int) -> Overview:
         counts = [Counts(9 * n, 7 * n, n, n // 3, 2) for n in range(60, 0, -7)]
         named = [Standing(name, each) for name, each in zip(NAMESPACES, counts, strict=False)]
-        policies = [Standing(name, each) for name, each in zip(POLICIES, counts, strict=False)]
+        told = self.policies or dict(zip(POLICIES, counts, strict=False))
+        policies = [Standing(name, each) for name, each in told.items()]
         return Overview(
             version="1.0.0",
             started=self.now - 7200,

@@ -39,6 +39,7 @@ async def test_a_block_shows_within_two_seconds(browser: Browser) -> None:
         status.block("just-now")
         await aside(browser.wait, NEWEST, "just-now", within=2)
         assert await aside(browser.text, "#blocks li .subject") == "Pod/just-now"
+        assert await aside(browser.text, "#blocked-count") == "1"
         hidden = "return document.getElementById('no-blocks').hidden"
         assert await aside(browser.run, hidden)
 

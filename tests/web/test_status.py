@@ -122,6 +122,15 @@ async def test_a_query_that_makes_no_sense_shows_everything(status: FakeStatus) 
         assert "1 to 50 of 100,000" in await page(server, "?offset=-1&severity=awful")
 
 
+async def test_what_does_not_fail_is_not_among_the_worst(status: FakeStatus) -> None:
+    status.policies = {"all-pass": Counts(passed=3), "one-error": Counts(passed=3, error=1)}
+    async with served(status=status) as server:
+        html = await page(server)
+    links = [value for name, value in Elements(html).attributes if name == "href"]
+    assert "/?policy=one-error#failing" in links
+    assert "/?policy=all-pass#failing" not in links
+
+
 async def test_an_empty_cluster_says_so(status: FakeStatus) -> None:
     status.failures = 0
     async with served(status=status) as server:

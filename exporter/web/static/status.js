@@ -50,6 +50,8 @@ function show(event) {
   list.prepend(item);
   while (list.children.length > Number(list.dataset.most)) list.lastElementChild.remove();
   document.getElementById("no-blocks").hidden = true;
+  const count = document.getElementById("blocked-count");
+  if (Number(count.textContent) < 99) count.textContent = Number(count.textContent) + 1;
   tick();
 }
 
