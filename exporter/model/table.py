@@ -43,7 +43,7 @@ class _Column(msgspec.Struct, gc=False):
     name: str
 
 
-class _ListMetadata(msgspec.Struct, gc=False, rename="camel"):
+class _ListMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     resource_version: str = ""
     cont: str = msgspec.field(default="", name="continue")
 
