@@ -257,11 +257,13 @@ async def test_a_browser_that_does_not_read_is_cut_off(
     status: FakeStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "WRITE_SECONDS", 0.1)
-    async with served(status=status) as server, streaming(server):
+    async with served(status=status) as server, streaming(server) as reader:
         async with asyncio.timeout(20):
             while status.listeners:
                 status.block("flood", "x" * 200_000)
                 await asyncio.sleep(0)
+            while not reader.at_eof():
+                await reader.read(1 << 20)
 
 
 async def test_a_listener_keeps_the_newest_of_too_many(status: FakeStatus) -> None:
