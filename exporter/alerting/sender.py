@@ -110,8 +110,6 @@ class Sender:
         self._accepted({})
 
     def _due(self, key: Labels, entry: Entry) -> bool:
-        if entry.doubtful:
-            return False
         told = self.told.get(key)
         return told is None or told.turn != entry.turn or self._clock.steady() >= told.again
 

@@ -54,6 +54,7 @@ class FakeAlertmanager:
         self.resolved: list[tuple[float, Labels]] = []
         self.batches: list[tuple[float, int]] = []
         self.largest: int | None = None
+        self.delay = 0.0
         self.invalid: Callable[[Labels], bool] = lambda _: False
 
     @property
@@ -76,6 +77,7 @@ class FakeAlertmanager:
         assert headers["Content-Type"] == "application/json"
         alerts = msgspec.json.decode(body, type=list[Wire])
         self.batches.append((wall() - START, len(alerts)))
+        await asyncio.sleep(self.delay)
         if self.mode == "refuse":
             raise Unavailable("no answer: connection refused")
         if self.mode == "hang":
@@ -192,6 +194,10 @@ class Site:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def restart_push(self) -> None:
+        """Begin to push anew, about the same cluster."""
+        self.push = self._push()
 
     def restart(self, *, clock: Callable[[], float] = wall) -> None:
         """Lose everything but the cluster's own objects, which the test brings again."""

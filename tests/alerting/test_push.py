@@ -3,9 +3,11 @@
 import asyncio
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from exporter.alerting.push import leisurely
+from exporter.alerting.settings import Target
 from tests.alerting.alertmanagers import FakeAlertmanager, Mode, Site, wall
 from tests.alerting.cluster import START, failing
 from tests.virtual_time import virtual
@@ -39,6 +41,35 @@ async def test_what_stands_is_told_each_minute_and_lasts_four() -> None:
 
 
 @virtual
+async def test_a_slow_alertmanager_is_told_each_minute_too() -> None:
+    site = Site()
+    site.alertmanager.delay = 3.0
+    site.cluster.report("web", failing())
+    async with site.running():
+        await asyncio.sleep(301)
+        told = [at for at, count in site.alertmanager.batches if count]
+        assert told == [3.0, 60.0, 120.0, 180.0, 240.0, 300.0]
+
+
+@virtual
+async def test_a_change_while_a_batch_is_on_its_way_is_heeded_by_the_next() -> None:
+    site = Site()
+    site.alertmanager.delay = 20.0
+    for number in range(300):
+        site.cluster.report(f"web-{number}", failing(f"policy-{number}"))
+    site.settings = msgspec.structs.replace(
+        site.settings, alertmanagers=(Target("http://a:9093", timeout=60),)
+    )
+    site.restart_push()
+    async with site.running():
+        await asyncio.sleep(21)
+        for number in range(300):
+            site.cluster.remove(f"web-{number}")
+        await asyncio.sleep(40)
+        assert [count for _, count in site.alertmanager.batches] == [0, 256]
+
+
+@virtual
 async def test_what_is_mended_is_resolved_after_the_delay_and_told_for_15_minutes() -> None:
     site = Site()
     site.cluster.report("web", failing())
@@ -46,6 +77,8 @@ async def test_what_is_mended_is_resolved_after_the_delay_and_told_for_15_minute
         await asyncio.sleep(121)
         site.cluster.remove("web")
         await asyncio.sleep(HOUR)
+        told = [at for at, count in site.alertmanager.batches if count]
+        assert told[:5] == [0, 60, 120, 195, 255]  # and nothing while it is in doubt
         (labels,) = {labels for _, labels in site.alertmanager.resolved}
         times = [at for at, _ in site.alertmanager.resolved]
         assert times[0] == 135 + 60
@@ -69,6 +102,21 @@ async def test_a_report_that_is_written_anew_is_no_new_incident() -> None:
         (entry,) = site.push.table.entries.values()
         assert held.starts == entry.alert.starts == START - 600
         assert not site.alertmanager.resolved
+
+
+@virtual
+async def test_what_fails_again_after_it_was_resolved_is_a_new_incident() -> None:
+    site = Site()
+    site.cluster.report("web", failing())
+    async with site.running():
+        await asyncio.sleep(121)
+        site.cluster.remove("web")
+        await asyncio.sleep(120)
+        assert not site.alertmanager.firing()
+        site.cluster.report("web", failing(since=START + 241))
+        await asyncio.sleep(20)
+        (held,) = site.alertmanager.firing().values()
+        assert held.starts == START + 241
 
 
 @virtual
