@@ -23,6 +23,7 @@ from exporter.state.checkpoint import (
     scope_name,
 )
 from exporter.state.cluster import ClusterState
+from exporter.state.occurrences import Key
 from exporter.state.tally import Labels
 from exporter.watch.follower import Follower
 
@@ -62,6 +63,8 @@ class Keeper:
         self._clock = clock
         self._cluster = ""
         self._versions: dict[str, str] = {}
+        self._events: dict[Labels, int] = {}
+        self._repeated: list[tuple[Key, int]] = []
         self._failures: dict[str, msgspec.Raw] = {}
         self._written: tuple[object, ...] = ()
         self._saved_at = 0.0
@@ -94,8 +97,8 @@ class Keeper:
             await self.commit()
 
     async def commit(self) -> None:
-        """Make the counters durable, then show them; skipped while a list is half read."""
-        if not self._usable or not self._is_whole():
+        """Make the counters durable, then show them; skipped until all reports are known."""
+        if not self._usable or self._state.ledger.memory:
             return
         moment = self._moment()
         if moment is None:
@@ -124,6 +127,8 @@ class Keeper:
             await self._begin_anew("unusable", str(error))
             return False
         self._versions = dict(checkpoint.versions)
+        self._events = dict(self._state.occurrences.total.rows)
+        self._repeated = list(checkpoint.repeated)
         self._failures = dict(checkpoint.failures)
         self._note_gap(checkpoint.saved_at)
         return True
@@ -161,11 +166,6 @@ class Keeper:
             log.error("%s; counters stand still until a checkpoint can be written", error)
         self._said = str(error)
 
-    def _is_whole(self) -> bool:
-        """Say whether the state is what some versions cover: not while a list is half read."""
-        state = self._state
-        return not state.occurrences.listing and not state.ledger.memory
-
     def _moment(self) -> Moment | None:
         """Take a checkpoint; None when the last one says the same."""
         failures = self._state.ledger.failures
@@ -175,10 +175,11 @@ class Keeper:
             self._failures.pop(namespace, None)
             if body:
                 self._failures[namespace] = msgspec.Raw(body)
-        self._versions.update(self._event_versions())
+        self._note_events()
         counters = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
+        counters["events"] = self._events
         scopes = sorted(map(scope_name, self._state.ledger.counting))
-        now, written = self._clock(), (counters, scopes)
+        now, written = self._clock(), (counters, scopes, set(self._versions))
         if self._written == written and not touched and now - self._saved_at < REFRESH_SECONDS:
             return None
         self._written, self._saved_at = written, now
@@ -193,17 +194,28 @@ class Keeper:
                 versions=self._versions,
                 scopes=scopes,
                 counters={name: list(rows.items()) for name, rows in counters.items()},
-                repeated=self._state.occurrences.repeated(),
+                repeated=self._repeated,
                 failures=self._failures,
             )
         )
 
-    def _event_versions(self) -> dict[str, str]:
-        return {
-            scope_name(f.scope): f.version
+    def _note_events(self) -> None:
+        """Take over what Events were counted, if some versions cover just that.
+
+        None does while a list is half read, nor after a version was lost (410) until a list has
+        brought another: a restart would then count again what came after the older one.
+        """
+        occurrences = self._state.occurrences
+        versions = {
+            scope_name(f.scope): f.version if f.synced else ""
             for f in self._followers
-            if _is_events(f.scope) and f.synced and f.version
+            if _is_events(f.scope) and (f.synced or scope_name(f.scope) in self._versions)
         }
+        if occurrences.listing or not all(versions.values()):
+            return
+        self._versions.update(versions)
+        self._events = dict(occurrences.total.rows)
+        self._repeated = occurrences.repeated()
 
 
 def _is_events(scope: Scope) -> bool:

@@ -1,5 +1,7 @@
 """Violations that happened are counted once each, whatever the server tells and forgets."""
 
+from typing import Any
+
 import pytest
 
 from exporter.model.changes import Applied, Listed, Listing
@@ -62,7 +64,8 @@ def test_events_differ_by_namespace_name_and_first_time(other: object) -> None:
 def test_old_recorders_count_an_event_up(field: str) -> None:
     cluster = Cluster()
     for count in (1, 2, 2, 7):
-        cluster.sees(old_event(**{"deprecatedCount": None, field: count}))
+        counted: dict[str, Any] = {"deprecatedCount": None, field: count}
+        cluster.sees(old_event(**counted))
     assert cluster.total == 7
 
 
@@ -135,7 +138,7 @@ def test_a_list_that_breaks_buries_nothing() -> None:
 
 def test_an_audited_violation_with_its_two_events_is_one() -> None:
     cluster = Cluster()
-    about_pod = {"regarding": {"kind": "Pod", "name": "web", "namespace": "team-a"}}
+    about_pod: dict[str, Any] = {"regarding": {"kind": "Pod", "name": "web", "namespace": "team-a"}}
     about_pod |= {"note": "policy p/r fail: no", "related": None}
     metadata = {"name": "web.2", "namespace": "team-a"}
     cluster.sees(event(blocked=False), event(blocked=False, metadata=metadata, **about_pod))
