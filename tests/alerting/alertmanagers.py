@@ -55,6 +55,7 @@ class FakeAlertmanager:
         self.batches: list[tuple[float, int]] = []
         self.largest: int | None = None
         self.delay = 0.0
+        self.dated = True
         self.invalid: Callable[[Labels], bool] = lambda _: False
 
     @property
@@ -64,7 +65,7 @@ class FakeAlertmanager:
     @property
     def date(self) -> float:
         """The Date header has whole seconds."""
-        return float(int(self.now))
+        return float(int(self.now)) if self.dated else 0.0
 
     def firing(self) -> dict[Labels, Held]:
         return {labels: held for labels, held in self.held.items() if held.ends > self.now}

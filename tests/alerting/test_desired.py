@@ -68,6 +68,7 @@ def test_failures_of_one_rule_in_one_namespace_are_one_alert() -> None:
     )
     assert "“Require labels”" in alert.annotations["description"]
     assert "2027-01-15 07:00 UTC" in alert.annotations["description"]
+    assert "dashboard_url" not in alert.annotations
 
 
 def test_what_differs_in_a_label_is_another_alert() -> None:
@@ -162,6 +163,21 @@ def test_changes_during_a_pause_are_not_lost() -> None:
     assert not wanted.violations.groups
 
 
+def test_what_ends_during_a_pause_is_forgotten() -> None:
+    cluster = Cluster()
+    wanted = desired(cluster)
+    for number in range(2500):
+        cluster.report(f"web-{number:04}", failing())
+    steps = wanted.steps(reports=True, blocks_at=None)
+    next(steps)
+    for number in range(2500):
+        cluster.remove(f"web-{number:04}")
+    for _ in steps:
+        pass
+    assert not alerts(wanted)
+    assert not wanted.violations.groups
+
+
 def test_nothing_is_told_of_reports_that_are_not_complete() -> None:
     cluster = Cluster()
     wanted = desired(cluster)
@@ -197,14 +213,24 @@ def test_blocks_of_one_kind_by_one_rule_are_one_alert_for_a_while_after_the_last
     assert not alerts(wanted, blocks_at=START + 201)
 
 
-def test_blocks_that_are_far_apart_are_two_incidents() -> None:
+@pytest.mark.parametrize("order", [(2000, 100), (100, 2000)])
+def test_blocks_that_are_far_apart_are_two_incidents(order: tuple[int, int]) -> None:
     cluster = Cluster()
     wanted = desired(cluster)
-    cluster.block("old", ago=2000)
-    cluster.block("new", ago=100)
+    for ago in order:
+        cluster.block(f"web-{ago}", ago=ago)
     alert = only(wanted)
     assert alert.starts == START - 100
-    assert alert.annotations["resources"] == "Pod/new"
+    assert alert.annotations["resources"] == "Pod/web-100"
+
+
+def test_a_block_that_is_listed_late_joins_what_seemed_over() -> None:
+    cluster = Cluster()
+    wanted = desired(cluster)
+    cluster.block("first", ago=1700)
+    assert not alerts(wanted)
+    cluster.block("second", ago=850)
+    assert only(wanted).starts == START - 1700
 
 
 def test_the_order_in_which_events_are_listed_does_not_change_the_alert() -> None:
@@ -266,6 +292,17 @@ def test_above_the_maximum_the_most_severe_and_oldest_are_told_and_the_rest_is_f
     assert "4 low" in fold.annotations["description"]
     assert fold.starts == START - 3
     assert wanted.folded == 4
+
+
+def test_the_most_severe_blocks_are_told_first() -> None:
+    cluster = Cluster()
+    wanted = desired(cluster, max_alerts=2)
+    for policy, severity in (("a", "low"), ("b", "critical"), ("c", "low")):
+        cluster.policy(policy, mode="Enforce", severity=severity)
+        cluster.block("web", policy=policy)
+    told, fold = alerts(wanted)
+    assert labels(told)["policy"] == "b"
+    assert "2 low" in fold.annotations["description"]
 
 
 def test_what_is_told_stays_when_something_older_comes() -> None:
