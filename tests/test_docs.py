@@ -1,0 +1,34 @@
+"""The documentation names what there is."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from exporter.settings.file import ConfigFile
+from exporter.settings.flags import SERVE
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("flag", SERVE, ids=lambda flag: flag.name)
+def test_every_flag_is_documented(flag: object) -> None:
+    assert f"--{flag.name}" in CONFIGURATION  # type: ignore[attr-defined]  # a Flag
+
+
+def test_every_key_of_the_configuration_is_documented_with_its_default() -> None:
+    block = re.search(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    assert block is not None
+    shown = msgspec.yaml.decode(block[1], type=ConfigFile)
+    assert shown == ConfigFile()
+    keys = set(msgspec.yaml.decode(block[1]))
+    assert keys == set(ConfigFile.__struct_fields__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
