@@ -220,6 +220,20 @@ async def test_pauses_double_up_to_a_minute() -> None:
         assert set(pauses[5:]) == {45.0}
 
 
+@virtual
+async def test_after_a_success_pauses_begin_short_again() -> None:
+    site = Site(FakeAlertmanager("refuse"))
+    async with site.running():
+        await asyncio.sleep(600)
+        site.alertmanager.mode = "ok"
+        await asyncio.sleep(120)
+        site.alertmanager.mode = "refuse"
+        site.alertmanager.batches.clear()
+        await asyncio.sleep(120)
+        times = [at for at, _ in site.alertmanager.batches]
+        assert [b - a for a, b in pairwise(times)][:3] == [0.75, 1.5, 3.0]
+
+
 @pytest.mark.parametrize(("asked", "kept"), [(120.0, 126.0), (1e9, 315.0)])
 def test_an_alertmanager_is_left_alone_as_long_as_it_asks(asked: float, kept: float) -> None:
     @virtual
