@@ -6,10 +6,10 @@ from exporter.watch.lists import PAGE_OBJECTS, Lists, Pages
 
 
 class Options(NamedTuple):
-    """How to follow. ``stream`` asks for long lists as a stream where the server knows how; else
-    ``lists`` reads them, where a list is of several namespaces.
+    """How to follow.
 
-    A watch is asked to end after ``watch_seconds`` to twice that, by chance, so that not all end
+    ``stream`` asks for long lists as a stream where the server knows how; else ``lists`` reads
+    them, where they are of several namespaces. A watch is asked to end after ``watch_seconds`` to twice that, by chance, so that not all end
     together. A server sends a bookmark each minute; after ``idle_seconds`` without any sign of
     life a connection is given up. What has no versions to resume from is listed again every
     ``reconcile_seconds``; what is not served or not permitted is looked for every
