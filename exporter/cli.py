@@ -16,6 +16,8 @@ PROGRAM: Final = "policy-report-exporter"
 COMMANDS: Final = ("serve", "demo", "snapshot", "check-config", "metrics", "healthcheck")
 USAGE_STATUS: Final = 2
 UNREACHABLE_STATUS: Final = 3
+MOST_SPEED: Final = 3600.0
+"""Simulated seconds a second: an hour of the sample cluster takes some tenths of one."""
 
 Given = dict[str, object]
 
@@ -68,6 +70,8 @@ def _demo(given: Given) -> int:
         speed, seed = float(str(given["demo.speed"])), int(str(given["demo.seed"]))
     except ValueError as error:
         raise ConfigError(f"--demo.speed and --demo.seed take numbers: {error}") from error
+    if not 0 <= speed <= MOST_SPEED:
+        raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
     how = Demo(str(given["demo.api-address"]), speed, seed)
     return asyncio.run(demo(flags, how))
 
@@ -150,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     health = commands.add_parser("healthcheck", help="ask a running exporter whether it is ready")
     health.add_argument("--url", default="http://127.0.0.1:10480/-/ready", metavar="URL")
-    health.add_argument("--timeout", default="5", metavar="SECONDS")
+    health.add_argument("--timeout", default=5.0, type=float, metavar="SECONDS")
     return parser
 
 

@@ -41,6 +41,7 @@ async def demo(flags: Flags, how: Demo) -> int:
         exporter = await start(flags, Anonymous(simulator.url), stack, OWNED)
         site = site_of(exporter, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
+        stop.on_hangup(exporter.health.reload)
         _say(urls, simulator.url, flags.telemetry_path)
         return await stop.run(_both(run(exporter, flags), play(scenario, how.speed)))
 

@@ -1,0 +1,116 @@
+"""The command line in this process: run to its end, or until driven and signalled."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from typing import Final, NamedTuple
+
+import pytest
+
+from exporter.cli import main
+from tests.app.running import Samples, parse
+from tests.tools import eventually, free_port
+
+WITHIN_SECONDS: Final = 60.0
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """Keep this machine's own cluster and settings out."""
+    for name in list(os.environ):
+        if name.startswith(("KUBE", "POLICY_REPORT_EXPORTER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Take back what a command does to logging."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+class Answer(NamedTuple):
+    """What the web server said."""
+
+    status: int
+    text: str
+
+
+class Served:
+    """What a command that runs in the main thread serves; for its driver's thread."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.failure: BaseException | None = None
+        self.over = threading.Event()
+
+    def ask(self, path: str, method: str = "GET") -> Answer:
+        connection = HTTPConnection(self.address, timeout=30)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+        finally:
+            connection.close()
+
+    def scrape(self) -> Samples:
+        return parse(self.ask("/metrics").text)
+
+    def until(self, look: Callable[[], object]) -> None:
+        eventually(look, within=WITHIN_SECONDS)
+
+    def ready(self) -> bool:
+        try:
+            return self.ask("/-/ready").status == 200
+        except OSError:
+            return False
+
+    def signal(self, number: int) -> None:
+        if not self.over.is_set():
+            os.kill(os.getpid(), number)
+
+
+Driver = Callable[[Served], None]
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., int]]:
+    """Run a command until it is ready and driven, then end it by a signal."""
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+
+    def running(command: str, *arguments: str, drive: Driver, end: int = signal.SIGTERM) -> int:
+        served = Served()
+        thread = threading.Thread(target=_driven, args=(served, drive, end), daemon=True)
+        thread.start()
+        status = main([command, f"--web.listen-address={served.address}", *arguments])
+        served.over.set()
+        thread.join(WITHIN_SECONDS)
+        if served.failure:
+            raise served.failure
+        return status
+
+    yield running
+    for number, handler in zip((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), before, strict=True):
+        signal.signal(number, handler)
+
+
+def _driven(served: Served, drive: Driver, end: int) -> None:
+    try:
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while not served.ready():
+            if served.over.is_set() or time.monotonic() > deadline:
+                raise AssertionError("it never was ready")
+            time.sleep(0.02)
+        drive(served)
+    except BaseException as failure:  # noqa: BLE001 - handed over to the main thread
+        served.failure = failure
+    finally:
+        served.signal(end)
