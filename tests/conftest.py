@@ -4,8 +4,10 @@ With REQUIRE_ALL_TIERS=1 a test that skips itself, for whatever reason, fails.
 """
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Generator
+from types import FrameType
 
 import pytest
 
@@ -30,6 +32,15 @@ def all_required() -> bool:
 
 def enabling(tier: str) -> str:
     return f"make tools ARGS='--tier {tier}'"
+
+
+def terminate(_signal: int, _frame: FrameType | None) -> None:
+    pytest.exit("terminated", returncode=143)
+
+
+def pytest_configure() -> None:
+    """Tear down on SIGTERM too, as on Ctrl-C: a cancelled run leaves no server behind."""
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -150,6 +150,24 @@ def test_it(server):
     assert "woe 42" in done.stdout
 
 
+def test_a_terminated_run_leaves_no_server_behind(tmp_path: Path) -> None:
+    source = f"""
+import os, signal, sys, time
+from pathlib import Path
+from tests.tools import Process
+
+def test_it():
+    home = Path({str(tmp_path)!r})
+    script = "import time; time.sleep(60)"
+    with Process([sys.executable, "-c", script], cwd=home, ready=lambda: True) as server:
+        (home / "pid").write_text(str(server.pid))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+"""
+    assert run_probe(tmp_path, source, required=False).returncode == 143
+    assert not Path("/proc", (tmp_path / "pid").read_text(encoding="utf-8")).exists()
+
+
 def test_what_never_happens_is_waited_for_in_bounded_time() -> None:
     with pytest.raises(AssertionError, match=r"not within 0.1 s: the moon"):
         eventually(lambda: None, within=0.1, what="the moon")
