@@ -1,20 +1,27 @@
 """The command line in this process: run to its end, or until driven and signalled."""
 
+import asyncio
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from http.client import HTTPConnection
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
 
 import pytest
 
 from exporter.cli import main
+from exporter.simulator import Simulator, Store
+from exporter.simulator.sample import sample
+from exporter.simulator.world import World
 from tests.app.running import Samples, parse
+from tests.kube.kubeconfigs import kubeconfig
 from tests.tools import eventually, free_port
 
+T = TypeVar("T")
 WITHIN_SECONDS: Final = 60.0
 
 
@@ -34,6 +41,48 @@ def logs_as_before() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
+
+
+class Beside:
+    """The sample cluster in a thread of its own, as a command takes the main one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.world: World
+        self.api: Simulator
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.run(self._start())
+        self.kubeconfig = kubeconfig(directory, self.api.url, {"token": "t"})
+
+    async def _start(self) -> None:
+        store = Store(time.time)
+        self.world, self.api = sample(store), Simulator(store)
+        await self.api.start()
+
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(WITHIN_SECONDS)
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Do something to the cluster in its own thread."""
+
+        async def acting() -> None:
+            act()
+
+        self.run(acting())
+
+    def close(self) -> None:
+        self.run(self.api.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Iterator[Beside]:
+    running = Beside(tmp_path)
+    yield running
+    running.close()
 
 
 class Answer(NamedTuple):
@@ -106,8 +155,8 @@ def _driven(served: Served, drive: Driver, end: int) -> None:
     try:
         deadline = time.monotonic() + WITHIN_SECONDS
         while not served.ready():
-            if served.over.is_set() or time.monotonic() > deadline:
-                raise AssertionError("it never was ready")
+            assert not served.over.is_set(), "it ended before it was ready"
+            assert time.monotonic() < deadline, "it never was ready"
             time.sleep(0.02)
         drive(served)
     except BaseException as failure:  # noqa: BLE001 - handed over to the main thread
