@@ -44,6 +44,8 @@ class ClusterState:
     def apply(self, change: Change) -> None:
         """Bring the numbers up to date with one change."""
         match change:
+            case Applied(scope, Report() as item):
+                self.ledger.apply(scope, item)
             case Applied(scope, item):
                 self._applied(scope, item)
             case Deleted(scope, item):
@@ -57,7 +59,7 @@ class ClusterState:
 
     def objects(self) -> dict[str, int]:
         """Count the objects that are known, by resource."""
-        counts = dict(self.ledger.objects)
+        counts: dict[str, int] = dict(self.ledger.objects())
         counts[EVENTS.name] = self.occurrences.live_objects
         counts[NAMESPACES.name] = len(self.namespaces.labels)
         for resource in POLICY_RESOURCES:

@@ -67,6 +67,7 @@ class Accountant:
         self.profiles = Profiles(selection)
         self._selection = selection
         self._groups: dict[tuple[str, str, Profile, bool], Group] = {}
+        self._plain: dict[tuple[str, str, Profile], Group] = {}
         self._messages: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def account(self, report: Report) -> Contribution | None:
@@ -75,18 +76,24 @@ class Accountant:
         ``since`` of each part holds what the results' own timestamps say; whoever knows since
         when they were seen to fail corrects it.
         """
-        if not self._selection.namespace(report.namespace):
+        if not self._selection.namespace(report.metadata.namespace):
             return None
         results = report.results or []
         scope = report.scope
         if scope is not None and scope.kind:
             profile = self.profiles.of(results, report.summary, report.source)
+            if not profile.failures:
+                # Nearly every report ends here, so this looks its group up without more ado.
+                plain = self._plain.get((report.metadata.namespace, scope.kind, profile))
+                if plain is not None and scope.uid == report.metadata.name:
+                    return plain
             return self._part(report, scope, profile, results) or ()
         return self._scattered(report, results)
 
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
         if self._groups.pop((group.namespace, group.kind, group.profile, group.direct), None):
+            self._plain.pop((group.namespace, group.kind, group.profile), None)
             group.profile.users -= 1
             if not group.profile.users:
                 self.profiles.release(group.profile)
@@ -119,6 +126,7 @@ class Accountant:
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
         group = self._group(clip(namespace), clip(resource.kind), profile, direct=direct)
         if direct and not profile.failures:
+            self._plain[report.namespace, resource.kind, profile] = group
             return group
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         part = Part(group, clip(resource.name), subject, self._said(profile, results))

@@ -6,7 +6,12 @@ from typing import Final
 
 from exporter.model.changes import Scope
 from exporter.model.report import Report
-from exporter.model.resource import REPORTS
+from exporter.model.resource import (
+    CLUSTER_POLICY_REPORTS,
+    CLUSTER_REPORTS,
+    POLICY_REPORTS,
+    REPORTS,
+)
 from exporter.state.contribution import Accountant, Contribution, Group, Part, parts
 from exporter.state.failures import Failures, Remembered
 from exporter.state.profile import clip
@@ -41,22 +46,28 @@ class Ledger:
         self.failures = Failures(clock, limit)
         self.memory: dict[Place, Remembered] = {}
         self.counting: set[Scope] = set()
-        self.objects: Counter[str] = Counter()
         self._clock = clock
         self._selection = selection
         self._accountant = Accountant(selection)
         self._preferred = Shelf()
         self._other = Shelf()
+        self._shelves = (
+            (self._preferred, (REPORTS, CLUSTER_REPORTS)),
+            (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
+        )
         self._dirty: set[Group] = set()
         self._subjects = Subjects(self.resources)
 
     def apply(self, scope: Scope, report: Report) -> None:
         """Let a report count as it is now."""
         contribution = self._accountant.account(report)
-        place = Place(report.namespace, report.name)
         if contribution is not None:
             self._note_age(report)
-        old = self._shelf(scope).find(place)
+        shelf, metadata = self._shelf(scope), report.metadata
+        if shelf.holds(metadata.namespace, metadata.name, contribution):
+            return
+        place = Place(metadata.namespace, metadata.name)
+        old = shelf.find(place)
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
             old.messages = contribution.messages
             contribution = old
@@ -86,10 +97,19 @@ class Ledger:
 
     def settle(self, most: int = 1 << 60) -> bool:
         """Multiply out at most *most* groups into the totals; True when more are left."""
+        self._count_reports()
         while self._dirty and most > 0:
             self._settle(self._dirty.pop())
             most -= 1
         return bool(self._dirty)
+
+    def objects(self) -> Counter[str]:
+        """Count the reports that are known, by resource."""
+        counts: Counter[str] = Counter()
+        for shelf, resources in self._shelves:
+            for namespace in shelf.namespaces():
+                counts[resources[not namespace].name] += shelf.count(namespace)
+        return counts
 
     def contributions(self) -> Iterator[tuple[Place, Contribution]]:
         """Give the contribution of every report that counts."""
@@ -126,10 +146,6 @@ class Ledger:
             shelf.remove(place)
         else:
             shelf.put(place, new)
-        if (old is None) != (new is None):
-            step = 1 if old is None else -1
-            self.reports.add((place.namespace, scope.resource.group), step)
-            self.objects[scope.resource.name] += step
         after = self._effective(place)
         if before is not after:
             self._exchange(scope, place, before, after)
@@ -179,6 +195,13 @@ class Ledger:
         if group.profile.status >= 0:
             self.resources.add((group.namespace, group.kind), group.profile.status, amount)
 
+    def _count_reports(self) -> None:
+        for shelf, resources in self._shelves:
+            for namespace in shelf.changed:
+                count = shelf.count(namespace)
+                self.reports.put((namespace, resources[0].group), count or None)
+            shelf.changed.clear()
+
     def _touch(self, contribution: Contribution | None) -> None:
         """Let ``settle`` look whether the groups of a contribution are still used."""
         for part in parts(contribution):
@@ -203,13 +226,17 @@ class Ledger:
 
     def _note_age(self, report: Report) -> None:
         """Keep the newest timestamp of each source that is not in the future."""
-        newest = self.newest.rows
+        source, newest = "", 0.0
         for result in report.results or ():
             stamp = result.timestamp
-            if stamp is not None:
+            if stamp is None:
+                continue
+            if result.source != source or not source:
                 source = result.source or report.source
-                if stamp.seconds > newest.get((source,), 0):
-                    self._note_newest(source, stamp.seconds)
+                newest = self.newest.rows.get((source,), 0)
+            if stamp.seconds > newest:
+                self._note_newest(source, stamp.seconds)
+                newest = self.newest.rows.get((source,), 0)
 
     def _note_newest(self, source: str, seconds: float) -> None:
         if seconds <= self._clock() and self._selection.source(source):

@@ -73,7 +73,7 @@ class Profile:
     def __init__(self, key: "Key", verdicts: Sequence[Verdict], *, allowed: bool) -> None:
         self.key = key
         self.allowed = allowed
-        self.summary = key.summary if allowed else _NOTHING
+        self.summary = _counts(key.summary) if allowed else _NOTHING
         self.users = 0
         counted: dict[tuple[Outcome, int], int] = {}
         failures: list[Failure] = []
@@ -94,7 +94,7 @@ class Profile:
 class Key(NamedTuple):
     """What makes two reports amount to the same, as the wire spells it."""
 
-    summary: tuple[int, ...]
+    summary: Summary | None
     results: tuple[Spelling, ...]
     source: str
 
@@ -104,7 +104,7 @@ class Profiles:
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
-        self._known: dict[Key, Profile] = {}
+        self._known: dict[tuple[object, ...], Profile] = {}
         self._verdicts: dict[Spelling, Verdict] = {}
 
     def __len__(self) -> int:
@@ -115,9 +115,8 @@ class Profiles:
 
         *source* is the report's own, for results that name none.
         """
-        spelled = tuple(map(_spelled, results))
-        key = Key(_counts(summary), spelled, source)
-        return self._known.get(key) or self._make(key)
+        key = (summary, tuple(map(_spelled, results)), source)
+        return self._known.get(key) or self._make(Key(*key))
 
     def release(self, profile: Profile) -> None:
         """Forget a profile that nothing uses any more."""

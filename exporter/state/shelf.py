@@ -22,29 +22,48 @@ class Shelf:
     """
 
     def __init__(self) -> None:
+        self.changed: set[str] = set()
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
 
+    def holds(self, namespace: str, name: str, contribution: Contribution | None) -> bool:
+        """Say whether a report is here already, with this very contribution."""
+        names = self._held.get(namespace)
+        return names is not None and names.get(name) is contribution is not None
+
     def find(self, place: Place) -> Contribution | None:
         """Look a report's contribution up."""
-        for held in (self._held, self._unlisted):
-            names = held.get(place.namespace)
-            if names is not None and (found := names.get(place.name)) is not None:
-                return found
-        return None
+        namespace, name = place
+        names = self._held.get(namespace)
+        if names is not None and (found := names.get(name)) is not None:
+            return found
+        names = self._unlisted.get(namespace)
+        return None if names is None else names.get(name)
+
+    def count(self, namespace: str) -> int:
+        """Count the reports of a namespace."""
+        return sum(len(held.get(namespace, ())) for held in (self._held, self._unlisted))
+
+    def namespaces(self) -> set[str]:
+        """Name the namespaces that have reports."""
+        return {*self._held, *self._unlisted}
 
     def put(self, place: Place, contribution: Contribution) -> None:
         """Keep a contribution in place of the report's former one."""
-        self._forget(self._unlisted, place)
-        names = self._held.get(place.namespace)
+        namespace, name = place
+        if self._unlisted:
+            self._forget(self._unlisted, place)
+        names = self._held.get(namespace)
         if names is None:
-            names = self._held[place.namespace] = {}
-        names[place.name] = contribution
+            names = self._held[namespace] = {}
+        names[name] = contribution
+        self.changed.add(namespace)
 
     def remove(self, place: Place) -> None:
         """Forget a report."""
         self._forget(self._held, place)
         self._forget(self._unlisted, place)
+        self.changed.add(place.namespace)
 
     def list_anew(self, scope: Scope) -> None:
         """Begin to wait for every report of *scope* again."""

@@ -20,11 +20,14 @@ SCOPES = {"wgpolicyk8s.io": Scope(POLICY_REPORTS), "openreports.io": Scope(REPOR
 NAMES = ("u1", "u2", "u3")
 NAMESPACES = ("a", "b")
 
-subjects = st.builds(
-    Reference,
-    kind=st.sampled_from(["Pod", "Deployment"]),
-    name=st.sampled_from(["x", "y"]),
-    uid=st.sampled_from([*NAMES, ""]),
+subjects = st.sampled_from(
+    [
+        Reference("Pod", "x", "", "u1"),
+        Reference("Deployment", "y", "", "u2"),
+        Reference("Pod", "z", "", "u3"),
+        Reference("Pod", "w", "", ""),
+        Reference("Deployment", "v", "", ""),
+    ]
 )
 results = st.builds(
     Result,
