@@ -1,6 +1,7 @@
 """The series of one family: what is exposed under which labels, within a budget."""
 
 from collections.abc import Sequence
+from heapq import nsmallest
 
 from exporter.metrics.segments import Segments, Snapshot
 from exporter.state.tally import Labels, overflow
@@ -47,7 +48,7 @@ class Series:
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them anew."""
         room = self.limit - len(self.slots)
-        freed = sorted(self._folded)[: max(room, 0)] if self._folded else []
+        freed = nsmallest(room, self._folded) if room > 0 else []
         for row in freed:
             self.put(row, None)
         return freed

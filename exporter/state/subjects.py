@@ -1,13 +1,27 @@
 """Resources that several reports speak of, or whose report is not named after them."""
 
 from exporter.state.contribution import Subject
+from exporter.state.least import Least
 from exporter.state.tally import Tally
 
 _BADNESS = (1, 3, 2, 0, 4)
 """Indices of fail, error, warn, pass, skip: the worst first."""
 
+_SILENT = len(_BADNESS)
+"""The rank of a report that says nothing of a resource."""
+
 Source = tuple[str, str, str]
 """Who says so: a report, by namespace and name, of a resource of some kind."""
+
+
+class _Sayings:
+    """What reports say of one resource: each its rank of badness and the kind, and the worst."""
+
+    __slots__ = ("sources", "worst")
+
+    def __init__(self) -> None:
+        self.sources: dict[Source, tuple[int, str]] = {}
+        self.worst: Least[tuple[int, str]] = Least()
 
 
 class Subjects:
@@ -19,32 +33,36 @@ class Subjects:
 
     def __init__(self, totals: Tally) -> None:
         self._totals = totals
-        self._said: dict[Subject, dict[Source, tuple[str, int]]] = {}
+        self._said: dict[Subject, _Sayings] = {}
 
     def __contains__(self, subject: Subject) -> bool:
         return subject in self._said
 
     def say(self, subject: Subject, source: Source, kind: str, status: int) -> None:
         """Let a report give *status* (an index, -1 for none) to a resource."""
-        self._change(subject, source, (kind, status))
+        rank = _BADNESS.index(status) if status >= 0 else _SILENT
+        self._change(subject, source, (rank, kind))
 
     def unsay(self, subject: Subject, source: Source) -> None:
         """Take back what a report said."""
         self._change(subject, source, None)
 
-    def _change(self, subject: Subject, source: Source, said: tuple[str, int] | None) -> None:
-        sources = self._said.setdefault(subject, {})
-        self._count(subject, -1)
-        if said is None:
-            sources.pop(source, None)
-        else:
-            sources[source] = said
-        self._count(subject, +1)
-        if not sources:
+    def _change(self, subject: Subject, source: Source, said: tuple[int, str] | None) -> None:
+        sayings = self._said.setdefault(subject, _Sayings())
+        before = sayings.worst.least
+        old = sayings.sources.pop(source, None)
+        if old is not None:
+            sayings.worst.remove(old)
+        if said is not None:
+            sayings.sources[source] = said
+            sayings.worst.add(said)
+        after = sayings.worst.least
+        if before != after:
+            self._count(subject, before, -1)
+            self._count(subject, after, +1)
+        if not sayings.sources:
             del self._said[subject]
 
-    def _count(self, subject: Subject, amount: int) -> None:
-        said = [s for s in self._said[subject].values() if s[1] >= 0]
-        if said:
-            kind, status = min(said, key=lambda s: (_BADNESS.index(s[1]), s[0]))
-            self._totals.add((subject[0], kind), status, amount)
+    def _count(self, subject: Subject, said: tuple[int, str] | None, amount: int) -> None:
+        if said is not None and said[0] != _SILENT:
+            self._totals.add((subject[0], said[1]), _BADNESS[said[0]], amount)

@@ -1,5 +1,7 @@
 """Counts by label values, which remember what changed since they were last read."""
 
+from exporter.state.least import Least
+
 Labels = tuple[str, ...]
 Five = list[int]
 
@@ -57,26 +59,25 @@ class Minimum:
 
     def __init__(self) -> None:
         self.least = Gauge()
-        self._standing: dict[Labels, dict[int, int]] = {}
+        self._standing: dict[Labels, Least[int]] = {}
 
     def add(self, labels: Labels, value: int) -> None:
         """Let one more *value* stand."""
-        counts = self._standing.setdefault(labels, {})
-        counts[value] = counts.get(value, 0) + 1
+        standing = self._standing.get(labels)
+        if standing is None:
+            standing = self._standing[labels] = Least()
+        standing.add(value)
         if value < self.least.rows.get(labels, float("inf")):
             self.least.put(labels, value)
 
     def remove(self, labels: Labels, value: int) -> None:
         """Take away one *value* that stood."""
-        counts = self._standing[labels]
-        counts[value] -= 1
-        if counts[value]:
-            return
-        del counts[value]
-        if not counts:
+        standing = self._standing[labels]
+        standing.remove(value)
+        if not standing:
             del self._standing[labels]
-        if value == self.least.rows.get(labels):
-            self.least.put(labels, min(counts, default=None))
+        if standing.least != self.least.rows.get(labels):
+            self.least.put(labels, standing.least)
 
 
 class Counters:
