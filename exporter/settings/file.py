@@ -1,10 +1,13 @@
 """The configuration file: YAML, strict."""
 
+import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
+import yaml
 
 from exporter.alerting.settings import AlertingSettings
 from exporter.errors import ConfigError
@@ -118,38 +121,46 @@ def read_config(path: Path | None) -> ConfigFile:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
     config = decode(text, ConfigFile, str(path))
-    for complaint in _complaints(config):
-        raise ConfigError(f"{path}: {complaint}")
+    for key, complaint in _complaints(config):
+        raise ConfigError(f"{path}:{_line(text, key)}: {key}: {complaint}")
     return config
 
 
-def _complaints(config: ConfigFile) -> list[str]:
-    """Say what msgspec cannot know to be wrong."""
-    names = {family.name for family in CATALOGUE}
-    found = [
-        f"families.{name}: unknown family, expected one of {', '.join(sorted(names))}"
-        for name in config.families
-        if name not in names
-    ]
+def _line(text: str, key: str) -> int:
+    """Find the line of a dotted key; no step of those that are asked for has a dot in it."""
+    node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
+    for step in key.split("."):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        for name, child in pairs:
+            if name.value == step:
+                node, line = child, name.start_mark.line + 1
+    return line
+
+
+def _complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
+    """Say what msgspec cannot know to be wrong: the key, and what is wrong with it."""
+    names = sorted(family.name for family in CATALOGUE)
     for name, family in config.families.items():
-        if family.results is not None and name != "policyreport_resource_results":
-            found.append(f"families.{name}.results: only policyreport_resource_results has it")
-    found += [
-        f"labels.drop: {name!r} cannot be dropped, expected some of {', '.join(sorted(DROPPABLE))}"
-        for name in config.labels.drop
-        if name not in DROPPABLE
-    ]
-    return found + _label_complaints(config.labels)
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            known = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+            yield f"families.{name}", f"unknown family, {known}"
+        elif family.results is not None and name != "policyreport_resource_results":
+            yield f"families.{name}.results", "only policyreport_resource_results has it"
+    for label in config.labels.drop:
+        if label not in DROPPABLE:
+            known = ", ".join(sorted(DROPPABLE))
+            yield "labels.drop", f"{label!r} cannot be dropped, expected some of {known}"
+    for complaint in _label_complaints(config.labels):
+        yield "labels.namespace_labels", complaint
 
 
-def _label_complaints(labels: Labels) -> list[str]:
+def _label_complaints(labels: Labels) -> Iterator[str]:
     taken = {label for family in CATALOGUE for label in family.labels} | {"cluster"}
-    found = []
     for label in labels.namespace_labels:
-        if not _LABEL.fullmatch(label):
-            found.append(f"labels.namespace_labels: {label!r} is not a label of a namespace")
         name = label_name(label)
-        if name in taken:
-            found.append(f"labels.namespace_labels: {label!r} would hide the label {name!r}")
+        if not _LABEL.fullmatch(label):
+            yield f"{label!r} is not a label of a namespace"
+        elif name in taken:
+            yield f"{label!r} would hide the label {name!r}"
         taken.add(name)
-    return found

@@ -1,0 +1,73 @@
+"""Flags come before the environment, and that before the defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigError
+from exporter.settings.flags import SERVE, Flags, read_flags
+
+
+def test_nothing_said_is_the_defaults() -> None:
+    assert read_flags({}, {}) == Flags()
+
+
+def test_every_flag_has_a_variable_of_its_name() -> None:
+    variables = {flag.name: flag.variable for flag in SERVE}
+    assert variables["web.listen-address"] == "POLICY_REPORT_EXPORTER_WEB_LISTEN_ADDRESS"
+    assert len(set(variables.values())) == len(SERVE)
+
+
+VARIABLES = {
+    "KUBECONFIG": ("/k", Flags(kubeconfig="/k")),
+    "CONTEXT": ("c", Flags(context="c")),
+    "NAMESPACE": ("a,b,a", Flags(namespaces=("a", "b"))),
+    "CONFIG_FILE": ("/c", Flags(config_file=Path("/c"))),
+    "WEB_LISTEN_ADDRESS": (":1,:2", Flags(listen=(":1", ":2"))),
+    "WEB_TELEMETRY_PATH": ("/m", Flags(telemetry_path="/m")),
+    "WEB_CONFIG_FILE": ("/w", Flags(web_config_file=Path("/w"))),
+    "STATE_DIR": ("/s", Flags(state_dir=Path("/s"))),
+    "ALERTMANAGER_URL": ("http://a,http://b", Flags(alertmanagers=("http://a", "http://b"))),
+    "SHARD": ("2/3", Flags(shard=(2, 3))),
+    "LOG_LEVEL": ("warn", Flags(log_level="warn")),
+    "LOG_FORMAT": ("json", Flags(log_format="json")),
+}
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_variable_says_what_its_flag_says(name: str) -> None:
+    value, flags = VARIABLES[name]
+    assert read_flags({}, {f"POLICY_REPORT_EXPORTER_{name}": value}) == flags
+
+
+def test_every_flag_is_tried() -> None:
+    tried = {f"POLICY_REPORT_EXPORTER_{name}" for name in VARIABLES}
+    assert tried == {flag.variable for flag in SERVE}
+
+
+def test_a_flag_comes_before_its_variable() -> None:
+    environment = {
+        "POLICY_REPORT_EXPORTER_CONTEXT": "there",
+        "POLICY_REPORT_EXPORTER_NAMESPACE": "b",
+    }
+    given: dict[str, object] = {"context": "here", "namespace": ["a"]}
+    flags = read_flags(given, environment)
+    assert (flags.context, flags.namespaces) == ("here", ("a",))
+
+
+def test_an_empty_variable_says_nothing() -> None:
+    assert read_flags({}, {"POLICY_REPORT_EXPORTER_LOG_LEVEL": ""}) == Flags()
+
+
+@pytest.mark.parametrize("text", ["3/3", "a/b", "1", "-1/3", "1/", "0/0"])
+def test_a_shard_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=f"--shard {text}: expected I/N"):
+        read_flags({"shard": text}, {})
+
+
+def test_a_word_that_is_no_choice_is_named_with_its_variable() -> None:
+    with pytest.raises(ConfigError) as error:
+        read_flags({}, {"POLICY_REPORT_EXPORTER_LOG_LEVEL": "loud"})
+    assert str(error.value) == (
+        "$POLICY_REPORT_EXPORTER_LOG_LEVEL: 'loud': expected one of debug, info, warn, error"
+    )
