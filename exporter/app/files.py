@@ -71,7 +71,7 @@ def _documents(name: str, body: bytes) -> Iterator[bytes]:
         for document in yaml.load_all(body, Loader=_Loader):
             if document is not None:
                 yield msgspec.json.encode(document)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{name}{line}: neither JSON nor YAML") from error
