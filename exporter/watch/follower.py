@@ -87,6 +87,10 @@ class Follower:
         """When the sink was last given a change."""
         return self._feed.last_change
 
+    def resume_from(self, version: str) -> None:
+        """Begin with a watch from *version* instead of a list; where it is too old, list."""
+        self._watcher.position = Position(version)
+
     async def run(self) -> NoReturn:
         """Follow until cancelled."""
         delays = Backoff(self._clock.jitter)
@@ -156,7 +160,6 @@ class Follower:
 
     def _listed(self, start: Start) -> None:
         self._watcher.start_from(start)
-        self._doubtful = False
         self._complete()
         log.info("%s: listed, %d objects", self, self._feed.listed)
 

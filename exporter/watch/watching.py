@@ -86,7 +86,7 @@ class Watcher:
         return self._source.watch(
             resource,
             self._scope.namespace,
-            "" if self._on_list else self.position.version,
+            self.position.version,
             initial=self._on_list is not None,
             seconds=int(self._options.watch_seconds * (1 + self._clock.jitter())),
         )

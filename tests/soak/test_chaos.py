@@ -1,6 +1,7 @@
 """A day of everything that can fail, twenty times over: the numbers hold, memory does too."""
 
 import gc
+import logging
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,13 @@ def test_after_hours_of_chaos_the_numbers_are_the_cluster_s(seed: int) -> None:
     assert chaos.crowded == []
 
 
-def test_a_day_of_chaos_leaves_nothing_behind() -> None:
+def test_a_day_of_chaos_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     chaos = Chaos(7, stretch=DAY_SECONDS, options=STREAM_OR_PAGES)
     marks: list[int] = []
     chaos.hourly = lambda: marks.append(resident_bytes())
-    run(chaos.run())
+    with caplog.at_level(logging.CRITICAL, "exporter"):  # pytest keeps every line
+        run(chaos.run())
     assert len(marks) == 23
-    settled, last = marks[6], max(marks[-3:])
+    # Until then the tombstones of Events fill up, of which there may be 20,000.
+    settled, last = marks[15], max(marks[-3:])
     assert last - settled < 8 * 2**20, [mark // 2**20 for mark in marks]

@@ -131,6 +131,7 @@ class Chaos:
         while self.scenario.elapsed < end:
             if self.scenario.elapsed >= hour:
                 hour += HOUR_SECONDS
+                self.api.faults.clear()
                 self.hourly()
             self.scenario.advance(STEP_SECONDS)
             self._keep_account()
@@ -200,6 +201,7 @@ def _after(chance: random.Random) -> int:
     return chance.randrange(6)
 
 
+HUGE: Final = b"x" * 300_000 + b"\n"
 FAULTS: Final[dict[str, Callable[[random.Random], faults.Fault]]] = {
     "gone": lambda _: faults.Answer(410, reason="Expired"),
     "gone in mid-stream": lambda c: faults.Inject((faults.error_event(410),), _after(c)),
@@ -227,7 +229,7 @@ FAULTS: Final[dict[str, Callable[[random.Random], faults.Fault]]] = {
     "broken object": lambda c: faults.Inject(
         (faults.event("ADDED", POLICY_REPORTS, "x", "carts", results=7),), _after(c)
     ),
-    "huge line": lambda c: faults.Inject((b"x" * 300_000 + b"\n",), _after(c)),
+    "huge line": lambda c: faults.Inject((HUGE,), _after(c)),
     "told twice": lambda c: faults.Repeat(_after(c)),
     "told late": lambda c: faults.Late(_after(c)),
     "compressed": lambda _: faults.Gzip(),

@@ -15,11 +15,20 @@ from exporter.model.changes import Change, Deleted
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator import Store, faults
 from exporter.simulator.access import Access
+from exporter.simulator.query import Token
 from tests.kube.kubeconfigs import kubeconfig
 from tests.virtual_time import virtual
 from tests.watch.cluster import Followed, gaps
 
 pytestmark = pytest.mark.tier("simulator")
+
+
+def bookmark(version: str) -> bytes:
+    """Make a line that says how far the server is."""
+    return (
+        b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%s"}}}\n' % version.encode()
+    )
+
 
 PAGES: dict[str, Any] = {"stream": False, "page_objects": 10}
 
@@ -215,12 +224,23 @@ async def test_w13_a_new_server_that_lags_behind_takes_nothing_back() -> None:
         version = it.put("b")
         await it.until(lambda: len(it.asked("watch")) == 4)
         await it.in_step()
+        assert it.asked("list")[-1]["limit"] == "1", "the server was asked how far it is"
         assert [query["resourceVersion"] for query in it.asked("watch")[1:]] == [version] * 3
         assert it.mirror.kinds() == ["Listing", "Applied a", "Listed", "Applied b"]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        # A real server lets a watch from the future wait, without a bookmark.
+        faults.Stall(),
+        faults.Answer(504, "Timeout: Too large resource version"),
+        faults.Inject((bookmark("1000"),)),
+    ],
+    ids=["silence", "refusal", "bookmark"],
+)
 @virtual
-async def test_w13_a_cluster_restored_from_a_backup_is_listed_again() -> None:
+async def test_w13_a_cluster_restored_from_a_backup_is_listed_again(fault: faults.Fault) -> None:
     it = Followed()
     it.put("a")
     for _ in range(100):
@@ -231,11 +251,23 @@ async def test_w13_a_cluster_restored_from_a_backup_is_listed_again() -> None:
         async with it.away():
             it.restore_backup()
             it.put("c")
-        # A real server lets a watch from the future wait, without a bookmark.
-        it.api.faults.add(faults.Stall(), it.resource.name, "watch")
+        it.api.faults.add(fault, it.resource.name, "watch")
         await it.in_step()
         assert it.mirror.names == {"c"}
         assert it.counts.relists == {"went_back": 1}
+
+
+@virtual
+async def test_w13_a_bookmark_from_the_past_is_no_reason_to_list() -> None:
+    it = Followed()
+    it.put("a")
+    it.api.faults.add(faults.Inject((bookmark("999"),)), it.resource.name, "watch")
+    async with it.running():
+        await it.until(lambda: len(it.asked("watch")) == 2)
+        it.put("b")
+        await it.in_step()
+        assert {query["resourceVersion"] for query in it.asked("watch")} == {"1001"}
+        assert it.counts.relists == {}
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["w14 closed", "w15 reset"])
@@ -378,6 +410,19 @@ async def test_w20_a_streamed_list_is_complete_at_its_bookmark_and_not_before() 
 
 
 @virtual
+async def test_w20_a_bookmark_without_the_annotation_does_not_end_a_streamed_list() -> None:
+    it = Followed(page_objects=10)
+    it.fill(45)
+    early = faults.Inject((bookmark("1045"),), after=20)
+    it.api.faults.add(early, it.resource.name, "watch")
+    it.api.faults.add(faults.End(after=30), it.resource.name, "watch")
+    async with it.running():
+        await it.until(lambda: it.counts.restarts.total() > 0)
+        assert "Listed" not in it.mirror.kinds()
+        await it.in_step()
+
+
+@virtual
 async def test_w21_a_server_that_cannot_stream_is_asked_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -511,6 +556,8 @@ async def test_w26_a_kind_deleted_under_a_watch_is_gone_when_that_is_seen_twice(
         assert it.mirror.names == {"a"}, "a single 404 may be a server that is starting"
         await it.until(lambda: it.follower.state == "not served", within=6)
         assert it.mirror.names == set()
+        assert not it.follower.synced
+        assert not it.follower.served
         it.api.serve(it.resource)
         it.put("b")
         await it.in_step()
@@ -686,6 +733,20 @@ async def test_w36_an_aggregated_server_is_listed_again_every_five_minutes() -> 
 
 
 @virtual
+async def test_w36_an_aggregated_server_that_pages_is_not_asked_to_stream() -> None:
+    it = Followed()
+    body = b'{"metadata":{"resourceVersion":"1","continue":"%s"},"items":[]}'
+    rest = body.replace(b',"continue":"%s"', b"")
+    first = body % Token(1, "", 2).encoded().encode()
+    for number, page in enumerate((first, rest), 1):
+        answer = faults.Answer(200, body=page)
+        it.api.faults.add(answer, it.resource.name, "list", when=faults.page_is(number))
+    async with it.running():
+        await it.until(lambda: it.follower.up)
+        assert "sendInitialEvents" not in it.asked("watch")[0]
+
+
+@virtual
 async def test_w36_an_aggregated_server_that_starts_over_is_followed_all_the_same() -> None:
     it = Followed(server=AGGREGATED)
     it.put("a")
@@ -707,8 +768,8 @@ async def test_w36_an_aggregated_server_that_tells_of_other_namespaces_is_filter
         await it.until(lambda: it.follower.up)
         it.put("other", "team-b")
         it.put("a")
-        await it.in_step()
-        assert it.mirror.names == {"a"}
+        await it.in_step(within=1)
+        assert it.mirror.kinds() == ["Listing", "Listed", "Applied a"]
 
 
 @virtual

@@ -6,7 +6,12 @@ import random
 import pytest
 
 from exporter.model.changes import Applied, Change, Deleted, Listed
-from exporter.model.resource import NAMESPACES
+from exporter.model.resource import (
+    CLUSTER_POLICY_REPORTS,
+    NAMESPACES,
+    POLICY_REPORTS,
+    Resource,
+)
 from exporter.simulator import faults
 from exporter.watch.lists import ByNamespace
 from exporter.watch.position import number
@@ -151,6 +156,23 @@ async def test_a_fault_of_the_sink_is_not_taken_for_one_of_the_server() -> None:
     async with it.running():
         with pytest.raises(ZeroDivisionError):
             await it.task
+
+
+@pytest.mark.parametrize(
+    ("resource", "namespace"), [(CLUSTER_POLICY_REPORTS, ""), (POLICY_REPORTS, "team-a")]
+)
+@virtual
+async def test_what_is_not_of_several_namespaces_is_read_by_pages(
+    resource: Resource, namespace: str
+) -> None:
+    it = Followed(
+        resource=resource, namespace=namespace, stream=False, page_objects=5, lists=ByNamespace
+    )
+    for i in range(12):
+        it.put(f"r{i}", namespace)
+    async with it.running():
+        await it.in_step()
+        assert [call.page for call in it.calls("list")] == [1, 2, 3]
 
 
 @virtual

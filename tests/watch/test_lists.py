@@ -67,6 +67,18 @@ async def test_the_next_page_is_fetched_while_one_is_applied() -> None:
 
 
 @virtual
+async def test_the_request_for_the_next_page_has_left_before_one_is_worked_on() -> None:
+    shelf = Shelf({"": [page("ab", "1"), page("c")]})
+    asked: list[list[tuple[str, str]]] = []
+
+    async def work(_: Sequence[Object]) -> None:
+        asked.append(list(shelf.asked))
+
+    await Pages(shelf.reader._replace(apply=work), "", page("ab", "1")).run()
+    assert asked == [[("", "1")], [("", "1")]]
+
+
+@virtual
 async def test_a_list_that_breaks_goes_on_at_the_page_that_broke() -> None:
     shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
     shelf.failures["", "2"] = Unavailable("reset")
