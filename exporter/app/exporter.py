@@ -13,7 +13,9 @@ from exporter.app.health import Health, kinds_of, settled
 from exporter.app.keeper import Keeper
 from exporter.app.lag import Lag
 from exporter.app.scrape import Scrapes
+from exporter.app.shards import options_of
 from exporter.app.statefile import StateFile
+from exporter.app.survey import survey
 from exporter.errors import ApiError, Malformed
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import OwnMetrics, Row, follow
@@ -38,13 +40,15 @@ POLICIES_FIRST_SECONDS: Final = 10.0
 """Events wait this long for the policies that give them severity and category."""
 
 _LOOK_SECONDS: Final = 0.05
-_POLICY_FAMILIES: Final = frozenset(
+_ONCE: Final = frozenset(
     {
+        "policyreport_namespace_info",
         "policyreport_policy_info",
         "policyreport_policy_ready",
         "policyreport_policy_last_changed_timestamp_seconds",
     }
 )
+"""Families that shard 0 alone shows: the others know the same."""
 
 
 class Plan(NamedTuple):
@@ -90,8 +94,9 @@ class Exporter:
         self.own = own
         self.clock = clock
         config = plan.config
+        selection = config.selection(plan.shard)
         self.state = ClusterState(
-            config.selection(plan.shard),
+            selection,
             clock,
             namespace_labels=config.labels.namespace_labels,
             controllers=config.events.controllers,
@@ -99,13 +104,23 @@ class Exporter:
         )
         exposure = config.exposure()
         if plan.shard[0]:
-            exposure = exposure._replace(disabled=exposure.disabled | _POLICY_FAMILIES)
+            exposure = exposure._replace(disabled=exposure.disabled | _ONCE)
         self.exposition = Exposition(self.state, exposure)
-        self.followers = [Follower(scope, source, self.state.apply, own) for scope in plan.scopes()]
+        self.followers = [
+            Follower(
+                scope,
+                source,
+                self.state.apply,
+                own,
+                options=options_of(scope, plan.shard[1], selection.namespace),
+            )
+            for scope in plan.scopes()
+        ]
         self.health = Health(self.followers, self._reload)
         self.scrapes = Scrapes(self.exposition, own, self.health.complete, clock)
         self.reload: Callable[[], str | None] = lambda: None
         self._lag = Lag()
+        self._source = source
         self._keeping = keeping
         self._keeper: Keeper | None = None
         self._expose_own()
@@ -132,7 +147,20 @@ class Exporter:
             await self._policies_known()
             for follower in self.followers:
                 if kinds_of(follower.scope) == "events":
+                    await self._resume(follower)
                     tasks.create_task(follower.run(), name=str(follower))
+
+    async def _resume(self, follower: Follower) -> None:
+        """Let a watch go on from the checkpoint, unless the cluster is older than that."""
+        covered = self.state.occurrences.watermarks.get(follower.scope)
+        if covered is None:
+            return
+        version = await survey(self._source, follower.scope, self.state)
+        if version.isdecimal() and int(version) >= covered:
+            follower.resume_from(str(covered))
+        elif version:
+            log.warning("the cluster was restored from before the checkpoint")
+            self.own.counter("counter_resets_total", "restored").inc()
 
     async def _remember(self) -> None:
         """Begin with the checkpoint, once it is known which cluster this is."""

@@ -24,7 +24,7 @@ from exporter.state.checkpoint import (
 )
 from exporter.state.cluster import ClusterState
 from exporter.state.occurrences import Key
-from exporter.state.tally import Labels
+from exporter.state.tally import Counters, Labels
 from exporter.watch.follower import Follower
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Keeper:
         self._events: dict[Labels, int] = {}
         self._repeated: list[tuple[Key, int]] = []
         self._failures: dict[str, msgspec.Raw] = {}
+        self._scopes: list[str] = []
         self._written: tuple[object, ...] = ()
         self._saved_at = 0.0
         self._usable = True
@@ -130,6 +131,7 @@ class Keeper:
         self._events = dict(self._state.occurrences.total.rows)
         self._repeated = list(checkpoint.repeated)
         self._failures = dict(checkpoint.failures)
+        self._scopes = checkpoint.scopes
         self._note_gap(checkpoint.saved_at)
         return True
 
@@ -184,6 +186,29 @@ class Keeper:
             return None
         self._written, self._saved_at = written, now
         return Moment(self._encode(counters, scopes), counters)
+
+    def _take_failures(self) -> set[str]:
+        """Encode the failures of namespaces where some changed, and name these.
+
+        Until all reports are listed again after a restart, what the last checkpoint says of them
+        stays: only then is it known what differs.
+        """
+        ledger = self._state.ledger
+        if ledger.memory:
+            return set()
+        touched, ledger.failures.touched = ledger.failures.touched, set()
+        for namespace in touched:
+            body = encode_failures(self._state, namespace)
+            self._failures.pop(namespace, None)
+            if body:
+                self._failures[namespace] = msgspec.Raw(body)
+        self._scopes = sorted(map(scope_name, ledger.counting))
+        return touched
+
+    def _countable(self, name: str, counters: Counters) -> dict[Labels, int]:
+        """Give the counts that go with the failures that are kept."""
+        kept = name != "events" and self._state.ledger.memory
+        return counters.shown if kept else counters.rows
 
     def _encode(self, counters: dict[str, dict[Labels, int]], scopes: list[str]) -> bytes:
         return msgspec.json.encode(
