@@ -7,6 +7,8 @@ ended nothing disappears.
 
 from typing import NamedTuple
 
+import msgspec
+
 from exporter.model.event import Event
 from exporter.model.namespace import Namespace
 from exporter.model.policy import Policy
@@ -23,27 +25,27 @@ class Scope(NamedTuple):
     namespace: str = ""
 
 
-class Listing(NamedTuple):
+class Listing(msgspec.Struct, frozen=True, gc=False):
     """A list of *scope* begins."""
 
     scope: Scope
 
 
-class Applied(NamedTuple):
+class Applied(msgspec.Struct, frozen=True, gc=False):
     """An object was listed, created or changed."""
 
     scope: Scope
     object: Object
 
 
-class Deleted(NamedTuple):
+class Deleted(msgspec.Struct, frozen=True, gc=False):
     """An object is gone; *object* is its last state."""
 
     scope: Scope
     object: Object
 
 
-class Listed(NamedTuple):
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """A list of *scope* ended; what it did not contain no longer exists."""
 
     scope: Scope
