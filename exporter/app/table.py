@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter.app.status import blocked, by_severity, failing, order, total, worst
+from exporter.app.failing import failing, order
+from exporter.app.status import blocked, by_severity, total, worst
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import standing

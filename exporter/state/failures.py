@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from exporter.state.buckets import Bucket, Buckets
 from exporter.state.contribution import Contribution, Part, parts
 from exporter.state.profile import Failure
 from exporter.state.shelf import Place
@@ -46,6 +47,11 @@ class Standing(NamedTuple):
         return (self.namespace, self.kind, self.name, o.policy, o.rule, word, o.severity, o.source)
 
     @property
+    def bucket(self) -> Bucket:
+        """Say where a page of failing results looks for it."""
+        return Bucket(self.failure.outcome.severity, self.namespace)
+
+    @property
     def group(self) -> Labels:
         """Give the labels of the opened and closed counters."""
         outcome = self.failure.outcome
@@ -66,6 +72,20 @@ def standing(contribution: Contribution | None) -> Iterator[Standing]:
                 yield Standing(group.namespace, group.kind, part.name, failure, since, message)
 
 
+def standing_in(
+    bucket: Bucket, policy: str, contribution: Contribution | None
+) -> Iterator[Standing]:
+    """List those of one bucket, and of one policy if it is named; the others cost nothing."""
+    for part in parts(contribution):
+        if not isinstance(part, Part) or part.group.namespace != bucket.namespace:
+            continue
+        for index, failure in enumerate(part.failures):
+            outcome = failure.outcome
+            if outcome.severity == bucket.severity and policy in ("", outcome.policy):
+                where = (bucket.namespace, part.group.kind, part.name)
+                yield Standing(*where, failure, part.since[index], part.messages[index])
+
+
 def remember(contribution: Contribution | None) -> Remembered:
     """Keep of a contribution what a later one is compared with: results that fail."""
     return {
@@ -77,8 +97,8 @@ class Failures:
     """Gauges and counters over failing results.
 
     ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
-    ``places`` are the reports in which something stands; ``touched`` names the namespaces where
-    something began or stopped to.
+    ``places`` are the reports in which something stands, ``buckets`` say where; ``touched`` names
+    the namespaces where something began or stopped to.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -89,6 +109,7 @@ class Failures:
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: set[str] = set()
         self.places: dict[Place, Contribution] = {}
+        self.buckets = Buckets()
         self._clock = clock
 
     def replace(
@@ -107,10 +128,12 @@ class Failures:
         known = memory if before is None and memory is not None else remember(before)
         for old in standing(before):
             self._stand(old, -1)
+            self.buckets.add(old.bucket, place, -1)
             self.touched.add(old.namespace)
         self._date(after, known)
         for new in standing(after):
             self._stand(new, +1)
+            self.buckets.add(new.bucket, place, +1)
             self.touched.add(new.namespace)
         if after is not None and any(True for _ in standing(after)):
             self.places[place] = after

@@ -11,7 +11,10 @@ SECONDS: Final = 3600.0
 
 
 class Block(NamedTuple):
-    """One blocked request; *seconds* is Unix time by the API server's clock."""
+    """One blocked request; *seconds* is Unix time by the API server's clock.
+
+    Each that is heard of later has a larger *number*, over restarts too.
+    """
 
     seconds: float
     namespace: str
@@ -21,6 +24,7 @@ class Block(NamedTuple):
     rule: str
     severity: str
     message: str
+    number: int = 0
 
     @property
     def labels(self) -> Labels:
@@ -35,10 +39,14 @@ class Recent:
         self.gauge = Gauge()
         self.blocks: list[Block] = []
         self.listeners: list[Callable[[Block], None]] = []
+        self._number = 0
         self._clock = clock
 
     def add(self, block: Block) -> None:
         """Remember a block, and tell whoever listens when it has just happened."""
+        # Our clock in microseconds goes on where the last process ended, and stays below 2**53.
+        self._number = max(self._number + 1, int(self._clock() * 1_000_000))
+        block = block._replace(number=self._number)
         insort(self.blocks, block)
         self.gauge.put(block.labels, max(block.seconds, self.gauge.rows.get(block.labels, 0)))
         self.expire()

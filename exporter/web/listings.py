@@ -96,7 +96,7 @@ def _spelled(namespace: str | None) -> str:
 
 def blocked(blocks: Sequence[Blocked], now: float) -> Markup:
     """Show the last blocked requests; the script puts new ones on top."""
-    newest = blocks[0].id if blocks else 0
+    newest = max((each.id for each in blocks), default=0)
     return panel(
         "blocked",
         ["Blocked requests ", tag("small", "reload to see more", id="live", role="status")],
@@ -124,6 +124,7 @@ def _block(block: Blocked, now: float) -> Markup:
         ),
         tag("p", _rule(block.policy, block.rule)),
         tag("p", brief(block.message), class_="message"),
+        data_time=str(block.time),
     )
 
 

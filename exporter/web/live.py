@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 
 from exporter.web.view import Blocked, StatusView
 
@@ -71,7 +71,9 @@ class Live:
         if len(self._listeners) >= MAX_LISTENERS:
             later = {hdrs.RETRY_AFTER: "30"}
             return web.Response(status=503, text="too many listen already\n", headers=later)
-        listener = Listener([each for each in reversed(self._view.blocked()) if each.id > after])
+        missed = [each for each in self._view.blocked() if each.id > after]
+        # By arrival: a browser asks again for what comes after the last one that it was sent.
+        listener = Listener(sorted(missed, key=lambda each: each.id))
         unsubscribe = self._view.subscribe(listener.hear)
         self._listeners.add(listener)
         try:
@@ -93,6 +95,8 @@ async def _pour(request: web.Request, listener: Listener) -> web.StreamResponse:
                 await response.write(text)
         except TimeoutError:
             _cut(request)
+            break
+        except ClientConnectionResetError:
             break
         text = b"".join(map(_event, await listener.next())) or b": still here\n\n"
     return response

@@ -1,12 +1,15 @@
 """Sends one body: gzip when asked for, exact length, nothing held that a client does not take."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
-from aiohttp import hdrs, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 
 from exporter.web.compress import gzip, pieces
 from exporter.web.negotiate import wants_gzip
+
+log = logging.getLogger(__name__)
 
 # A body is lost on a client that takes longer than this, and so is what it holds of our memory.
 SEND_SECONDS = 60.0
@@ -44,6 +47,8 @@ async def send(
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
+    except ClientConnectionResetError:
+        log.debug("%s hung up before it had all of %s", request.remote, request.path)
     return response
 
 

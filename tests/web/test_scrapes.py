@@ -8,6 +8,7 @@ import time
 import pytest
 
 from exporter.web import compress, scrape
+from tests.web.fake_status import FakeStatus
 from tests.web.fakes import EXPOSITION, FakeScraper, ask, connected, served
 
 BODY = b"".join(EXPOSITION)
@@ -194,3 +195,21 @@ async def test_pieces_are_bounded_and_lose_nothing() -> None:
     cut = list(compress.pieces(segments))
     assert max(map(len, cut)) == compress.PIECE_BYTES
     assert b"".join(cut) == b"".join(segments)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/v1/blocks"])
+async def test_a_client_that_hangs_up_is_no_error(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    status = FakeStatus(time.time())
+    big = FakeScraper([bytes(1 << 20)] * 64)
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    async with served(big, status=status) as server:
+        async with connected(server.address) as (reader, writer):
+            writer.write(request.encode())
+            await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            while not (path == "/metrics" or not status.listeners):
+                status.block("x" * 100)
+                await asyncio.sleep(0)
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []

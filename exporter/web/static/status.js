@@ -35,9 +35,22 @@ function fill(item, block) {
   put(".subject", block.name ? `${block.kind}/${block.name}` : block.kind);
   put(".policy", block.policy);
   put(".rule", block.rule ? ` · ${block.rule}` : "");
+  item.dataset.time = block.time;
   put(".message", block.message.length > 500 ? `${block.message.slice(0, 499)}…` : block.message);
   const time = item.querySelector("time");
   time.dateTime = time.title = new Date(block.time * 1000).toISOString().replace(/\.\d+/, "");
+}
+
+// An exporter that was restarted tells again what it finds: what is shown, or older than that.
+function place(item) {
+  const rows = [...list.children];
+  const text = row => [Number(row.dataset.time), row.querySelector(".subject").textContent,
+    row.querySelector(".policy").textContent].join(" ");
+  if (rows.some(row => text(row) === text(item))) return false;
+  const older = rows.find(row => Number(row.dataset.time) <= Number(item.dataset.time));
+  if (!older && rows.length >= Number(list.dataset.most)) return false;
+  list.insertBefore(item, older ?? null);
+  return true;
 }
 
 function show(event) {
@@ -47,7 +60,7 @@ function show(event) {
   const item = template.content.firstElementChild.cloneNode(true);
   fill(item, block);
   item.classList.add("new");
-  list.prepend(item);
+  if (!place(item)) return;
   while (list.children.length > Number(list.dataset.most)) list.lastElementChild.remove();
   document.getElementById("no-blocks").hidden = true;
   const count = document.getElementById("blocked-count");
