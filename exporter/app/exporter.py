@@ -159,6 +159,7 @@ class Exporter:
         if version.isdecimal() and int(version) >= covered:
             follower.resume_from(str(covered))
         elif version:
+            del self.state.occurrences.watermarks[follower.scope]
             log.warning("the cluster was restored from before the checkpoint")
             self.own.counter("counter_resets_total", "restored").inc()
 
@@ -190,15 +191,23 @@ class Exporter:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _when_complete(self) -> None:
-        """Once all reports are known, tell what vanished since the checkpoint; freeze the heap."""
+        """Once all reports are known, freeze the heap and tell what vanished meanwhile."""
         while not self.health.complete("reports"):
             await asyncio.sleep(_LOOK_SECONDS)
-        self.state.ledger.end_memory()
         await self.scrapes.settle()
         # What is known now stays: a full collection then need not walk it again.
         gc.collect()
         gc.freeze()
         log.info("first sync of reports is complete")
+        while not self._is_remembered_listed():
+            await asyncio.sleep(_LOOK_SECONDS)
+        self.state.ledger.end_memory()
+
+    def _is_remembered_listed(self) -> bool:
+        """Say whether all that the checkpoint knew was listed: refused is not gone."""
+        counting = self.state.ledger.counting
+        known = [f for f in self.followers if f.scope in counting]
+        return all(f.synced or f.state == "not served" for f in known)
 
     async def _reload(self) -> str | None:
         """Read the configuration again and note how that went."""

@@ -98,8 +98,8 @@ class Keeper:
             await self.commit()
 
     async def commit(self) -> None:
-        """Make the counters durable, then show them; skipped until all reports are known."""
-        if not self._usable or self._state.ledger.memory:
+        """Make the counters durable, then show them."""
+        if not self._usable:
             return
         moment = self._moment()
         if moment is None:
@@ -170,17 +170,11 @@ class Keeper:
 
     def _moment(self) -> Moment | None:
         """Take a checkpoint; None when the last one says the same."""
-        failures = self._state.ledger.failures
-        touched, failures.touched = failures.touched, set()
-        for namespace in touched:
-            body = encode_failures(self._state, namespace)
-            self._failures.pop(namespace, None)
-            if body:
-                self._failures[namespace] = msgspec.Raw(body)
+        touched = self._take_failures()
         self._note_events()
-        counters = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
+        counters = {n: dict(self._countable(c)) for n, c in counters_of(self._state).items()}
         counters["events"] = self._events
-        scopes = sorted(map(scope_name, self._state.ledger.counting))
+        scopes = self._scopes
         now, written = self._clock(), (counters, scopes, set(self._versions))
         if self._written == written and not touched and now - self._saved_at < REFRESH_SECONDS:
             return None
@@ -205,10 +199,9 @@ class Keeper:
         self._scopes = sorted(map(scope_name, ledger.counting))
         return touched
 
-    def _countable(self, name: str, counters: Counters) -> dict[Labels, int]:
+    def _countable(self, counters: Counters) -> dict[Labels, int]:
         """Give the counts that go with the failures that are kept."""
-        kept = name != "events" and self._state.ledger.memory
-        return counters.shown if kept else counters.rows
+        return counters.shown if self._state.ledger.memory else counters.rows
 
     def _encode(self, counters: dict[str, dict[Labels, int]], scopes: list[str]) -> bytes:
         return msgspec.json.encode(
@@ -231,16 +224,20 @@ class Keeper:
         brought another: a restart would then count again what came after the older one.
         """
         occurrences = self._state.occurrences
-        versions = {
-            scope_name(f.scope): f.version if f.synced else ""
-            for f in self._followers
-            if _is_events(f.scope) and (f.synced or scope_name(f.scope) in self._versions)
-        }
-        if occurrences.listing or not all(versions.values()):
+        events = [f for f in self._followers if _is_events(f.scope)]
+        counted = [f for f in events if f.synced or scope_name(f.scope) in self._versions]
+        if occurrences.listing or not all(map(self._covers, counted)):
             return
-        self._versions.update(versions)
+        self._versions.update({scope_name(f.scope): f.version for f in counted})
         self._events = dict(occurrences.total.rows)
         self._repeated = occurrences.repeated()
+
+    def _covers(self, follower: Follower) -> bool:
+        """Say whether a watch has come as far as what is counted: a survey was ahead of it."""
+        if not follower.synced or not follower.version:
+            return False
+        counted = self._state.occurrences.watermarks.get(follower.scope, 0)
+        return not follower.version.isdecimal() or int(follower.version) >= counted
 
 
 def _is_events(scope: Scope) -> bool:

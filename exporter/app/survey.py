@@ -18,22 +18,24 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
 
     The list brings what lives, and counts what is newer than the checkpoint. The watch that then
     goes on from the checkpoint also brings what came and went meanwhile; what both bring counts
-    once.
+    once. The watermark then says how far that watch must come to cover what is counted.
     """
     try:
         resource = await source.resolve(scope.resource)
         if resource is None:
             return ""
         state.apply(Listing(scope))
-        cont, version = "", ""
+        cont, version, newest = "", "", 0
         while True:
             page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
             for item in page.objects:
                 state.apply(Applied(scope, item))
+                newest = max(newest, int(item.version) if item.version.isdecimal() else 0)
             cont, version = page.cont, page.version
             if not cont:
                 break
         state.apply(Listed(scope))
+        state.occurrences.watermarks[scope] = newest
     except (ApiError, Malformed) as error:
         log.info("%s: to be listed again: %s", scope.resource.name, error)
         return ""

@@ -1,6 +1,6 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,9 +15,12 @@ SCHEMA: Final = 1
 EVENT_LIFETIME_SECONDS: Final = 3600.0
 """How long the API server keeps Events unless told otherwise (--event-ttl)."""
 
-Row = tuple[Labels, int]
+Row = tuple[Labels, Annotated[int, msgspec.Meta(ge=0)]]
 Failing = tuple[str, str, str, str, str, int, str]
 """kind, name, policy, rule, source, since, severity."""
+
+_WIDTHS: Final = {"events": 9, "opened": 4, "closed": 4}
+_BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -78,7 +81,7 @@ def decode(body: bytes) -> Checkpoint:
         if schema != SCHEMA:
             raise StateError(f"schema {schema} is not known here, expected {SCHEMA}")
         return msgspec.json.decode(body, type=Checkpoint)
-    except msgspec.MsgspecError as error:
+    except _BROKEN as error:
         raise StateError(f"not a checkpoint: {error}") from error
 
 
@@ -90,8 +93,11 @@ def restore(state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope]) ->
     """
     try:
         memory = _memory(checkpoint)
-    except msgspec.MsgspecError as error:
+    except _BROKEN as error:
         raise StateError(f"not a checkpoint: failures: {error}") from error
+    for name, width in _WIDTHS.items():
+        if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
+            raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
     for name, counters in counters_of(state).items():
         counters.restore(dict(checkpoint.counters.get(name, ())))
     known = set(checkpoint.scopes)

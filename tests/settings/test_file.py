@@ -7,6 +7,7 @@ import pytest
 from exporter.cli import main
 from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
+from exporter.metrics.exposition import DROPPABLE
 from exporter.settings.file import ConfigFile, label_name, read_config
 from exporter.state.selection import Globs
 
@@ -104,7 +105,7 @@ MISTAKES = {
     "drop": (
         "labels: {drop: [namespace]}",
         "1: labels.drop: 'namespace' cannot be dropped, expected some of "
-        "category, controller, kind, rule, severity, source",
+        + ", ".join(sorted(DROPPABLE)),
     ),
     "hidden label": (
         "labels: {namespace_labels: [policy]}",
