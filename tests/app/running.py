@@ -176,8 +176,8 @@ class Life:
 
     async def counts(self, blocked: int) -> None:
         """Wait until so many are counted, shown or not."""
-        rows = self.exporter.state.occurrences.total.rows
-        await self.until(lambda _: sum(rows.values()) >= blocked)
+        counters = self.exporter.state.occurrences.total
+        await self.until(lambda _: sum(counters.rows.values()) >= blocked)
 
     async def ready(self) -> Samples:
         return await self.until(lambda _: self.exporter.health.ready()[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.model.resource import EVENTS
-from exporter.simulator.faults import Answer
+from exporter.simulator.faults import Answer, Stall
 from tests.app.running import BY_HAND, Cluster, Increase, Mortal, living
 
 pytestmark = pytest.mark.tier("simulator")
@@ -86,3 +86,25 @@ async def test_a_commit_while_events_cannot_be_listed_covers_what_it_counts(
             cluster.block()
             seen.scrape(await life.shows(4))
     assert seen.total == 4
+
+
+async def test_a_commit_before_the_watch_has_caught_up_covers_what_it_counts(
+    tmp_path: Path,
+) -> None:
+    """At a start a list counts what is new, ahead of the watch that brings the same again."""
+    seen = Increase()
+    async with Cluster() as cluster:
+        async with living(cluster, tmp_path) as life:
+            await life.remembers()
+        cluster.block(3)
+        cluster.api.faults.add(Stall(), EVENTS.name, "watch")
+        state = Mortal(tmp_path)
+        async with living(cluster, state, BY_HAND) as life:
+            await life.counts(3)
+            await life.until(lambda _: all(f.synced for f in life.exporter.followers))
+            await life.commit()
+            state.dies = "before the write"
+        async with living(cluster, tmp_path) as life:
+            cluster.block()
+            seen.scrape(await life.shows(4))
+    assert (seen.total, seen.falls) == (4, [])
