@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from exporter.errors import Malformed
-from exporter.kube.client import Client, Request
+from exporter.kube.client import JSON, Client, Request
 from exporter.kube.discovery import Discovery
 from exporter.kube.rejects import Rejects
-from exporter.model.resource import EVENTS, NAMESPACES, Resource
+from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+from exporter.model.table import ACCEPT as TABLES
+from exporter.model.table import TableCodec
 from exporter.model.wire import Codec, Line, Page, codec_for
 from exporter.watch.ports import Observer
 
@@ -19,6 +20,7 @@ FIELD_SELECTORS: Final = {EVENTS.name: "reason=PolicyViolation"}
 NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 NAMESPACES_PER_PAGE: Final = 500
 NARROWER: Final = 8
+_REPORTS: Final = frozenset((each.group, each.plural) for each in REPORT_RESOURCES)
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -48,18 +50,26 @@ class _Partials(msgspec.Struct):
 
 
 class KubeSource:
-    """Lists, watches and discovers over a client. ``selectors`` are field selectors by resource."""
+    """Lists, watches and discovers over a client.
+
+    ``selectors`` are field selectors by resource. With ``summaries`` reports are read as the rows
+    that kubectl prints of them, without their results.
+    """
 
     def __init__(
         self,
         client: Client,
         observer: Observer,
         selectors: Mapping[str, str] = FIELD_SELECTORS,
+        *,
+        summaries: bool = False,
     ) -> None:
         self._client = client
         self._discovery = Discovery(client)
         self._rejects = Rejects(observer)
         self._selectors = selectors
+        self._summaries = summaries
+        self._codecs: dict[Resource, Codec] = {}
 
     async def resolve(self, resource: Resource) -> Resource | None:
         """Return the resource in the version to ask for, None if it is not served."""
@@ -74,7 +84,7 @@ class KubeSource:
         """
         while True:
             query = self._query(resource, limit=str(limit), cont=cont)
-            request = Request(resource.path(namespace), query, resource=resource.name, verb="list")
+            request = self._request(resource, namespace, query, "list")
             try:
                 return self._decoded(resource, await self._client.get(request))
             except Malformed:
@@ -95,7 +105,7 @@ class KubeSource:
             sendInitialEvents="true" if initial else "",
             resourceVersionMatch="NotOlderThan" if initial else "",
         )
-        request = Request(resource.path(namespace), query, resource=resource.name, verb="watch")
+        request = self._request(resource, namespace, query, "watch")
         async with aclosing(self._client.lines(request)) as batches:
             async for lines in batches:
                 yield self._lines(resource, lines)
@@ -113,21 +123,39 @@ class KubeSource:
             if not cont:
                 return names
 
+    def _request(
+        self, resource: Resource, namespace: str, query: Mapping[str, str], verb: str
+    ) -> Request:
+        accept = TABLES if self._in_rows(resource) else JSON
+        return Request(resource.path(namespace), query, accept, resource.name, verb)
+
     def _query(self, resource: Resource, **parameters: str) -> dict[str, str]:
         return _given(fieldSelector=self._selectors.get(resource.name, ""), **parameters)
 
     def _decoded(self, resource: Resource, body: bytes) -> Page:
-        page = _codec(resource).page(body)
+        page = self._codec(resource).page(body)
         for rejected in page.rejected:
             self._rejects.note(resource.name, rejected.name, rejected.reason, rejected.message)
-        if not page.objects and not page.rejected and b'"items"' not in body:
+        content = "rows" if self._in_rows(resource) else "items"
+        if not page.objects and not page.rejected and f'"{content}"'.encode() not in body:
             # Believed, an answer that is no list would say that everything is gone.
-            raise Malformed(f"list of {resource.name}: items is missing")
+            raise Malformed(f"list of {resource.name}: {content} is missing")
         return page
+
+    def _in_rows(self, resource: Resource) -> bool:
+        return self._summaries and (resource.group, resource.plural) in _REPORTS
+
+    def _codec(self, resource: Resource) -> Codec:
+        """Find the codec, one for lists and watches: a watch's later rows do not name columns."""
+        codec = self._codecs.get(resource)
+        if codec is None:
+            codec = TableCodec(resource) if self._in_rows(resource) else codec_for(resource)
+            self._codecs[resource] = codec
+        return codec
 
     def _lines(self, resource: Resource, lines: Sequence[bytes]) -> Iterator[Line]:
         """Decode lazily, so that a long batch can be worked on in turns."""
-        codec = _codec(resource)
+        codec = self._codec(resource)
         for line in lines:
             try:
                 decoded = codec.line(line)
@@ -157,8 +185,3 @@ def _partials(body: bytes) -> _Partials:
 def _given(*, cont: str = "", **parameters: str) -> dict[str, str]:
     """Leave out what is empty."""
     return {name: value for name, value in {"continue": cont, **parameters}.items() if value}
-
-
-@lru_cache
-def _codec(resource: Resource) -> Codec:
-    return codec_for(resource)

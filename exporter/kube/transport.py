@@ -40,6 +40,8 @@ def translated(server: str) -> Iterator[None]:
         raise Unavailable(f"{server}: its certificate is not trusted: {cause}") from error
     except TimeoutError as error:
         raise Unavailable(f"{server} does not answer in time") from error
+    except aiohttp.ClientPayloadError as error:
+        raise Unavailable(f"{server} broke off in the middle of an answer") from error
     except aiohttp.ClientConnectorError as error:
         raise Unavailable(f"{server}: {error.os_error.strerror or error.os_error}") from error
     except (aiohttp.ClientError, OSError) as error:

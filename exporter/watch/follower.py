@@ -142,7 +142,8 @@ class Follower:
     async def _check_past(self, resource: Resource) -> None:
         """List again if the server's past was replaced by an older one, from a backup.
 
-        A watch from what is now the future would wait in silence, and miss everything.
+        A watch from what is now the future would wait in silence, and miss everything: seen of
+        kube-apiserver 1.34 on a restored etcd.
         """
         present = await self._lister.present_version(resource)
         self._doubtful = False
@@ -185,8 +186,7 @@ class Follower:
         self._observer.restart(self.scope.resource.name, "short" if quick else end)
         if quick:
             self.state, self.up = "failing", False
-        if end == "idle":
-            self._doubtful = True
+        self._doubtful = end == "idle" or self._watcher.lines == 0
         self._note_need_to_list("reconcile" if end == "reconcile" else "reconnect")
 
     def _note_need_to_list(self, reason: str) -> None:
@@ -233,7 +233,7 @@ class Follower:
     def _count_breaks(self, error: ApiError | Malformed) -> None:
         """List again when watches keep breaking at one version: it may be what breaks them."""
         if isinstance(error, ApiError):
-            self._doubtful |= error.status == 504
+            self._doubtful |= error.status in (0, 504)
             if self._watcher.opened is None or error.status in (0, 429, 504):
                 return
         version, times = self._broken_at

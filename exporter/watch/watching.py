@@ -41,6 +41,8 @@ class Watcher:
         self._clock = clock
         self._on_list: OnList | None = None
         self._deadline = 0.0
+        self._seconds = 0
+        self._sends_bookmarks = True
 
     @property
     def healthy_seconds(self) -> float:
@@ -65,6 +67,7 @@ class Watcher:
         begins with a list instead, and that is called when the list has ended.
         """
         self.opened, self.lines, self._on_list = None, 0, on_list
+        self._seconds = int(self._options.watch_seconds * (1 + self._clock.jitter()))
         async with aclosing(self._open(resource)) as batches:
             while True:
                 try:
@@ -73,6 +76,7 @@ class Watcher:
                     async with asyncio.timeout(self._patience()):
                         batch = await anext(batches, None)
                 except TimeoutError:
+                    self._sends_bookmarks = False
                     return "idle" if self._is_resumable else "reconcile"
                 if batch is None:
                     return "closed"
@@ -88,7 +92,7 @@ class Watcher:
             self._scope.namespace,
             self.position.version,
             initial=self._on_list is not None,
-            seconds=int(self._options.watch_seconds * (1 + self._clock.jitter())),
+            seconds=self._seconds,
         )
 
     @property
@@ -96,9 +100,16 @@ class Watcher:
         return self._on_list is not None or self.position.resumable
 
     def _patience(self) -> float:
-        if self._is_resumable:
+        """Say how long silence may last, in seconds.
+
+        Of Events a real API server sends no bookmarks. Once it was silent for long, it is given
+        until it must end the watch itself; TCP finds out meanwhile if there is nobody any more.
+        """
+        if not self._is_resumable:
+            return max(self._deadline - asyncio.get_running_loop().time(), 0.0)
+        if self._sends_bookmarks:
             return self._options.idle_seconds
-        return max(self._deadline - asyncio.get_running_loop().time(), 0.0)
+        return self._seconds + self._options.idle_seconds
 
     async def _take_all(self, batch: Iterable[Line]) -> None:
         for line in batch:
@@ -120,6 +131,7 @@ class Watcher:
 
     def _take_bookmark(self, line: Line) -> None:
         self._feed.note_bookmark()
+        self._sends_bookmarks = True
         if self._on_list:
             if line.initial_end:
                 self._feed.end()

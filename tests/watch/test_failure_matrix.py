@@ -160,7 +160,6 @@ async def test_w10_a_server_that_was_away_for_a_minute_is_resumed_without_a_list
     it.put("a")
     async with it.running():
         await it.in_step()
-        lists = len(it.asked("list"))
         async with it.away():
             await it.until(lambda: not it.follower.up)
             await it.passes(60)
@@ -168,9 +167,9 @@ async def test_w10_a_server_that_was_away_for_a_minute_is_resumed_without_a_list
             assert it.follower.synced
             it.put("b")
         await it.in_step(within=31)
-        assert len(it.asked("list")) == lists
+        assert [query["limit"] for query in it.asked("list")] == ["250", "1"], "and a look"
         assert it.counts.relists == {}
-        unanswered = it.counts.requests[it.resource.name, "watch", 0]
+        unanswered = it.counts.requests[it.resource.name, "list", 0]
         assert 4 <= unanswered <= 12
 
 
@@ -187,6 +186,26 @@ async def test_w11_a_connection_that_died_in_silence_is_given_up_after_90_second
         assert first["resourceVersion"] == second["resourceVersion"]
         assert it.counts.relists == {}
         assert it.counts.restarts == {"idle": 1}
+
+
+@virtual
+async def test_w11_a_server_without_bookmarks_may_be_silent_until_it_ends_the_watch() -> None:
+    it = Followed(bookmark_seconds=0)
+    async with it.running():
+        await it.in_step()
+        await it.passes(1000)
+        assert gaps(it.times("watch")) == pytest.approx([90, 300, 300, 300], abs=0.1)
+        assert it.counts.restarts == {"idle": 1, "closed": 3}
+
+
+@virtual
+async def test_w11_once_bookmarks_come_silence_is_suspicious_again() -> None:
+    it = Followed()
+    it.api.faults.add(faults.Stall(), it.resource.name, "watch")
+    it.api.faults.add(faults.Stall(after=2), it.resource.name, "watch", first=2)
+    async with it.running():
+        await it.until(lambda: len(it.asked("watch")) == 3)
+        assert gaps(it.times("watch")) == pytest.approx([90, 120 + 90], abs=0.1)
 
 
 @virtual
@@ -230,30 +249,47 @@ async def test_w13_a_new_server_that_lags_behind_takes_nothing_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("first", "second"),
     [
         # A real server lets a watch from the future wait, without a bookmark.
-        faults.Stall(),
-        faults.Answer(504, "Timeout: Too large resource version"),
-        faults.Inject((bookmark("1000"),)),
+        (faults.Stall(), faults.Delay(0)),
+        (faults.Inject((bookmark("1000"),), after=1), faults.Delay(0)),
+        (faults.End(after=1), faults.Answer(504, "Timeout: Too large resource version")),
     ],
-    ids=["silence", "refusal", "bookmark"],
+    ids=["silence", "bookmark", "refusal"],
 )
 @virtual
-async def test_w13_a_cluster_restored_from_a_backup_is_listed_again(fault: faults.Fault) -> None:
+async def test_w13_a_cluster_restored_behind_a_proxy_is_listed_again(
+    first: faults.Fault, second: faults.Fault
+) -> None:
     it = Followed()
-    it.put("a")
     for _ in range(100):
-        it.put("b", failed=1)
+        it.put("a", failed=1)
+        it.put("a")
+    it.api.faults.add(first, it.resource.name, "watch")
+    it.api.faults.add(second, it.resource.name, "watch", first=2)
+    async with it.running():
+        await it.in_step()
+        it.restore_backup()
         it.put("b")
+        await it.in_step(within=100)
+        assert it.mirror.names == {"b"}
+        assert it.counts.relists == {"went_back": 1}
+
+
+@virtual
+async def test_w13_a_server_that_comes_back_restored_is_found_out_at_once() -> None:
+    it = Followed()
+    for _ in range(9):
+        it.put("a", failed=1)
+        it.put("a")
     async with it.running():
         await it.in_step()
         async with it.away():
+            await it.passes(5)
             it.restore_backup()
-            it.put("c")
-        it.api.faults.add(fault, it.resource.name, "watch")
-        await it.in_step()
-        assert it.mirror.names == {"c"}
+            it.put("b")
+        await it.in_step(within=10)
         assert it.counts.relists == {"went_back": 1}
 
 
@@ -687,7 +723,7 @@ async def test_w34_a_list_that_is_empty_twice_is_believed() -> None:
             it.store.compact()
         await it.in_step()
         assert it.mirror.names == set()
-        assert len(it.asked("list")) == 3
+        assert [query["limit"] for query in it.asked("list")] == ["250", "1", "250", "250"]
 
 
 @virtual
