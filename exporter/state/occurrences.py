@@ -21,10 +21,14 @@ Key = tuple[str, str, str]
 
 
 class Seen(NamedTuple):
-    """A live Event: how many violations of it are counted, and its row among the live ones."""
+    """A live Event: how many violations of it are counted, and its row among the live ones.
+
+    ``grows`` says that a recorder counts it up: Kyverno 1.11 and earlier.
+    """
 
     occurrences: int
     live: Labels
+    grows: bool
 
 
 class Occurrences:
@@ -84,7 +88,7 @@ class Occurrences:
         if event.occurrences > before or (seen is None and scope not in self._began):
             self._note(said, event, outcome)
         live = seen.live if seen else (said.namespace, said.policy, outcome)
-        self._seen[key] = Seen(max(event.occurrences, before), live)
+        self._seen[key] = Seen(max(event.occurrences, before), live, _grows(event))
         if new > 0:
             self.total.add(self._labels(said, outcome), new)
 
@@ -109,8 +113,11 @@ class Occurrences:
         self.listing.discard(scope)
 
     def repeated(self) -> list[tuple[Key, int]]:
-        """List the Events that stand for several violations, as a checkpoint must keep them."""
-        live = [(k, s.occurrences) for k, s in self._seen.items() if s.occurrences > 1]
+        """List the Events that stand for several violations, as a checkpoint must keep them.
+
+        And those that may come to: when one does while nobody watches, its first is counted.
+        """
+        live = [(k, s.occurrences) for k, s in self._seen.items() if s.grows or s.occurrences > 1]
         return live + [(k, n) for k, n in self.tombstones.items() if n > 1]
 
     def _news(self, scope: Scope, event: Event, before: int) -> int:
@@ -188,3 +195,7 @@ class Occurrences:
 
 def _key(event: Event) -> Key:
     return (event.namespace, event.name, event.first)
+
+
+def _grows(event: Event) -> bool:
+    return bool(event.count or event.deprecated_count or event.series)
