@@ -26,6 +26,7 @@ class _Owner(msgspec.Struct, gc=False):
 
 
 class _RowMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    name: str = ""  # a bookmark has none
     owner_references: list[_Owner] | None = None
     annotations: dict[str, str] | None = None
 
@@ -98,12 +99,12 @@ class TableCodec(Codec):
             return super().line(body)
         if line.type == "ERROR" or not line.object.rows:
             return super().line(body)
+        self._learn(line.object)
         row = line.object.rows[0]
         metadata = row.object.metadata
         if line.type == "BOOKMARK":
             ended = (metadata.annotations or {}).get(INITIAL_END) == "true"
             return Line("BOOKMARK", None, metadata.resource_version, ended, None)
-        self._learn(line.object)
         return Line(line.type, self._report(row), metadata.resource_version, False, None)
 
     def _learn(self, table: _Table) -> None:

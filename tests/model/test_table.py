@@ -58,13 +58,23 @@ def test_later_lines_of_a_watch_have_no_columns() -> None:
 
 def test_a_bookmark_is_a_table_too() -> None:
     bookmark = table(("", "", "", 0, 0, 0, 0, 0, ""))
-    bookmark["rows"][0]["object"]["metadata"] |= {
-        "annotations": {"k8s.io/initial-events-end": "true"}
+    bookmark["rows"][0]["object"]["metadata"] = {
+        "resourceVersion": "5",
+        "annotations": {"k8s.io/initial-events-end": "true"},
     }
     line = TableCodec(POLICY_REPORTS).line(
         msgspec.json.encode({"type": "BOOKMARK", "object": bookmark})
     )
     assert (line.type, line.version, line.initial_end) == ("BOOKMARK", "5", True)
+
+
+def test_columns_are_learned_from_a_bookmark_that_comes_first() -> None:
+    codec = TableCodec(POLICY_REPORTS)
+    bookmark = table(("", "", "", 0, 0, 0, 0, 0, ""))
+    codec.line(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}))
+    line = codec.line(msgspec.json.encode({"type": "ADDED", "object": table(ROW, columns=None)}))
+    assert isinstance(line.object, Report)
+    assert line.object.summary == Summary(7, 1, 0, 0, 2)
 
 
 def test_an_error_line_is_a_status() -> None:
