@@ -138,7 +138,7 @@ async def _read_cluster(state: ClusterState, flags: Flags, config: ConfigFile) -
         own = own_metrics()
         credentials = find_credentials(flags.kubeconfig, flags.context)
         client = await stack.enter_async_context(Client(credentials, own))
-        source = KubeSource(client, own)
+        source = KubeSource(client, own, summaries=config.reports.detail == "summary")
         scopes = Plan(config, flags.namespaces).scopes()
         policies = [s for s in scopes if s.resource in POLICY_RESOURCES]
         refused: list[ApiError] = []

@@ -21,6 +21,17 @@ from exporter.web.strict import decode
 Word = Literal["pass", "fail", "warn", "error", "skip"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+FROM_RESULTS: Final = frozenset(
+    {
+        "policyreport_results",
+        "policyreport_resource_results",
+        "policyreport_failures_opened_total",
+        "policyreport_failures_closed_total",
+        "policyreport_oldest_failure_timestamp_seconds",
+        "policyreport_newest_result_timestamp_seconds",
+    }
+)
+"""The families that summaries cannot fill; unknown is not zero, so they are left out."""
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?")
 
 
@@ -90,11 +101,12 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def exposure(self) -> ExposureSettings:
         """Give what is exposed."""
         families = self.families.items()
+        unknown = FROM_RESULTS if self.reports.detail == "summary" else frozenset[str]()
         return ExposureSettings(
             max_series=self.max_series,
             drop=frozenset(self.labels.drop),
             namespace_labels=tuple(map(label_name, self.labels.namespace_labels)),
-            disabled=frozenset(name for name, family in families if not family.enabled),
+            disabled=unknown | {name for name, family in families if not family.enabled},
             limits={name: f.max_series for name, f in families if f.max_series is not None},
             words={name: frozenset(f.results) for name, f in families if f.results is not None},
             birth_hold=self.birth_hold,

@@ -1,0 +1,117 @@
+"""Summary mode: from the rows that kubectl prints, the same sums as from whole reports."""
+
+import logging
+from asyncio import sleep
+
+import pytest
+from aiohttp import web
+
+from exporter.app.exporter import Exporter
+from exporter.errors import Malformed
+from exporter.kube.client import Client, Request
+from exporter.kube.credentials import Anonymous
+from exporter.kube.source import KubeSource
+from exporter.model.resource import POLICY_REPORTS, REPORT_RESOURCES
+from exporter.model.table import ACCEPT
+from exporter.settings.file import FROM_RESULTS
+from exporter.simulator.registry import REGISTRY, Registry
+from tests.app.running import Samples
+from tests.kube.serving import json, serving
+from tests.scale.living import FULL, SUMMARY, Living, scraped
+from tests.virtual_time import virtual
+from tests.watch.recording import Counts
+
+pytestmark = pytest.mark.tier("simulator")
+
+
+def without_results(samples: Samples) -> Samples:
+    return {series: v for series, v in samples.items() if series.name not in FROM_RESULTS}
+
+
+async def compare(full: Exporter, summary: Exporter) -> None:
+    """See that nothing is missing but what only results can tell, and nothing is different."""
+    whole, rows = await scraped(full, summary)
+    assert {series.name for series in whole} >= FROM_RESULTS
+    assert rows == without_results(whole)
+    assert "policyreport_summary" in {series.name for series in rows}
+
+
+@virtual
+async def test_sums_are_the_same_and_stay_the_same_while_the_cluster_lives() -> None:
+    async with (
+        Living() as cluster,
+        cluster.exporter(FULL) as full,
+        cluster.exporter(SUMMARY) as summary,
+    ):
+        await cluster.in_step(full, summary)
+        for _ in range(12):
+            await cluster.advance(100, full, summary)
+            await compare(full, summary)
+        assert not summary.state.ledger.results.rows
+
+
+@pytest.mark.parametrize("watch_list", [True, False], ids=["streamed", "by pages"])
+@virtual
+async def test_long_lists_of_rows(watch_list: bool) -> None:
+    async with Living(watch_list=watch_list) as cluster:
+        cluster.fill(600, namespaces=40)
+        async with cluster.exporter(FULL) as full, cluster.exporter(SUMMARY) as summary:
+            await cluster.in_step(full, summary)
+            await compare(full, summary)
+            await cluster.advance(60, full, summary)
+            await compare(full, summary)
+
+
+@virtual
+async def test_columns_are_known_after_a_reconnect() -> None:
+    async with (
+        Living() as cluster,
+        cluster.exporter(FULL) as full,
+        cluster.exporter(SUMMARY) as summary,
+    ):
+        await cluster.in_step(full, summary)
+        port = int(cluster.api.url.rpartition(":")[2])
+        await cluster.api.stop()
+        cluster.scenario.advance(60)
+        await cluster.api.start(port=port)
+        await cluster.advance(60, full, summary)
+        await compare(full, summary)
+
+
+@virtual
+async def test_a_crd_without_columns_is_named_and_nothing_is_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = tuple(
+        each._replace(columns=each.columns[-1:]) if each.resource in REPORT_RESOURCES else each
+        for each in REGISTRY
+    )
+    async with Living(Registry(plain)) as cluster, cluster.exporter(SUMMARY) as summary:
+        await sleep(300)
+        [shown] = await scraped(summary)
+        assert not any(series.name == "policyreport_summary" for series in shown)
+        assert not summary.health.ready()[0]
+    said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    named = [text for text in said if text.startswith(POLICY_REPORTS.name)]
+    assert len(named) == 1
+    assert "columns Pass, Fail, Warn, Error, Skip are missing" in named[0]
+    assert "reports.detail: summary needs CRDs that print them" in named[0]
+
+
+async def test_a_server_that_makes_no_rows_is_not_taken_for_an_empty_cluster() -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return json('{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a"}}]}')
+
+    counts = Counts()
+    async with serving(answer) as url, Client(Anonymous(url), counts) as client:
+        source = KubeSource(client, counts, summaries=True)
+        with pytest.raises(Malformed, match="rows is missing"):
+            await source.page(POLICY_REPORTS, "", limit=250, cont="")
+
+
+@virtual
+async def test_rows_are_less_than_half_of_the_bytes_where_reports_are_small() -> None:
+    async with Living() as cluster, Client(Anonymous(cluster.api.url), Counts()) as client:
+        whole = await client.get(Request(POLICY_REPORTS.path()))
+        rows = await client.get(Request(POLICY_REPORTS.path(), accept=ACCEPT))
+    assert len(rows) * 2 < len(whole), (len(rows), len(whole))
