@@ -1,6 +1,5 @@
 """The real command in a process of its own, its scrapes and its end."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,15 +57,9 @@ class Command(Process):
 
 
 def serving(directory: Path, api: str, *arguments: str) -> Command:
-    """``serve`` on an API server that takes any token."""
+    """``serve`` on an API server that takes any token; started when it lives, ready or not."""
     config = kubeconfig(directory, api, {"token": "t"})
-    return Command(directory, "serve", f"--kubeconfig={config}", *arguments)
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Give this environment without what would name a cluster."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "POLICY_REPORT"))}
-    return kept | more
+    return Command(directory, "serve", f"--kubeconfig={config}", *arguments, ready="/livez")
 
 
 def words(*arguments: str) -> Sequence[str]:

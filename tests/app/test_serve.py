@@ -3,19 +3,23 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
 from exporter import __version__
 from exporter.cli import main
 from exporter.simulator.checks import BASELINE
+from exporter.simulator.faults import Hang
 from exporter.simulator.kyverno import Target
+from tests.app.commands import serving
 from tests.app.conftest import Beside, Served
 from tests.app.running import EVENTS_TOTAL, Samples, own, recount, summaries, total
 from tests.kube.kubeconfigs import kubeconfig
-from tests.tools import free_port
+from tests.tools import eventually, free_port
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -255,3 +259,28 @@ def test_a_reader_that_goes_away_is_no_error(monkeypatch: pytest.MonkeyPatch) ->
     with os.fdopen(writing, "w", buffering=1) as pipe:
         monkeypatch.setattr("sys.stdout", pipe)
         assert main(["metrics"]) == 0
+
+
+def test_without_an_api_server_it_lives_is_not_ready_and_stops_at_once(tmp_path: Path) -> None:
+    state = f"--state.dir={tmp_path / 'state'}"
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    serve = serving(tmp_path, nowhere, state)
+    with serve:
+        assert "# TYPE policyreport_results " not in serve.get(), "unknown is not zero"
+        with pytest.raises(HTTPError, match="503"):
+            serve.get("/-/ready")
+        assert serve.stop() == 143
+    assert "Traceback" not in serve.log
+    assert "the cluster is not known yet" in serve.log
+
+
+def test_it_stops_at_once_in_the_middle_of_its_first_list(beside: Beside, tmp_path: Path) -> None:
+    beside.do(lambda: beside.api.faults.add(Hang(), verb="list", times=None))
+    state = f"--state.dir={tmp_path / 'state'}"
+    serve = serving(tmp_path, beside.api.url, state)
+    with serve:
+        eventually(lambda: beside.api.faults.count(verb="list"), what="a list that hangs")
+        before = time.monotonic()
+        assert serve.stop() == 143
+    assert time.monotonic() - before < 10
+    assert "Traceback" not in serve.log
