@@ -116,8 +116,8 @@ async def _watch(
 ) -> None:
     if query.get("sendInitialEvents"):
         body = b'{"kind":"Status","code":422,"reason":"Invalid","message":"sendInitialEvents"}'
-        head = b"HTTP/1.1 422 Unprocessable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        writer.write(head % len(body) + body)
+        head = b"HTTP/1.1 422 Unprocessable\r\nContent-Type: application/json\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
         return
     writer.write(
