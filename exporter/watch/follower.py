@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 State = Literal["waiting", "listing", "watching", "not served", "refused", "failing"]
 
 SHORT_SECONDS: Final = 1.0
-PATIENCE: Final = 3  # times that watches may break at one version before all is listed again
+PATIENCE: Final = 9  # refusals by 500 at one version before all is listed again
+BREAK: Final = 3  # refusals that a break in mid-stream weighs
 CONFIRMATIONS: Final = 2  # times that something followed must be missed to be believed gone
 _REASONS: Final[dict[type[Exception], str]] = {
     Gone: "expired",
@@ -231,13 +232,17 @@ class Follower:
         return self._options.look_again_seconds
 
     def _count_breaks(self, error: ApiError | Malformed) -> None:
-        """List again when watches keep breaking at one version: it may be what breaks them."""
-        if isinstance(error, ApiError):
-            self._doubtful |= error.status in (0, 504)
-            if self._watcher.opened is None or error.status in (0, 429, 504):
-                return
-        version, times = self._broken_at
-        self._broken_at = (self.version, times + 1 if version == self.version else 1)
+        """List again when watches keep failing at one version: it may be what breaks them.
+
+        kube-apiserver answers 500 to a version that it cannot read.
+        """
+        status = -1 if isinstance(error, Malformed) else error.status
+        self._doubtful |= status in (0, 504)
+        began = self._watcher.opened is not None
+        broke = status == -1 or (began and status in (500, 502, 503))
+        weight = BREAK if broke else int(status == 500)
+        version, weights = self._broken_at
+        self._broken_at = (self.version, weight + (weights if version == self.version else 0))
         if self._broken_at[1] >= PATIENCE:
             self._forget("broken")
 

@@ -102,6 +102,7 @@ async def test_several_files_are_one_and_the_first_context_counts(tmp_path: Path
     assert (access.server, access.authorization) == ("https://second", "Bearer 2")
 
 
+ANSWERED = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"x","status":'
 PLUGIN = """
 import json, os, sys
 runs = sys.argv[1]
@@ -159,9 +160,10 @@ async def test_a_plugin_whose_token_is_always_refused_does_not_run_each_time(
     [
         ("import sys; sys.exit('log in first')", "log in first"),
         ("print('nonsense')", "failed to decode"),
+        (f"print('{ANSWERED}{{}}}}')", "neither a token nor a certificate"),
         (
-            'print(\'{"apiVersion":"client.authentication.k8s.io/v1","kind":"x","status":{}}\')',
-            "neither a token nor a certificate",
+            f'print(\'{ANSWERED}{{"clientCertificateData":"x"}}}}\')',
+            "gave no clientKeyData",
         ),
     ],
 )

@@ -46,6 +46,25 @@ async def test_a_saved_version_that_expired_leads_to_a_list() -> None:
 
 
 @virtual
+async def test_a_saved_version_that_the_server_cannot_read_leads_to_a_list() -> None:
+    it = Followed()
+    it.since = "not-a-version"
+    it.put("a")
+    async with it.running():
+        await it.in_step()
+        assert it.counts.relists == {"broken": 1}
+
+
+@virtual
+async def test_a_watch_that_the_server_cannot_serve_as_asked_leads_to_a_list() -> None:
+    it = Followed()
+    it.api.faults.add(faults.Answer(400), it.resource.name, "watch")
+    async with it.running():
+        await it.in_step()
+        assert it.counts.relists == {"unsupported": 1}
+
+
+@virtual
 async def test_a_saved_version_of_a_kind_that_is_gone_is_swept_when_that_is_certain() -> None:
     it = Followed()
     it.since = "1000"

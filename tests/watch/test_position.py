@@ -40,6 +40,12 @@ def test_an_opaque_version_is_resumed_at_all_the_same() -> None:
     assert (position.version, position.resumable) == ("abd", True)
 
 
+def test_a_line_without_a_version_leaves_the_position() -> None:
+    position = Position("10")
+    position.move("")
+    assert position.version == "10"
+
+
 @pytest.mark.parametrize("version", ["", "0", "1"])
 def test_the_versions_of_aggregated_servers_name_no_moment(version: str) -> None:
     position = Position(version)
