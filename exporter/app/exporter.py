@@ -244,6 +244,8 @@ class Exporter:
             folded = projection.series.folded_total
             if isinstance(projection.source, Counters):
                 folded += projection.source.folded
+            elif projection.source is self.state.ledger.results:
+                folded += self.state.ledger.folded
             yield (projection.family.name,), folded
 
 

@@ -23,7 +23,7 @@ class Series:
         self._keep = None if keep is None else tuple(keep)
         self.slots: dict[Labels, int] = {}
         self._shared: dict[Labels, dict[Labels, float]] = {}
-        self._folded: dict[Labels, None] = {}
+        self._folded: dict[Labels, Labels] = {}
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -56,19 +56,20 @@ class Series:
     def _exposed(self, row: Labels, value: float | None) -> Labels | None:
         """Choose the labels that a row is exposed under; None for a row that never was."""
         kept = row if self._keep is None else tuple(row[i] for i in self._keep)
-        if row in self._folded:
+        folded = self._folded.get(row)
+        if folded is not None:
             if value is None:
                 del self._folded[row]
-            return overflow(kept)
+            return folded
         if kept in self.slots:
             return kept
         if value is None:
             return None
         if len(self.slots) < self.limit:
             return kept
-        self._folded[row] = None
+        folded = self._folded[row] = overflow(kept, self.slots, self.limit)
         self.folded_total += 1
-        return overflow(kept)
+        return folded
 
     def _set(self, labels: Labels, value: float | None) -> None:
         slot = self.slots.get(labels)

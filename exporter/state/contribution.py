@@ -1,8 +1,15 @@
 """What one report puts into the totals."""
 
+from typing import Final
+
 from exporter.model.report import Reference, Report, Result
+from exporter.state.budget import NAMED, Budget, Pair
 from exporter.state.profile import Failure, Profile, Profiles, clip
 from exporter.state.selection import Selection
+from exporter.state.tally import OVERFLOW
+
+_MOST_SAID: Final = 20_000
+_MOST_SAID_CHARACTERS: Final = 8_000_000
 
 Subject = tuple[str, str]
 """A resource, by namespace and uid (or kind/name where no uid is told)."""
@@ -24,6 +31,13 @@ class Group:
         self.direct = direct
         self.count = 0
         self.settled = 0
+
+    @property
+    def pairs(self) -> set[Pair]:
+        """What the budget of the namespace is charged with; nothing where all is folded."""
+        if self.profile.key.folded:
+            return set()
+        return {(self.kind, None), *((self.kind, row[0]) for row in self.profile.rows)}
 
 
 class Part:
@@ -50,6 +64,9 @@ class Part:
         return self.group.profile.failures
 
 
+Piece = tuple[Reference, list[Result]]
+"""A resource and the results about it."""
+
 Contribution = Group | Part | tuple["Group | Part", ...]
 
 
@@ -65,13 +82,17 @@ class Accountant:
 
     def __init__(self, selection: Selection) -> None:
         self.profiles = Profiles(selection)
+        self.budget = Budget()
         self._selection = selection
         self._groups: dict[tuple[str, str, Profile, bool], Group] = {}
         self._plain: dict[tuple[str, str, Profile], Group] = {}
         self._messages: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._characters = 0
 
-    def account(self, report: Report) -> Contribution | None:
+    def account(self, report: Report, room: int = NAMED) -> Contribution | None:
         """Work out what a report contributes; None when its namespace is filtered out.
+
+        Of the resources that its results name, at most *room* are told apart.
 
         ``since`` of each part holds what the results' own timestamps say; whoever knows since
         when they were seen to fail corrects it.
@@ -88,24 +109,28 @@ class Accountant:
                 if plain is not None and scope.uid == report.metadata.name:
                     return plain
             return self._part(report, scope, profile, results) or ()
-        return self._scattered(report, results)
+        return self._scattered(report, results, room)
 
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
         if self._groups.pop((group.namespace, group.kind, group.profile, group.direct), None):
             self._plain.pop((group.namespace, group.kind, group.profile), None)
+            self.budget.give_back(group.namespace, group.pairs)
             group.profile.users -= 1
-            if not group.profile.users:
-                self.profiles.release(group.profile)
+            self._let_go(group.profile)
 
-    def _scattered(self, report: Report, results: list[Result]) -> Contribution:
+    def _let_go(self, profile: Profile) -> None:
+        if not profile.users:
+            self.profiles.release(profile)
+
+    def _scattered(self, report: Report, results: list[Result], room: int) -> Contribution:
         """Account for a report whose results name resources.
 
         Its summary goes with the first of them whose results count.
         """
         kept: list[Group | Part] = []
         summary = report.summary
-        for resource, about in _pieces(results) or [(Reference(), results)]:
+        for resource, about in self._fewer(_pieces(results), room) or [(Reference(), results)]:
             profile = self.profiles.of(about, summary, report.source)
             part = self._part(report, resource, profile, about)
             if profile.allowed:
@@ -114,22 +139,33 @@ class Accountant:
                 kept.append(part)
         return kept[0] if len(kept) == 1 else tuple(kept)
 
+    def _fewer(self, pieces: list[Piece], room: int) -> list[Piece]:
+        """Tell the first *room* resources apart, and take the others for one without a name."""
+        rest = [result for _, results in pieces[max(room, 0) :] for result in results]
+        if not rest:
+            return pieces
+        self.budget.folded += 1
+        return [*pieces[: max(room, 0)], (Reference(OVERFLOW, OVERFLOW), rest)]
+
     def _part(
         self, report: Report, resource: Reference, profile: Profile, results: list[Result]
     ) -> Group | Part | None:
-        if not self._selection.kind(resource.kind):
-            return None
         # A report speaks only for its own namespace; a cluster report for any.
         namespace = report.namespace or resource.namespace
-        if namespace and not self._selection.namespace(namespace):
+        chosen = not namespace or self._selection.namespace(namespace)
+        if not (chosen and self._selection.kind(resource.kind)):
+            self._let_go(profile)
             return None
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
         group = self._group(clip(namespace), clip(resource.kind), profile, direct=direct)
         if direct and not profile.failures:
-            self._plain[report.namespace, resource.kind, profile] = group
+            if group.profile is profile and group.kind == resource.kind:
+                self._plain[report.namespace, resource.kind, profile] = group
             return group
+        profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
-        part = Part(group, clip(resource.name), subject, self._said(profile, results))
+        name = OVERFLOW if profile.key.folded else clip(resource.name)
+        part = Part(group, name, subject, self._said(profile, results))
         part.since = tuple(_stamp(results[f.position]) for f in profile.failures)
         return part
 
@@ -137,15 +173,23 @@ class Accountant:
         key = (namespace, kind, profile, direct)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(namespace, kind, profile, direct=direct)
+            group = Group(namespace, kind, profile, direct=direct)
+            if not self.budget.take(namespace, group.pairs):
+                folded = self.profiles.folded(profile)
+                self._let_go(profile)
+                return self._group(namespace, OVERFLOW, folded, direct=direct)
+            self._groups[key] = group
             profile.users += 1
         return group
 
     def _said(self, profile: Profile, results: list[Result]) -> tuple[str, ...]:
         """Collect the failing results' messages; equal ones are kept once."""
         said = tuple(results[f.position].message[:1024] for f in profile.failures)
-        if len(self._messages) > 20_000:
-            self._messages.clear()
+        if said not in self._messages:
+            self._characters += sum(map(len, said))
+            if len(self._messages) >= _MOST_SAID or self._characters > _MOST_SAID_CHARACTERS:
+                self._messages.clear()
+                self._characters = 0
         return self._messages.setdefault(said, said)
 
 
@@ -157,7 +201,7 @@ def _stamp(result: Result) -> int:
     return int(result.timestamp.seconds) if result.timestamp is not None else 0
 
 
-def _pieces(results: list[Result]) -> list[tuple[Reference, list[Result]]]:
+def _pieces(results: list[Result]) -> list[Piece]:
     """Split results by the first resource that each of them names."""
     pieces: dict[tuple[str, ...], tuple[Reference, list[Result]]] = {}
     for result in results:

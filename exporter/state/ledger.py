@@ -12,16 +12,20 @@ from exporter.model.resource import (
     POLICY_REPORTS,
     REPORTS,
 )
+from exporter.state.budget import NAMED
 from exporter.state.contribution import Accountant, Contribution, Group, Part, parts
 from exporter.state.failures import Failures, Remembered
 from exporter.state.profile import clip
 from exporter.state.selection import Selection
 from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
-from exporter.state.tally import Gauge, Tally
+from exporter.state.tally import OVERFLOW, Gauge, Tally
 
 PREFERRED: Final = REPORTS.group
 """Of a report that both API groups serve, this group's counts."""
+
+MOST_SOURCES: Final = 1000
+"""Sources whose newest result is told apart; reports name them freely."""
 
 
 class Ledger:
@@ -57,10 +61,12 @@ class Ledger:
         )
         self._dirty: set[Group] = set()
         self._subjects = Subjects(self.resources)
+        self._named: dict[str, int] = {}
 
     def apply(self, scope: Scope, report: Report) -> None:
         """Let a report count as it is now."""
-        contribution = self._accountant.account(report)
+        room = self._room(scope, report) if self._named else NAMED
+        contribution = self._accountant.account(report, room)
         if contribution is not None:
             self._note_age(report)
         shelf, metadata = self._shelf(scope), report.metadata
@@ -142,6 +148,8 @@ class Ledger:
     ) -> None:
         shelf = self._shelf(scope)
         before = self._effective(place)
+        if named := _named(new) - _named(old):
+            self._named[place.namespace] = self._named.get(place.namespace, 0) + named
         if new is None:
             shelf.remove(place)
         else:
@@ -224,6 +232,16 @@ class Ledger:
         if not group.count:
             self._accountant.release(group)
 
+    def _room(self, scope: Scope, report: Report) -> int:
+        """Say how many resources the results of a report may name."""
+        old = self._shelf(scope).find(Place(report.namespace, report.name))
+        return NAMED - self._named.get(report.namespace, 0) + _named(old)
+
+    @property
+    def folded(self) -> int:
+        """How often something in reports was not told apart, because its namespace has too much."""
+        return self._accountant.budget.folded
+
     def _note_age(self, report: Report) -> None:
         """Keep the newest timestamp of each source that is not in the future."""
         source, newest = "", 0.0
@@ -240,7 +258,15 @@ class Ledger:
 
     def _note_newest(self, source: str, seconds: float) -> None:
         if seconds <= self._clock() and self._selection.source(source):
-            self.newest.put((clip(source),), seconds)
+            labels = (clip(source),)
+            if labels not in self.newest.rows and len(self.newest.rows) >= MOST_SOURCES:
+                labels = (OVERFLOW,)
+            self.newest.put(labels, max(seconds, self.newest.rows.get(labels, 0)))
+
+
+def _named(contribution: Contribution | None) -> int:
+    """Count the resources that a report's results name, where there are several."""
+    return len(contribution) if isinstance(contribution, tuple) else 0
 
 
 def _alike(old: Part, new: Part) -> bool:

@@ -1,6 +1,6 @@
 """Violations that happened, each counted once."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -11,10 +11,11 @@ from exporter.state.profile import clip
 from exporter.state.recent import Block, Recent
 from exporter.state.register import Register
 from exporter.state.selection import Selection
-from exporter.state.tally import Counters, Gauge, Labels, overflow
+from exporter.state.tally import Counters, Gauge, Labels, fit
 
 CONTROLLERS: Final = ("kyverno-admission", "kyverno-scan")
 TOMBSTONES: Final = 20_000
+_LONGEST_INSTANT: Final = 64
 
 Key = tuple[str, str, str]
 """An Event's namespace, name and first time: unlike its uid they survive being re-created."""
@@ -64,6 +65,7 @@ class Occurrences:
         self._register = register
         self._clock = clock
         self._controllers = frozenset(controllers)
+        self._told: Counter[str] = Counter()
         self._known_only = known_policies_only
         self._limit = limit
 
@@ -172,8 +174,7 @@ class Occurrences:
     def _note(self, said: Violation, event: Event, outcome: str) -> None:
         seconds = min(event.seconds, self._clock())
         labels: Labels = (said.namespace, said.policy, outcome)
-        if labels not in self.last.rows and len(self.last.rows) >= self._limit:
-            labels = overflow(labels)
+        labels = fit(labels, self.last.rows, self._told, self._limit)
         if seconds > self.last.rows.get(labels, 0):
             self.last.put(labels, seconds)
         if outcome == "blocked":
@@ -194,7 +195,7 @@ class Occurrences:
 
 
 def _key(event: Event) -> Key:
-    return (event.namespace, event.name, event.first)
+    return (event.namespace, event.name, event.first[:_LONGEST_INSTANT])
 
 
 def _grows(event: Event) -> bool:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from exporter.model.report import BADNESS, RESULTS, Result, Summary, fold_rule
 from exporter.state.selection import Selection
+from exporter.state.tally import OVERFLOW
 
 LONGEST_LABEL: Final = 128
 SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info"})
@@ -13,7 +14,7 @@ SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info"})
 _INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
 _BADNESS: Final = tuple(_INDEX[word] for word in BADNESS)
 _FAILING: Final = (_INDEX["fail"], _INDEX["error"])
-_MOST_VERDICTS: Final = 50_000
+_MOST_VERDICTS: Final = 20_000
 _NOTHING: Final = (0, 0, 0, 0, 0)
 _spelled = attrgetter("policy", "rule", "result", "severity", "category", "source")
 Spelling = tuple[str, str, str, str, str, str]
@@ -37,6 +38,14 @@ class Outcome(NamedTuple):
     severity: str
     category: str
     source: str
+
+
+_FOLDED: Final[dict[tuple[str, int], Spelling]] = {
+    (severity, index): (OVERFLOW, OVERFLOW, str(index), severity, OVERFLOW, OVERFLOW)
+    for severity in ("none", *SEVERITIES)
+    for index in range(-1, len(RESULTS))
+}
+"""How a key spells a result of which nothing but severity and word is told."""
 
 
 class Verdict(NamedTuple):
@@ -64,8 +73,8 @@ class Profile:
 
     ``rows`` holds (labels, index of the result word, how often); ``status`` is the index of the
     worst word, -1 when nothing was counted; ``allowed`` says whether any source in it counts.
-    Profiles are compared by identity: the same key gives
-    the same profile for as long as a report has it.
+    Profiles are compared by identity: the same key gives the same profile for as long as a
+    report has it.
     """
 
     __slots__ = ("allowed", "failures", "key", "rows", "status", "summary", "users")
@@ -97,6 +106,7 @@ class Key(NamedTuple):
     summary: Summary | None
     results: tuple[Spelling, ...]
     source: str
+    folded: bool = False
 
 
 class Profiles:
@@ -106,6 +116,7 @@ class Profiles:
         self.selection = selection
         self._known: dict[tuple[object, ...], Profile] = {}
         self._verdicts: dict[Spelling, Verdict] = {}
+        self._spellings: dict[Spelling, Spelling] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -118,18 +129,36 @@ class Profiles:
         key = (summary, tuple(map(_spelled, results)), source)
         return self._known.get(key) or self._make(Key(*key))
 
+    def folded(self, profile: Profile) -> Profile:
+        """Find the profile of equal numbers that tells nothing apart but severities."""
+        verdicts = [self._judge(each, profile.key.source) for each in profile.key.results]
+        spelled = tuple(_FOLDED[v.outcome.severity, v.word_index] for v in verdicts)
+        key = Key(profile.key.summary, spelled, str(profile.allowed), folded=True)
+        known = self._known.get(key)
+        if known is None:
+            blurred = [Verdict(_blur(v.outcome), v.word_index) for v in verdicts]
+            known = self._known[key] = Profile(key, blurred, allowed=profile.allowed)
+        return known
+
     def release(self, profile: Profile) -> None:
         """Forget a profile that nothing uses any more."""
         self._known.pop(profile.key, None)
 
     def _make(self, raw: Key) -> Profile:
-        key = Key(raw.summary, tuple(map(_clip_all, raw.results)), clip(raw.source))
+        key = Key(raw.summary, tuple(map(self._share, raw.results)), clip(raw.source))
         known = self._known.get(key)
         if known is None:
             verdicts = [self._judge(spelling, key.source) for spelling in key.results]
             known = Profile(key, verdicts, allowed=self._allowed(key))
             self._known[key] = known
         return known
+
+    def _share(self, spelling: Spelling) -> Spelling:
+        """Give the one spelling that all equal ones share."""
+        if len(self._spellings) >= _MOST_VERDICTS:
+            self._spellings.clear()
+        spelling = _clip_all(spelling)
+        return self._spellings.setdefault(spelling, spelling)
 
     def _allowed(self, key: Key) -> bool:
         """Say whether any source that speaks in the report counts; none at all is no objection."""
@@ -157,6 +186,10 @@ class Profiles:
             policy, fold_rule(rule), severity_of(severity), category or "none", source
         )
         return Verdict(outcome, _INDEX.get(word, -1) if counts else -1)
+
+
+def _blur(outcome: Outcome) -> Outcome:
+    return Outcome(OVERFLOW, OVERFLOW, outcome.severity, OVERFLOW, OVERFLOW)
 
 
 def _clip_all(spelling: Spelling) -> Spelling:

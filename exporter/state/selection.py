@@ -18,6 +18,9 @@ KYVERNO_SOURCES: Final = (
 )
 
 
+_LONGEST_NAME: Final = 512
+
+
 class Globs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names chosen by glob patterns, upper and lower case told apart; exclude wins."""
 
@@ -80,12 +83,14 @@ class Selection:
 
 
 def remembered(decide: Callable[[str], bool], most: int = 10_000) -> Callable[[str], bool]:
-    """Decide once for each name; at most about *most* answers are kept."""
+    """Decide once for each name; at most about *most* answers are kept, none for long names."""
     answers: dict[str, bool] = {}
 
     def answer(name: str) -> bool:
         known = answers.get(name)
         if known is None:
+            if len(name) > _LONGEST_NAME:
+                return decide(name)
             if len(answers) >= most:
                 answers.clear()
             known = answers[name] = decide(name)

@@ -1,8 +1,15 @@
 """Counts by label values, which remember what changed since they were last read."""
 
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
 from exporter.state.least import Least
 
 Labels = tuple[str, ...]
+OVERFLOW: Final = "__overflow__"
+SHARE: Final = 10_000
+CROWD: Final = 10_000
 Five = list[int]
 
 
@@ -83,9 +90,10 @@ class Minimum:
 class Counters:
     """Counts that only grow, by label values.
 
-    At most *limit* label sets are told apart, so that whoever can cause occurrences cannot fill
-    the memory; what comes later counts in one row for each value of the first label (the
-    namespace) whose other labels say ``__overflow__``. Sums stay exact.
+    At most *limit* label sets are told apart, and at most ``SHARE`` of any one value of the first
+    label (the namespace), so that whoever can cause occurrences fills neither the memory nor the
+    room of the others; what comes later counts in a row of its namespace whose other labels say
+    ``__overflow__``. Sums stay exact.
 
     ``shown`` is what may be told to others. With checkpoints that is what the last durable one
     holds (``publish``), so that a crash can never take back what was shown.
@@ -97,15 +105,16 @@ class Counters:
         self.changed: set[Labels] = set()
         self.folded = 0
         self._limit = limit
+        self._told: Counter[str] = Counter()
 
     def add(self, labels: Labels, amount: int = 1) -> None:
         """Count *amount* occurrences."""
         if labels in self.rows:
             if not amount:
                 return
-        elif len(self.rows) >= self._limit:
-            self.folded += 1
-            labels = overflow(labels)
+        else:
+            wanted, labels = labels, fit(labels, self.rows, self._told, self._limit)
+            self.folded += labels is not wanted
         self.rows[labels] = self.rows.get(labels, 0) + amount
         if self.shown is self.rows:
             self.changed.add(labels)
@@ -118,13 +127,31 @@ class Counters:
     def restore(self, rows: dict[Labels, int]) -> None:
         """Begin with the counts of a checkpoint."""
         self.rows = dict(rows)
+        self._told = Counter(labels[0] for labels in rows)
         self.shown = {}
         self.publish(rows)
 
 
-OVERFLOW = "__overflow__"
+def fit(labels: Labels, rows: Collection[Labels], told: Counter[str], limit: int) -> Labels:
+    """Give the row in which *labels* count beside *rows*: their own while there is room.
+
+    *told* holds how many rows each value of the first label has.
+    """
+    if labels in rows:
+        return labels
+    if len(rows) >= limit or told[labels[0]] >= SHARE:
+        return overflow(labels, rows, limit)
+    told[labels[0]] += 1
+    return labels
 
 
-def overflow(labels: Labels) -> Labels:
-    """Give the labels of the row that takes what does not fit: the namespace stays."""
-    return (labels[0], *(OVERFLOW for _ in labels[1:]))
+def overflow(labels: Labels, told: Collection[Labels], limit: int) -> Labels:
+    """Give the labels of the row that takes what does not fit beside the rows *told*.
+
+    The namespace stays, for the first ``CROWD`` that overflow beyond *limit*: Events in the
+    namespace ``default`` may name any number of namespaces that do not exist.
+    """
+    row = (labels[0], *(OVERFLOW for _ in labels[1:]))
+    if row in told or len(told) < limit + CROWD:
+        return row
+    return tuple(OVERFLOW for _ in labels)

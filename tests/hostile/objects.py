@@ -1,6 +1,7 @@
 """Objects as somebody writes them who may write in one namespace and means harm."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
@@ -16,6 +17,11 @@ REPORTS: Final = Scope(POLICY_REPORTS)
 CLUSTER_REPORTS: Final = Scope(CLUSTER_POLICY_REPORTS)
 ALL_EVENTS: Final = Scope(EVENTS)
 EVIL: Final = "evil"
+PAGE_BYTES: Final = 4096
+
+
+def resident_bytes() -> int:
+    return PAGE_BYTES * int(Path("/proc/self/statm").read_text().split()[1])
 
 
 def result(
