@@ -1,6 +1,7 @@
 """The last requests that were blocked, for a live table and a live page."""
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -33,7 +34,10 @@ class Block(NamedTuple):
 
 
 class Recent:
-    """At most the last 100 blocks of the last hour, oldest first."""
+    """At most the last 100 blocks of the last hour, oldest first.
+
+    Above that the namespace that has most of them loses its oldest.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.gauge = Gauge()
@@ -56,7 +60,17 @@ class Recent:
     def expire(self) -> None:
         """Forget what is older than an hour or more than a hundred."""
         oldest = self._clock() - SECONDS
-        while self.blocks and (len(self.blocks) > MOST or self.blocks[0].seconds < oldest):
-            gone = self.blocks.pop(0)
-            if self.gauge.rows.get(gone.labels) == gone.seconds:
-                self.gauge.put(gone.labels, None)
+        while self.blocks and self.blocks[0].seconds < oldest:
+            self._forget(0)
+        while len(self.blocks) > MOST:
+            self._forget(self._least_missed())
+
+    def _least_missed(self) -> int:
+        """Choose the oldest block of the namespace that has most, so that none drives others out."""
+        [(crowded, _)] = Counter(block.namespace for block in self.blocks).most_common(1)
+        return next(at for at, b in enumerate(self.blocks) if b.namespace == crowded)
+
+    def _forget(self, at: int) -> None:
+        gone = self.blocks.pop(at)
+        if self.gauge.rows.get(gone.labels) == gone.seconds:
+            self.gauge.put(gone.labels, None)
