@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from exporter.app.statefile import NAME
-from exporter.model.resource import POLICY_REPORTS
+from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator.faults import Answer
 from tests.app.running import (
     AT_ONCE,
@@ -46,6 +46,18 @@ async def test_what_was_blocked_while_it_was_down_counts(tmp_path: Path) -> None
         async with living(cluster, tmp_path) as life:
             seen.scrape(await life.shows(5))
     assert (seen.total, seen.falls) == (5, [])
+
+
+async def test_a_look_at_events_that_fails_at_a_restart_loses_nothing(tmp_path: Path) -> None:
+    seen = Increase()
+    async with Cluster() as cluster:
+        async with living(cluster, tmp_path) as life:
+            await life.remembers()
+        cluster.block(3)
+        cluster.api.faults.add(Answer(503), EVENTS.name, "list", times=2)
+        async with living(cluster, tmp_path) as life:
+            seen.scrape(await life.shows(3))
+    assert (seen.total, seen.falls) == (3, [])
 
 
 async def test_what_was_blocked_before_its_first_start_does_not_count(tmp_path: Path) -> None:

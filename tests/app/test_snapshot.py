@@ -301,6 +301,17 @@ def test_one_broken_item_among_a_thousand_is_named_and_the_rest_counts(
     assert "results[0].policy" in said.err
 
 
+def test_an_item_that_is_no_object_is_skipped_and_said(
+    page: list[Object], tmp_path: Path, capsys: Text
+) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listed([*page, 7])))  # type: ignore[list-item]  # what is tested
+    assert main(["snapshot", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "21 reports" in said.out
+    assert said.err.startswith(f"skipped: {path}: ")
+
+
 def test_objects_of_other_kinds_are_passed_over(
     page: list[Object], tmp_path: Path, capsys: Text
 ) -> None:
