@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 
+from tests.cluster.gate import Gate, gate_to
 from tests.cluster.harness import ControlPlane, control_plane
 
 _numbers = count(1)
@@ -21,3 +22,10 @@ def cluster() -> Iterator[ControlPlane]:
 def namespace(cluster: ControlPlane) -> str:
     """A new namespace with its default ServiceAccount."""
     return cluster.create_namespace(f"test-{next(_numbers)}")
+
+
+@pytest.fixture
+def gate(cluster: ControlPlane) -> Iterator[Gate]:
+    """A gate of the test's own before the shared control plane."""
+    with gate_to(cluster) as opened:
+        yield opened

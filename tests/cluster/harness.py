@@ -146,9 +146,13 @@ class ControlPlane:
 
     # Credentials
 
+    def trust(self) -> ssl.SSLContext:
+        """Return a context that trusts this cluster and presents nobody."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
     def tls(self) -> ssl.SSLContext:
         """Return a context that trusts this cluster and presents the administrator."""
-        context = ssl.create_default_context(cafile=str(self.ca_file))
+        context = self.trust()
         context.load_cert_chain(*self._admin)
         return context
 
@@ -253,19 +257,29 @@ class ControlPlane:
 
     async def create_all(self, path: str, objects: Iterable[Object], at_once: int = 16) -> None:
         """Post many objects to a collection such as /api/v1/namespaces/a/configmaps."""
-        places = asyncio.Semaphore(at_once)
+        await self._all("POST", ((path, item) for item in objects), at_once)
+
+    async def delete_all(self, path: str, names: Iterable[str], at_once: int = 16) -> None:
+        """Delete many objects of a collection, one by one, as their owners' deletion would."""
+        await self._all("DELETE", ((f"{path}/{name}", None) for name in names), at_once)
+
+    async def _all(
+        self, method: str, calls: Iterable[tuple[str, Object | None]], at_once: int
+    ) -> None:
+        left = iter(calls)
         connector = aiohttp.TCPConnector(ssl=self.tls(), limit=at_once)
+
+        async def work(session: aiohttp.ClientSession) -> None:
+            for path, body in left:
+                async with session.request(method, path, json=body) as answer:
+                    assert answer.status in (200, 201), await answer.text()
+
         async with (
             aiohttp.ClientSession(self.server, connector=connector) as session,
             asyncio.TaskGroup() as group,
         ):
-
-            async def create(item: Object) -> None:
-                async with places, session.post(path, json=item) as answer:
-                    assert answer.status == 201, await answer.text()
-
-            for item in objects:
-                group.create_task(create(item))
+            for _ in range(at_once):
+                group.create_task(work(session))
 
 
 def _base64(path: Path) -> str:
