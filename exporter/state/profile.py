@@ -126,7 +126,7 @@ class Profiles:
 
         *source* is the report's own, for results that name none.
         """
-        key = (summary, tuple(map(_spelled, results)), source)
+        key = (summary, tuple(map(_spelled, results)), source, False)
         return self._known.get(key) or self._make(Key(*key))
 
     def folded(self, profile: Profile) -> Profile:
