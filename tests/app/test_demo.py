@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -131,9 +132,11 @@ def test_a_process_of_it_is_ready_soon_and_no_scrape_is_cut_off_by_its_end(tmp_p
         def scrape() -> None:
             while not stop.is_set():
                 try:
-                    whole.append(demo.get().endswith("\n"))
-                except URLError:  # no connection any more
+                    answer = urlopen(demo.url + "/metrics", timeout=10)
+                except (URLError, ConnectionError):  # nobody takes requests any more
                     return
+                with answer:  # what has begun to be answered is answered to its end
+                    whole.append(answer.read().endswith(b"\n"))
 
         thread = threading.Thread(target=scrape)
         thread.start()
