@@ -184,7 +184,9 @@ class Follower:
     def _ended(self, end: End) -> None:
         """Note how a watch ended that did not fail."""
         quick = self._watcher.lines == 0 and self._watcher.healthy_seconds < SHORT_SECONDS
-        self._observer.restart(self.scope.resource.name, "short" if quick else end)
+        self._observer.restart(
+            self.scope.resource.name, "short" if quick and end == "closed" else end
+        )
         if quick:
             self.state, self.up = "failing", False
         self._doubtful = end == "idle" or self._watcher.lines == 0

@@ -107,7 +107,7 @@ class Watcher:
         """
         if not self._is_resumable:
             return max(self._deadline - asyncio.get_running_loop().time(), 0.0)
-        if self._sends_bookmarks:
+        if self._sends_bookmarks or self.opened is None:
             return self._options.idle_seconds
         return self._seconds + self._options.idle_seconds
 

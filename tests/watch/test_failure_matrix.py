@@ -199,6 +199,18 @@ async def test_w11_a_server_without_bookmarks_may_be_silent_until_it_ends_the_wa
 
 
 @virtual
+async def test_w11_a_watch_that_is_never_answered_is_given_up_all_the_same() -> None:
+    it = Followed(bookmark_seconds=0)
+    it.api.faults.add(faults.Hang(), it.resource.name, "watch", first=2)
+    async with it.running():
+        await it.until(lambda: it.follower.state == "failing")
+        assert not it.follower.up
+        await it.until(lambda: len(it.asked("watch")) == 3)
+        assert gaps(it.times("watch")) == pytest.approx([90, 90.8], abs=0.1)
+        assert it.counts.restarts == {"idle": 2}
+
+
+@virtual
 async def test_w11_once_bookmarks_come_silence_is_suspicious_again() -> None:
     it = Followed()
     it.api.faults.add(faults.Stall(), it.resource.name, "watch")
