@@ -8,6 +8,7 @@ over them.
 import asyncio
 import functools
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,10 +18,29 @@ T = TypeVar("T")
 STUCK_SECONDS = 5.0
 
 
+class Stalls:
+    """The most CPU seconds that one pass of the loop took; other processes do not count."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+
 class _Jump(selectors.DefaultSelector):
-    now = 0.0
+    def __init__(self, stalls: Stalls) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._stalls = stalls
+        self._woke = time.thread_time()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        worked = time.thread_time() - self._woke
+        self._stalls.longest = max(self._stalls.longest, worked)
+        try:
+            return self._select(timeout)
+        finally:
+            self._woke = time.thread_time()
+
+    def _select(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             ready = super().select(STUCK_SECONDS)
             if not ready:
@@ -33,17 +53,17 @@ class _Jump(selectors.DefaultSelector):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._jump = _Jump()
+    def __init__(self, stalls: Stalls) -> None:
+        self._jump = _Jump(stalls)
         super().__init__(self._jump)
 
     def time(self) -> float:
         return self._jump.now
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, T], stalls: Stalls | None = None) -> T:
     """Run *main* to its end, however many hours of sleep are in it."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: _Loop(stalls or Stalls())) as runner:
         return runner.run(main)
 
 
