@@ -63,6 +63,16 @@ async def test_long_lists_of_rows(watch_list: bool) -> None:
 
 
 @virtual
+async def test_what_only_results_tell_is_absent_rather_than_empty() -> None:
+    async with Living() as cluster, cluster.exporter(SUMMARY) as summary:
+        await cluster.in_step(summary)
+        pieces = await summary.scrapes.scrape(openmetrics=False, names=frozenset())
+    text = b"".join(pieces).decode()
+    assert "# TYPE policyreport_summary gauge" in text
+    assert not [name for name in FROM_RESULTS if f"# TYPE {name} " in text]
+
+
+@virtual
 async def test_columns_are_known_after_a_reconnect() -> None:
     async with (
         Living() as cluster,
