@@ -10,6 +10,7 @@ from exporter.errors import Malformed
 from exporter.kube.client import JSON, Client, Request
 from exporter.kube.discovery import Discovery
 from exporter.kube.rejects import Rejects
+from exporter.model.depth import shallow
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
 from exporter.model.table import ACCEPT as TABLES
 from exporter.model.table import TableCodec
@@ -166,7 +167,7 @@ class KubeSource:
     def _rejected(self, resource: Resource, line: bytes, error: Malformed) -> Line:
         """Note a broken object. Raises the error where the line does not even name one."""
         try:
-            envelope = msgspec.json.decode(line, type=_Envelope)
+            envelope = msgspec.json.decode(shallow(line), type=_Envelope)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise error from None
         metadata = envelope.object.metadata

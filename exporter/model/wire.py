@@ -7,6 +7,7 @@ import msgspec
 
 from exporter.errors import Malformed
 from exporter.model.changes import Object
+from exporter.model.depth import shallow
 from exporter.model.event import Event
 from exporter.model.namespace import Namespace
 from exporter.model.policy import Policy
@@ -154,7 +155,7 @@ class Codec:
         try:
             page = self._page(body)
         except _BROKEN:
-            return self._piecewise(body)
+            return self._piecewise(shallow(body))
         return Page(page.items or [], [], page.metadata.cont, page.metadata.version)
 
     def line(self, body: bytes) -> Line:
@@ -165,6 +166,8 @@ class Codec:
         """
         try:
             line = self._line(body)
+        except RecursionError:
+            return self._control(shallow(body))
         except _BROKEN:
             return self._control(body)
         if line.type not in ("ADDED", "MODIFIED", "DELETED"):
@@ -204,7 +207,8 @@ class Codec:
                 case "ERROR":
                     return Line("ERROR", None, "", False, _status_of(line.object))
                 case "ADDED" | "MODIFIED" | "DELETED":
-                    self.one(bytes(line.object))
+                    found = self.one(bytes(line.object))
+                    return Line(line.type, found, found.version, False, None)
             raise Malformed(f"{self._resource.name}: watch line of unknown type {line.type[:32]!r}")
         except _BROKEN as error:
             raise Malformed(explain(f"watch line of {self._resource.name}", error)) from error

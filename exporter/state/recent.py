@@ -66,7 +66,7 @@ class Recent:
             self._forget(self._least_missed())
 
     def _least_missed(self) -> int:
-        """Choose the oldest block of the namespace that has most, so that none drives others out."""
+        """Choose the oldest block of the namespace with most of them: none drives others out."""
         [(crowded, _)] = Counter(block.namespace for block in self.blocks).most_common(1)
         return next(at for at, b in enumerate(self.blocks) if b.namespace == crowded)
 

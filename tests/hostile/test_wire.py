@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import Malformed
 from exporter.model.changes import Applied, Scope
+from exporter.model.depth import shallow
 from exporter.model.event import Event, violation
 from exporter.model.notes import parse_note
 from exporter.model.report import Report
@@ -122,6 +123,29 @@ def test_an_object_that_cannot_be_read_is_refused_or_read_alone(
         codec_for(resource).one(body)
     with suppress(Malformed):
         codec_for(resource).line(b'{"type":"ADDED","object":' + body + b"}")
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+UNREAD = b'{"metadata":{"name":"bad","namespace":"evil"},"unknown":%s}' % DEEP
+READ = b'{"metadata":{"name":"bad","namespace":"evil"},"results":%s}' % DEEP
+
+
+@pytest.mark.parametrize("resource", [POLICY_REPORTS, EVENTS, NAMESPACES, CLUSTER_POLICIES])
+def test_an_object_nested_too_deep_costs_no_other_object(resource: Resource) -> None:
+    assert good_survives(resource, UNREAD) == (3, 0)
+    assert good_survives(POLICY_REPORTS, READ) == (2, 1)
+
+
+def test_a_line_nested_too_deep_is_read_where_nobody_reads_that_deep() -> None:
+    found = codec_for(POLICY_REPORTS).line(b'{"type":"ADDED","object":' + UNREAD + b"}")
+    assert found.object is not None
+    assert found.object.name == "bad"
+
+
+def test_brackets_in_strings_are_not_levels() -> None:
+    body = b'{"a":"' + b"[{" * 200 + b'\\"]","b":' + b"[" * 70 + b'"]"' + b"]" * 70 + b',"c":1}'
+    deep = b"[" * 70 + b'"]"' + b"]" * 70
+    assert shallow(body) == body.replace(deep, b"[" * 63 + b"null" + b"]" * 63)
 
 
 def test_of_a_key_that_stands_twice_the_last_counts() -> None:
