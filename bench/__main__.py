@@ -6,6 +6,7 @@ import os
 import platform
 
 from bench.measure import Figures
+from bench.page import compare_page
 from bench.reports import Shape
 from bench.scrape import compare_scrape
 from bench.sync import compare_parallel, compare_rescan, compare_sync
@@ -32,6 +33,8 @@ def main() -> None:
     _show("slow server", found["slow server"])
     found["scrape"] = compare_scrape(100_000)
     _show("scrape", found["scrape"])
+    found["page"] = compare_page(shape)
+    _show("page", found["page"])
     found["ratios"]["render / memcpy"] = found["scrape"]["render_ms"] / found["scrape"]["memcpy_ms"]
     found["ratios"]["prometheus-client / render"] = (
         found["scrape"]["client_ms"] / found["scrape"]["render_ms"]

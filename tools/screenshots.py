@@ -1,0 +1,94 @@
+"""``python -m tools.screenshots``: take the pictures of the documentation, on the demo."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.servers import prometheus
+from tests.tools import Process, free_port, own_directory
+from tests.web.browser import Browser, browsing
+
+ROOT: Final = Path(__file__).parents[1]
+STATUS: Final = ROOT / "docs/images/status"
+DASHBOARDS: Final = ROOT / "docs/images/dashboards"
+MOST_BYTES: Final = 300_000
+LIVE: Final = "return document.getElementById('live').innerText === 'live'"
+LOOKS: Final = {
+    "light": (1280, 1000, False),
+    "dark": (1280, 1000, True),
+    "phone": (390, 844, False),
+}
+SCRAPES: Final = """
+global: {{scrape_interval: 5s, evaluation_interval: 5s}}
+rule_files: ["*.rules.yaml"]
+scrape_configs:
+  - job_name: policy-report-exporter
+    honor_labels: true
+    static_configs: [{{targets: ["{address}"]}}]
+"""
+
+
+def main() -> None:
+    """Take the pictures that are asked for."""
+    parser = argparse.ArgumentParser(prog="screenshots", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0, help="let the demo live so long")
+    parser.add_argument("--only", choices=("status", "dashboards"), default="")
+    arguments = parser.parse_args()
+    with demonstrating() as address:
+        if arguments.only == "status":
+            time.sleep(arguments.minutes * 60)
+        else:
+            render_dashboards(address, arguments.minutes)
+        if arguments.only != "dashboards":
+            with browsing() as browser:
+                photograph(browser, f"http://{address}/")
+
+
+@contextmanager
+def demonstrating() -> Iterator[str]:
+    """Run the demo, four times as fast as life, and give its address."""
+    address = f"127.0.0.1:{free_port()}"
+    argv = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address]
+    argv += ["--demo.speed=4", "--demo.seed=1"]
+    environment = {"PYTHONPATH": str(ROOT)}
+    with (
+        own_directory() as home,
+        Process(argv, cwd=home, ready=f"http://{address}/-/ready", env=environment),
+    ):
+        yield address
+
+
+def render_dashboards(address: str, minutes: float) -> None:
+    """Let a Prometheus with the rules scrape the demo, then draw every dashboard."""
+    rules = (ROOT / "alerts").glob("*.rules.yaml")
+    files = {path.name: path.read_text() for path in rules}
+    with prometheus(SCRAPES.format(address=address), files=files) as server:
+        time.sleep(minutes * 60)
+        command = [sys.executable, "-m", "grafana.render", "--prometheus", server.url]
+        command += ["--out", str(DASHBOARDS), "--scrape-interval", "5"]
+        command += ["--minutes", str(max(minutes, 1))]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+
+def photograph(browser: Browser, url: str) -> None:
+    """Show the status page to several screens."""
+    STATUS.mkdir(parents=True, exist_ok=True)
+    for name, (width, height, dark) in LOOKS.items():
+        browser.view(width, height, dark=dark)
+        browser.open(url)
+        browser.wait(LIVE)
+        picture = STATUS / f"{name}.png"
+        browser.screenshot(picture)
+        size = picture.stat().st_size
+        if size > MOST_BYTES:
+            raise SystemExit(f"{picture}: {size} bytes, at most {MOST_BYTES}")
+        print(f"{picture.relative_to(ROOT)}: {size} bytes")
+
+
+if __name__ == "__main__":
+    main()
