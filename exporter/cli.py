@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Prometheus exporter for Kubernetes policy reports and violations.",
-        epilog="Without a command: serve. Every flag has an environment variable, named in [ ].",
+        epilog="Without a command: serve. Flags have the environment variables that stand in [ ].",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

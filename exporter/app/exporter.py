@@ -169,8 +169,7 @@ class Exporter:
             log.info("no --state.dir: counters begin at 0, what happened before is not counted")
             return
         keeper = Keeper(self._keeping.file, self.state, self.followers, self.own, self.clock)
-        if await keeper.open(await self._identity(self._keeping.identify)):
-            self.exposition.adopt()
+        await keeper.open(await self._identity(self._keeping.identify))
         self._keeper = keeper
 
     async def _identity(self, identify: Callable[[], Awaitable[str]]) -> str:

@@ -38,6 +38,7 @@ class Moment(NamedTuple):
 
     body: bytes
     counters: dict[str, dict[Labels, int]]
+    unborn: dict[str, frozenset[Labels]]
 
 
 class Keeper:
@@ -110,7 +111,7 @@ class Keeper:
             self._failed(error)
             return
         for name, counters in counters_of(self._state).items():
-            counters.publish(moment.counters[name])
+            counters.publish(moment.counters[name], moment.unborn[name])
         self._own.gauge("checkpoint_last_success_timestamp_seconds").set(self._saved_at)
         if self._said:
             log.info("checkpoints can be written again")
@@ -175,11 +176,12 @@ class Keeper:
         counters = {n: dict(self._countable(c)) for n, c in counters_of(self._state).items()}
         counters["events"] = self._events
         scopes = self._scopes
-        now, written = self._clock(), (counters, scopes, set(self._versions))
+        unborn = {n: frozenset(c.unborn) for n, c in counters_of(self._state).items()}
+        now, written = self._clock(), (counters, unborn, scopes, set(self._versions))
         if self._written == written and not touched and now - self._saved_at < REFRESH_SECONDS:
             return None
         self._written, self._saved_at = written, now
-        return Moment(self._encode(counters, scopes), counters)
+        return Moment(self._encode(counters, unborn, scopes), counters, unborn)
 
     def _take_failures(self) -> set[str]:
         """Encode the failures of namespaces where some changed, and name these.
@@ -203,7 +205,12 @@ class Keeper:
         """Give the counts that go with the failures that are kept."""
         return counters.shown if self._state.ledger.memory else counters.rows
 
-    def _encode(self, counters: dict[str, dict[Labels, int]], scopes: list[str]) -> bytes:
+    def _encode(
+        self,
+        counters: dict[str, dict[Labels, int]],
+        unborn: dict[str, frozenset[Labels]],
+        scopes: list[str],
+    ) -> bytes:
         return msgspec.json.encode(
             Checkpoint(
                 schema=SCHEMA,
@@ -214,6 +221,7 @@ class Keeper:
                 counters={name: list(rows.items()) for name, rows in counters.items()},
                 repeated=self._repeated,
                 failures=self._failures,
+                unborn={name: sorted(rows) for name, rows in unborn.items()},
             )
         )
 

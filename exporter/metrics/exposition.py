@@ -7,7 +7,6 @@ from exporter.metrics.catalogue import CATALOGUE, Family
 from exporter.metrics.projection import Projection
 from exporter.metrics.segments import Snapshot
 from exporter.state.cluster import ClusterState
-from exporter.state.tally import Counters
 
 BIRTH_HOLD_SECONDS: Final = 35.0
 DROPPABLE: Final = frozenset({"kind", "rule", "category", "severity", "source", "controller"})
@@ -43,12 +42,6 @@ class Exposition:
             for family in CATALOGUE
             if family.name not in self.settings.disabled
         )
-
-    def adopt(self) -> None:
-        """Take over the counters that a checkpoint restored: they were shown before."""
-        for projection in self.projections:
-            if isinstance(projection.source, Counters):
-                projection.births.adopt(set(projection.source.shown))
 
     def settle(self, most: int) -> int:
         """Take up at most about *most* changes of the state; return how much work is left."""

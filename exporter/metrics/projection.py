@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from exporter.metrics.catalogue import Family
+from exporter.metrics.catalogue import Family, Source
 from exporter.metrics.segments import Segments, Snapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
@@ -41,7 +41,7 @@ class Projection:
         self._segments = Segments(_prefix(self), "%a" if family.fractional else "%d")
         keep = None if len(kept) == len(family.labels) else kept
         self.series = Series(self._segments, limit, keep)
-        self.births = Births(birth_hold)
+        self.births = Births(self.source, birth_hold)
         self._words = words
         self._result_at = family.labels.index("result") if words is not None else -1
 
@@ -107,29 +107,27 @@ class Births:
     first, often only, occurrence. Held back until *hold* seconds after 0 was first shown.
     """
 
-    def __init__(self, hold: float) -> None:
+    def __init__(self, source: Source, hold: float) -> None:
+        self._counters = source if isinstance(source, Counters) else Counters(0)
         self._hold = hold
-        self._known: set[Labels] = set()
         self._shown_at: dict[Labels, float | None] = {}
 
-    def adopt(self, rows: set[Labels]) -> None:
-        """Take series over that were shown before a restart."""
-        self._known |= rows
-
     def held(self, row: Labels) -> bool:
-        """Say whether a series still shows 0; one that is new begins to."""
-        if not self._hold:
+        """Say whether a series still shows 0."""
+        if not self._hold or not self._counters.is_unborn(row):
             return False
-        if row not in self._known:
-            self._known.add(row)
-            self._shown_at[row] = None
-        return row in self._shown_at
+        if row in self._counters.unborn:
+            self._shown_at.setdefault(row, None)
+        return True
 
     def due(self, now: float) -> list[Labels]:
         """Name the series that may show their value from now on."""
+        if not self._hold:
+            self._counters.unborn.clear()
         due = [r for r, at in self._shown_at.items() if at is not None and now - at >= self._hold]
         for row in due:
             del self._shown_at[row]
+            self._counters.unborn.discard(row)
         return due
 
     def shown(self, now: float) -> None:

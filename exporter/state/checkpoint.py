@@ -28,7 +28,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     ``versions`` says, by scope, up to which resourceVersion Events are counted; ``scopes`` are
     those whose first list had ended, so that what differs from ``failures`` later is news.
-    ``failures`` is, by namespace and report, since when what fails.
+    ``failures`` is, by namespace and report, since when what fails. ``unborn`` are the rows of
+    ``counters`` that were not shown at 0 for long enough yet.
     """
 
     schema: int
@@ -39,6 +40,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     counters: dict[str, list[Row]]
     repeated: list[tuple[tuple[str, str, str], int]]
     failures: dict[str, msgspec.Raw]
+    unborn: dict[str, list[Labels]] = {}
 
 
 class _Header(msgspec.Struct):
@@ -99,7 +101,8 @@ def restore(state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope]) ->
         if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
             raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
     for name, counters in counters_of(state).items():
-        counters.restore(dict(checkpoint.counters.get(name, ())))
+        rows = dict(checkpoint.counters.get(name, ()))
+        counters.restore(rows, rows.keys() & set(checkpoint.unborn.get(name, ())))
     known = set(checkpoint.scopes)
     state.ledger.memory = memory
     state.ledger.counting.update(s for s in scopes if scope_name(s) in known)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from exporter.state.least import Least
@@ -97,12 +98,17 @@ class Counters:
 
     ``shown`` is what may be told to others. With checkpoints that is what the last durable one
     holds (``publish``), so that a crash can never take back what was shown.
+
+    ``unborn`` are rows that nobody was shown at 0 for long enough yet; who shows them takes them
+    out. For others they count as unborn until a checkpoint knows that they are not.
     """
 
     def __init__(self, limit: int) -> None:
         self.rows: dict[Labels, int] = {}
         self.shown: dict[Labels, int] = self.rows
         self.changed: set[Labels] = set()
+        self.unborn: set[Labels] = set()
+        self._unborn_durably: AbstractSet[Labels] = frozenset()
         self.folded = 0
         self._limit = limit
         self._told: Counter[str] = Counter()
@@ -115,21 +121,30 @@ class Counters:
         else:
             wanted, labels = labels, fit(labels, self.rows, self._told, self._limit)
             self.folded += labels is not wanted
+        if labels not in self.rows:
+            self.unborn.add(labels)
         self.rows[labels] = self.rows.get(labels, 0) + amount
         if self.shown is self.rows:
             self.changed.add(labels)
 
-    def publish(self, rows: dict[Labels, int]) -> None:
-        """Show *rows*, a copy of what a checkpoint has made durable."""
-        self.changed.update(k for k, value in rows.items() if self.shown.get(k) != value)
-        self.shown = rows
+    def is_unborn(self, labels: Labels) -> bool:
+        """Say whether a row must still be shown at 0."""
+        return labels in self.unborn or labels in self._unborn_durably
 
-    def restore(self, rows: dict[Labels, int]) -> None:
+    def publish(self, rows: dict[Labels, int], unborn: AbstractSet[Labels] = frozenset()) -> None:
+        """Show *rows*, a copy of what a checkpoint has made durable, as it has *unborn*."""
+        self.changed.update(k for k, value in rows.items() if self.shown.get(k) != value)
+        self.changed.update(k for k in self._unborn_durably - unborn if k in rows)
+        self.shown = rows
+        self._unborn_durably = unborn
+
+    def restore(self, rows: dict[Labels, int], unborn: AbstractSet[Labels] = frozenset()) -> None:
         """Begin with the counts of a checkpoint."""
         self.rows = dict(rows)
         self._told = Counter(labels[0] for labels in rows)
+        self.unborn = set(unborn)
         self.shown = {}
-        self.publish(rows)
+        self.publish(rows, frozenset(unborn))
 
 
 def fit(labels: Labels, rows: Collection[Labels], told: Counter[str], limit: int) -> Labels:
