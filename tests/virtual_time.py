@@ -53,8 +53,8 @@ class _Jump(selectors.DefaultSelector):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self, stalls: Stalls) -> None:
-        self._jump = _Jump(stalls)
+    def __init__(self, stalls: Stalls | None = None) -> None:
+        self._jump = _Jump(stalls or Stalls())
         super().__init__(self._jump)
 
     def time(self) -> float:
@@ -63,7 +63,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def run(main: Coroutine[Any, Any, T], stalls: Stalls | None = None) -> T:
     """Run *main* to its end, however many hours of sleep are in it."""
-    with asyncio.Runner(loop_factory=lambda: _Loop(stalls or Stalls())) as runner:
+    with asyncio.Runner(loop_factory=lambda: _Loop(stalls)) as runner:
         return runner.run(main)
 
 
