@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from exporter.model.resource import CLUSTER_POLICY_REPORTS, POLICY_REPORTS, REPORTS
+from exporter.model.resource import REPORTS
 from exporter.simulator import kyverno
 from exporter.simulator.checks import BASELINE, LABELS, REGISTRIES
 from exporter.simulator.kyverno import Target
@@ -39,13 +39,6 @@ def _report(target: Target, failing: Iterable[str]) -> Object:
         for c in CHECKED
     ]
     return kyverno.report(target, results)
-
-
-def path_of(report: Object) -> str:
-    """Return the collection that a report belongs into."""
-    kinds = (POLICY_REPORTS, CLUSTER_POLICY_REPORTS, REPORTS)
-    resource = next(each for each in kinds if each.kind == report["kind"])
-    return resource.path(report["metadata"].get("namespace", ""))
 
 
 def sums(reports: Iterable[Object]) -> Sums:

@@ -18,7 +18,7 @@ from tests.tools import eventually, fetch, own_directory
 # The exporter looks again for what was refused or absent every half minute.
 WITHIN_SECONDS = 90.0
 SUMMARY = "policyreport_summary"
-CONFIG: Mapping[str, object] = {"birth_hold": 0}
+CONFIG: dict[str, object] = {"birth_hold": 0}
 
 
 class Running(NamedTuple):
