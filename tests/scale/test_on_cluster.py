@@ -51,8 +51,9 @@ async def agree(reports: int, full: Exporter, summary: Exporter) -> None:
     """Wait until both know that many reports, and see that they say the same of them."""
     async with asyncio.timeout(WITHIN_SECONDS):
         while True:
+            ready = full.health.ready()[0] and summary.health.ready()[0]
             whole, rows = await scraped(full, summary)
-            if known(whole) == known(rows) == reports:
+            if ready and known(whole) == known(rows) == reports:
                 break
             await asyncio.sleep(0.05)
     assert rows == {s: v for s, v in whole.items() if s.name not in FROM_RESULTS}
