@@ -118,8 +118,8 @@ def _rescan(shape: Shape, changes: int) -> Figures:
             codec.line(raw)
         between = time.perf_counter()
         for raw in part:
-            item = codec.line(raw).object
-            if item is not None:
-                state.apply(Applied(SCOPE, item))
+            changed = codec.line(raw).object
+            if changed is not None:
+                state.apply(Applied(SCOPE, changed))
         decode, apply = decode + between - began, apply + time.perf_counter() - between
     return {"decode_us": decode / changes * 1e6, "applied_us": apply / changes * 1e6}

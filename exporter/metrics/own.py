@@ -54,6 +54,24 @@ class Readings:
                 yield _metric(family, self._read[family.name]())
 
 
+class Chosen(CollectorRegistry):
+    """Those families of a registry that are asked for by their name or by that of a sample.
+
+    prometheus-client's own restriction knows only what was there when a collector registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry, names: frozenset[str]) -> None:
+        super().__init__()
+        self._all = registry
+        self._names = names
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the families that are asked for."""
+        for metric in self._all.collect():
+            if self._names & {metric.name, *(sample.name for sample in metric.samples)}:
+                yield metric
+
+
 class OwnMetrics:
     """Counters and gauges about the exporter; its methods are what the loops observe with."""
 
@@ -110,7 +128,7 @@ class OwnMetrics:
 
     def render(self, *, openmetrics: bool, names: frozenset[str] = frozenset()) -> bytes:
         """Render all own families, or those named; without OpenMetrics' closing line."""
-        registry = self.registry.restricted_registry(sorted(names)) if names else self.registry
+        registry = Chosen(self.registry, names) if names else self.registry
         if openmetrics:
             body: bytes = openmetrics_latest(registry)
             return body.removesuffix(b"# EOF\n")

@@ -230,6 +230,17 @@ def test_own_metrics_read_back() -> None:
     assert any(name == "process_cpu_seconds_total" for name, _ in read)
 
 
+@pytest.mark.parametrize(
+    "name", ["policyreport_exporter_watch_up", "process_cpu_seconds_total", "nothing"]
+)
+def test_own_families_are_chosen_by_name(name: str) -> None:
+    own = OwnMetrics("1.2.3")
+    own.readings.on("watch_up", lambda: [(("events.events.k8s.io",), 1.0)])
+    body = own.render(openmetrics=False, names=frozenset([name])).decode()
+    found = {line.split()[2] for line in body.splitlines() if line.startswith("# TYPE")}
+    assert found == ({name} - {"nothing"})
+
+
 def test_the_documentation_is_current() -> None:
     assert (DOCS / "metrics.md").read_text() == as_markdown(), "run `make docs`"
 
