@@ -10,6 +10,10 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [list, watch]
+{{- else if gt (int .Values.shards) 1 }}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list] # a shard lists long lists of reports by its own namespaces
 {{- end }}
 {{- end }}
 
