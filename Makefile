@@ -34,11 +34,13 @@ lint: $(DEV) ## Style, types, layers, sizes
 	$(V)/yamllint --strict -c tools/yamllint.yaml .
 	$(V)/python tools/sizes.py exporter
 
-bench: $(DEV) ## Benchmarks, a minute
+bench: $(DEV) ## Benchmarks, some minutes
 	$(V)/python -m bench $(ARGS)
+	$(V)/python -m bench.shards $(ARGS)
 
 bench-full: $(DEV) ## Benchmarks at full size
 	$(V)/python -m bench --full $(ARGS)
+	$(V)/python -m bench.shards --full $(ARGS)
 
 soak: $(DEV) ## The long chaos run
 	$(V)/pytest tests/soak -m slow $(ARGS)
@@ -67,6 +69,7 @@ lock: $(DEV) ## Resolve requirements/*.txt anew
 	$(V)/python -m pip install -q uv
 	$(V)/uv pip compile -q $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(V)/uv pip compile -q $(LOCK) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	echo "setuptools>=77" | $(V)/uv pip compile -q $(LOCK) - -o requirements/build.txt
 
 LOCK := --no-header --generate-hashes --python-version 3.11 --upgrade
 
