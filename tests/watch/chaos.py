@@ -31,6 +31,7 @@ from exporter.state.selection import Selection
 from exporter.watch.follower import Follower
 from exporter.watch.options import Options
 from exporter.watch.pace import Clock, Turns
+from tests.virtual_time import Stalls
 from tests.watch.cluster import NOON
 from tests.watch.recording import Counts
 
@@ -60,7 +61,8 @@ class Chaos:
         self.struck: Counter[str] = Counter()
         self.crowded: list[str] = []
         self.followers: list[Follower] = []
-        self.hourly: Callable[[], None] = lambda: None
+        self.hourly: Callable[[], object] = lambda: None
+        self.stalls = Stalls()
         self._options = options
         self._accounted = self.store.version
         self._port = 0
@@ -133,8 +135,10 @@ class Chaos:
                 hour += HOUR_SECONDS
                 self.api.faults.clear()
                 self.hourly()
+                self.stalls.forgive()
             self.scenario.advance(STEP_SECONDS)
             self._keep_account()
+            self.stalls.forgive()
             if self.chance.random() < 0.15:
                 await self._strike()
             await asyncio.sleep(STEP_SECONDS)
@@ -178,6 +182,7 @@ class Chaos:
         await self.api.stop()
         self.scenario.advance(seconds)
         self._keep_account()
+        self.stalls.forgive()
         await asyncio.sleep(seconds)
         await self.api.start(port=self._port)
 
