@@ -125,7 +125,9 @@ def test_an_api_address_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> N
     assert "in use" in said.lower()
 
 
-def test_a_process_of_it_is_ready_soon_and_no_scrape_is_cut_off_by_its_end(tmp_path: Path) -> None:
+def test_w40_a_process_of_it_is_ready_soon_and_no_scrape_is_cut_off_by_its_end(
+    tmp_path: Path,
+) -> None:
     with Command(tmp_path, "demo", STILL) as demo:
         whole, stop = [], threading.Event()
 

@@ -239,7 +239,7 @@ async def test_a_spoilt_checkpoint_is_set_aside_and_said(
     assert "checkpoint not used" in caplog.text
 
 
-async def test_a_full_disk_stops_the_shown_counters_and_loses_nothing(
+async def test_w41_a_full_disk_stops_the_shown_counters_and_loses_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen = Increase()
@@ -281,7 +281,7 @@ async def test_a_directory_in_the_checkpoints_place_is_survived(tmp_path: Path) 
         assert own(samples, "checkpoint_failures_total") == 1
 
 
-async def test_a_read_only_directory_is_survived() -> None:
+async def test_w41_a_read_only_directory_is_survived() -> None:
     """Even root cannot write in /proc."""
     async with Cluster() as cluster, living(cluster, Path("/proc/state")) as life:
         await life.ready()

@@ -274,7 +274,9 @@ def test_without_an_api_server_it_lives_is_not_ready_and_stops_at_once(tmp_path:
     assert "the cluster is not known yet" in serve.log
 
 
-def test_it_stops_at_once_in_the_middle_of_its_first_list(beside: Beside, tmp_path: Path) -> None:
+def test_w40_it_stops_at_once_in_the_middle_of_its_first_list(
+    beside: Beside, tmp_path: Path
+) -> None:
     beside.do(lambda: beside.api.faults.add(Hang(), verb="list", times=None))
     state = f"--state.dir={tmp_path / 'state'}"
     serve = serving(tmp_path, beside.api.url, state)

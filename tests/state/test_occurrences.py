@@ -169,7 +169,7 @@ def test_an_unknown_cel_policy_is_taken_at_its_word() -> None:
 
 
 @pytest.mark.parametrize("skew", [-600.0, 600.0])
-def test_a_local_clock_that_is_wrong_changes_no_count(skew: float) -> None:
+def test_w37_a_local_clock_that_is_wrong_changes_no_count(skew: float) -> None:
     right, wrong = Cluster(listed=False), Cluster(listed=False)
     wrong.clock.now += skew
     for cluster in (right, wrong):
