@@ -31,7 +31,7 @@ from exporter.settings.file import ConfigFile
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters
 from exporter.watch.follower import Follower
-from exporter.watch.pace import Backoff
+from exporter.watch.pace import Backoff, Turns
 from exporter.watch.ports import Source
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ class Exporter:
         if plan.shard[0]:
             exposure = exposure._replace(disabled=exposure.disabled | _ONCE)
         self.exposition = Exposition(self.state, exposure)
+        turns = Turns()
         self.followers = [
             Follower(
                 scope,
@@ -113,6 +114,7 @@ class Exporter:
                 self.state.apply,
                 own,
                 options=options_of(scope, plan.shard[1], selection.namespace),
+                turns=turns,
             )
             for scope in plan.scopes()
         ]
