@@ -89,10 +89,13 @@ class Accountant:
         self._messages: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._characters = 0
 
-    def account(self, report: Report, room: int = NAMED) -> Contribution | None:
+    def account(
+        self, report: Report, room: int = NAMED, held: Contribution | None = None
+    ) -> Contribution | None:
         """Work out what a report contributes; None when its namespace is filtered out.
 
-        Of the resources that its results name, at most *room* are told apart.
+        Of the resources that its results name, at most *room* are told apart. *held* is what it
+        contributed before: most often it is the same again.
 
         ``since`` of each part holds what the results' own timestamps say; whoever knows since
         when they were seen to fail corrects it.
@@ -102,7 +105,8 @@ class Accountant:
         results = report.results or []
         scope = report.scope
         if scope is not None and scope.kind:
-            profile = self.profiles.of(results, report.summary, report.source)
+            hint = held.profile if isinstance(held, Group) else None
+            profile = self.profiles.of(results, report.summary, report.source, hint)
             if not profile.failures:
                 # Nearly every report ends here, so this looks its group up without more ado.
                 plain = self._plain.get((report.metadata.namespace, scope.kind, profile))

@@ -66,12 +66,13 @@ class Ledger:
     def apply(self, scope: Scope, report: Report) -> None:
         """Let a report count as it is now."""
         room = self._room(scope, report) if self._named else NAMED
-        contribution = self._accountant.account(report, room)
+        shelf, metadata = self._shelf(scope), report.metadata
+        held = shelf.holds(metadata.namespace, metadata.name)
+        contribution = self._accountant.account(report, room, held)
         if contribution is not None:
             self._note_age(report)
-        shelf, metadata = self._shelf(scope), report.metadata
-        if shelf.holds(metadata.namespace, metadata.name, contribution):
-            return
+            if contribution is held:
+                return
         place = Place(metadata.namespace, metadata.name)
         old = shelf.find(place)
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):

@@ -121,12 +121,21 @@ class Profiles:
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, results: Iterable[Result], summary: Summary | None, source: str = "") -> Profile:
+    def of(
+        self,
+        results: Iterable[Result],
+        summary: Summary | None,
+        source: str = "",
+        hint: Profile | None = None,
+    ) -> Profile:
         """Find the profile of these results, made anew when no report has it yet.
 
-        *source* is the report's own, for results that name none.
+        *source* is the report's own, for results that name none. *hint* is tried first: to
+        compare with one profile costs half of looking among all.
         """
         key = (summary, tuple(map(_spelled, results)), source, False)
+        if hint is not None and hint.key == key:
+            return hint
         return self._known.get(key) or self._make(Key(*key))
 
     def folded(self, profile: Profile) -> Profile:

@@ -26,10 +26,10 @@ class Shelf:
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
 
-    def holds(self, namespace: str, name: str, contribution: Contribution | None) -> bool:
-        """Say whether a report is here already, with this very contribution."""
+    def holds(self, namespace: str, name: str) -> Contribution | None:
+        """Give the contribution of a report that no list is waited for to bring."""
         names = self._held.get(namespace)
-        return names is not None and names.get(name) is contribution is not None
+        return None if names is None else names.get(name)
 
     def find(self, place: Place) -> Contribution | None:
         """Look a report's contribution up."""
