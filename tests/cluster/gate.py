@@ -12,6 +12,7 @@ from tests.tools import free_port
 
 CHUNK_BYTES = 2**16
 PATIENCE_SECONDS = 10
+SETTLE_SECONDS = 0.02
 
 
 class Gate:
@@ -26,7 +27,7 @@ class Gate:
         self._behind = urlsplit(plane.server).port
         self._loop = loop
         self._listening: asyncio.Server | None = None
-        self._relays: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+        self._relays: dict[asyncio.Task[object], list[asyncio.StreamWriter]] = {}
 
     def kubeconfig(self, original: Path) -> Path:
         """Write a copy of a kubeconfig that leads through the gate."""
@@ -61,29 +62,32 @@ class Gate:
         await self._cut()
 
     async def _cut(self) -> None:
-        for writers in self._relays.values():
-            for writer in writers:
-                writer.transport.abort()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        # What was accepted in this very moment takes some turns of the loop to become a relay.
+        await asyncio.sleep(SETTLE_SECONDS)
+        cut = set(self._relays)
+        while standing := cut & set(self._relays):
+            # Again and again: a relay that was still reaching for its far end has one now.
+            for task in standing:
+                for writer in self._relays[task]:
+                    writer.transport.abort()
+            await asyncio.wait(standing, timeout=SETTLE_SECONDS)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay one connection; it is known, and so can be cut, until both ends are closed."""
+        task = asyncio.current_task()
+        assert task is not None
+        writers = self._relays[task] = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+            writers.append(far_writer)
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         except OSError:
             writer.transport.abort()
-            return
-        task = asyncio.ensure_future(_both(reader, far_writer, far_reader, writer))
-        self._relays[task] = (writer, far_writer)
-        task.add_done_callback(self._relays.pop)
-
-
-async def _both(
-    reader: asyncio.StreamReader,
-    far_writer: asyncio.StreamWriter,
-    far_reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-) -> None:
-    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        finally:
+            for each in writers:
+                each.close()
+            await asyncio.gather(*(w.wait_closed() for w in writers), return_exceptions=True)
+            del self._relays[task]
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
