@@ -60,6 +60,8 @@ class Gate:
         if self._listening is not None:
             self._listening.close()
         await self._cut()
+        while self._relays:  # accepted before, and only now a relay
+            await self._cut()
 
     async def _cut(self) -> None:
         # What was accepted in this very moment takes some turns of the loop to become a relay.
