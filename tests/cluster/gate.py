@@ -58,6 +58,11 @@ class Gate:
 
     async def _shut(self) -> None:
         if self._listening is not None:
+            # asyncio 3.11 loses a connection that it has accepted but not yet set up when its
+            # server closes: accept no more, let those be set up, and close then.
+            for sock in self._listening.sockets:
+                self._loop.remove_reader(sock.fileno())
+            await asyncio.sleep(SETTLE_SECONDS)
             self._listening.close()
         await self._cut()
         while self._relays:  # accepted before, and only now a relay
