@@ -81,14 +81,15 @@ clean: ## Remove everything that make made in the tree
 	$(PYTHON) -m venv .venv
 
 # One stamp for each lock: a warm call installs nothing. The dev lock holds all of the runtime's.
+# Locks are whole, so nothing is resolved: pip would take an unlocked release for `coverage[toml]`.
 $(DEV): requirements/dev.txt | .venv/bin/python
-	$(V)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	$(V)/python -m pip install -q --no-deps --require-hashes -r requirements/dev.txt
 	$(V)/python -m pip install -q --no-deps -e .
 	rm -f .venv/.dev-* .venv/.runtime-*
 	touch $(DEV) $(RUNTIME)
 
 $(RUNTIME): | .venv/bin/python
-	$(V)/python -m pip install -q --require-hashes -r requirements/runtime.txt
+	$(V)/python -m pip install -q --no-deps --require-hashes -r requirements/runtime.txt
 	$(V)/python -m pip install -q --no-deps -e .
 	rm -f .venv/.runtime-*
 	touch $(RUNTIME)
