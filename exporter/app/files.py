@@ -117,12 +117,6 @@ def _one(name: str, body: bytes, item: _Item) -> Found:
     if resource is None:
         return Found(None, None)
     try:
-        return Found(resource, _named(_CODECS[resource].one(body), resource))
+        return Found(resource, _CODECS[resource].one(body))
     except Malformed as error:
         return Found(resource, None, f"{name}: {error}")
-
-
-def _named(found: Object, resource: Resource) -> Object:
-    if resource in POLICY_RESOURCES:
-        setattr(found, "kind", resource.kind)  # noqa: B010 - any Object, but here a Policy
-    return found

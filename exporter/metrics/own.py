@@ -110,9 +110,9 @@ class OwnMetrics:
         assert isinstance(duration, Histogram)  # noqa: S101 - the catalogue says so
         duration.labels(resource, verb).observe(seconds)
 
-    def change(self, resource: str, kind: str) -> None:
-        """Note a watch event."""
-        self.counter("watch_changes_total", resource, kind).inc()
+    def change(self, resource: str, kind: str, count: int = 1) -> None:
+        """Note watch events, or listed objects."""
+        self.counter("watch_changes_total", resource, kind).inc(count)
 
     def relist(self, resource: str, reason: str) -> None:
         """Note a list after the first."""

@@ -1,10 +1,12 @@
-"""Policy reports of both API groups, which are alike inside ``results``."""
+"""Policy reports of both API groups: what they say about which resources."""
 
-from typing import Annotated, Final
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Annotated, Final, NamedTuple, Self
 
 import msgspec
 
-from exporter.model.metadata import Stored
+from exporter.model.metadata import Metadata, Stored
 
 RESULTS: Final = ("pass", "fail", "warn", "error", "skip")
 """The words a result can be; the order of every five-fold count in this program."""
@@ -12,7 +14,16 @@ RESULTS: Final = ("pass", "fail", "warn", "error", "skip")
 BADNESS: Final = ("fail", "error", "warn", "pass", "skip")
 """From the worst result of a resource to the least telling one."""
 
+FAILING: Final = frozenset({"fail", "error"})
+LONGEST_LABEL: Final = 128
+LONGEST_MESSAGE: Final = 1024
+
 _AUTOGEN: Final = ("autogen-cronjob-", "autogen-")
+
+
+def clip(text: str) -> str:
+    """Cut a label value at 128 characters."""
+    return text if len(text) <= LONGEST_LABEL else text[:LONGEST_LABEL]
 
 
 def fold_rule(rule: str) -> str:
@@ -65,14 +76,100 @@ class Summary(msgspec.Struct, frozen=True, gc=False, rename={"pass_": "pass"}):
     skip: Count = 0
 
 
-class Report(Stored, gc=False):
-    """A report of any of the four kinds.
+Spelling = tuple[str, str, str, str, str, str]
+"""Policy, rule, result, severity, category and source of a result, as the wire spells them."""
 
-    ``scope`` is the resource it is about (Kyverno 1.11 and later); older and foreign reports
-    name resources in their results instead.
+spelling_of = attrgetter("policy", "rule", "result", "severity", "category", "source")
+
+
+def clip_all(spelling: Spelling) -> Spelling:
+    """Cut each of them as long as a label may be."""
+    if max(map(len, spelling)) <= LONGEST_LABEL:
+        return spelling
+    policy, rule, word, severity, category, source = map(clip, spelling)
+    return (policy, rule, word, severity, category, source)
+
+
+class Findings:
+    """What results say about one resource, but for when, which changes at every scan.
+
+    Compared by identity: that of many reports is one object, as far as whoever decodes them
+    remembers it. ``messages`` has one for each result, or none at all where nothing fails;
+    ``source`` is the one that all results name, None where they name several.
     """
 
-    scope: Reference | None = None
+    __slots__ = ("__weakref__", "messages", "source", "spellings")
+
+    def __init__(self, spellings: tuple[Spelling, ...], messages: tuple[str, ...]) -> None:
+        self.spellings = spellings
+        self.messages = messages
+        sources = {spelling[5] for spelling in spellings} or {""}
+        self.source = sources.pop() if len(sources) == 1 else None
+
+    @classmethod
+    def of(cls, results: Iterable[Result]) -> Self:
+        """Take what results say."""
+        spellings = tuple(map(spelling_of, results))
+        return cls(spellings, messages_of(results))
+
+
+def messages_of(results: Iterable[Result]) -> tuple[str, ...]:
+    """Give the messages of failing results, each in its place; nothing where none fails."""
+    if not any(result.result in FAILING for result in results):
+        return ()
+    return tuple(r.message[:LONGEST_MESSAGE] if r.result in FAILING else "" for r in results)
+
+
+class Piece(NamedTuple):
+    """What a report says about one resource, and when: Unix seconds for each result, 0 unknown."""
+
+    about: Reference
+    findings: Findings
+    stamps: Sequence[float]
+
+    @classmethod
+    def of(cls, about: Reference, results: Sequence[Result]) -> Self:
+        """Take what results say about a resource."""
+        return cls(about, Findings.of(results), stamps_of(results))
+
+
+def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:
+    """Give the timestamp of each result."""
+    return tuple(r.timestamp.seconds if r.timestamp is not None else 0 for r in results)
+
+
+class Report(Stored, gc=False):
+    """A report of any of the four kinds, by the resources that it speaks of.
+
+    ``scope`` is the only one where the report names one (Kyverno 1.11 and later). The results of
+    older and foreign reports name resources themselves: each makes a piece, in their order.
+    """
+
     summary: Summary | None = None
-    results: list[Result] | None = None
     source: str = ""
+    scope: Reference | None = None
+    pieces: tuple[Piece, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        metadata: Metadata,
+        scope: Reference | None = None,
+        summary: Summary | None = None,
+        results: Sequence[Result] = (),
+        source: str = "",
+    ) -> Self:
+        """Sort results by the resource that they are about."""
+        if scope is None or not scope.kind:
+            return cls(metadata, summary, source, None, tuple(_pieces(results)))
+        return cls(metadata, summary, source, scope, (Piece.of(scope, results),))
+
+
+def _pieces(results: Iterable[Result]) -> Iterator[Piece]:
+    """Split results by the first resource that each of them names."""
+    found: dict[tuple[str, ...], tuple[Reference, list[Result]]] = {}
+    for result in results:
+        about = result.resources[0] if result.resources else Reference()
+        key = (about.kind, about.uid) if about.uid else (about.kind, about.namespace, about.name)
+        found.setdefault(key, (about, []))[1].append(result)
+    return (Piece.of(about, said) for about, said in found.values())

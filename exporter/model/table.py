@@ -11,6 +11,7 @@ import msgspec
 
 from exporter.errors import Malformed
 from exporter.model.metadata import Metadata
+from exporter.model.recall import Recall, WireReport
 from exporter.model.report import Reference, Report, Summary
 from exporter.model.resource import Resource
 from exporter.model.wire import INITIAL_END, Codec, Line, Page, explain
@@ -68,7 +69,7 @@ class TableCodec(Codec):
     """Reads Tables of reports. The columns stand in the first Table of a stream only."""
 
     def __init__(self, resource: Resource) -> None:
-        super().__init__(resource, Report)
+        super().__init__(resource, WireReport, Recall().report)
         self._name = resource.name
         self._columns: dict[str, int] = {}
 
@@ -125,7 +126,7 @@ class TableCodec(Codec):
         kind, name = self._cell(row.cells, "Kind"), self._cell(row.cells, "Name")
         scope = Reference(str(kind or ""), str(name or ""), metadata.namespace, owners[0].uid)
         counts = [self._number(row, word) for word in _COUNTS]
-        return Report(metadata, scope, Summary(*counts))
+        return Report.of(metadata, scope, Summary(*counts))
 
     def _number(self, row: _Row, word: str) -> int:
         value = self._cell(row.cells, word)

@@ -1,6 +1,7 @@
 """How pages and watch lines become objects: typed at once, one by one when one is bad."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -11,10 +12,10 @@ from exporter.model.depth import shallow
 from exporter.model.event import Event
 from exporter.model.namespace import Namespace
 from exporter.model.policy import Policy
-from exporter.model.report import Report
+from exporter.model.recall import Recall, WireReport
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
 
-T = TypeVar("T", Report, Event, Policy, Namespace)
+T = TypeVar("T", WireReport, Event, Policy, Namespace)
 
 INITIAL_END: Final = "k8s.io/initial-events-end"
 _BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -138,11 +139,15 @@ def _text(raw: msgspec.Raw | None) -> str:
 
 
 class Codec:
-    """Decodes one resource's objects from the JSON that API servers send."""
+    """Decodes one resource's objects from the JSON that API servers send.
 
-    def __init__(self, resource: Resource, model: type[Object]) -> None:
+    *finish* makes an object of what msgspec decodes; it may raise MsgspecError.
+    """
+
+    def __init__(self, resource: Resource, model: type[T], finish: Callable[[T], Object]) -> None:
         self._resource = resource
-        self._one = msgspec.json.Decoder(model).decode
+        self._finish: Callable[..., Object] = finish
+        self._one: Callable[[bytes], object] = msgspec.json.Decoder(model).decode
         self._page = msgspec.json.Decoder(_TypedPage[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
         self._line = msgspec.json.Decoder(_TypedLine[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
 
@@ -154,9 +159,10 @@ class Codec:
         """
         try:
             page = self._page(body)
+            objects = list(map(self._finish, page.items or ()))
         except _BROKEN:
             return self._piecewise(shallow(body))
-        return Page(page.items or [], [], page.metadata.cont, page.metadata.version)
+        return Page(objects, [], page.metadata.cont, page.metadata.version)
 
     def line(self, body: bytes) -> Line:
         """Decode a watch line; object lines, nearly all of them, in one pass.
@@ -166,18 +172,19 @@ class Codec:
         """
         try:
             line = self._line(body)
+            if line.type not in ("ADDED", "MODIFIED", "DELETED"):
+                return self._control(body)
+            found = self._finish(line.object)
         except RecursionError:
             return self._control(shallow(body))
         except _BROKEN:
             return self._control(body)
-        if line.type not in ("ADDED", "MODIFIED", "DELETED"):
-            return self._control(body)
-        return Line(line.type, line.object, line.object.version, False, None)
+        return Line(line.type, found, found.metadata.resource_version, False, None)
 
     def one(self, body: bytes) -> Object:
         """Decode a single object; Malformed names it and the field."""
         try:
-            return self._one(body)
+            return self._finish(self._one(body))
         except _BROKEN as error:
             raise Malformed(self._explain(body, error)) from error
 
@@ -226,37 +233,22 @@ def _status_of(raw: msgspec.Raw) -> Status:
     return Status(status.code, status.reason, status.message, wait)
 
 
-class _PolicyCodec(Codec):
-    """Items of a list need not carry their kind; this fills it in."""
-
-    def __init__(self, resource: Resource) -> None:
-        super().__init__(resource, Policy)
-
-    def page(self, body: bytes) -> Page:
-        """Decode a page of policies."""
-        page = super().page(body)
-        for policy in page.objects:
-            self._name_kind(policy)
-        return page
-
-    def line(self, body: bytes) -> Line:
-        """Decode a watch line of a policy."""
-        line = super().line(body)
-        if line.object is not None:
-            self._name_kind(line.object)
-        return line
-
-    def _name_kind(self, policy: Object) -> None:
-        if isinstance(policy, Policy):
-            policy.kind = self._resource.kind
-
-
 def codec_for(resource: Resource) -> Codec:
     """Choose the codec of a resource."""
     if (resource.group, resource.plural) in {(r.group, r.plural) for r in REPORT_RESOURCES}:
-        return Codec(resource, Report)
+        return Codec(resource, WireReport, Recall().report)
     if resource.plural == EVENTS.plural:
-        return Codec(resource, Event)
+        return Codec(resource, Event, _as_decoded)
     if resource == NAMESPACES:
-        return Codec(resource, Namespace)
-    return _PolicyCodec(resource)
+        return Codec(resource, Namespace, _as_decoded)
+    return Codec(resource, Policy, partial(_of_kind, resource.kind))
+
+
+def _as_decoded(decoded: Event | Namespace) -> Event | Namespace:
+    return decoded
+
+
+def _of_kind(kind: str, policy: Policy) -> Policy:
+    """Name the kind: the items of a list need not carry it."""
+    policy.kind = kind
+    return policy

@@ -1,10 +1,11 @@
 """What one report puts into the totals."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from exporter.model.report import Reference, Report, Result
+from exporter.model.report import Findings, Piece, Reference, Report, clip
 from exporter.state.budget import NAMED, Budget, Pair
-from exporter.state.profile import Failure, Profile, Profiles, clip
+from exporter.state.profile import Failure, Profile, Profiles
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW
 
@@ -37,7 +38,7 @@ class Group:
         """What the budget of the namespace is charged with; nothing where all is folded."""
         if self.profile.key.folded:
             return set()
-        return {(self.kind, None), *((self.kind, row[0]) for row in self.profile.rows)}
+        return {(self.kind, None), *((self.kind, row.outcome) for row in self.profile.rows)}
 
 
 class Part:
@@ -63,9 +64,12 @@ class Part:
         """The failing results."""
         return self.group.profile.failures
 
+    def says(self, about: Reference, profile: Profile) -> bool:
+        """Whether a report named after its resource, *about*, would be this part again."""
+        group = self.group
+        same = group.direct and group.profile is profile
+        return same and self.name == about.name and group.kind == about.kind
 
-Piece = tuple[Reference, list[Result]]
-"""A resource and the results about it."""
 
 Contribution = Group | Part | tuple["Group | Part", ...]
 
@@ -100,20 +104,22 @@ class Accountant:
         ``since`` of each part holds what the results' own timestamps say; whoever knows since
         when they were seen to fail corrects it.
         """
-        if not self._selection.namespace(report.metadata.namespace):
+        metadata, scope = report.metadata, report.scope
+        if not self._selection.namespace(metadata.namespace):
             return None
-        results = report.results or []
-        scope = report.scope
-        if scope is not None and scope.kind:
-            hint = held.profile if isinstance(held, Group) else None
-            profile = self.profiles.of(results, report.summary, report.source, hint)
-            if not profile.failures:
-                # Nearly every report ends here, so this looks its group up without more ado.
-                plain = self._plain.get((report.metadata.namespace, scope.kind, profile))
-                if plain is not None and scope.uid == report.metadata.name:
-                    return plain
-            return self._part(report, scope, profile, results) or ()
-        return self._scattered(report, results, room)
+        if scope is None:
+            return self._scattered(report, room)
+        piece = report.pieces[0]
+        profile = self.profiles.of(piece.findings, report.summary, report.source)
+        if not profile.failures:
+            # Nearly every report ends here, so this looks its group up without more ado.
+            plain = self._plain.get((metadata.namespace, scope.kind, profile))
+            if plain is not None and scope.uid == metadata.name:
+                return plain
+        elif isinstance(held, Part) and held.says(scope, profile):
+            held.messages = self._said(profile, piece.findings)
+            return held
+        return self._part(report, piece, profile) or ()
 
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
@@ -127,34 +133,33 @@ class Accountant:
         if not profile.users:
             self.profiles.release(profile)
 
-    def _scattered(self, report: Report, results: list[Result], room: int) -> Contribution:
+    def _scattered(self, report: Report, room: int) -> Contribution:
         """Account for a report whose results name resources.
 
         Its summary goes with the first of them whose results count.
         """
         kept: list[Group | Part] = []
         summary = report.summary
-        for resource, about in self._fewer(_pieces(results), room) or [(Reference(), results)]:
-            profile = self.profiles.of(about, summary, report.source)
-            part = self._part(report, resource, profile, about)
+        for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
+            profile = self.profiles.of(piece.findings, summary, report.source)
+            part = self._part(report, piece, profile)
             if profile.allowed:
                 summary = None
             if part is not None:
                 kept.append(part)
         return kept[0] if len(kept) == 1 else tuple(kept)
 
-    def _fewer(self, pieces: list[Piece], room: int) -> list[Piece]:
+    def _fewer(self, pieces: Sequence[Piece], room: int) -> Sequence[Piece]:
         """Tell the first *room* resources apart, and take the others for one without a name."""
-        rest = [result for _, results in pieces[max(room, 0) :] for result in results]
+        kept, rest = pieces[: max(room, 0)], pieces[max(room, 0) :]
         if not rest:
             return pieces
         self.budget.folded += 1
-        return [*pieces[: max(room, 0)], (Reference(OVERFLOW, OVERFLOW), rest)]
+        return (*kept, _together(rest))
 
-    def _part(
-        self, report: Report, resource: Reference, profile: Profile, results: list[Result]
-    ) -> Group | Part | None:
+    def _part(self, report: Report, piece: Piece, profile: Profile) -> Group | Part | None:
         # A report speaks only for its own namespace; a cluster report for any.
+        resource = piece.about
         namespace = report.namespace or resource.namespace
         chosen = not namespace or self._selection.namespace(namespace)
         if not (chosen and self._selection.kind(resource.kind)):
@@ -169,8 +174,8 @@ class Accountant:
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
-        part = Part(group, name, subject, self._said(profile, results))
-        part.since = tuple(_stamp(results[f.position]) for f in profile.failures)
+        part = Part(group, name, subject, self._said(profile, piece.findings))
+        part.since = tuple(int(piece.stamps[f.position]) for f in profile.failures)
         return part
 
     def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:
@@ -186,9 +191,9 @@ class Accountant:
             profile.users += 1
         return group
 
-    def _said(self, profile: Profile, results: list[Result]) -> tuple[str, ...]:
+    def _said(self, profile: Profile, findings: Findings) -> tuple[str, ...]:
         """Collect the failing results' messages; equal ones are kept once."""
-        said = tuple(results[f.position].message[:1024] for f in profile.failures)
+        said = tuple(findings.messages[f.position] for f in profile.failures)
         if said not in self._messages:
             self._characters += sum(map(len, said))
             if len(self._messages) >= _MOST_SAID or self._characters > _MOST_SAID_CHARACTERS:
@@ -201,15 +206,10 @@ def _subject(namespace: str, resource: Reference) -> Subject:
     return (namespace, resource.uid or f"{resource.kind}/{resource.name}")
 
 
-def _stamp(result: Result) -> int:
-    return int(result.timestamp.seconds) if result.timestamp is not None else 0
-
-
-def _pieces(results: list[Result]) -> list[Piece]:
-    """Split results by the first resource that each of them names."""
-    pieces: dict[tuple[str, ...], tuple[Reference, list[Result]]] = {}
-    for result in results:
-        about = result.resources[0] if result.resources else Reference()
-        key = (about.kind, about.uid) if about.uid else (about.kind, about.namespace, about.name)
-        pieces.setdefault(key, (about, []))[1].append(result)
-    return list(pieces.values())
+def _together(pieces: Sequence[Piece]) -> Piece:
+    """Take what is said of several resources as said of one without a name."""
+    said = [piece.findings for piece in pieces]
+    spellings = tuple(spelling for each in said for spelling in each.spellings)
+    messages = tuple(m for f in said for m in f.messages or ("",) * len(f.spellings))
+    stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
+    return Piece(Reference(OVERFLOW, OVERFLOW), Findings(spellings, messages), stamps)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from exporter.model.changes import Scope
-from exporter.model.report import Report
+from exporter.model.report import Report, clip
 from exporter.model.resource import (
     CLUSTER_POLICY_REPORTS,
     CLUSTER_REPORTS,
@@ -15,7 +15,6 @@ from exporter.model.resource import (
 from exporter.state.budget import NAMED
 from exporter.state.contribution import Accountant, Contribution, Group, Part, parts
 from exporter.state.failures import Failures, Remembered
-from exporter.state.profile import clip
 from exporter.state.selection import Selection
 from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
@@ -75,6 +74,12 @@ class Ledger:
                 return
         place = Place(metadata.namespace, metadata.name)
         old = shelf.find(place)
+        if old is None and isinstance(contribution, Group) and self._is_alone(place):
+            # Nearly every report of a first list: it changes nothing but how many there are.
+            shelf.put(place, contribution)
+            contribution.count += 1
+            self._dirty.add(contribution)
+            return
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
             old.messages = contribution.messages
             contribution = old
@@ -130,6 +135,11 @@ class Ledger:
                 place = Place(namespace, name)
                 if self._effective(place) is contribution:
                     yield place, contribution
+
+    def _is_alone(self, place: Place) -> bool:
+        """Whether no report is known of this name, or of the resource that it names."""
+        known = self._preferred.find(place) or self._other.find(place)
+        return not (known or self.memory or place in self._subjects)
 
     def _shelf(self, scope: Scope) -> Shelf:
         return self._preferred if scope.resource.group == PREFERRED else self._other
@@ -220,12 +230,11 @@ class Ledger:
         times = group.count - group.settled
         if times:
             where = (group.namespace, group.kind)
-            for outcome, index, count in group.profile.rows:
-                amount = count * times
-                self.results.add((*where, *outcome), index, amount)
-                self.by_namespace.add(where[:1], index, amount)
-                self.by_policy.add((outcome.policy,), index, amount)
-                self.by_severity.add((outcome.severity,), index, amount)
+            for outcome, index in group.profile.rows:
+                self.results.add((*where, *outcome), index, times)
+                self.by_namespace.add(where[:1], index, times)
+                self.by_policy.add((outcome.policy,), index, times)
+                self.by_severity.add((outcome.severity,), index, times)
             self.summary.add_all(where, group.profile.summary, times)
             if group.direct:
                 self._add_status(group, times)
@@ -245,24 +254,22 @@ class Ledger:
 
     def _note_age(self, report: Report) -> None:
         """Keep the newest timestamp of each source that is not in the future."""
-        source, newest = "", 0.0
-        for result in report.results or ():
-            stamp = result.timestamp
-            if stamp is None:
-                continue
-            if result.source != source or not source:
-                source = result.source or report.source
-                newest = self.newest.rows.get((source,), 0)
-            if stamp.seconds > newest:
-                self._note_newest(source, stamp.seconds)
-                newest = self.newest.rows.get((source,), 0)
+        for _, findings, stamps in report.pieces:
+            source = findings.source
+            if source is None:
+                for spelling, seconds in zip(findings.spellings, stamps, strict=True):
+                    self._note_newest(spelling[5] or report.source, seconds)
+            elif stamps and max(stamps) > self.newest.rows.get((source or report.source,), 0):
+                for seconds in stamps:
+                    self._note_newest(source or report.source, seconds)
 
     def _note_newest(self, source: str, seconds: float) -> None:
-        if seconds <= self._clock() and self._selection.source(source):
+        if 0 < seconds <= self._clock() and self._selection.source(source):
             labels = (clip(source),)
             if labels not in self.newest.rows and len(self.newest.rows) >= MOST_SOURCES:
                 labels = (OVERFLOW,)
-            self.newest.put(labels, max(seconds, self.newest.rows.get(labels, 0)))
+            if seconds > self.newest.rows.get(labels, 0):
+                self.newest.put(labels, seconds)
 
 
 def _named(contribution: Contribution | None) -> int:

@@ -1,7 +1,7 @@
 """The namespaces and their labels."""
 
 from exporter.model.namespace import Namespace
-from exporter.state.profile import clip
+from exporter.model.report import clip
 from exporter.state.tally import Gauge
 
 

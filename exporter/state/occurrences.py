@@ -6,8 +6,7 @@ from typing import Final, NamedTuple
 
 from exporter.model.changes import Scope
 from exporter.model.event import Event, Violation, violation
-from exporter.model.report import fold_rule
-from exporter.state.profile import clip
+from exporter.model.report import clip, fold_rule
 from exporter.state.recent import Block, Recent
 from exporter.state.register import Register
 from exporter.state.selection import Selection

@@ -1,28 +1,30 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary, ref
 
-from exporter.model.report import BADNESS, RESULTS, Result, Summary, fold_rule
+from exporter.model.report import (
+    BADNESS,
+    FAILING,
+    RESULTS,
+    Findings,
+    Spelling,
+    Summary,
+    clip,
+    clip_all,
+    fold_rule,
+)
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW
 
-LONGEST_LABEL: Final = 128
 SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info"})
 
 _INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
 _BADNESS: Final = tuple(_INDEX[word] for word in BADNESS)
-_FAILING: Final = (_INDEX["fail"], _INDEX["error"])
+_FAILING: Final = tuple(_INDEX[word] for word in FAILING)
 _MOST_VERDICTS: Final = 20_000
 _NOTHING: Final = (0, 0, 0, 0, 0)
-_spelled = attrgetter("policy", "rule", "result", "severity", "category", "source")
-Spelling = tuple[str, str, str, str, str, str]
-
-
-def clip(text: str) -> str:
-    """Cut a label value at 128 characters."""
-    return text if len(text) <= LONGEST_LABEL else text[:LONGEST_LABEL]
 
 
 def severity_of(text: str) -> str:
@@ -71,30 +73,34 @@ class Failure(NamedTuple):
 class Profile:
     """The outcomes of a report with their numbers, its summary and its worst result.
 
-    ``rows`` holds (labels, index of the result word, how often); ``status`` is the index of the
-    worst word, -1 when nothing was counted; ``allowed`` says whether any source in it counts.
-    Profiles are compared by identity: the same key gives the same profile for as long as a
-    report has it.
+    ``rows`` holds what counts of each result; ``status`` is the index of the worst word, -1 when
+    nothing was counted; ``allowed`` says whether any source in it counts. Profiles are compared
+    by identity: the same key gives the same profile for as long as a report has it.
     """
 
-    __slots__ = ("allowed", "failures", "key", "rows", "status", "summary", "users")
+    __slots__ = (
+        "__weakref__",
+        "allowed",
+        "failures",
+        "key",
+        "rows",
+        "status",
+        "summary",
+        "users",
+    )
 
     def __init__(self, key: "Key", verdicts: Sequence[Verdict], *, allowed: bool) -> None:
         self.key = key
         self.allowed = allowed
         self.summary = _counts(key.summary) if allowed else _NOTHING
         self.users = 0
-        counted: dict[tuple[Outcome, int], int] = {}
-        failures: list[Failure] = []
-        for position, (outcome, index) in enumerate(verdicts):
-            if index < 0:
-                continue
-            counted[outcome, index] = counted.get((outcome, index), 0) + 1
-            if index in _FAILING:
-                failures.append(Failure(position, outcome, RESULTS[index]))
-        self.rows = tuple((outcome, index, times) for (outcome, index), times in counted.items())
-        self.failures = tuple(failures)
-        words = {index for _, index, _ in self.rows}
+        self.rows = tuple(verdict for verdict in verdicts if verdict.word_index >= 0)
+        self.failures = tuple(
+            Failure(position, verdict.outcome, RESULTS[verdict.word_index])
+            for position, verdict in enumerate(verdicts)
+            if verdict.word_index in _FAILING
+        )
+        words = {index for _, index in self.rows}
         if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}
         self.status = next((index for index in _BADNESS if index in words), -1)
@@ -109,34 +115,40 @@ class Key(NamedTuple):
     folded: bool = False
 
 
+class Found(NamedTuple):
+    """The profile that findings had last, beside a summary and a source."""
+
+    summary: Summary | None
+    source: str
+    profile: "ref[Profile]"
+
+
 class Profiles:
     """All profiles in use, one for each key."""
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
-        self._known: dict[tuple[object, ...], Profile] = {}
+        self._known: dict[Key, Profile] = {}
+        self._found: WeakKeyDictionary[Findings, Found] = WeakKeyDictionary()
         self._verdicts: dict[Spelling, Verdict] = {}
         self._spellings: dict[Spelling, Spelling] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(
-        self,
-        results: Iterable[Result],
-        summary: Summary | None,
-        source: str = "",
-        hint: Profile | None = None,
-    ) -> Profile:
-        """Find the profile of these results, made anew when no report has it yet.
+    def of(self, findings: Findings, summary: Summary | None, source: str = "") -> Profile:
+        """Find the profile of these findings, made anew when no report has it yet.
 
-        *source* is the report's own, for results that name none. *hint* is tried first: to
-        compare with one profile costs half of looking among all.
+        *source* is the report's own, for results that name none.
         """
-        key = (summary, tuple(map(_spelled, results)), source, False)
-        if hint is not None and hint.key == key:
-            return hint
-        return self._known.get(key) or self._make(Key(*key))
+        found = self._found.get(findings)
+        if found is not None and found.summary == summary and found.source == source:
+            profile = found.profile()
+            if profile is not None and profile.users:
+                return profile
+        profile = self._make(Key(summary, findings.spellings, source))
+        self._found[findings] = Found(summary, source, ref(profile))
+        return profile
 
     def folded(self, profile: Profile) -> Profile:
         """Find the profile of equal numbers that tells nothing apart but severities."""
@@ -154,6 +166,9 @@ class Profiles:
         self._known.pop(profile.key, None)
 
     def _make(self, raw: Key) -> Profile:
+        known = self._known.get(raw)
+        if known is not None:
+            return known
         key = Key(raw.summary, tuple(map(self._share, raw.results)), clip(raw.source))
         known = self._known.get(key)
         if known is None:
@@ -166,7 +181,7 @@ class Profiles:
         """Give the one spelling that all equal ones share."""
         if len(self._spellings) >= _MOST_VERDICTS:
             self._spellings.clear()
-        spelling = _clip_all(spelling)
+        spelling = clip_all(spelling)
         return self._spellings.setdefault(spelling, spelling)
 
     def _allowed(self, key: Key) -> bool:
@@ -199,13 +214,6 @@ class Profiles:
 
 def _blur(outcome: Outcome) -> Outcome:
     return Outcome(OVERFLOW, OVERFLOW, outcome.severity, OVERFLOW, OVERFLOW)
-
-
-def _clip_all(spelling: Spelling) -> Spelling:
-    if max(map(len, spelling)) <= LONGEST_LABEL:
-        return spelling
-    policy, rule, word, severity, category, source = map(clip, spelling)
-    return (policy, rule, word, severity, category, source)
 
 
 def _counts(summary: Summary | None) -> tuple[int, ...]:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from exporter.model.changes import Scope
 from exporter.model.policy import Policy
-from exporter.state.profile import clip, severity_of
+from exporter.model.report import clip
+from exporter.state.profile import severity_of
 from exporter.state.tally import Gauge, Labels
 
 

@@ -31,9 +31,13 @@ class Feed:
 
     async def apply(self, objects: Sequence[Object]) -> None:
         """Hand on listed objects."""
-        for each in objects:
-            self._listed(each)
-            await self.rest()
+        count = 0
+        try:
+            for each in objects:
+                count += self._listed(each)
+                await self.rest()
+        finally:
+            self._observer.change(self._label, "listed", count)
 
     def end(self) -> None:
         """Say that the list ended: what was not in it is gone."""
@@ -45,7 +49,7 @@ class Feed:
         if line.object is None or not self._is_ours(line.object):
             return
         if listing and line.type == "ADDED":
-            self._listed(line.object)
+            self._observer.change(self._label, "listed", self._listed(line.object))
             return
         change = Deleted if line.type == "DELETED" else Applied
         self._sink(change(self._scope, line.object))
@@ -61,11 +65,13 @@ class Feed:
         if self._turns.over:
             await asyncio.sleep(0)
 
-    def _listed(self, each: Object) -> None:
-        if self._is_ours(each):
-            self.listed += 1
-            self._sink(Applied(self._scope, each))
-            self._observer.change(self._label, "listed")
+    def _listed(self, each: Object) -> int:
+        """Hand on a listed object; return how many that were."""
+        if not self._is_ours(each):
+            return 0
+        self.listed += 1
+        self._sink(Applied(self._scope, each))
+        return 1
 
     def _is_ours(self, each: Object) -> bool:
         # Aggregated servers send a namespace's watch the events of every namespace.

@@ -48,8 +48,8 @@ class Observer(Protocol):
         """Note a request: verb is list, watch or get; code 0 means that there was no answer."""
         ...
 
-    def change(self, resource: str, kind: str) -> None:
-        """Note an object or a bookmark: listed, added, modified, deleted, bookmark."""
+    def change(self, resource: str, kind: str, count: int = 1) -> None:
+        """Note objects or a bookmark: listed, added, modified, deleted, bookmark."""
         ...
 
     def relist(self, resource: str, reason: str) -> None:

@@ -49,7 +49,7 @@ class Cluster:
         """Let a resource have a report."""
         uid = f"uid-{kind}-{name}"
         about = Reference(kind, name, namespace, uid)
-        item = Report(Metadata(uid, namespace), about, None, list(results))
+        item = Report.of(Metadata(uid, namespace), about, None, results)
         self._apply(POLICY_REPORTS, item)
 
     def remove(self, name: str, *, namespace: str = "team-a", kind: str = "Deployment") -> None:

@@ -46,12 +46,12 @@ def report(
 ) -> Report:
     """A report as Kyverno writes it, on a resource of some kind."""
     scope = Reference(kind, f"pod-{name}", namespace, name)
-    return Report(Metadata(name, namespace), scope, None, list(results))
+    return Report.of(Metadata(name, namespace), scope, None, list(results))
 
 
 def scattered(name: str, results: Iterable[Result], *, namespace: str = EVIL) -> Report:
     """A report whose results name the resources."""
-    return Report(Metadata(name, namespace), None, None, list(results))
+    return Report.of(Metadata(name, namespace), None, None, list(results))
 
 
 class Watched:

@@ -54,7 +54,7 @@ def report(
         pass_=sum(r.result == "pass" for r in results),
         fail=sum(r.result == "fail" for r in results),
     )
-    return Report(Metadata(name, namespace), scope, summary, results)
+    return Report.of(Metadata(name, namespace), scope, summary, results)
 
 
 def block(number: int, at: float = NOW, version: str = "5", **changes: Any) -> Event:

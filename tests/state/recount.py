@@ -1,17 +1,53 @@
 """What the ledger must say, by counting every report every time."""
 
 from collections import Counter
+from typing import NamedTuple
 
-from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result, fold_rule
+import msgspec
+
+from exporter.model.metadata import Metadata
+from exporter.model.report import (
+    BADNESS,
+    RESULTS,
+    Reference,
+    Report,
+    Result,
+    Summary,
+    fold_rule,
+)
+from exporter.model.resource import POLICY_REPORTS
+from exporter.model.wire import codec_for
 from exporter.state.profile import severity_of
 
 Key = tuple[str, str, str]
 """API group, namespace, name."""
 
 
-def effective(reports: dict[Key, Report]) -> dict[tuple[str, str], Report]:
+_CODEC = codec_for(POLICY_REPORTS)
+
+
+class Told(NamedTuple):
+    """A report as it was written."""
+
+    metadata: Metadata
+    scope: Reference | None
+    summary: Summary
+    results: list[Result]
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    def report(self) -> Report:
+        """Read it as the API server sends it."""
+        found = _CODEC.one(msgspec.json.encode(self._asdict()))
+        assert isinstance(found, Report)
+        return found
+
+
+def effective(reports: dict[Key, Told]) -> dict[tuple[str, str], Told]:
     """Choose between groups: openreports.io counts where both serve a name."""
-    chosen: dict[tuple[str, str], Report] = {}
+    chosen: dict[tuple[str, str], Told] = {}
     for (group, namespace, name), report in sorted(reports.items()):
         other = chosen.get((namespace, name))
         wins = group == "openreports.io" and status_of_report(report)
@@ -29,12 +65,12 @@ def status_of(results: list[Result]) -> str:
     return next((word for word in BADNESS if word in words), "")
 
 
-def about_of(report: Report, result: Result) -> Reference | None:
+def about_of(report: Told, result: Result) -> Reference | None:
     """The resource that a result is about."""
     return report.scope or (result.resources[0] if result.resources else None)
 
 
-def status_of_report(report: Report) -> str:
+def status_of_report(report: Told) -> str:
     """Where there are no results the summary is all that is known."""
     if report.results:
         return status_of(report.results)
@@ -42,15 +78,15 @@ def status_of_report(report: Report) -> str:
     return next((word for word in BADNESS if said[word]), "")
 
 
-def summary_of(report: Report) -> tuple[int, ...]:
+def summary_of(report: Told) -> tuple[int, ...]:
     s = report.summary
-    return (s.pass_, s.fail, s.warn, s.error, s.skip) if s else (0,) * 5
+    return (s.pass_, s.fail, s.warn, s.error, s.skip)
 
 
-def results(reports: dict[Key, Report]) -> Counter[tuple[str, ...]]:
+def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
     for report in effective(reports).values():
-        for result in filter(counted, report.results or ()):
+        for result in filter(counted, report.results):
             scope = about_of(report, result)
             kind = scope.kind if scope is not None else ""
             totals[
@@ -66,12 +102,12 @@ def results(reports: dict[Key, Report]) -> Counter[tuple[str, ...]]:
     return totals
 
 
-def resources(reports: dict[Key, Report]) -> Counter[tuple[str, str, str]]:
+def resources(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
     """Each resource once, by its worst status over all reports that speak of it."""
     said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for report in effective(reports).values():
         pieces: dict[tuple[str, str], list[Result]] = {}
-        for result in report.results or ():
+        for result in report.results:
             about = about_of(report, result)
             if about is not None:
                 pieces.setdefault(
@@ -92,11 +128,11 @@ def resources(reports: dict[Key, Report]) -> Counter[tuple[str, str, str]]:
     return totals
 
 
-def summaries(reports: dict[Key, Report]) -> Counter[tuple[str, str, str]]:
+def summaries(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
     totals: Counter[tuple[str, str, str]] = Counter()
     for report in effective(reports).values():
-        found = report.results or []
-        if report.summary is None or (found and not any(r.source == "kyverno" for r in found)):
+        found = report.results
+        if found and not any(r.source == "kyverno" for r in found):
             continue
         about = report.scope or speaker(found)
         kind = about.kind if about is not None else ""
@@ -114,10 +150,10 @@ def speaker(found: list[Result]) -> Reference | None:
     return next((about for about, counts in order.items() if counts), None)
 
 
-def failing(reports: dict[Key, Report]) -> Counter[tuple[str, ...]]:
+def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
     for report in effective(reports).values():
-        for result in filter(counted, report.results or ()):
+        for result in filter(counted, report.results):
             about = about_of(report, result)
             if result.result in ("fail", "error"):
                 totals[

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-import msgspec
 import pytest
 
 from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
-from exporter.model.report import Report
+from exporter.model.metadata import Metadata
+from exporter.model.report import Instant, Reference, Report, Result
 from exporter.model.resource import POLICY_REPORTS
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
@@ -19,20 +19,12 @@ GROUP = ("team-a", "p", "high", "kyverno")
 def report(name: str, failing: Iterable[str] = ("r",), *, seconds: float = NOW - 60) -> Report:
     """A report on a Pod that fails some rules of p and passes another."""
     verdicts = [("ok", "pass"), *((rule, "fail") for rule in failing)]
+    at = Instant(int(seconds))
     results = [
-        {
-            "policy": "p",
-            "rule": rule,
-            "result": word,
-            "severity": "high",
-            "source": "kyverno",
-            "timestamp": {"seconds": int(seconds)},
-        }
+        Result("p", rule, word, severity="high", source="kyverno", timestamp=at)
         for rule, word in verdicts
     ]
-    metadata = {"name": name, "namespace": "team-a"}
-    wire = {"metadata": metadata, "scope": {"kind": "Pod", "name": name}, "results": results}
-    return msgspec.convert(wire, Report)
+    return Report.of(Metadata(name, "team-a"), Reference("Pod", name), None, results)
 
 
 class Watched:

@@ -45,7 +45,7 @@ summaries = st.builds(Summary, pass_=st.integers(0, 9), fail=st.integers(0, 9))
 
 
 @st.composite
-def reports(draw: st.DrawFn, namespace: str, name: str) -> Report:
+def reports(draw: st.DrawFn, namespace: str, name: str) -> recount.Told:
     found = draw(st.lists(results, max_size=5))
     scope = draw(
         st.one_of(
@@ -59,7 +59,7 @@ def reports(draw: st.DrawFn, namespace: str, name: str) -> Report:
             )
             for r in found
         ]
-    return Report(Metadata(name, namespace), scope, draw(summaries), found)
+    return recount.Told(Metadata(name, namespace), scope, draw(summaries), found)
 
 
 class LedgerAgainstRecount(RuleBasedStateMachine):
@@ -69,7 +69,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         super().__init__()
         self.state = ClusterState(Selection(), lambda: NOW)
         self.full = Exposition(self.state, ExposureSettings(birth_hold=0))
-        self.truth: dict[recount.Key, Report] = {}
+        self.truth: dict[recount.Key, recount.Told] = {}
         self.group = st.sampled_from(sorted(SCOPES))
 
     @rule(
@@ -80,7 +80,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     def put(self, data: st.DataObject, group: str, place: tuple[str, str]) -> None:
         report = data.draw(reports(*place))
         self.truth[group, *place] = report
-        self.state.apply(Applied(SCOPES[group], report))
+        self.state.apply(Applied(SCOPES[group], report.report()))
 
     @rule(
         group=st.sampled_from(sorted(SCOPES)),
@@ -108,11 +108,11 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
                 Instant(NOW - 5),
                 r.resources,
             )
-            for r in old.results or ()
+            for r in old.results
         ]
-        self.truth[key] = Report(old.metadata, old.scope, old.summary, found)
+        self.truth[key] = old._replace(results=found)
         before = dict(self.state.ledger.failures.opened.rows)
-        self.state.apply(Applied(SCOPES[key[0]], self.truth[key]))
+        self.state.apply(Applied(SCOPES[key[0]], self.truth[key].report()))
         assert self.state.ledger.failures.opened.rows == before
 
     @rule(
@@ -126,7 +126,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
             if key[0] != group:
                 continue
             if key[1:] in keep:
-                self.state.apply(Applied(SCOPES[group], report))
+                self.state.apply(Applied(SCOPES[group], report.report()))
             else:
                 del self.truth[key]
         self.state.apply(Listed(SCOPES[group]))
@@ -140,7 +140,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         self.state.apply(Listing(SCOPES[group]))
         for key, report in self.truth.items():
             if key[0] == group and key[1:] in brought:
-                self.state.apply(Applied(SCOPES[group], report))
+                self.state.apply(Applied(SCOPES[group], report.report()))
 
     @invariant()
     def totals_equal_recount(self) -> None:

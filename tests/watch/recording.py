@@ -63,8 +63,8 @@ class Counts:
         assert seconds >= 0
         self.requests[resource, verb, code] += 1
 
-    def change(self, resource: str, kind: str) -> None:
-        self.changes[kind] += 1
+    def change(self, resource: str, kind: str, count: int = 1) -> None:
+        self.changes[kind] += count
 
     def relist(self, resource: str, reason: str) -> None:
         self.relists[reason] += 1

@@ -1,0 +1,155 @@
+"""Results that were read before are recognised, and say just what decoding them would say."""
+
+import weakref
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model.recall import Recall, WireReport
+from exporter.model.report import Findings, Report, Result
+
+SCOPE = {"kind": "Pod", "name": "web", "uid": "u"}
+AT = 1_795_000_000
+
+
+def result(seconds: object = AT, **more: object) -> dict[str, Any]:
+    return {
+        "policy": "p",
+        "result": "pass",
+        "timestamp": {"nanos": 0, "seconds": seconds},
+    } | more
+
+
+def read(recall: Recall, body: bytes, **more: object) -> Report:
+    """Read a report with these results."""
+    head = {"metadata": {"name": "u", "namespace": "n"}, "scope": SCOPE} | more
+    wire = msgspec.json.encode(head)[:-1] + b',"results":' + body + b"}"
+    return recall.report(msgspec.json.decode(wire, type=WireReport))
+
+
+def told(report: Report) -> list[object]:
+    return [(p.about, p.findings.spellings, p.findings.messages, p.stamps) for p in report.pieces]
+
+
+def decoded(body: bytes) -> list[object]:
+    """Say the same of results that are decoded, without any memory."""
+    return told(read(Recall(), body))
+
+
+def test_what_differs_in_timestamps_only_is_one_object() -> None:
+    recall = Recall()
+    first = read(recall, msgspec.json.encode([result(AT), result(AT + 1, policy="q")]))
+    again = read(recall, msgspec.json.encode([result(AT + 60), result(AT + 9, policy="q")]))
+    assert again.pieces[0].findings is first.pieces[0].findings
+    assert again.pieces[0].stamps == (AT + 60, AT + 9)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"policy": "other"},
+        {"rule": "r"},
+        {"result": "warn"},
+        {"severity": "high"},
+        {"category": "c"},
+        {"source": "kyverno"},
+        {"result": "fail", "message": "other"},
+    ],
+    ids="-".join,
+)
+def test_what_says_something_else_is_another(more: dict[str, str]) -> None:
+    recall = Recall()
+    first = read(recall, msgspec.json.encode([result()]))
+    other = read(recall, msgspec.json.encode([result(**more)]))
+    assert other.pieces[0].findings is not first.pieces[0].findings
+    assert told(other) == decoded(msgspec.json.encode([result(**more)]))
+
+
+TRICKY = [
+    [result(AT, properties={"seconds": "1795000000"})],
+    [result(AT, properties={"seconds": 1_795_000_000}), {"policy": "q"}],
+    [{"policy": "q"}, result(AT)],
+    [result(7)],
+    [result(17_950_000_001)],
+    [result(-62_135_596_800)],
+    [result(1.795e9)],
+    [result(AT, message='"seconds":1795000000')],
+    [],
+]
+
+
+@pytest.mark.parametrize("results", TRICKY, ids=range(len(TRICKY)))
+def test_numbers_that_are_no_timestamps_are_not_taken_for_some(results: list[object]) -> None:
+    recall, body = Recall(), msgspec.json.encode(results)
+    for _ in range(2):
+        assert told(read(recall, body)) == decoded(body)
+
+
+def test_keys_that_are_spelled_otherwise_are_read_all_the_same() -> None:
+    recall = Recall()
+    for body in (
+        b'[{"policy":"p","timestamp":{"\\u0073econds":1795000000}}]',
+        b'[{"policy":"p","timestamp":{"seconds": 1795000001}}]',
+        b'[{"policy":"p","timestamp":{"seconds":1795000002,"seconds":1795000003}}]',
+        b'[{"policy":"p","timestamp":{"seconds":1795000003,"seconds":1795000002}}]',
+    ):
+        assert told(read(recall, body)) == decoded(body)
+
+
+texts = st.sampled_from(["", "p", "q", '"seconds":1795000000', "1795000000", "ä" * 9])
+stamps = st.one_of(
+    st.none(),
+    st.builds(lambda s: {"seconds": s}, st.sampled_from([AT, AT + 1, 7, 1.5, 10**10, -AT, 0])),
+    st.builds(lambda s: {"nanos": 0, "seconds": s}, st.integers(AT, AT + 2)),
+)
+items = st.fixed_dictionaries(
+    {"policy": texts, "result": st.sampled_from(["pass", "fail", "odd"]), "message": texts},
+    optional={"timestamp": stamps, "rule": texts, "source": texts, "properties": stamps},
+)
+
+
+@given(st.lists(st.lists(items, max_size=3), min_size=2, max_size=6))
+def test_a_memory_of_others_changes_nothing(bodies: list[list[dict[str, object]]]) -> None:
+    recall = Recall()
+    for results in bodies:
+        body = msgspec.json.encode(results)
+        assert told(read(recall, body)) == decoded(body)
+
+
+def test_what_is_remembered_is_bounded_by_what_it_says() -> None:
+    recall, alive = Recall(), weakref.WeakSet[Findings]()
+    for number in range(30):
+        failing = [result(result="fail", message=f"{number} {n} " * 300) for n in range(1000)]
+        alive.add(read(recall, msgspec.json.encode(failing)).pieces[0].findings)
+    assert 0 < len(alive) < 10
+
+
+def test_results_name_resources_where_the_report_has_no_scope() -> None:
+    said = [result(resources=[{"kind": "Pod", "name": n}]) for n in ("a", "b", "a")]
+    report = read(Recall(), msgspec.json.encode(said), scope=None)
+    assert [(p.about.name, len(p.stamps)) for p in report.pieces] == [("a", 2), ("b", 1)]
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]"])
+def test_no_results_are_one_silent_piece(body: bytes) -> None:
+    [piece] = read(Recall(), body).pieces
+    assert (piece.findings.spellings, piece.findings.messages, piece.stamps) == ((), (), ())
+
+
+def test_a_broken_result_says_where() -> None:
+    body = msgspec.json.encode([result(), result(policy=3)])
+    with pytest.raises(msgspec.ValidationError, match=r"at `\$\.results\[1\]\.policy`"):
+        read(Recall(), body)
+
+
+def test_findings_fit_what_decoding_gives() -> None:
+    results = [result(result="fail", message="m" * 2000), result()]
+    [piece] = read(Recall(), msgspec.json.encode(results)).pieces
+    typed = msgspec.convert(results, list[Result])
+    assert piece.findings.spellings == tuple(
+        (r.policy, r.rule, r.result, r.severity, r.category, r.source) for r in typed
+    )
+    assert piece.findings.messages == ("m" * 1024, "")
