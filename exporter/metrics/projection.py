@@ -61,6 +61,8 @@ class Projection:
         while changed and most > 0:
             self._project(changed.pop())
             most -= 1
+        if not changed:
+            changed.clear()  # a set that was large stays so until this
         return len(changed) + self.series.settle(max(most, 1))
 
     def snapshot(self, now: float) -> Snapshot:

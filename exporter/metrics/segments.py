@@ -18,13 +18,12 @@ Pick = Callable[[list[float]], "tuple[float, ...] | float"]
 
 
 class Segment:
-    """Neighbouring series: sorted keys, their slots, and the template made of both."""
+    """Neighbouring series: sorted keys, and the template made of them and their slots."""
 
-    __slots__ = ("keys", "pick", "slots", "template")
+    __slots__ = ("keys", "pick", "template")
 
-    def __init__(self, keys: list[Labels], slots: dict[Labels, int]) -> None:
+    def __init__(self, keys: list[Labels]) -> None:
         self.keys = keys
-        self.slots = slots
         self.template: bytes | None = None
         self.pick: Pick = _nothing
 
@@ -45,39 +44,40 @@ class Segments:
     """All series of a family in the order of their labels.
 
     *prefix* writes a series up to its value; *form* is ``%d`` or ``%a``, which writes floats as
-    Python does. ``values`` is indexed by slot.
+    Python does. ``slots`` holds every series, ``values`` is indexed by slot.
     """
 
     def __init__(self, prefix: Prefix, form: str = "%d") -> None:
+        self.slots: dict[Labels, int] = {}
         self.values: list[float] = []
         self._prefix = prefix
         self._form = form
         self._free: list[int] = []
-        self._added: dict[Labels, int] = {}
+        self._added: set[Labels] = set()
         self._segments: list[Segment] = []
         self._firsts: list[Labels] = []
         self._stale: set[Segment] = set()
 
-    def insert(self, labels: Labels, value: float) -> int:
-        """Add a series and return its slot."""
+    def insert(self, labels: Labels, value: float) -> None:
+        """Add a series."""
         if self._free:
             slot = self._free.pop()
             self.values[slot] = value
         else:
             slot = len(self.values)
             self.values.append(value)
-        self._added[labels] = slot
-        return slot
+        self.slots[labels] = slot
+        self._added.add(labels)
 
-    def remove(self, labels: Labels, slot: int) -> None:
+    def remove(self, labels: Labels) -> None:
         """Remove a series."""
-        self._free.append(slot)
-        if self._added.pop(labels, None) is not None:
+        self._free.append(self.slots.pop(labels))
+        if labels in self._added:
+            self._added.remove(labels)
             return
         at = bisect_right(self._firsts, labels) - 1
         segment = self._segments[at]
         del segment.keys[bisect_left(segment.keys, labels)]
-        del segment.slots[labels]
         segment.template = None
         if segment.keys:
             self._firsts[at] = segment.keys[0]
@@ -95,9 +95,10 @@ class Segments:
     def settle(self, most: int) -> int:
         """File at most *most* new series, rewrite templates; return the work that is left."""
         while self._added and most > 0:
-            labels, slot = self._added.popitem()
-            self._file(labels, slot)
+            self._file(self._added.pop())
             most -= 1
+        if not self._added:
+            self._added.clear()  # a set that was large stays so until this
         while not self._added and self._stale and most > 0:
             segment = self._stale.pop()
             self._write(segment)
@@ -110,13 +111,12 @@ class Segments:
         pieces = tuple((s.template or b"", s.pick) for s in self._segments)
         return Snapshot(pieces, self.values.copy())
 
-    def _file(self, labels: Labels, slot: int) -> None:
+    def _file(self, labels: Labels) -> None:
         at = max(bisect_right(self._firsts, labels) - 1, 0)
         if not self._segments:
-            self._place(0, Segment([], {}))
+            self._place(0, Segment([]))
         segment = self._segments[at]
         insort(segment.keys, labels)
-        segment.slots[labels] = slot
         self._firsts[at] = segment.keys[0]
         self._stale.add(segment)
         if len(segment.keys) > 2 * SIZE:
@@ -126,7 +126,7 @@ class Segments:
         half = len(segment.keys) // 2
         upper = segment.keys[half:]
         del segment.keys[half:]
-        self._place(at + 1, Segment(upper, {k: segment.slots.pop(k) for k in upper}))
+        self._place(at + 1, Segment(upper))
 
     def _place(self, at: int, segment: Segment) -> None:
         self._segments.insert(at, segment)
@@ -137,7 +137,7 @@ class Segments:
         ending = f"{self._form}\n"
         lines = [self._prefix(key).replace("%", "%%") + ending for key in segment.keys]
         segment.template = "".join(lines).encode("utf-8", "replace")
-        segment.pick = itemgetter(*(segment.slots[key] for key in segment.keys))
+        segment.pick = itemgetter(*(self.slots[key] for key in segment.keys))
 
 
 def _nothing(_: list[float]) -> tuple[float, ...]:

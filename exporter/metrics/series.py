@@ -21,7 +21,7 @@ class Series:
         self.limit = limit
         self._segments = segments
         self._keep = None if keep is None else tuple(keep)
-        self.slots: dict[Labels, int] = {}
+        self.slots = segments.slots
         self._shared: dict[Labels, dict[Labels, float]] = {}
         self._folded: dict[Labels, Labels] = {}
 
@@ -75,10 +75,9 @@ class Series:
         slot = self.slots.get(labels)
         if value is None:
             if slot is not None:
-                del self.slots[labels]
-                self._segments.remove(labels, slot)
+                self._segments.remove(labels)
         elif slot is None:
-            self.slots[labels] = self._segments.insert(labels, value)
+            self._segments.insert(labels, value)
         else:
             self._segments.values[slot] = value
 

@@ -113,6 +113,8 @@ class Ledger:
         while self._dirty and most > 0:
             self._settle(self._dirty.pop())
             most -= 1
+        if not self._dirty:
+            self._dirty.clear()  # a set that was large stays so until this
         return bool(self._dirty)
 
     def objects(self) -> Counter[str]:
