@@ -65,32 +65,29 @@ class Recall:
         scope, body = wire.scope, bytes(wire.results)
         if scope is None or not scope.kind:
             return Report.of(wire.metadata, None, wire.summary, _results(body), wire.source)
-        pieces = (Piece(scope, *self._read(body)),)
-        return Report(wire.metadata, wire.summary, wire.source, scope, pieces)
-
-    def _read(self, body: bytes) -> tuple[Findings, Sequence[float]]:
         # Within a string the quotes would be escaped, so these are keys, and what follows is a
         # number. Whether they are the results' own is seen when such results are first decoded.
-        head, *tails = body.split(_SECONDS)
-        stamps = [tail[:_DIGITS] for tail in tails]
-        if tails and not b"".join(stamps).isdigit():
-            return self._learn(body)
-        rest = [tail[_DIGITS:] for tail in tails]
-        digest = sha256(_SECONDS.join((head, *rest))).digest()
+        rest = body.split(_SECONDS)
+        stamps = [tail[:_DIGITS] for tail in rest[1:]]
+        rest[1:] = [tail[_DIGITS:] for tail in rest[1:]]
+        digest = sha256(_SECONDS.join(rest)).digest()
         findings = self._known.get(digest)
-        seconds = tuple(map(int, stamps))
-        return (findings, seconds) if findings else self._learn(body, digest, seconds)
+        if findings is None or (stamps and not b"".join(stamps).isdigit()):
+            piece = self._learn(scope, body, digest, stamps)
+        else:
+            piece = Piece(scope, findings, stamps, int(max(stamps, default=0)))
+        return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
     def _learn(
-        self, body: bytes, digest: bytes = b"", seconds: Sequence[int] | None = None
-    ) -> tuple[Findings, Sequence[float]]:
+        self, scope: Reference, body: bytes, digest: bytes, digits: Sequence[bytes]
+    ) -> Piece:
         """Decode results; remember them if their timestamps are just what was cut out."""
         results = _results(body)
         findings = Findings(tuple(map(self._shared, results)), messages_of(results))
         stamps = stamps_of(results)
-        if stamps == seconds:
+        if all(map(bytes.isdigit, digits)) and stamps == tuple(map(int, digits)):
             self._remember(digest, findings)
-        return findings, stamps
+        return Piece(scope, findings, stamps, max(stamps, default=0))
 
     def _remember(self, digest: bytes, findings: Findings) -> None:
         # A pointer for each result counts as much as the messages: a report may have any number.

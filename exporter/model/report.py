@@ -121,16 +121,22 @@ def messages_of(results: Iterable[Result]) -> tuple[str, ...]:
 
 
 class Piece(NamedTuple):
-    """What a report says about one resource, and when: Unix seconds for each result, 0 unknown."""
+    """What a report says about one resource, and when.
+
+    ``stamps`` has the Unix seconds of each result, as numbers or as the digits of the wire, 0
+    where it has none; ``newest`` is the largest.
+    """
 
     about: Reference
     findings: Findings
-    stamps: Sequence[float]
+    stamps: Sequence[float | bytes]
+    newest: float
 
     @classmethod
     def of(cls, about: Reference, results: Sequence[Result]) -> Self:
         """Take what results say about a resource."""
-        return cls(about, Findings.of(results), stamps_of(results))
+        stamps = stamps_of(results)
+        return cls(about, Findings.of(results), stamps, max(stamps, default=0))
 
 
 def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:

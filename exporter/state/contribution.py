@@ -175,7 +175,7 @@ class Accountant:
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
         part = Part(group, name, subject, self._said(profile, piece.findings))
-        part.since = tuple(int(piece.stamps[f.position]) for f in profile.failures)
+        part.since = tuple(int(float(piece.stamps[f.position])) for f in profile.failures)
         return part
 
     def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:
@@ -212,4 +212,5 @@ def _together(pieces: Sequence[Piece]) -> Piece:
     spellings = tuple(spelling for each in said for spelling in each.spellings)
     messages = tuple(m for f in said for m in f.messages or ("",) * len(f.spellings))
     stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
-    return Piece(Reference(OVERFLOW, OVERFLOW), Findings(spellings, messages), stamps)
+    newest = max(piece.newest for piece in pieces)
+    return Piece(Reference(OVERFLOW, OVERFLOW), Findings(spellings, messages), stamps, newest)

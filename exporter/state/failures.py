@@ -131,11 +131,12 @@ class Failures:
             self.buckets.add(old.bucket, place, -1)
             self.touched.add(old.namespace)
         self._date(after, known)
-        for new in standing(after):
+        begun = list(standing(after))
+        for new in begun:
             self._stand(new, +1)
             self.buckets.add(new.bucket, place, +1)
             self.touched.add(new.namespace)
-        if after is not None and any(True for _ in standing(after)):
+        if after is not None and begun:
             self.places[place] = after
         else:
             self.places.pop(place, None)

@@ -256,14 +256,16 @@ class Ledger:
 
     def _note_age(self, report: Report) -> None:
         """Keep the newest timestamp of each source that is not in the future."""
-        for _, findings, stamps in report.pieces:
+        for _, findings, stamps, newest in report.pieces:
             source = findings.source
-            if source is None:
-                for spelling, seconds in zip(findings.spellings, stamps, strict=True):
-                    self._note_newest(spelling[5] or report.source, seconds)
-            elif stamps and max(stamps) > self.newest.rows.get((source or report.source,), 0):
-                for seconds in stamps:
-                    self._note_newest(source or report.source, seconds)
+            if source is not None:
+                if newest <= self.newest.rows.get((source or report.source,), 0):
+                    continue
+                if newest <= self._clock():
+                    self._note_newest(source or report.source, newest)
+                    continue
+            for spelling, stamp in zip(findings.spellings, stamps, strict=True):
+                self._note_newest(spelling[5] or report.source, float(stamp))
 
     def _note_newest(self, source: str, seconds: float) -> None:
         if 0 < seconds <= self._clock() and self._selection.source(source):

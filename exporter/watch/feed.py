@@ -35,7 +35,8 @@ class Feed:
         try:
             for each in objects:
                 count += self._listed(each)
-                await self.rest()
+                if self._turns.over:
+                    await asyncio.sleep(0)
         finally:
             self._observer.change(self._label, "listed", count)
 

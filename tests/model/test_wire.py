@@ -191,4 +191,4 @@ def test_timestamps_may_be_floats(seconds: float) -> None:
     item = report("a", results=[{"policy": "p", "timestamp": {"seconds": seconds, "nanos": 0}}])
     found = REPORTS.page(page(item)).objects[0]
     assert isinstance(found, Report)
-    assert found.pieces[0].stamps == (1666094801,)
+    assert (found.pieces[0].stamps, found.pieces[0].newest) == ((1666094801,), 1666094801)
