@@ -7,6 +7,7 @@ use nothing that it does not name.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from exporter.metrics.joined import Join
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters, Gauge, Tally
@@ -20,6 +21,7 @@ class Family(NamedTuple):
     ``word`` names the label that tells five-fold counts apart; ``always`` are the words (indices
     of RESULTS) that a live row shows even when they are zero. ``kinds`` says which of the
     followed resources must have been listed before the family is complete enough to be shown.
+    ``join`` is what rows amount to whose labels are dropped or folded.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Family(NamedTuple):
     always: tuple[int, ...] = ()
     fractional: bool = False
     limit: int | None = None
+    join: Join = "sum"
 
     @property
     def word_at(self) -> int:
@@ -114,6 +117,7 @@ CATALOGUE: Final = (
         lambda state: state.ledger.failures.oldest.least,
         "reports",
         fractional=True,
+        join="least",
     ),
     Family(
         "policyreport_newest_result_timestamp_seconds",
@@ -123,6 +127,7 @@ CATALOGUE: Final = (
         lambda state: state.ledger.newest,
         "reports",
         fractional=True,
+        join="greatest",
     ),
     Family(
         "policyviolation_events_total",
@@ -151,6 +156,7 @@ CATALOGUE: Final = (
         lambda state: state.occurrences.last,
         "events",
         fractional=True,
+        join="greatest",
     ),
     Family(
         "policyviolation_live_events",
@@ -168,6 +174,7 @@ CATALOGUE: Final = (
         lambda state: state.occurrences.recent.gauge,
         "events",
         fractional=True,
+        join="greatest",
     ),
     Family(
         "policyreport_policy_info",
@@ -193,6 +200,7 @@ CATALOGUE: Final = (
         ("policy", "policy_kind", "source"),
         lambda state: state.register.ready,
         "policies",
+        join="least",
     ),
     Family(
         "policyreport_policy_last_changed_timestamp_seconds",
@@ -202,6 +210,7 @@ CATALOGUE: Final = (
         lambda state: state.register.changed,
         "policies",
         fractional=True,
+        join="greatest",
     ),
     Family(
         "policyreport_namespace_info",

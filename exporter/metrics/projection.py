@@ -40,7 +40,7 @@ class Projection:
         self._namespaces = state.namespaces
         self._segments = Segments(_prefix(self), "%a" if family.fractional else "%d")
         keep = None if len(kept) == len(family.labels) else kept
-        self.series = Series(self._segments, limit, keep)
+        self.series = Series(self._segments, limit, keep, family.join)
         self.births = Births(self.source, birth_hold)
         self._words = words
         self._result_at = family.labels.index("result") if words is not None else -1

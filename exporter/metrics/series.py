@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from heapq import nsmallest
 
+from exporter.metrics.joined import Join, Joined
 from exporter.metrics.segments import Segments, Snapshot
 from exporter.state.tally import Labels, overflow
 
@@ -11,18 +12,26 @@ class Series:
     """Values by label sets, kept ready to be rendered.
 
     Rows arrive under the family's full labels. ``keep`` chooses the labels that are exposed, and
-    rows that agree in those are added up. When *limit* label sets are live, a new one folds into
+    rows that agree in those are joined. When *limit* label sets are live, a new one folds into
     a series for its namespace whose other labels say ``__overflow__``; a gauge's row moves out
-    again when there is room. So the sum over the series always equals the sum over the rows.
+    again when there is room. So the sum over the series always equals the sum over the rows, or
+    the least of them the least of the rows, as *join* says.
     """
 
-    def __init__(self, segments: Segments, limit: int, keep: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        segments: Segments,
+        limit: int,
+        keep: Sequence[int] | None = None,
+        join: Join = "sum",
+    ) -> None:
         self.folded_total = 0
         self.limit = limit
         self._segments = segments
         self._keep = None if keep is None else tuple(keep)
         self.slots = segments.slots
-        self._shared: dict[Labels, dict[Labels, float]] = {}
+        self._join = join
+        self._shared: dict[Labels, Joined] = {}
         self._folded: dict[Labels, Labels] = {}
 
     def __len__(self) -> int:
@@ -36,14 +45,11 @@ class Series:
         if exposed == row and row not in self._shared:
             self._set(exposed, value)
             return
-        rows = self._shared.setdefault(exposed, {})
-        if value is None:
-            rows.pop(row, None)
-        else:
-            rows[row] = value
-        if not rows:
+        joined = self._joined(exposed)
+        joined.put(row, value)
+        if joined.value is None:
             del self._shared[exposed]
-        self._set(exposed, sum(rows.values()) if rows else None)
+        self._set(exposed, joined.value)
 
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them anew."""
@@ -67,9 +73,16 @@ class Series:
             return None
         if len(self.slots) < self.limit:
             return kept
-        folded = self._folded[row] = overflow(kept, self.slots, self.limit)
+        folded = self._joined(overflow(kept, self.slots, self.limit)).labels
+        self._folded[row] = folded
         self.folded_total += 1
         return folded
+
+    def _joined(self, exposed: Labels) -> Joined:
+        joined = self._shared.get(exposed)
+        if joined is None:
+            joined = self._shared[exposed] = Joined(exposed, self._join)
+        return joined
 
     def _set(self, labels: Labels, value: float | None) -> None:
         slot = self.slots.get(labels)
