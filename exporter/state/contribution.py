@@ -96,7 +96,7 @@ class Accountant:
     def account(
         self, report: Report, room: int = NAMED, held: Contribution | None = None
     ) -> Contribution | None:
-        """Work out what a report contributes; None when its namespace is filtered out.
+        """Work out what a report contributes; None when it is filtered out whole.
 
         Of the resources that its results name, at most *room* are told apart. *held* is what it
         contributed before: most often it is the same again.
@@ -105,6 +105,8 @@ class Accountant:
         when they were seen to fail corrects it.
         """
         metadata, scope = report.metadata, report.scope
+        if not metadata.namespace:
+            return self._clusterwide(report, room)
         if not self._selection.namespace(metadata.namespace):
             return None
         if scope is None:
@@ -132,6 +134,18 @@ class Accountant:
     def _let_go(self, profile: Profile) -> None:
         if not profile.users:
             self.profiles.release(profile)
+
+    def _clusterwide(self, report: Report, room: int) -> Contribution | None:
+        """Account for a report of no namespace, which may speak of resources in any."""
+        if report.scope is None:
+            contribution = self._scattered(report, room)
+        else:
+            piece = report.pieces[0]
+            profile = self.profiles.of(piece.findings, report.summary, report.source)
+            contribution = self._part(report, piece, profile) or ()
+        if not parts(contribution) and not self._selection.namespace(""):
+            return None
+        return contribution
 
     def _scattered(self, report: Report, room: int) -> Contribution:
         """Account for a report whose results name resources.
@@ -161,15 +175,15 @@ class Accountant:
         # A report speaks only for its own namespace; a cluster report for any.
         resource = piece.about
         namespace = report.namespace or resource.namespace
-        chosen = not namespace or self._selection.namespace(namespace)
-        if not (chosen and self._selection.kind(resource.kind)):
+        chosen = self._selection
+        if not (chosen.namespace(namespace) and chosen.kind(resource.kind)):
             self._let_go(profile)
             return None
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
         group = self._group(clip(namespace), clip(resource.kind), profile, direct=direct)
         if direct and not profile.failures:
             if group.profile is profile and group.kind == resource.kind:
-                self._plain[report.namespace, resource.kind, profile] = group
+                self._plain[namespace, resource.kind, profile] = group
             return group
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)

@@ -219,7 +219,8 @@ class Ledger:
     def _count_reports(self) -> None:
         for shelf, resources in self._shelves:
             for namespace in shelf.changed:
-                count = shelf.count(namespace)
+                # Of cluster reports each shard holds those that name a resource of its namespaces.
+                count = shelf.count(namespace) if self._selection.namespace(namespace) else 0
                 self.reports.put((namespace, resources[0].group), count or None)
             shelf.changed.clear()
 

@@ -1,0 +1,91 @@
+"""Reports of no namespace, which may speak of resources in any."""
+
+from collections import Counter
+
+import pytest
+
+from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
+from exporter.model.metadata import Metadata
+from exporter.model.report import Reference, Report, Result, Summary
+from exporter.model.resource import CLUSTER_POLICY_REPORTS
+from exporter.state.cluster import ClusterState
+from exporter.state.ledger import Ledger
+from exporter.state.selection import Filters, Globs, Selection
+
+SCOPE = Scope(CLUSTER_POLICY_REPORTS)
+NAMESPACES = ("", "carts", "catalog", "checkout", "default", "payments")
+
+
+def result(namespace: str, word: str = "pass", number: int = 0) -> Result:
+    about = Reference("Namespace" if not namespace else "Pod", f"x{number}", namespace)
+    return Result("p", "r", word, source="kyverno", resources=[about])
+
+
+def scattered() -> Report:
+    """A report as Kyverno 1.10 and earlier write it, on resources of all namespaces."""
+    results = [result(n, word) for n in NAMESPACES for word in ("pass", "fail")]
+    return Report.of(Metadata("cpol"), None, Summary(pass_=6, fail=6), results)
+
+
+def scoped(namespace: str) -> Report:
+    """A cluster report on one resource that lies in a namespace."""
+    name = f"uid-{namespace}"
+    results = [Result("p", "r", "pass", source="kyverno")]
+    return Report.of(Metadata(name), Reference("Pod", "x", namespace, name), None, results)
+
+
+def read(selection: Selection, *reports: Report) -> Ledger:
+    state = ClusterState(selection, lambda: 1_800_000_000)
+    state.apply(Listing(SCOPE))
+    for report in reports:
+        state.apply(Applied(SCOPE, report))
+    state.apply(Listed(SCOPE))
+    state.ledger.settle()
+    return state.ledger
+
+
+def numbers(ledger: Ledger) -> Counter[tuple[object, ...]]:
+    found = Counter[tuple[object, ...]]()
+    for name in ("results", "summary", "resources"):
+        for labels, five in getattr(ledger, name).rows.items():
+            for at, count in enumerate(five):
+                found[name, labels, at] += count
+    for labels, count in ledger.reports.rows.items():
+        found["reports", labels] += int(count)
+    for labels, count in ledger.failures.resources.rows.items():
+        found["failing", labels] += int(count)
+    return +found
+
+
+@pytest.mark.parametrize("shards", [2, 3, 7])
+def test_shards_add_up_to_what_one_process_shows(shards: int) -> None:
+    reports = [scattered(), *map(scoped, NAMESPACES)]
+    parts = [numbers(read(Selection(shard=(n, shards)), *reports)) for n in range(shards)]
+    whole = numbers(read(Selection(), *reports))
+    assert sum(parts, Counter()) == whole
+    told = read(Selection(), *reports).results.rows
+    assert {labels[0] for labels in told} == set(NAMESPACES)
+    assert sum(any(part) for part in parts) > 1
+
+
+def test_equal_reports_on_resources_of_two_namespaces_count_in_each() -> None:
+    ledger = read(Selection(), scoped("carts"), scoped("catalog"))
+    assert sorted(labels[:2] for labels in ledger.results.rows) == [
+        ("carts", "Pod"),
+        ("catalog", "Pod"),
+    ]
+
+
+def test_a_filter_of_namespaces_keeps_what_is_said_of_those() -> None:
+    only = Selection(Filters(namespaces=Globs(include=("carts",))))
+    ledger = read(only, scattered())
+    assert {labels[0] for labels in ledger.results.rows} == {"carts"}
+    assert ledger.reports.rows == {}
+
+
+def test_what_a_deleted_report_said_is_gone_everywhere() -> None:
+    state = ClusterState(Selection(shard=(1, 3)), lambda: 1_800_000_000)
+    for change in (Applied(SCOPE, scattered()), Deleted(SCOPE, scattered())):
+        state.apply(change)
+    state.ledger.settle()
+    assert numbers(state.ledger) == Counter()
