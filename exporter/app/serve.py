@@ -13,8 +13,9 @@ from exporter.app.pushing import push_alerts
 from exporter.app.statefile import StateFile
 from exporter.app.status import Status
 from exporter.errors import ConfigError
+from exporter.kube.access import Credentials
 from exporter.kube.client import Client
-from exporter.kube.credentials import Credentials, find_credentials
+from exporter.kube.credentials import find_credentials
 from exporter.kube.identity import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.settings.file import ConfigFile, read_config

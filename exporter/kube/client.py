@@ -12,7 +12,7 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
-from exporter.kube.credentials import Access, Credentials
+from exporter.kube.access import Access, Credentials
 from exporter.kube.framing import Lines
 from exporter.kube.refusal import refusal
 from exporter.kube.token import expiry

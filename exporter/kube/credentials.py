@@ -1,42 +1,15 @@
 """Who we are to which API server: in a Pod, by kubeconfig, or nobody in particular."""
 
 import os
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
-from exporter.errors import ConfigError, Refused
+from exporter.errors import ConfigError
+from exporter.kube.access import Access, Credentials, bearer
 from exporter.kube.tls import Tls, TlsFiles
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-
-class Access(NamedTuple):
-    """How to reach the API server now. ``authorization`` is a whole header value, a secret."""
-
-    server: str
-    authorization: str = ""
-    tls: ssl.SSLContext | None = None
-    server_name: str = ""
-    proxy: str = ""
-
-
-class Credentials(Protocol):
-    """Keeps access to one API server. ``name`` says in messages whose access it is."""
-
-    name: str
-
-    async def access(self) -> Access:
-        """Return access as it is now, renewed if it is known to have expired.
-
-        Raises Refused where the credentials cannot be had at the moment.
-        """
-        ...
-
-    async def renewed(self, refused: Access) -> Access:
-        """Return access after *refused* was not accepted; the same if there is no other."""
-        ...
 
 
 class Anonymous:
@@ -76,17 +49,6 @@ class InCluster:
     async def renewed(self, refused: Access) -> Access:  # noqa: ARG002 - the file knows best
         """Return access with the token that is in the file now."""
         return await self.access()
-
-
-def bearer(token_file: Path) -> str:
-    """Read a token file as a header value. Raises Refused."""
-    try:
-        token = token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"token file {token_file}: {error}") from error
-    if not token:
-        raise Refused(f"token file {token_file} is empty")
-    return f"Bearer {token}"
 
 
 def find_credentials(

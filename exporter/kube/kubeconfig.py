@@ -24,7 +24,7 @@ from kubernetes.aio.config.kube_config import (
 )
 
 from exporter.errors import ConfigError, Refused
-from exporter.kube.credentials import Access, bearer
+from exporter.kube.access import Access, bearer
 from exporter.kube.tls import Tls, TlsFiles
 
 EXEC_SECONDS: Final = 60.0

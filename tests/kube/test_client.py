@@ -15,8 +15,9 @@ from cryptography import x509
 
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
 from exporter.kube import transport
+from exporter.kube.access import Access
 from exporter.kube.client import Client, Request
-from exporter.kube.credentials import Access, Anonymous
+from exporter.kube.credentials import Anonymous
 from exporter.kube.kubeconfig import Kubeconfig
 from tests.kube.kubeconfigs import kubeconfig
 from tests.kube.serving import json, never, serving

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError, Refused
-from exporter.kube.credentials import Access, Anonymous, InCluster, find_credentials
+from exporter.kube.access import Access
+from exporter.kube.credentials import Anonymous, InCluster, find_credentials
 from exporter.kube.kubeconfig import Kubeconfig
 from tests.kube.kubeconfigs import kubeconfig
 from tests.pki import Authority

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from itertools import count, pairwise
 from typing import Any
 
+from exporter.kube.access import Credentials
 from exporter.kube.client import Client
-from exporter.kube.credentials import Anonymous, Credentials
+from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.model.changes import Change, Scope
 from exporter.model.resource import POLICY_REPORTS, Resource
