@@ -122,6 +122,11 @@ _DEMO: Final = (
     ("demo.speed", "1", "N", "simulated seconds a second"),
     ("demo.seed", "0", "N", "another seed, another life"),
 )
+_NARROW: Final = (
+    ("policy", "GLOB", "only policies of this name"),
+    ("severity", "WORD", "only results of this severity, in table and json"),
+    ("result", "WORD", "only results of this word: pass, fail, warn, error or skip"),
+)
 _COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
     "serve": _serve,
     "demo": _demo,
@@ -175,10 +180,8 @@ def _snapshot_parser(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 when a result that bad stands, for instance fail:high",
     )
     parser.add_argument("--watch", action="store_true", help="read and print again every 5 seconds")
-    for name, text in (("policy", "glob"), ("severity", "word"), ("result", "word")):
-        parser.add_argument(
-            f"--{name}", action="append", metavar=text.upper(), help=f"only this {name}; may repeat"
-        )
+    for name, value, text in _NARROW:
+        parser.add_argument(f"--{name}", action="append", metavar=value, help=f"{text}; may repeat")
     f.add_flags(parser, (*f.CLUSTER, *f.CONFIG))
 
 

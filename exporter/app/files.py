@@ -49,11 +49,16 @@ def read_files(names: Sequence[str]) -> Iterator[Found]:
     Objects of other kinds are passed over; a broken one is a complaint and nothing else is lost.
 
     Raises:
-        ConfigError: a file cannot be read, or is neither JSON nor YAML.
+        ConfigError: a file cannot be read, is empty, or is neither JSON nor YAML.
     """
     for name in names:
+        empty = True
         for document in _documents(name, _bytes_of(name)):
             yield from _objects(name, document)
+            empty = False
+        if empty:
+            # What a kubectl that failed left in the pipe is not a cluster without failures.
+            raise ConfigError(f"{name}: empty, expected what kubectl get -o json or yaml prints")
 
 
 def _bytes_of(name: str) -> bytes:

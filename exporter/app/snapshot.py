@@ -4,14 +4,15 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Final, NamedTuple
+from typing import Final
 
+from exporter.app.ask import Ask, narrowed, read_ask
 from exporter.app.exporter import Plan, own_metrics
 from exporter.app.files import read_files
 from exporter.app.table import Shown, as_json, as_table
-from exporter.errors import ApiError, ConfigError, NotServed, Refused
+from exporter.errors import ApiError, NotServed, Refused
 from exporter.kube.client import Client
 from exporter.kube.credentials import find_credentials
 from exporter.kube.source import KubeSource
@@ -22,29 +23,16 @@ from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags, read_flags
 from exporter.state.cluster import ClusterState
-from exporter.state.selection import Filters, Globs
 from exporter.web.view import SEVERITIES
 
 PAGE_OBJECTS: Final = 250
 REDRAW_SECONDS: Final = 5.0
 
 
-class Ask(NamedTuple):
-    """What the command line asks for. *fail_on* is a result word and the least severity."""
-
-    files: tuple[str, ...]
-    output: str
-    fail_on: tuple[str, str] | None
-    policies: tuple[str, ...]
-    severities: tuple[str, ...]
-    results: tuple[str, ...]
-    watch: bool
-
-
 def snapshot(given: Mapping[str, object]) -> int:
     """Run the command and return its exit status: 1 when what --fail-on names stands."""
-    ask, flags = _ask(given), read_flags(given, os.environ)
-    config = _narrowed(read_config(flags.config_file), ask, flags)
+    ask, flags = read_ask(given), read_flags(given, os.environ)
+    config = narrowed(read_config(flags.config_file), ask, flags)
     if not ask.watch:
         state = _read(ask, flags, config)
         _print(state, ask, config)
@@ -54,48 +42,6 @@ def snapshot(given: Mapping[str, object]) -> int:
         sys.stdout.write("\x1b[H\x1b[2J")
         _print(state, ask, config)
         time.sleep(REDRAW_SECONDS)
-
-
-def _ask(given: Mapping[str, object]) -> Ask:
-    def many(name: str) -> tuple[str, ...]:
-        value = given.get(name)
-        return tuple(map(str, value)) if isinstance(value, list) else ()
-
-    text = given.get("fail-on")
-    return Ask(
-        files=many("files"),
-        output=str(given["output"]),
-        fail_on=None if text is None else _fail_on(str(text)),
-        policies=many("policy"),
-        severities=many("severity"),
-        results=many("result"),
-        watch=bool(given.get("watch")),
-    )
-
-
-def _fail_on(text: str) -> tuple[str, str]:
-    word, _, severity = text.partition(":")
-    if word not in ("fail", "error", "warn") or severity not in ("", *SEVERITIES):
-        raise ConfigError(
-            f"--fail-on {text}: expected fail, error or warn, perhaps with a least severity, "
-            f"as in fail:high; severities are {', '.join(SEVERITIES)}"
-        )
-    return word, severity or SEVERITIES[-1]
-
-
-def _narrowed(config: ConfigFile, ask: Ask, flags: Flags) -> ConfigFile:
-    """Let the flags narrow what the configuration lets through."""
-    filters, results = config.filters, config.results
-    if ask.policies:
-        exclude = filters.policies.exclude
-        filters = Filters(filters.namespaces, Globs(ask.policies, exclude), filters.kinds)
-    if flags.namespaces and ask.files:
-        exclude = filters.namespaces.exclude
-        filters = Filters(Globs(flags.namespaces, exclude), filters.policies, filters.kinds)
-    if ask.results:
-        results = tuple(word for word in config.results if word in ask.results)
-    values = {name: getattr(config, name) for name in config.__struct_fields__}
-    return ConfigFile(**(values | {"filters": filters, "results": results}))
 
 
 def _read(ask: Ask, flags: Flags, config: ConfigFile) -> ClusterState:
@@ -114,14 +60,20 @@ def _read(ask: Ask, flags: Flags, config: ConfigFile) -> ClusterState:
     return state
 
 
-def _read_from_files(state: ClusterState, files: Iterable[str]) -> None:
+def _read_from_files(state: ClusterState, files: Sequence[str]) -> None:
     order = {r.name: rank for rank, r in enumerate((*POLICY_RESOURCES, NAMESPACES))}
-    found = []
-    for one in read_files(files if isinstance(files, tuple) else tuple(files)):
+    found, passed_over = [], 0
+    for one in read_files(files):
         if one.complaint:
             _say(f"skipped: {one.complaint}")
         elif one.resource is not None and one.object is not None:
             found.append((one.resource, one.object))
+        else:
+            passed_over += 1
+    if passed_over and not found:
+        _say(
+            f"no report, event, policy or namespace in it, but {passed_over} objects of other kinds"
+        )
     _count_all(state, Scope(EVENTS))
     for resource, item in sorted(found, key=lambda pair: order.get(pair[0].name, len(order))):
         state.apply(Applied(Scope(resource), item))

@@ -15,11 +15,20 @@ from exporter.app.status import blocked, by_severity, total, worst
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import standing
+from exporter.state.tally import Tally
 from exporter.web.view import Blocked, Counts, Failing, Standing
 
 MOST: Final = 10
 MOST_FAILING: Final = 25
 MESSAGE_WIDTH: Final = 48
+WIDE: Final = 180
+"""Columns of a terminal in which every label has a column of its own."""
+ROOMY: Final = 120
+"""Columns of a terminal in which there is room for messages."""
+_NAMESPACE: Final = 0
+_POLICY: Final = 2
+_SEVERITY: Final = 4
+"""Where the ledger's rows of results have these labels."""
 _STYLES: Final = {
     "critical": "bold red",
     "high": "red",
@@ -34,6 +43,10 @@ class Shown(NamedTuple):
     """What is shown of the failing results: those of some severities, or all."""
 
     severities: frozenset[str] = frozenset()
+
+    def __call__(self, severity: str) -> bool:
+        """Say whether results of this severity are shown."""
+        return not self.severities or severity in self.severities
 
 
 class Snapshot(msgspec.Struct):
@@ -79,9 +92,9 @@ def as_table(state: ClusterState, shown: Shown) -> None:
     if found.policies:
         console.print(_worst_table("Worst policies", "POLICY", found.policies))
     if found.failing:
-        console.print(_failing_table(found.failing))
+        console.print(_failing_table(found.failing, console.width))
     if found.blocked:
-        console.print(_blocked_table(found.blocked))
+        console.print(_blocked_table(found.blocked, console.width))
 
 
 def _snapshot(state: ClusterState, shown: Shown) -> Snapshot:
@@ -92,18 +105,31 @@ def _snapshot(state: ClusterState, shown: Shown) -> Snapshot:
         reports=int(sum(ledger.reports.rows.values())),
         compliance=resources.compliance,
         resources=resources,
-        results=total(ledger.results),
-        failing_by_severity=by_severity(state),
+        results=total(_by(ledger.results, _SEVERITY, shown)),
+        failing_by_severity={s: n for s, n in by_severity(state).items() if shown(s)},
         summary=[
             Summary(n, k, Counts(*row)) for (n, k), row in sorted(ledger.summary.rows.items())
         ],
-        namespaces=list(worst(ledger.by_namespace, len(ledger.by_namespace.rows))),
-        policies=list(worst(ledger.by_policy, len(ledger.by_policy.rows))),
-        failing=sorted(
-            (r for r in rows if not shown.severities or r.severity in shown.severities), key=order
-        ),
-        blocked=[blocked(b) for b in reversed(state.occurrences.recent.blocks)],
+        namespaces=_all(_by(ledger.results, _NAMESPACE, shown)),
+        policies=_all(_by(ledger.results, _POLICY, shown)),
+        failing=sorted((r for r in rows if shown(r.severity)), key=order),
+        blocked=[
+            blocked(b) for b in reversed(state.occurrences.recent.blocks) if shown(b.severity)
+        ],
     )
+
+
+def _by(results: Tally, label: int, shown: Shown) -> Tally:
+    """Add up the results that are shown by one of their labels."""
+    found = Tally()
+    for labels, row in results.rows.items():
+        if shown(labels[_SEVERITY]):
+            found.add_all((labels[label],), tuple(row), 1)
+    return found
+
+
+def _all(tally: Tally) -> list[Standing]:
+    return list(worst(tally, len(tally.rows)))
 
 
 def _headline(found: Snapshot) -> Text:
@@ -112,7 +138,7 @@ def _headline(found: Snapshot) -> Text:
     severities = ", ".join(f"{n} {s}" for s, n in found.failing_by_severity.items())
     text = Text()
     text.append(f"{found.compliance:.1%} of resources comply", style="bold")
-    text.append(f"; {found.reports} reports, {found.results.fail} results fail")
+    text.append(f"; {found.reports} reports, {found.results.failing} failing results")
     return text.append(f" ({severities})" if severities else "")
 
 
@@ -143,32 +169,56 @@ def _counts_table(
     return table
 
 
-def _failing_table(rows: list[Failing]) -> Table:
+def _failing_table(rows: list[Failing], width: int) -> Table:
     more = f", first {MOST_FAILING} of {len(rows)}" if len(rows) > MOST_FAILING else ""
     table = _table(f"Failing resources{more}")
-    for name in ("SEVERITY", "NAMESPACE", "KIND", "NAME", "POLICY", "RULE", "SINCE"):
-        table.add_column(name, overflow="fold")
-    table.add_column("MESSAGE", overflow="ellipsis", no_wrap=True, max_width=MESSAGE_WIDTH)
+    _name(table, ("SEVERITY", *_where_names(width), "SINCE"), width)
     now = time.time()
     for row in rows[:MOST_FAILING]:
-        where = (row.namespace or "(cluster)", row.kind, row.name, row.policy, row.rule)
-        message = " ".join(row.message.split())
         severity = Text(row.severity, style=_STYLES.get(row.severity, ""))
-        table.add_row(severity, *map(Text, (*where, _ago(now - row.since), message)))
+        cells = [severity, *_where(row, width), Text(_ago(now - row.since)), _brief(row.message)]
+        table.add_row(*cells[: len(table.columns)])
     return table
 
 
-def _blocked_table(rows: list[Blocked]) -> Table:
-    table = _table("Blocked in the last hour")
-    for name in ("AGO", "NAMESPACE", "KIND", "NAME", "POLICY", "RULE"):
-        table.add_column(name, overflow="fold")
-    table.add_column("MESSAGE", overflow="ellipsis", no_wrap=True, max_width=MESSAGE_WIDTH)
+def _blocked_table(rows: list[Blocked], width: int) -> Table:
+    more = f", newest {MOST_FAILING} of {len(rows)}" if len(rows) > MOST_FAILING else ""
+    table = _table(f"Blocked in the last hour{more}")
+    _name(table, ("AGO", *_where_names(width)), width)
     now = time.time()
     for row in rows[:MOST_FAILING]:
-        where = (row.namespace or "(cluster)", row.kind, row.name, row.policy, row.rule)
-        message = " ".join(row.message.split())
-        table.add_row(*map(Text, (_ago(now - row.time), *where, message)))
+        cells = [Text(_ago(now - row.time)), *_where(row, width), _brief(row.message)]
+        table.add_row(*cells[: len(table.columns)])
     return table
+
+
+def _name(table: Table, names: Sequence[str], width: int) -> None:
+    """Add the columns, that of the message where there is room for it."""
+    for name in names:
+        short = name in ("SEVERITY", "SINCE", "AGO")
+        table.add_column(name, overflow="fold", no_wrap=short)
+    if width >= ROOMY:
+        table.add_column("MESSAGE", overflow="ellipsis", no_wrap=True, max_width=MESSAGE_WIDTH)
+
+
+def _where_names(width: int) -> tuple[str, ...]:
+    if width < WIDE:
+        return ("RESOURCE", "POLICY")
+    return ("NAMESPACE", "KIND", "NAME", "POLICY", "RULE")
+
+
+def _where(row: Failing | Blocked, width: int) -> list[Text]:
+    """Say which resource and which rule, in fewer columns where the terminal is narrow."""
+    if width >= WIDE:
+        return [
+            *map(Text, (row.namespace or "(cluster)", row.kind, row.name, row.policy, row.rule))
+        ]
+    resource = "/".join(part for part in (row.namespace, row.kind, row.name) if part)
+    return [Text(resource), Text(f"{row.policy}: {row.rule}" if row.rule else row.policy)]
+
+
+def _brief(message: str) -> Text:
+    return Text(" ".join(message.split()))
 
 
 def _table(title: str) -> Table:

@@ -223,6 +223,26 @@ def test_nothing_to_judge_is_said(tmp_path: Path, capsys: Text) -> None:
     assert "0 reports, nothing judged" in shown([], tmp_path, capsys)
 
 
+@pytest.mark.parametrize("columns", [80, 100, 130])
+def test_a_narrow_terminal_breaks_no_word_into_letters(
+    columns: int, page: list[Object], tmp_path: Path
+) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listed(page)))
+    leader, follower = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    environment |= {"PYTHONPATH": str(ROOT), "TERM": "dumb", "COLUMNS": str(columns)}
+    with subprocess.Popen(
+        words("snapshot", str(path)), stdout=follower, env=environment, cwd=tmp_path
+    ):
+        os.close(follower)
+        lines = read_all(leader).decode().splitlines()
+    assert max(map(len, lines)) <= columns
+    [row] = [line for line in lines if "default/Pod/nginx " in line]
+    assert row.split()[0] == "medium"
+    assert any("SEVERITY" in line and "SINCE" in line for line in lines)
+
+
 FAIL_ON = {
     "fail": 1,
     "fail:critical": 0,
@@ -249,6 +269,35 @@ def test_fail_on_says_what_it_takes(text: str, capsys: Text) -> None:
     assert f"--fail-on {text}: expected fail, error or warn" in capsys.readouterr().err
 
 
+WORDS = {
+    "--result=fial": "--result fial: expected one of pass, fail, warn, error, skip",
+    "--severity=hgh": "--severity hgh: expected one of critical, high, medium, low, info, none",
+}
+
+
+@pytest.mark.parametrize(("flag", "said"), WORDS.items())
+def test_a_mistyped_word_is_no_filter_that_lets_nothing_fail(
+    flag: str, said: str, page: list[Object], tmp_path: Path, capsys: Text
+) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listed(page)))
+    assert main(["snapshot", str(path), "--fail-on=fail", flag]) == 2
+    assert said in capsys.readouterr().err
+
+
+NOT_TOGETHER = {
+    "watched and judged": ["x", "--watch", "--fail-on=fail"],
+    "standard input again": ["-", "--watch"],
+    "a severity in metrics": ["x", "--severity=high", "--output=prometheus"],
+}
+
+
+@pytest.mark.parametrize("flags", NOT_TOGETHER.values(), ids=NOT_TOGETHER.keys())
+def test_flags_that_do_not_go_together_are_said(flags: list[str], capsys: Text) -> None:
+    assert main(["snapshot", *flags]) == 2
+    assert "does not go with" in capsys.readouterr().err
+
+
 NARROWED = {
     "--namespace=carts": {"carts"},
     "--policy=restrict-*": set(WORKSHOP),
@@ -273,6 +322,21 @@ def test_one_result_word_and_one_severity_can_be_asked_for(
     assert found["results"] | {"fail": 0} == dict.fromkeys(found["results"], 0)
     found = json.loads(shown(page, tmp_path, capsys, "--output=json", "--severity=medium"))
     assert {each["severity"] for each in found["failing"]} == {"medium"}
+    assert found["failing_by_severity"] == {"medium": len(found["failing"])}
+    assert found["results"]["fail"] == len(found["failing"])
+    assert sum(each["results"]["fail"] for each in found["namespaces"]) == len(found["failing"])
+    assert [each["name"] for each in found["policies"]] == ["restrict-image-registries"]
+
+
+def test_the_headline_adds_up_where_some_could_not_be_judged(
+    page: list[Object], tmp_path: Path, capsys: Text
+) -> None:
+    [pod] = [each for each in page if each.get("scope", {}).get("name") == "nginx"]
+    pod["results"][0]["result"] = "error"
+    found = json.loads(shown(page, tmp_path, capsys, "--output=json"))
+    count = sum(found["failing_by_severity"].values())
+    assert count == len(found["failing"])
+    assert f"{count} failing results" in shown(page, tmp_path, capsys)
 
 
 def test_one_broken_item_among_a_thousand_is_named_and_the_rest_counts(
@@ -319,7 +383,22 @@ def test_objects_of_other_kinds_are_passed_over(
     assert "21 reports" in shown([pod, *page], tmp_path, capsys)
 
 
+def test_a_file_with_nothing_of_what_counts_is_not_taken_for_a_clean_cluster(
+    tmp_path: Path, capsys: Text
+) -> None:
+    path = tmp_path / "pods.json"
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}
+    path.write_text(json.dumps(listed([pod, pod])))
+    assert main(["snapshot", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "0 reports" in said.out
+    assert said.err == "no report, event, policy or namespace in it, but 2 objects of other kinds\n"
+
+
 BROKEN = {
+    "nothing": (b"", ": empty, expected what kubectl get -o json or yaml prints"),
+    "white space": (b" \n", ": empty, expected what kubectl get -o json or yaml prints"),
+    "a comment": (b"# nothing\n---\n", ": empty, expected what kubectl get -o json or yaml prints"),
     "text": (b"hello", "not JSON as kubectl prints it"),
     "cut": (b'{"apiVersion": "v1", "items": [', "not JSON as kubectl prints it"),
     "an array": (b"[1]", "not JSON as kubectl prints it"),
