@@ -36,7 +36,7 @@ def snapshot(given: Mapping[str, object]) -> int:
     if not ask.watch:
         state = _read(ask, flags, config)
         _print(state, ask, config)
-        return int(_stands(state, ask.fail_on))
+        return int(_stands(state, ask.fail_on, whole=config.reports.detail == "full"))
     while True:
         state = _read(ask, flags, config)
         sys.stdout.write("\x1b[H\x1b[2J")
@@ -135,14 +135,14 @@ def _print(state: ClusterState, ask: Ask, config: ConfigFile) -> None:
             sys.stdout.write(piece.decode())
         sys.stdout.write("# EOF\n" if openmetrics else "")
         return
-    shown = Shown(frozenset(ask.severities))
+    shown = Shown(frozenset(ask.severities), config.reports.detail == "full")
     if ask.output == "json":
         sys.stdout.write(as_json(state, shown))
     else:
         as_table(state, shown)
 
 
-def _stands(state: ClusterState, fail_on: tuple[str, str] | None) -> bool:
+def _stands(state: ClusterState, fail_on: tuple[str, str] | None, *, whole: bool) -> bool:
     """Say whether a result that bad, of that severity or worse, stands."""
     if fail_on is None:
         return False
@@ -150,6 +150,8 @@ def _stands(state: ClusterState, fail_on: tuple[str, str] | None) -> bool:
     words = BADNESS[: BADNESS.index(word) + 1]
     severities = SEVERITIES[: SEVERITIES.index(severity) + 1]
     indices = [("pass", "fail", "warn", "error", "skip").index(w) for w in words]
+    if not whole:
+        return any(row[i] for row in state.ledger.summary.rows.values() for i in indices)
     rows = state.ledger.by_severity.rows
     return any(rows.get((s,), [0] * 5)[i] for s in severities for i in indices)
 

@@ -23,22 +23,25 @@ class Status:
 
     def overview(self, most: int) -> view.Overview:
         """Sum everything up, with at most *most* namespaces and policies."""
-        exporter = self._exporter
+        exporter, ledger = self._exporter, self._state.ledger
+        whole = self._reads_results()
         objects = self._state.objects()
         return view.Overview(
             version=__version__,
             started=self._started,
             ready=exporter.health.ready()[0],
             watched=tuple(_watched(f, objects) for f in exporter.followers),
-            resources=total(self._state.ledger.resources),
-            results=total(self._state.ledger.by_severity),
-            failing_by_severity=by_severity(self._state),
-            namespaces=worst(self._state.ledger.by_namespace, most),
-            policies=worst(self._state.ledger.by_policy, most),
+            resources=total(ledger.resources),
+            results=total(ledger.by_severity if whole else ledger.summary),
+            failing_by_severity=by_severity(self._state) if whole else None,
+            namespaces=worst(ledger.by_namespace if whole else by_first(ledger.summary), most),
+            policies=worst(ledger.by_policy, most) if whole else None,
         )
 
     async def failing(self, query: view.Query) -> view.FailingPage:
         """List failing results, worst severity first, in a stable order."""
+        if not self._reads_results():
+            return view.FailingPage((), None)
         if self._exporter.health.complete("reports"):
             # Nobody may be scraping; the overview that is asked for next shows what is settled.
             await self._exporter.scrapes.settle()
@@ -59,6 +62,9 @@ class Status:
         listeners.append(hear)
         return lambda: listeners.remove(hear)
 
+    def _reads_results(self) -> bool:
+        return self._exporter.plan.config.reports.detail == "full"
+
 
 def total(tally: Tally) -> view.Counts:
     """Add up all rows."""
@@ -74,6 +80,14 @@ def worst(tally: Tally, most: int) -> tuple[view.Standing, ...]:
     """Choose the rows with most failing results."""
     rows = nsmallest(most, tally.rows.items(), key=lambda row: (-_failing(row[1]), row[0]))
     return tuple(view.Standing(labels[0], counts(row)) for labels, row in rows)
+
+
+def by_first(tally: Tally) -> Tally:
+    """Add up the rows that agree in their first label."""
+    found = Tally()
+    for labels, row in tally.rows.items():
+        found.add_all(labels[:1], tuple(row), 1)
+    return found
 
 
 def by_severity(state: ClusterState) -> dict[str, int]:

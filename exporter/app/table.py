@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.app.failing import failing, order
-from exporter.app.status import blocked, by_severity, total, worst
+from exporter.app.status import blocked, by_first, by_severity, total, worst
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import standing
@@ -40,9 +40,10 @@ _STYLES: Final = {
 
 
 class Shown(NamedTuple):
-    """What is shown of the failing results: those of some severities, or all."""
+    """Results of which severities are shown, none for all; whether they were read at all."""
 
     severities: frozenset[str] = frozenset()
+    whole: bool = True
 
     def __call__(self, severity: str) -> bool:
         """Say whether results of this severity are shown."""
@@ -50,17 +51,17 @@ class Shown(NamedTuple):
 
 
 class Snapshot(msgspec.Struct):
-    """The JSON form. Times are Unix seconds."""
+    """The JSON form. Times are Unix seconds; None is what summaries do not tell."""
 
     reports: int
     compliance: float | None
     resources: Counts
     results: Counts
-    failing_by_severity: dict[str, int]
+    failing_by_severity: dict[str, int] | None
     summary: list["Summary"]
     namespaces: list[Standing]
-    policies: list[Standing]
-    failing: list[Failing]
+    policies: list[Standing] | None
+    failing: list[Failing] | None
     blocked: list[Blocked]
 
 
@@ -100,19 +101,23 @@ def as_table(state: ClusterState, shown: Shown) -> None:
 def _snapshot(state: ClusterState, shown: Shown) -> Snapshot:
     ledger = state.ledger
     rows = [failing(one) for c in ledger.failures.places.values() for one in standing(c)]
-    resources = total(ledger.resources)
+    resources, results = total(ledger.resources), ledger.results
     return Snapshot(
         reports=int(sum(ledger.reports.rows.values())),
         compliance=resources.compliance,
         resources=resources,
-        results=total(_by(ledger.results, _SEVERITY, shown)),
-        failing_by_severity={s: n for s, n in by_severity(state).items() if shown(s)},
+        results=total(_by(results, _SEVERITY, shown) if shown.whole else ledger.summary),
+        failing_by_severity=(
+            {s: n for s, n in by_severity(state).items() if shown(s)} if shown.whole else None
+        ),
         summary=[
             Summary(n, k, Counts(*row)) for (n, k), row in sorted(ledger.summary.rows.items())
         ],
-        namespaces=_all(_by(ledger.results, _NAMESPACE, shown)),
-        policies=_all(_by(ledger.results, _POLICY, shown)),
-        failing=sorted((r for r in rows if shown(r.severity)), key=order),
+        namespaces=_all(
+            _by(results, _NAMESPACE, shown) if shown.whole else by_first(ledger.summary)
+        ),
+        policies=_all(_by(results, _POLICY, shown)) if shown.whole else None,
+        failing=sorted((r for r in rows if shown(r.severity)), key=order) if shown.whole else None,
         blocked=[
             blocked(b) for b in reversed(state.occurrences.recent.blocks) if shown(b.severity)
         ],
@@ -135,7 +140,7 @@ def _all(tally: Tally) -> list[Standing]:
 def _headline(found: Snapshot) -> Text:
     if found.compliance is None:
         return Text(f"{found.reports} reports, nothing judged")
-    severities = ", ".join(f"{n} {s}" for s, n in found.failing_by_severity.items())
+    severities = ", ".join(f"{n} {s}" for s, n in (found.failing_by_severity or {}).items())
     text = Text()
     text.append(f"{found.compliance:.1%} of resources comply", style="bold")
     text.append(f"; {found.reports} reports, {found.results.failing} failing results")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from exporter.web.html import Content, Markup, tag
-from exporter.web.panels import CLUSTER, columns, failing_url, panel, table
+from exporter.web.panels import CLUSTER, NOT_READ, columns, failing_url, panel, table
 from exporter.web.view import SEVERITIES, Blocked, Failing, FailingPage, Overview, Query
 from exporter.web.wording import brief, moment, number, subject
 
@@ -12,6 +12,8 @@ SHOWN_BLOCKS = 25
 
 def failing(query: Query, page: FailingPage, overview: Overview, now: float) -> Markup:
     """Show one page of the failures, and the form that narrows them down."""
+    if page.matching is None:
+        return panel("failing", "Failing resources", tag("p", NOT_READ, class_="faint"))
     rows = [_failing_row(each, now) for each in page.rows]
     head = columns("Severity", "Resource", "Policy", "Message", "Since")
     empty = "Nothing fails." if query == Query() else "Nothing that fails matches."
@@ -20,7 +22,7 @@ def failing(query: Query, page: FailingPage, overview: Overview, now: float) -> 
         "Failing resources",
         _form(query, overview),
         table(head, rows, empty),
-        _pager(query, page),
+        _pager(query, page, page.matching),
     )
 
 
@@ -49,7 +51,7 @@ def _form(query: Query, overview: Overview) -> Markup:
         tag("button", "Show", type="submit"),
         tag("a", "All", href="/#failing") if query != Query() else None,
         _suggestions("namespace", [each.name or CLUSTER for each in overview.namespaces]),
-        _suggestions("policy", [each.name for each in overview.policies]),
+        _suggestions("policy", [each.name for each in overview.policies or ()]),
         method="get",
         action="/#failing",
         role="search",
@@ -65,17 +67,17 @@ def _suggestions(name: str, values: Sequence[str]) -> Markup:
     return tag("datalist", *(tag("option", value=each) for each in values), id=f"{name}-known")
 
 
-def _pager(query: Query, page: FailingPage) -> Content:
-    if page.matching <= len(page.rows):
-        return tag("p", f"{number(page.matching)} in all", class_="faint")
+def _pager(query: Query, page: FailingPage, matching: int) -> Content:
+    if matching <= len(page.rows):
+        return tag("p", f"{number(matching)} in all", class_="faint")
     last = query.offset + len(page.rows)
     before = max(query.offset - query.limit, 0) if query.offset else None
-    after = last if last < page.matching else None
+    after = last if last < matching else None
     shown = f"{number(query.offset + 1)} to {number(last)}" if page.rows else "none"
     return tag(
         "nav",
         _turn("Previous", query, before),
-        tag("span", f"{shown} of {number(page.matching)}"),
+        tag("span", f"{shown} of {number(matching)}"),
         _turn("Next", query, after),
         aria_label="Pages of failing resources",
     )

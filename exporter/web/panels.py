@@ -10,6 +10,9 @@ from exporter.web.wording import moment, number, percent
 CLUSTER = "(cluster)"
 """How the page names the namespace of what has none."""
 
+NOT_READ = "Not read: reports.detail is summary."
+"""What stands where there would be results, had whole reports been read."""
+
 _PARTS = (("fail", "fail"), ("error", "error"), ("warn", "warn"), ("pass", "passed"))
 
 
@@ -30,6 +33,9 @@ def figures(overview: Overview, blocked: Sequence[Blocked], now: float) -> Marku
     """Show how compliant the cluster is, how bad the failures are, how many were blocked."""
     resources = overview.resources
     severities = overview.failing_by_severity
+    told: Content = "severities are not read"
+    if severities is not None:
+        told = [_severity_count(each, severities.get(each, 0)) for each in SEVERITIES]
     return tag(
         "section",
         tag("h2", "In short", class_="unseen"),
@@ -42,7 +48,7 @@ def figures(overview: Overview, blocked: Sequence[Blocked], now: float) -> Marku
         _figure(
             number(overview.results.failing),
             "failing results",
-            tag("p", [_severity_count(each, severities.get(each, 0)) for each in SEVERITIES]),
+            tag("p", told),
         ),
         _figure(
             f"{len(blocked)}+" if len(blocked) >= MOST_BLOCKED else number(len(blocked)),
@@ -82,8 +88,10 @@ def bar(counts: Counts) -> Markup:
     )  # fmt: skip
 
 
-def worst(name: str, title: str, key: str, standings: Iterable[Standing]) -> Markup:
+def worst(name: str, title: str, key: str, standings: Iterable[Standing] | None) -> Markup:
     """List the worst namespaces or policies, each a link to its failures."""
+    if standings is None:
+        return panel(name, title, tag("p", NOT_READ, class_="faint"), live=True)
     rows = [_standing(key, each) for each in standings if each.results.failing]
     head = columns(key.capitalize(), "Results", "Failing", "Passing")
     return panel(name, title, table(head, rows, "Nothing fails."), live=True)

@@ -56,7 +56,10 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """The state of everything; most failing first, and no longer than was asked for."""
+    """The state of everything; most failing first, and no longer than was asked for.
+
+    None is what summaries do not tell, where nothing but summaries is read.
+    """
 
     version: str
     started: float
@@ -64,9 +67,9 @@ class Overview(msgspec.Struct, frozen=True):
     watched: tuple[Watched, ...]
     resources: Counts
     results: Counts
-    failing_by_severity: dict[str, int]
+    failing_by_severity: dict[str, int] | None
     namespaces: tuple[Standing, ...]
-    policies: tuple[Standing, ...]
+    policies: tuple[Standing, ...] | None
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -99,10 +102,10 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class FailingPage(msgspec.Struct, frozen=True):
-    """Some of the failing results; ``matching`` is how many there are in all."""
+    """Some of the failing results; ``matching`` is how many there are in all, None: not read."""
 
     rows: tuple[Failing, ...]
-    matching: int
+    matching: int | None
 
 
 class Blocked(msgspec.Struct, frozen=True):

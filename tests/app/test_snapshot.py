@@ -434,6 +434,34 @@ def test_a_cluster_is_read_like_its_files(beside: Beside, capsys: Text) -> None:
     assert total(samples, EVENTS_TOTAL, outcome="blocked") == 2
 
 
+def summarised(beside: Beside, tmp_path: Path) -> list[str]:
+    config = tmp_path / "config.yaml"
+    config.write_text("reports: {detail: summary}\n")
+    return ["snapshot", f"--kubeconfig={beside.kubeconfig}", f"--config.file={config}"]
+
+
+def test_summaries_are_summed_up_and_what_they_do_not_tell_is_null(
+    beside: Beside, tmp_path: Path, capsys: Text
+) -> None:
+    assert main(["snapshot", f"--kubeconfig={beside.kubeconfig}", "--output=json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert main([*summarised(beside, tmp_path), "--output=json", "--fail-on=fail"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    for name in ("summary", "resources", "results", "namespaces"):
+        assert found[name] == whole[name], name
+    assert [found[n] for n in ("failing", "policies", "failing_by_severity")] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "flag", ["--fail-on=fail:high", "--policy=a", "--severity=low", "--result=fail"]
+)
+def test_summaries_refuse_what_they_cannot_tell(
+    flag: str, beside: Beside, tmp_path: Path, capsys: Text
+) -> None:
+    assert main([*summarised(beside, tmp_path), flag]) == 2
+    assert "does not go with reports.detail: summary" in capsys.readouterr().err
+
+
 def test_one_namespace_of_a_cluster_can_be_asked_for(beside: Beside, capsys: Text) -> None:
     arguments = ["snapshot", f"--kubeconfig={beside.kubeconfig}", "--output=prometheus"]
     assert main([*arguments, "--namespace=carts"]) == 0

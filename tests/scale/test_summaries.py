@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from exporter.app.exporter import Exporter
+from exporter.app.status import Status
 from exporter.errors import Malformed
 from exporter.kube.client import Client, Request
 from exporter.kube.credentials import Anonymous
@@ -15,6 +16,7 @@ from exporter.model.resource import POLICY_REPORTS, REPORT_RESOURCES
 from exporter.model.table import ACCEPT
 from exporter.settings.file import FROM_RESULTS
 from exporter.simulator.registry import REGISTRY, Registry
+from exporter.web.view import Query
 from tests.app.running import Samples
 from tests.kube.serving import json, serving
 from tests.scale.living import FULL, SUMMARY, Living, scraped
@@ -70,6 +72,23 @@ async def test_what_only_results_tell_is_absent_rather_than_empty() -> None:
     text = b"".join(pieces).decode()
     assert "# TYPE policyreport_summary gauge" in text
     assert not [name for name in FROM_RESULTS if f"# TYPE {name} " in text]
+
+
+@virtual
+async def test_the_status_page_sums_summaries_up_and_says_what_it_does_not_know() -> None:
+    async with (
+        Living() as cluster,
+        cluster.exporter(FULL) as full,
+        cluster.exporter(SUMMARY) as summary,
+    ):
+        await cluster.in_step(full, summary)
+        whole, rows = Status(full), Status(summary)
+        page = await rows.failing(Query())
+        known, seen = whole.overview(10), rows.overview(10)
+    assert seen.results == known.results
+    assert seen.namespaces == known.namespaces
+    assert (seen.policies, seen.failing_by_severity) == (None, None)
+    assert (page.rows, page.matching) == ((), None)
 
 
 @virtual

@@ -41,6 +41,7 @@ class FakeStatus:
     listeners: list[Callable[[Blocked], None]] = field(default_factory=list)
     policies: dict[str, Counts] = field(default_factory=dict)
     ready: bool = True
+    whole: bool = True
     made: int = 0
     queries: list[Query] = field(default_factory=list)
 
@@ -61,13 +62,18 @@ class FakeStatus:
             ),
             resources=Counts(81_203, 14_021, 800, 12, 2_000),
             results=Counts(900_123, self.failures, 1200, 40, 9_000),
-            failing_by_severity={"critical": 12, "high": 4_031, "medium": 61_200, "low": 34_797},
+            failing_by_severity=(
+                {"critical": 12, "high": 4_031, "medium": 61_200, "low": 34_797}
+                if self.whole else None
+            ),
             namespaces=tuple(named[:most]),
-            policies=tuple(policies[:most]),
+            policies=tuple(policies[:most]) if self.whole else None,
         )  # fmt: skip
 
     async def failing(self, query: Query) -> FailingPage:
         self.queries.append(query)
+        if not self.whole:
+            return FailingPage((), None)
         end = min(query.offset + query.limit, self.failures)
         rows = tuple(map(self._failing, range(query.offset, end)))
         return FailingPage(rows, self.failures)

@@ -57,6 +57,16 @@ async def test_the_page_shows_the_worst_first(status: FakeStatus) -> None:
     assert words.index("carts") < words.index("catalog") < words.index("kube-system")
 
 
+async def test_what_is_not_read_is_said_and_not_shown_as_nothing(status: FakeStatus) -> None:
+    status.whole = False
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert words.count("Not read: reports.detail is summary.") == 2
+    assert "severities are not read" in words
+    assert "100,040 failing results" in words
+    assert "Nothing fails" not in words
+
+
 async def test_markup_in_names_and_messages_is_text(status: FakeStatus) -> None:
     status.block(EVIL, EVIL)
     async with served(status=status) as server:
