@@ -1,6 +1,7 @@
 """Serve a living sample cluster on this machine."""
 
 import asyncio
+import os
 import time
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from exporter.simulator.server import Simulator
 from exporter.simulator.store import Store
 from exporter.web.server import serving
 
+LAST_PORT: Final = 65_535
 OWNED: Final = ConfigFile(labels=Labels(namespace_labels=("team", "env")))
 """The sample cluster's namespaces say who owns them, so the demo shows it."""
 
@@ -54,12 +56,14 @@ async def _both(*works: "asyncio._CoroutineLike[None]") -> None:
 
 async def _listen(simulator: Simulator, address: str) -> None:
     host, _, port = address.rpartition(":")
-    if not port.isdecimal():
+    if not (port.isascii() and port.isdecimal() and int(port) <= LAST_PORT):
         raise ConfigError(f"--demo.api-address {address}: expected HOST:PORT")
     try:
         await simulator.start(host or "127.0.0.1", int(port))
     except OSError as error:
-        raise ConfigError(f"--demo.api-address {address}: {error.strerror}") from error
+        number = error.errno or 0  # negative where a name could not be resolved
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise ConfigError(f"--demo.api-address {address}: {reason}") from error
 
 
 def _say(urls: list[str], api: str, telemetry_path: str) -> None:
