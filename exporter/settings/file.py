@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -20,7 +21,7 @@ from exporter.web.strict import decode
 
 Word = Literal["pass", "fail", "warn", "error", "skip"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 FROM_RESULTS: Final = frozenset(
     {
         "policyreport_results",
@@ -75,6 +76,13 @@ class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool = True
     grafana_url: str = ""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.grafana_url)
+        if self.grafana_url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError(
+                f"grafana_url: {self.grafana_url!r} is not http://host or https://host"
+            )
 
 
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import yaml
@@ -12,6 +12,7 @@ from msgspec import inspect
 from exporter.errors import ConfigError
 
 T = TypeVar("T")
+_ANY_KEY = "..."
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -32,7 +33,7 @@ def decode(text: str, into: type[T], file: str) -> T:
     try:
         return msgspec.convert(value, into)
     except msgspec.ValidationError as error:
-        raise ConfigError(_misshapen(error, root, file)) from error
+        raise ConfigError(_misshapen(error, _Place(root, value, into), file)) from error
 
 
 def _strangers(
@@ -89,24 +90,79 @@ def _unknown(name: str, known: dict[str, inspect.Type]) -> str:
     return f"unknown key, expected one of {', '.join(sorted(known))}"
 
 
-def _misshapen(error: msgspec.ValidationError, root: yaml.Node, file: str) -> str:
+class _Place(NamedTuple):
+    """What the file says, as nodes and as a value, and what it was to be."""
+
+    root: yaml.Node
+    value: object
+    into: object
+
+
+def _misshapen(error: msgspec.ValidationError, place: _Place, file: str) -> str:
     complaint, _, path = str(error).replace("`", "").partition(" - at ")
-    node, key = root, ""
+    node, kind, key = place.root, inspect.type_info(place.into), ""
+    steps: list[str | int] = []
     for name, index in _PATH_STEP.findall(path):
-        key = f"{key}.{name}".lstrip(".") if name else f"{key}[{index}]"
-        node = _descend(node, name, index)
-    place = f"{file}:{_line(node)}"
-    complaint = complaint[:1].lower() + complaint[1:]
-    return f"{place}: {key}: {complaint}" if key else f"{place}: {complaint}"
+        step = _step(name, index, place, steps, str(error))
+        key = f"{key}[{step}]" if isinstance(step, int) else f"{key}.{step}".lstrip(".")
+        node, kind = _descend(node, step), _below(kind, step)
+        steps.append(step)
+    complaint = _expected(complaint, kind)
+    where = f"{file}:{_line(node)}"
+    return f"{where}: {key}: {complaint}" if key else f"{where}: {complaint}"
 
 
-def _descend(node: yaml.Node, name: str, index: str) -> yaml.Node:
-    """Follow one step of msgspec's path, staying put where it does not say which way."""
+def _step(name: str, index: str, place: _Place, before: list[str | int], said: str) -> str | int:
+    """Spell a step of msgspec's path; which key of a dictionary it means, msgspec does not say."""
+    if index != _ANY_KEY:
+        return name or int(index)
+    for key, reduced in _by_key(place.value, before):
+        try:
+            msgspec.convert(reduced, place.into)
+        except msgspec.ValidationError as error:
+            if str(error) == said:
+                return str(key)
+    return _ANY_KEY
+
+
+def _by_key(value: object, steps: list[str | int]) -> Iterator[tuple[object, object]]:
+    """Copy a value for each key of the dictionary at the end of the steps, with that key only."""
+    if not isinstance(value, dict | list):
+        return
+    if not steps:
+        for key in value if isinstance(value, dict) else ():
+            yield key, {key: value[key]}
+        return
+    step = steps[0]
+    children = dict(value) if isinstance(value, dict) else dict(enumerate(value))
+    for key, changed in _by_key(children.get(step), steps[1:]):
+        copied = children | {step: changed}
+        yield key, copied if isinstance(value, dict) else [*copied.values()]
+
+
+def _below(kind: inspect.Type, step: str | int) -> inspect.Type:
+    """Follow one step through the types."""
+    if isinstance(kind, inspect.UnionType):
+        kind = next((t for t in kind.types if not isinstance(t, inspect.NoneType)), kind)
+    return _children(kind).get(str(step), _item(kind))
+
+
+def _expected(complaint: str, kind: inspect.Type) -> str:
+    """Add which words are known to a complaint about one that is not."""
+    word = complaint.removeprefix("Invalid enum value ")
+    if word != complaint and isinstance(kind, inspect.LiteralType):
+        known = ", ".join(str(each) for each in kind.values if each)
+        return f"{word}: expected one of {known}"
+    return complaint[:1].lower() + complaint[1:]
+
+
+def _descend(node: yaml.Node, step: str | int) -> yaml.Node:
+    """Follow one step through the nodes, staying put where it does not say which way."""
     below: yaml.Node = node
-    if name and isinstance(node, yaml.MappingNode):
-        below = next((child for key, child in node.value if key.value == name), node)
-    elif index.isdecimal() and isinstance(node, yaml.SequenceNode):
-        below = node.value[int(index)]
+    if isinstance(node, yaml.MappingNode):
+        below = next((child for key, child in node.value if key.value == step), node)
+    elif isinstance(step, int) and isinstance(node, yaml.SequenceNode):
+        below = node.value[step]
     return below
 
 

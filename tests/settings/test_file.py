@@ -87,7 +87,31 @@ MISTAKES = {
     "too small": ("\nmax_series: 0", "2: max_series: expected int >= 1"),
     "negative": ("birth_hold: -1", "1: birth_hold: expected float >= 0.0"),
     "interval": ("checkpoint_interval: 0", "1: checkpoint_interval: expected float >= 0.1"),
-    "result word": ("results: [pass, failed]", "1: results[1]: invalid enum value 'failed'"),
+    "result word": (
+        "results: [pass, failed]",
+        "1: results[1]: 'failed': expected one of error, fail, pass, skip, warn",
+    ),
+    "another word": (
+        "reports: {detail: sum}",
+        "1: reports.detail: 'sum': expected one of full, summary",
+    ),
+    "word of a family": (
+        "families:\n  policyreport_reports: {}\n  policyreport_resource_results: {results: [pass]}",
+        "3: families.policyreport_resource_results.results[0]: 'pass': expected one of error, fail",
+    ),
+    "no family": (
+        "families: {policyreport_reports: {}, policyreport_results: ~}",
+        "1: families.policyreport_results: expected object, got null",
+    ),
+    "a severity's word": (
+        "alerting: {blocks: {severities: {high: critical, low: 1}}}",
+        "1: alerting.blocks.severities.low: expected str, got int",
+    ),
+    "hold for ever": ("birth_hold: .inf", "1: birth_hold: expected float <= 86400.0"),
+    "a script for Grafana": (
+        "status_page: {grafana_url: 'javascript:alert(1)'}",
+        "1: status_page: grafana_url: 'javascript:alert(1)' is not http://host or https://host",
+    ),
     "list": ("sources: kyverno", "1: sources: expected array, got str"),
     "family": (
         "families: {policyreport_result: {enabled: false}}",
