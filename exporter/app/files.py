@@ -1,7 +1,7 @@
 """Objects out of files: what kubectl prints as JSON or YAML, Lists included, in any mix."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, NamedTuple
 
@@ -10,6 +10,7 @@ import yaml
 
 from exporter.errors import ConfigError, Malformed
 from exporter.model.changes import Object
+from exporter.model.identity import identify
 from exporter.model.resource import (
     EVENTS,
     NAMESPACES,
@@ -17,13 +18,17 @@ from exporter.model.resource import (
     REPORT_RESOURCES,
     Resource,
 )
-from exporter.model.wire import Codec, codec_for, identify
+from exporter.model.slices import Uncut, elements, field
+from exporter.model.wire import Codec, codec_for
 
 _KNOWN: Final = {
     ("" if r.kind == "Event" else r.group, r.kind): r
     for r in (*REPORT_RESOURCES, *POLICY_RESOURCES, NAMESPACES, EVENTS)
 }
 _CODECS: Final[dict[Resource, Codec]] = {r: codec_for(r) for r in _KNOWN.values()}
+
+
+_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 class Found(NamedTuple):
@@ -94,21 +99,31 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _objects(name: str, body: bytes) -> Iterator[Found]:
-    try:
-        item = _item(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}: not JSON as kubectl prints it: {error}") from error
-    if item.items is None:
+    item, items = _read(name, body)
+    if items is None:
         yield _one(name, body, item)
         return
-    for raw in item.items:
-        inner = bytes(raw)
+    for inner in items:
         try:
             kind = _item(inner)
-        except msgspec.MsgspecError as error:
+        except _BROKEN as error:
             yield Found(None, None, f"{name}: {identify(inner)}: {error}")
             continue
         yield _one(name, inner, kind if kind.kind else _kind_of_list(item))
+
+
+def _read(name: str, body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
+    """Read a document's kind and its items, those included that no decoder takes."""
+    try:
+        item = _item(body)
+    except _BROKEN as error:
+        try:
+            items = list(elements(field(body, "items") or b""))
+            said = (field(body, each) or b'""' for each in ("apiVersion", "kind"))
+            return _item(b'{"apiVersion":%b,"kind":%b}' % tuple(said)), items
+        except (Uncut, *_BROKEN):
+            raise ConfigError(f"{name}: not JSON as kubectl prints it: {error}") from error
+    return item, None if item.items is None else map(bytes, item.items)
 
 
 def _kind_of_list(item: _Item) -> _Item:

@@ -365,6 +365,30 @@ def test_one_broken_item_among_a_thousand_is_named_and_the_rest_counts(
     assert "results[0].policy" in said.err
 
 
+TOKENS = {"NaN": b"NaN", "half of a pair": rb'"\ud800"', "no UTF-8": b'"\xff"'}
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed list", "List"])
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS.keys())
+def test_an_item_that_no_decoder_takes_is_named_and_the_rest_counts(
+    token: bytes, typed: bool, world: World, tmp_path: Path, capsys: Text
+) -> None:
+    items = objects(world, POLICY_REPORTS.name)
+    head = {"apiVersion": POLICY_REPORTS.api_version, "kind": "PolicyReportList"}
+    bare = [{k: v for k, v in i.items() if k not in ("kind", "apiVersion")} for i in items]
+    whole = head | {"items": bare} if typed else listed(items)
+    mine = items[7]["metadata"]
+    uid = json.dumps(mine["uid"]).encode()
+    path = tmp_path / "list.json"
+    path.write_bytes(json.dumps(whole).encode().replace(uid, token, 1))
+    assert main(["snapshot", str(path), "--output=json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["reports"] == len(items) - 1
+    assert said.err.count("\n") == 1
+    assert said.err.startswith(f"skipped: {path}: ")
+    assert f"{mine['namespace']}/{mine['name']}" in said.err
+
+
 def test_an_item_that_is_no_object_is_skipped_and_said(
     page: list[Object], tmp_path: Path, capsys: Text
 ) -> None:
