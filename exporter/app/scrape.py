@@ -41,11 +41,13 @@ class Scrapes:
             pieces.append(piece)
             if number % PIECES == PIECES - 1:
                 await asyncio.sleep(0)
-        self._own.gauge("render_duration_seconds").set(perf_counter() - began)
-        self._own.gauge("exposition_bytes").set(sum(map(len, pieces)))
         pieces.append(self._own.render(openmetrics=openmetrics, names=names))
         if openmetrics:
             pieces.append(b"# EOF\n")
+        if not names:
+            # The own metrics are most of a small exposition, so these are told by the next one.
+            self._own.gauge("render_duration_seconds").set(perf_counter() - began)
+            self._own.gauge("exposition_bytes").set(sum(map(len, pieces)))
         return pieces
 
     async def settle(self) -> None:

@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,6 +21,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from exporter.metrics.own_catalogue import OWN, OwnFamily
 
 Row = tuple[tuple[str, ...], float]
+BUCKETS: Final = (0.01, 0.05, 0.25, 1.0, 5.0, 30.0)
+"""Seconds of requests to the API server; few, for each verb of each resource has all of them."""
 
 
 class Followed(Protocol):
@@ -86,6 +88,9 @@ class OwnMetrics:
         PlatformCollector(registry=self.registry)
         python = platform.python_version()
         self.gauge("build_info", version, revision, python).set(1)
+        for family in OWN:
+            if family.type == "counter" and not family.labels:
+                self.counter(family.name)
 
     def counter(self, name: str, *labels: str) -> Counter:
         """Give a counter of the own catalogue; *labels* are its values."""
@@ -140,12 +145,14 @@ class OwnMetrics:
         return self._kept[name]
 
     def _make(self, family: OwnFamily) -> Counter | Gauge | Histogram:
-        kinds = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
-        metric = kinds[family.type](
-            family.full_name, family.help, family.labels, registry=self.registry
-        )
-        assert isinstance(metric, Counter | Gauge | Histogram)  # noqa: S101 - one of the three
-        return metric
+        name, text, labels = family.full_name, family.help, family.labels
+        match family.type:
+            case "counter":
+                return Counter(name, text, labels, registry=self.registry)
+            case "histogram":
+                return Histogram(name, text, labels, registry=self.registry, buckets=BUCKETS)
+            case _:
+                return Gauge(name, text, labels, registry=self.registry)
 
 
 def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Followed]]]) -> None:

@@ -65,7 +65,7 @@ OWN: Final = (
     OwnFamily(
         "watch_changes_total",
         "counter",
-        "Watch events by change: added, modified or deleted.",
+        "Objects that a watch brought (added, modified, deleted) or a list did (listed).",
         ("resource", "change"),
     ),
     OwnFamily(
@@ -108,8 +108,10 @@ OWN: Final = (
         "Label sets that found their family's budget used up and were folded.",
         ("family",),
     ),
-    OwnFamily("render_duration_seconds", "gauge", "Time that the last exposition took to render."),
-    OwnFamily("exposition_bytes", "gauge", "Size of the last exposition before compression."),
+    OwnFamily(
+        "render_duration_seconds", "gauge", "Time that the last whole exposition took to render."
+    ),
+    OwnFamily("exposition_bytes", "gauge", "Size of the last whole exposition before compression."),
     OwnFamily(
         "checkpoint_last_success_timestamp_seconds",
         "gauge",
