@@ -10,8 +10,8 @@ from exporter.errors import Malformed
 from exporter.kube.client import JSON, Client, Request
 from exporter.kube.discovery import Discovery
 from exporter.kube.rejects import Rejects
-from exporter.model.depth import shallow
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+from exporter.model.slices import Uncut, field
 from exporter.model.table import ACCEPT as TABLES
 from exporter.model.table import TableCodec
 from exporter.model.wire import Codec, Line, Page, codec_for
@@ -32,13 +32,6 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 class _Partial(msgspec.Struct):
     metadata: _Metadata
-
-
-class _Envelope(msgspec.Struct):
-    """What can still be read of a line whose object is broken."""
-
-    type: str
-    object: _Partial
 
 
 class _ListMetadata(msgspec.Struct, rename={"cont": "continue"}):
@@ -167,13 +160,14 @@ class KubeSource:
     def _rejected(self, resource: Resource, line: bytes, error: Malformed) -> Line:
         """Note a broken object. Raises the error where the line does not even name one."""
         try:
-            envelope = msgspec.json.decode(shallow(line), type=_Envelope)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            kind = msgspec.json.decode(field(line, "type") or b"", type=str)
+            raw = field(field(line, "object") or b"", "metadata")
+            metadata = msgspec.json.decode(raw or b"", type=_Metadata)
+        except (Uncut, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise error from None
-        metadata = envelope.object.metadata
         name = f"{metadata.namespace}/{metadata.name}".lstrip("/")
         self._rejects.note(resource.name, name, "malformed", str(error))
-        return Line(envelope.type, None, metadata.resource_version, False, None)
+        return Line(kind, None, metadata.resource_version, False, None)
 
 
 def _partials(body: bytes) -> _Partials:

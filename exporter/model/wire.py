@@ -10,10 +10,12 @@ from exporter.errors import Malformed
 from exporter.model.changes import Object
 from exporter.model.depth import shallow
 from exporter.model.event import Event
+from exporter.model.identity import identify
 from exporter.model.namespace import Namespace
 from exporter.model.policy import Policy
 from exporter.model.recall import Recall, WireReport
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+from exporter.model.slices import Uncut, elements, field
 
 T = TypeVar("T", WireReport, Event, Policy, Namespace)
 
@@ -64,11 +66,6 @@ class _ListMetadata(
     version: str = ""
 
 
-class _RawPage(msgspec.Struct, gc=False):
-    metadata: _ListMetadata
-    items: list[msgspec.Raw] | None = None
-
-
 class _TypedPage(msgspec.Struct, Generic[T], gc=False):
     metadata: _ListMetadata
     items: list[T] | None = None
@@ -104,15 +101,10 @@ class _WireStatus(msgspec.Struct, gc=False):
     details: _Details | None = None
 
 
-class _Named(msgspec.Struct, gc=False):
-    metadata: dict[str, msgspec.Raw] | None = None
-
-
-_raw_page = msgspec.json.Decoder(_RawPage).decode
+_list_metadata = msgspec.json.Decoder(_ListMetadata).decode
 _raw_line = msgspec.json.Decoder(_RawLine).decode
 _bookmark = msgspec.json.Decoder(_Bookmark).decode
 _status = msgspec.json.Decoder(_WireStatus).decode
-_named = msgspec.json.Decoder(_Named).decode
 
 
 def explain(what: str, error: Exception) -> str:
@@ -122,20 +114,6 @@ def explain(what: str, error: Exception) -> str:
     where = path.rstrip("`").lstrip(".")
     said = said[:1].lower() + said[1:]
     return f"{what}: {where}: {said}" if where else f"{what}: {said}"
-
-
-def identify(body: bytes) -> str:
-    """Name an object that could not be decoded, "namespace/name" as far as it can be read."""
-    try:
-        fields = _named(body).metadata or {}
-        parts = [_text(fields.get("namespace")), _text(fields.get("name"))]
-    except _BROKEN:
-        return "(unnamed)"
-    return "/".join(part for part in parts if part)[:256] or "(unnamed)"
-
-
-def _text(raw: msgspec.Raw | None) -> str:
-    return "" if raw is None else msgspec.json.decode(raw, type=str)
 
 
 class Codec:
@@ -160,8 +138,8 @@ class Codec:
         try:
             page = self._page(body)
             objects = list(map(self._finish, page.items or ()))
-        except _BROKEN:
-            return self._piecewise(shallow(body))
+        except _BROKEN as error:
+            return self._piecewise(body, error)
         return Page(objects, [], page.metadata.cont, page.metadata.version)
 
     def line(self, body: bytes) -> Line:
@@ -191,19 +169,21 @@ class Codec:
     def _explain(self, body: bytes, error: Exception) -> str:
         return explain(f"{self._resource.kind} {identify(body)}", error)
 
-    def _piecewise(self, body: bytes) -> Page:
+    def _piecewise(self, body: bytes, why: Exception) -> Page:
+        """Decode item by item, whatever is in them; *why* is what is wrong with the whole."""
         try:
-            page = _raw_page(body)
-        except _BROKEN as error:
-            raise Malformed(explain(f"list of {self._resource.name}", error)) from error
+            items = list(elements(field(body, "items") or b"[]"))
+            metadata = _list_metadata(field(body, "metadata") or b"")
+        except (Uncut, *_BROKEN):
+            raise Malformed(explain(f"list of {self._resource.name}", why)) from why
         objects: list[Object] = []
         rejected: list[Rejected] = []
-        for item in page.items or ():
+        for item in items:
             try:
-                objects.append(self.one(bytes(item)))
+                objects.append(self.one(shallow(item)))
             except Malformed as error:
-                rejected.append(Rejected(identify(bytes(item)), "malformed", str(error)))
-        return Page(objects, rejected, page.metadata.cont, page.metadata.version)
+                rejected.append(Rejected(identify(item), "malformed", str(error)))
+        return Page(objects, rejected, metadata.cont, metadata.version)
 
     def _control(self, body: bytes) -> Line:
         try:
