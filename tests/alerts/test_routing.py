@@ -141,6 +141,28 @@ def test_a_message_says_what_where_since_when_and_whose(program: str, tmp_path: 
 
 
 @pytest.mark.parametrize("program", AMTOOLS)
+def test_a_pushed_alert_tells_what_kyverno_said_and_of_whom(program: str, tmp_path: Path) -> None:
+    alerts = message()["alerts"]
+    assert isinstance(alerts, list)
+    annotations = {
+        "description": "2 resources fail require-labels (check) in cart.",
+        "message": "label team is missing",
+        "resources": "Pod/a, Pod/b",
+        "dashboard_url": "https://g.example/d/policy-namespace",
+    }
+    pushed = alerts[0] | {"annotations": annotations}
+    data = message(alerts=[pushed], commonAnnotations=annotations)
+    lines = rendered("policy.text", data, program, tmp_path).splitlines()
+    assert lines == [
+        "• 2 resources fail require-labels (check) in cart.",
+        "   “label team is missing”",
+        "   Pod/a, Pod/b",
+        "   cart (eu) · since 2026-08-01 09:30 UTC · team shop · policy severity critical",
+        "Dashboard: https://g.example/d/policy-namespace",
+    ]
+
+
+@pytest.mark.parametrize("program", AMTOOLS)
 def test_a_long_message_is_cut_and_says_so(program: str, tmp_path: Path) -> None:
     alerts = message()["alerts"]
     assert isinstance(alerts, list)
