@@ -22,7 +22,11 @@ GOLDENS: dict[str, Object] = {
     "secured": {
         "web": {"existingSecret": "exporter-web", "tls": True},
         "alertmanager": {"urls": ["http://alertmanager:9093"], "existingSecret": "am"},
-        "networkPolicy": {"enabled": True},
+        "networkPolicy": {
+            "enabled": True,
+            "ingress": {"from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
+            "egress": {"extra": [{"ports": [{"port": 9093, "protocol": "TCP"}]}]},
+        },
     },
     "podmonitor": {
         "serviceMonitor": {"enabled": False},

@@ -51,6 +51,27 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
         "say where to push",
         {"alertmanager": {"existingSecret": "s", "urls": ["http://am"]}},
     ),
+    "an Alertmanager that nothing lets the pods reach": (
+        {"alertmanager": {"urls": ["http://am:9093/"]}, "networkPolicy": {"enabled": True}},
+        "lets nothing out to http://am:9093/: name your Alertmanagers in networkPolicy.egress.extra",
+        {"networkPolicy": {"enabled": True, "egress": {"extra": [{"ports": [{"port": 9093}]}]}}},
+    ),
+    "one of the configuration": (
+        {
+            "config": {"alerting": {"alertmanagers": [{"url": "http://am.example"}]}},
+            "networkPolicy": {"enabled": True},
+        },
+        "lets nothing out to http://am.example:",
+        {"config": {"alerting": {"alertmanagers": [{"url": "https://am.example"}]}}},
+    ),
+    "any one behind Cilium, which lets out to the API server and not to its port": (
+        {
+            "alertmanager": {"urls": ["https://am"]},
+            "networkPolicy": {"enabled": True, "flavor": "cilium"},
+        },
+        "lets nothing out to https://am:",
+        {"networkPolicy": {"enabled": True}},
+    ),
     "two scrapes": (
         {"podMonitor": {"enabled": True}},
         "scraped twice",

@@ -44,4 +44,24 @@
 {{- if and .Values.dashboards.grafanaOperator.enabled (not .Values.dashboards.enabled) }}
 {{- fail "dashboards.grafanaOperator.enabled is true and dashboards.enabled is false: the GrafanaDashboard resources read the dashboards' ConfigMaps. Set both to true." }}
 {{- end }}
+{{- include "policy-report-exporter.validateReach" . }}
+{{- end }}
+
+{{/* A NetworkPolicy lets nothing out but to DNS and the API server. */}}
+{{- define "policy-report-exporter.validateReach" -}}
+{{- with .Values.networkPolicy }}
+{{- if and .enabled (not .egress.extra) }}
+{{- $ports := list }}
+{{- if ne .flavor "cilium" }}{{ range .egress.apiServerPorts }}{{ $ports = append $ports (toString .) }}{{ end }}{{ end }}
+{{- $urls := $.Values.alertmanager.urls }}
+{{- range dig "alerting" "alertmanagers" (list) $.Values.config }}{{ $urls = append $urls .url }}{{ end }}
+{{- range $urls }}
+{{- $url := urlParse . }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- if not (has $port $ports) }}
+{{- fail (printf "networkPolicy.enabled is true and lets nothing out to %s: name your Alertmanagers in networkPolicy.egress.extra." .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
