@@ -72,6 +72,11 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
         "lets nothing out to https://am:",
         {"networkPolicy": {"enabled": True}},
     ),
+    "counters that are born between two scrapes": (
+        {"serviceMonitor": {"interval": "1m"}},
+        "serviceMonitor.interval is 1m and config.birth_hold only 35 seconds",
+        {"config": {"birth_hold": 65}},
+    ),
     "two scrapes": (
         {"podMonitor": {"enabled": True}},
         "scraped twice",

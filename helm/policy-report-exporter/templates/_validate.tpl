@@ -45,6 +45,7 @@
 {{- fail "dashboards.grafanaOperator.enabled is true and dashboards.enabled is false: the GrafanaDashboard resources read the dashboards' ConfigMaps. Set both to true." }}
 {{- end }}
 {{- include "policy-report-exporter.validateReach" . }}
+{{- include "policy-report-exporter.validateBirths" . }}
 {{- end }}
 
 {{/* A NetworkPolicy lets nothing out but to DNS and the API server. */}}
@@ -62,6 +63,18 @@
 {{- fail (printf "networkPolicy.enabled is true and lets nothing out to %s: name your Alertmanagers in networkPolicy.egress.extra." .) }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* increase() misses what a counter had before Prometheus saw it at 0. */}}
+{{- define "policy-report-exporter.validateBirths" -}}
+{{- $interval := .Values.serviceMonitor.interval }}
+{{- $hold := dig "birth_hold" 35 .Values.config | float64 }}
+{{- if and (or .Values.serviceMonitor.enabled .Values.podMonitor.enabled) (regexMatch "^[0-9]+[sm]$" $interval) (gt $hold 0.0) }}
+{{- $seconds := mul (ternary 60 1 (hasSuffix "m" $interval)) (regexFind "^[0-9]+" $interval | int) }}
+{{- if lt $hold (float64 $seconds) }}
+{{- fail (printf "serviceMonitor.interval is %s and config.birth_hold only %v seconds: Prometheus would see new counters too late to count their first violations. Set config.birth_hold to a little more than the interval, or to 0 if that does not matter." $interval $hold) }}
 {{- end }}
 {{- end }}
 {{- end }}
