@@ -17,7 +17,8 @@ def policy_changed(policy: str = ".*") -> AnnotationQuery:
 def exporter_started() -> AnnotationQuery:
     """Return the moment that an exporter process started."""
     info = "policyreport_exporter_build_info"
-    started = f"process_start_time_seconds{{{CLUSTER}}} * on (instance, job) group_left () {info}"
+    ours = f"on (cluster, instance, job) group_left () {info}"
+    started = f"process_start_time_seconds{{{CLUSTER}}} * {ours}"
     note = _note("Exporter started", f"1000 * {started}", "blue").use_value_for_time(True)
     return note.title_format("Exporter started").text_format("{{instance}}")
 

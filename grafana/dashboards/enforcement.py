@@ -191,6 +191,7 @@ def _api_server() -> list[TimeSeries]:
             "apiserver_admission_webhook_rejection_count of the API server.",
         )
         .with_target(panels.over_time(f"60 * sum by (error_type) ({refused})", "{{error_type}}"))
+        .no_value("Prometheus does not scrape the API server")
         .span(8),
         panels.bars(
             "Requests let through unchecked, per minute",
@@ -199,6 +200,7 @@ def _api_server() -> list[TimeSeries]:
             "at such a moment: look at Kyverno's admission controller.",
         )
         .with_target(panels.over_time(f"60 * sum({unchecked})", "unchecked"))
+        .no_value("Prometheus does not scrape the API server")
         .span(8),
         panels.lines(
             "Webhook latency, 99th percentile",
@@ -208,6 +210,7 @@ def _api_server() -> list[TimeSeries]:
         )
         .unit("s")
         .with_target(panels.over_time(seconds, "{{name}}"))
+        .no_value("Prometheus does not scrape the API server")
         .span(8),
     ]
 

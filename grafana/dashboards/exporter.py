@@ -13,6 +13,7 @@ from grafana.dashboards.tables import Column, value
 
 YES_NO = {"0": ("no", "red"), "1": ("yes", "green"), "2": ("-", palette.MUTED)}
 WATCH = {"0": ("down", "red"), "1": ("up", "green"), "2": ("not served", "#4a4f57")}
+SAME = "on (cluster, job, instance, resource)"
 SERVED = {"0": ("no", palette.MUTED), "1": ("yes", "green")}
 
 
@@ -43,10 +44,10 @@ def exporter() -> Frame:
 
 
 def _headline() -> list[Stat]:
-    unsynced = f"count(({own('synced')} == 0) and on (instance, resource) ({own('served')} == 1))"
+    unsynced = f"count(({own('synced')} == 0) and {SAME} ({own('served')} == 1))"
     return [
         panels.number(
-            "Replicas up",
+            "Exporters up",
             "Exporter processes that Prometheus can scrape. From policyreport_exporter_build_info. "
             "No data: none, and every other number of these dashboards is from before.",
             f"count({own('build_info')})",
@@ -63,17 +64,17 @@ def _headline() -> list[Stat]:
             "Served kinds that are not followed at this moment. From "
             "policyreport_exporter_watch_up and policyreport_exporter_served.",
             promql.known(
-                f"count(({own('watch_up')} == 0) and on (instance, resource) "
-                f"({own('served')} == 1))",
+                f"count(({own('watch_up')} == 0) and {SAME} ({own('served')} == 1))",
                 f"count({own('watch_up')})",
             ),
         ).thresholds(palette.none_allowed()),
         panels.number(
             "Age of the data",
-            "Time since the newest result in any report. From "
-            "policyreport_newest_result_timestamp_seconds. Above two hours Kyverno's reports "
-            "controller is stuck, or the watch is.",
-            f"time() - max(policyreport_newest_result_timestamp_seconds{{{TARGET}}})",
+            "Time since the newest result in any report, of several clusters that of the "
+            "stalest. From policyreport_newest_result_timestamp_seconds. Above two hours "
+            "Kyverno's reports controller is stuck, or the watch is.",
+            "max(time() - max by (cluster) "
+            f"(policyreport_newest_result_timestamp_seconds{{{TARGET}}}))",
         )
         .unit("s")
         .thresholds(palette.age(2 * HOUR, 3 * HOUR)),
@@ -185,6 +186,7 @@ def _api() -> list[TimeSeries]:
     bucket = f"sum by (le) ({per_second('api_request_duration_seconds_bucket')})"
     codes = f"sum by (code) ({per_second('api_requests_total')})"
     restarts = f"3600 * sum by (reason) ({per_second('watch_restarts_total')}) > 0"
+    quiet = f'label_replace(0 * group({own("build_info")}), "reason", "none", "", "")'
     return [
         panels.bars(
             "Requests per second, by status",
@@ -204,8 +206,9 @@ def _api() -> list[TimeSeries]:
         )
         .unit("s")
         .interval("5m")
-        .with_target(panels.over_time(f"histogram_quantile(0.5, {bucket})", "median"))
-        .with_target(panels.over_time(f"histogram_quantile(0.99, {bucket})", "99 %", "B"))
+        .no_value("no request in this time")
+        .with_target(panels.over_time(f"histogram_quantile(0.5, {bucket}) >= 0", "median"))
+        .with_target(panels.over_time(f"histogram_quantile(0.99, {bucket}) >= 0", "99 %", "B"))
         .span(8),
         panels.bars(
             "Watches begun again per hour",
@@ -213,6 +216,6 @@ def _api() -> list[TimeSeries]:
             "policyreport_exporter_watch_restarts_total. The API server ends each after some "
             "minutes; many for another reason point at the network or a proxy.",
         )
-        .with_target(panels.over_time(restarts, "{{reason}}"))
+        .with_target(panels.over_time(f"{restarts} or on () {quiet}", "{{reason}}"))
         .span(8),
     ]

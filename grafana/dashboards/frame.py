@@ -1,7 +1,7 @@
 """A dashboard as sections of panels: their place on the grid, and what all have in common."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import GridPos, Panel, RowPanel, VariableModel
 
 from grafana.classic import JsonDict
-from grafana.dashboards.links import TAG, manual, siblings
+from grafana.dashboards.links import TAG, keeping, manual, siblings
 
 COLUMNS = 24
 
@@ -60,7 +60,7 @@ def render(frame: Frame) -> JsonDict:
     model = builder.build()
     model.panels = _placed(frame.sections)
     model.templating = dashboard.DashboardDashboardTemplating(list_val=list(frame.variables))
-    return _plain(model)
+    return _plain(model, {variable.name for variable in frame.variables})
 
 
 def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
@@ -93,9 +93,9 @@ def _flowed(section: Section, top: int) -> tuple[list[Panel], int]:
     return panels, top + tallest
 
 
-def _plain(model: dashboard.Dashboard) -> JsonDict:
+def _plain(model: dashboard.Dashboard, own: Collection[str]) -> JsonDict:
     """Return JSON types only, without what the SDK adds to variables that are not intervals."""
-    plain: JsonDict = json.loads(JSONEncoder().encode(model))
+    plain: JsonDict = json.loads(keeping(JSONEncoder().encode(model), own))
     variables = [
         {name: value for name, value in variable.items() if not name.startswith("auto")}
         for variable in msgspec.convert(plain["templating"], dict[str, list[JsonDict]])["list"]

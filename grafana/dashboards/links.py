@@ -1,11 +1,19 @@
 """Ways from one dashboard to the next, which keep time, data source and variables."""
 
+from collections.abc import Collection
+
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 
 TAG = "policy-report-exporter"
 DOCS = "https://github.com/policy-report-exporter/policy-report-exporter/blob/main/docs"
 KEEP = "${datasource:queryparam}&${cluster:queryparam}&${__url_time_range}"
+# What a reader chose besides, where the dashboard that a link leads to has it too.
+CHOICES = {
+    "policy-overview": ("uncounted", "severity"),
+    "policy-namespace": ("uncounted", "severity"),
+    "policy-policy": ("uncounted",),
+}
 NAMESPACE_URL = f"/d/policy-namespace?{KEEP}&var-namespace=${{__value.raw}}"
 POLICY_URL = f"/d/policy-policy?{KEEP}&var-policy=${{__value.raw}}"
 ENFORCEMENT_URL = f"/d/policy-enforcement?{KEEP}"
@@ -34,6 +42,14 @@ def manual() -> DashboardLink:
         .icon("doc")
         .target_blank(True)
     )
+
+
+def keeping(text: str, own: Collection[str]) -> str:
+    """Let the links of a dashboard with these variables keep what the reader chose."""
+    for uid, names in CHOICES.items():
+        kept = "".join(f"&${{{name}:queryparam}}" for name in names if name in own)
+        text = text.replace(f"/d/{uid}?{KEEP}", f"/d/{uid}?{KEEP}{kept}")
+    return text
 
 
 def to_dashboard(title: str, url: str) -> DashboardLink:

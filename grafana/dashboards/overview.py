@@ -25,6 +25,7 @@ from grafana.dashboards.promql import (
 from grafana.dashboards.tables import Column, value
 
 RATED = promql.SEVERITY
+URGENCY = {"1": ("critical", "red"), "2": ("warning", "orange"), "3": ("info", "blue")}
 TEAM_URL = f"/d/policy-overview?{KEEP}&var-team=${{__value.raw}}"
 
 
@@ -80,16 +81,17 @@ def _state() -> list[Stat]:
 
 
 def _flow() -> list[Stat]:
-    newest = f"max({NEWEST}{{{CLUSTER}}})"
+    newest = f"max by (cluster) ({NEWEST}{{{CLUSTER}}})"
     return [
         shared.opened(SCOPE, RATED),
         shared.blocked(SCOPE, RATED).links([to_dashboard("Enforcement", ENFORCEMENT_URL)]),
         shared.not_evaluated(SCOPE, RATED),
         panels.number(
             "Age of the data",
-            "Time since the newest result. From policyreport_newest_result_timestamp_seconds. "
-            "Kyverno scans every hour: above two hours its reports controller is stuck.",
-            f"time() - {newest}",
+            "Time since the newest result, of several clusters that of the stalest. From "
+            "policyreport_newest_result_timestamp_seconds. Kyverno scans every hour: above two "
+            "hours its reports controller is stuck.",
+            f"max(time() - {newest})",
         )
         .unit("s")
         .thresholds(palette.age(2 * HOUR, 3 * HOUR))
@@ -138,7 +140,8 @@ def _namespaces() -> Table:
         failing,
         promql.grown(OPENED, SCOPE, RATED, by=by),
         promql.grown(EVENTS, SCOPE, RATED, by=by),
-        f"time() - min by ({by}) ({promql.now(OLDEST, SCOPE, RATED)})",
+        f"time() - min by ({by}) ({promql.now(OLDEST, SCOPE, RATED)}) "
+        f"and on ({by}) {total(_results(FAIL), by)} > 0",
     ).height(12)
     return tables.with_columns(panel, columns, sort=["-Failing"])
 
@@ -263,9 +266,7 @@ def _alerts() -> Table:
     )
     columns = [
         Column("alertname", "Alert"),
-        Column("severity", "Urgency").words(
-            palette.colored({"critical": "red", "warning": "orange", "info": "blue"})
-        ),
+        Column("rank", "Urgency").words(palette.words(URGENCY)),
         tables.namespace(),
         tables.policy(),
         tables.cluster(),
@@ -275,6 +276,6 @@ def _alerts() -> Table:
         "Firing alerts",
         "Alerts of this project's rules that fire now. From Prometheus' own ALERTS series; empty "
         "means that nothing fires, or that the rules are not loaded.",
-        f"{total(alerts, by)}",
+        promql.ranked(total(alerts, by), [word for word, _ in URGENCY.values()]),
     ).height(7)
-    return tables.with_columns(panel, columns, sort=["Urgency", "Alert"])
+    return tables.with_columns(panel, columns, sort=["Urgency", "Alert"], hidden=("severity",))

@@ -136,7 +136,7 @@ def _readiness_queries(by: str) -> list[str]:
         known(f"count by ({by}) ({spread} > 0)", failing),
         known(total(_results(ERROR), by), total(_results(), by)),
         promql.grown(OPENED, *THIS, by=by),
-        f"time() - min by ({by}) ({now(OLDEST, *THIS)})",
+        f"time() - min by ({by}) ({now(OLDEST, *THIS)}) and on ({by}) {failing} > 0",
         f"1000 * max by ({by}) ({changed})",
     ]
 
@@ -159,7 +159,7 @@ def _spread() -> TimeSeries:
         "In how many namespaces each policy has at least one failing check. From the recording "
         "rule of policyreport_results. Falling to zero is what makes a policy ready to enforce.",
     ).with_target(panels.over_time(f"count by (policy) ({failing} > 0)", "{{policy}}"))
-    return panels.legend_table(panel)
+    return panels.legend_table(panel.min(0))
 
 
 def _flows() -> list[TimeSeries]:

@@ -5,7 +5,9 @@ taken before anything is summed. A number that may be zero is 0 only where its s
 ``known`` and ``while_known`` leave it absent when the exporter is not scraped.
 """
 
-REPLICA_LABELS = "instance, pod, endpoint, container, service"
+from collections.abc import Sequence
+
+REPLICA_LABELS = "instance, pod, node, endpoint, container, service"
 CLUSTER = 'cluster=~"$cluster"'
 SCOPE = f'{CLUSTER},team=~"$team",namespace=~"$namespace"'
 POLICY = 'policy=~"$policy"'
@@ -21,7 +23,7 @@ CLOSED = "policyreport_failures_closed_total"
 OLDEST = "policyreport_oldest_failure_timestamp_seconds"
 NEWEST = "policyreport_newest_result_timestamp_seconds"
 EVENTS = "policyviolation_events_total"
-SEVERITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4, "info": 5, "none": 6}
+SEVERITIES = ("critical", "high", "medium", "low", "info", "none")
 # Of the recording rules; trends over days from the raw series would be too much for Prometheus.
 RECORDED = "cluster_namespace_policy_severity_result:policyreport_results:sum"
 
@@ -97,8 +99,8 @@ def named(expr: str, label: str, word: str) -> str:
     return f'label_replace({expr}, "{label}", "{word}", "{label}", "")'
 
 
-def ranked(expr: str) -> str:
+def ranked(expr: str, severities: Sequence[str] = SEVERITIES) -> str:
     """Add the label ``rank`` to what has ``severity``: a digit that sorts, critical is 1."""
-    for name, rank in SEVERITY_RANK.items():
+    for rank, name in enumerate(severities, 1):
         expr = f'label_replace({expr}, "rank", "{rank}", "severity", "{name}")'
     return expr

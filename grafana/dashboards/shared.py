@@ -47,7 +47,8 @@ def not_evaluated(*matchers: str) -> Stat:
 
 def oldest(*matchers: str) -> Stat:
     """How long the longest failure has stood."""
-    age = f"time() - min({promql.now(OLDEST, *matchers)})"
+    failing = total(promql.results(*matchers, FAIL))
+    age = f"time() - min({promql.now(OLDEST, *matchers)}) and on () {failing} > 0"
     stat = panels.number(
         "Oldest failure",
         "How long the longest-standing failure has been failing, as far as the exporter knows; "

@@ -17,7 +17,7 @@ from grafana.dashboards import palette
 from grafana.dashboards.links import NAMESPACE_URL, POLICY_URL
 from grafana.dashboards.palette import SEVERITY
 from grafana.dashboards.panels import SOURCE, rows
-from grafana.dashboards.promql import SEVERITY_RANK
+from grafana.dashboards.promql import SEVERITIES
 
 
 class Column(NamedTuple):
@@ -127,7 +127,7 @@ def mode() -> Column:
 
 def severity() -> Column:
     """Severity from the label ``rank``, so that the column sorts by weight and not by letter."""
-    words = {str(rank): (name, SEVERITY[name]) for name, rank in SEVERITY_RANK.items()}
+    words = {str(rank): (name, SEVERITY[name]) for rank, name in enumerate(SEVERITIES, 1)}
     return Column("rank", "Severity").words(palette.words(words)).wide(90)
 
 

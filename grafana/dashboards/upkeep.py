@@ -65,6 +65,7 @@ def duties() -> list[TimeSeries]:
             "policyreport_exporter_alerts_sent_total, policyreport_exporter_alerts_failed_total "
             "and policyreport_exporter_alerts_dropped_total. Empty without --alertmanager.url.",
         )
+        .no_value("no Alertmanager to tell")
         .with_target(panels.over_time(sent, "sent to {{alertmanager}}"))
         .with_target(panels.over_time(failed, "failed: {{reason}}", "B"))
         .with_target(panels.over_time(dropped, "dropped: {{reason}}", "C")),
@@ -76,6 +77,7 @@ def duties() -> list[TimeSeries]:
         )
         .unit("s")
         .min(0)
+        .no_value("no state directory")
         .with_target(panels.over_time(f"time() - max by (instance) ({saved})", "{{instance}}")),
     ]
 

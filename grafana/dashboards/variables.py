@@ -13,6 +13,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from alerts.build import HERE as ALERTS
+from alerts.build import read_values
 from grafana.dashboards.panels import SOURCE
 
 # A Deployment is reported as itself, its ReplicaSets (old ones too) and its Pods; a CronJob as
@@ -23,10 +25,8 @@ UNCOUNTED = {
     "Pods only": "ReplicaSet|Job|Deployment|StatefulSet|DaemonSet|CronJob|ReplicationController",
     "Every object": "-",
 }
-SYSTEM_NAMESPACES = (
-    "kube-system|kube-public|kube-node-lease|kyverno|cert-manager|ingress-nginx|istio-system"
-    "|flux-system|argocd|monitoring"
-)
+# As the alerts have them.
+SYSTEM_NAMESPACES = read_values(ALERTS / "values.yaml")["system_namespaces"]
 
 
 def data_source() -> VariableModel:

@@ -91,8 +91,8 @@ def _place(panel: Panel) -> tuple[float, int, float, int]:
 
 def _content(panel: Panel, answers: Answers, window: Window, size: tuple[float, float]) -> str:
     if not any(answers.values()):
-        empty = panel.fields.defaults.no_value if panel.type == "stat" else "No data"
-        return f"<div class=none>{escape(empty)}</div>"
+        empty = "No data" if panel.type == "table" else panel.fields.defaults.no_value
+        return f"<div class=none>{escape(empty or 'No data')}</div>"
     match panel.type:
         case "stat":
             return _stat(panel, answers)

@@ -11,7 +11,7 @@ from grafana.classic import Dashboard, Panel
 from tests.grafana.boards import BOARDS, IDS, PANELS, ROOT, expressions, grouped, selectors
 
 # What scraping adds, what namespace_labels may add, and what the queries themselves make.
-SCRAPE = {"cluster", "job", "instance", "pod", "endpoint", "container", "service"}
+SCRAPE = {"cluster", "job", "instance", "pod", "node", "endpoint", "container", "service"}
 CONFIGURED = {"team"}
 MADE = {"rank"}
 OURS = {f.name: set(f.labels) for f in CATALOGUE} | {f.full_name: set(f.labels) for f in OWN}

@@ -51,6 +51,15 @@ def test_links_set_only_variables_that_the_target_has(board: Dashboard, panel: P
 
 
 @panels
+def test_links_keep_what_the_target_can_be_told(board: Dashboard, panel: Panel) -> None:
+    own = {variable.name for variable in board.templating.list}
+    for url in urls(board, panel):
+        known = {v.name for v in BY_UID[urlsplit(url).path.removeprefix("/d/")].templating.list}
+        kept = set(re.findall(r"\$\{(\w+):queryparam\}", url))
+        assert {"cluster", "uncounted", "severity"} & known & own <= kept, url
+
+
+@panels
 def test_links_keep_time_and_data_source(board: Dashboard, panel: Panel) -> None:
     for url in urls(board, panel):
         assert "${__url_time_range}" in url

@@ -44,7 +44,6 @@ EMPTY = {
     ("policy-enforcement", 503, "A"): "metrics of the API server",
     ("policy-exporter", 302, "A"): "the demo asked everything before the first scrape",
     ("policy-exporter", 302, "B"): "the demo asked everything before the first scrape",
-    ("policy-exporter", 303, "A"): "no watch ends within minutes",
     ("policy-exporter", 501, "A"): "the demo tells no Alertmanager",
     ("policy-exporter", 501, "B"): "the demo tells no Alertmanager",
     ("policy-exporter", 501, "C"): "the demo tells no Alertmanager",
