@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.servers import prometheus
+from tests.servers import alertmanager, prometheus
 from tests.tools import Process, free_port, own_directory
 from tests.web.browser import Browser, browsing
 
@@ -23,6 +23,7 @@ LOOKS: Final = {
     "dark": (1280, 1000, True),
     "phone": (390, 844, False),
 }
+NOBODY: Final = "{route: {receiver: nobody}, receivers: [{name: nobody}]}"
 SCRAPES: Final = """
 global: {{scrape_interval: 5s, evaluation_interval: 5s}}
 rule_files: ["*.rules.yaml"]
@@ -51,16 +52,15 @@ def main() -> None:
 
 @contextmanager
 def demonstrating() -> Iterator[str]:
-    """Run the demo, four times as fast as life, and give its address."""
+    """Run the demo, four times as fast as life, with state and Alertmanager; give its address."""
     address = f"127.0.0.1:{free_port()}"
     argv = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address]
     argv += ["--demo.speed=4", "--demo.seed=1"]
     environment = {"PYTHONPATH": str(ROOT)}
-    with (
-        own_directory() as home,
-        Process(argv, cwd=home, ready=f"http://{address}/-/ready", env=environment),
-    ):
-        yield address
+    with own_directory() as home, alertmanager(NOBODY) as manager:
+        argv += ["--state.dir", str(home / "state"), "--alertmanager.url", manager.url]
+        with Process(argv, cwd=home, ready=f"http://{address}/-/ready", env=environment):
+            yield address
 
 
 def render_dashboards(address: str, minutes: float) -> None:
