@@ -1,56 +1,63 @@
-"""``python -m bench [--full]``: print a table, and JSON behind it."""
+"""``python -m bench``: measure, print tables, and JSON behind them."""
 
 import argparse
 import json
 import os
 import platform
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
 
-from bench.measure import Figures
-from bench.page import compare_page
-from bench.reports import Shape
-from bench.scrape import compare_scrape
-from bench.sync import compare_parallel, compare_rescan, compare_sync
+from bench.bars import Found
+from bench.runs import full, small
+from bench.tables import markdown, text, verdicts
 
 
 def main() -> None:
-    """Run the benchmarks."""
-    parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("--full", action="store_true", help="100,000 reports, three rounds")
-    full = parser.parse_args().full
-    shape = Shape(reports=100_000 if full else 20_000)
-    found: dict[str, Figures] = {}
-    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {shape.reports} reports\n")
-    for name, figures in compare_sync(shape, 3 if full else 1):
-        found[f"sync: {name}"] = figures
-        _show(f"sync: {name}", figures)
-    found["ratios"] = _ratios(found)
-    found["rescan"] = compare_rescan(shape._replace(reports=shape.reports // 5), 5_000)
-    _show("rescan", found["rescan"])
-    found["ratios"]["rescan / decode"] = (
-        found["rescan"]["applied_us"] / found["rescan"]["decode_us"]
+    """Run the benchmarks that are asked for."""
+    arguments = _parser().parse_args()
+    runs = full() if arguments.full else small()
+    if unknown := set(arguments.only) - set(runs):
+        sys.exit(f"--only {unknown.pop()}: expected one of {', '.join(runs)}")
+    chosen = arguments.only or ([] if arguments.read else list(runs))
+    earlier = json.loads(arguments.read.read_text()) if arguments.read else {}
+    found: Found = earlier.get("figures", {})
+    machine = earlier.get("machine") or _machine()
+    print(machine, file=sys.stderr)
+    for name in runs:
+        if name in chosen:
+            began = time.monotonic()
+            found[name] = runs[name]()
+            took = f"{name}  ({time.monotonic() - began:.0f} s)"
+            print(text(took, found[name]), file=sys.stderr, flush=True)
+    print(markdown(found, machine) if arguments.markdown else verdicts(found), flush=True)
+    everything = json.dumps({"machine": machine, "figures": found})
+    if arguments.json:
+        arguments.json.write_text(everything)
+    elif not arguments.markdown:
+        print("\n" + everything)
+
+
+def _machine() -> str:
+    day = datetime.now(UTC).date()
+    cores, version, load = os.cpu_count(), platform.python_version(), os.getloadavg()[1]
+    busy = f"load {load:.1f} at the start"
+    return f"{day}, {platform.machine()} with {cores} cores, {busy}, Python {version}."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="at full size: half an hour or more")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="may repeat")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print docs/performance.md's tables"
     )
-    found["slow server"] = compare_parallel(shape._replace(reports=20_000), 70e-6)
-    _show("slow server", found["slow server"])
-    found["scrape"] = compare_scrape(100_000)
-    _show("scrape", found["scrape"])
-    found["page"] = compare_page(shape)
-    _show("page", found["page"])
-    found["ratios"]["render / memcpy"] = found["scrape"]["render_ms"] / found["scrape"]["memcpy_ms"]
-    found["ratios"]["prometheus-client / render"] = (
-        found["scrape"]["client_ms"] / found["scrape"]["render_ms"]
+    parser.add_argument(
+        "--read", type=Path, metavar="FILE", help="begin with such figures; run only what is --only"
     )
-    _show("ratios", found["ratios"])
-    print("\n" + json.dumps(found))
-
-
-def _ratios(found: dict[str, Figures]) -> Figures:
-    decode = found["sync: decode, discard"]["seconds"]
-    return {"sync / decode": found["sync: sync"]["seconds"] / decode}
-
-
-def _show(name: str, figures: Figures) -> None:
-    cells = "  ".join(f"{key} {value:,.2f}" for key, value in figures.items())
-    print(f"{name:24} {cells}", flush=True)
+    return parser
 
 
 if __name__ == "__main__":

@@ -3,24 +3,15 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import aiohttp
 
-from bench.measure import Figures, fresh
+from bench.api import Api
+from bench.measure import Figures, Held, fresh
+from bench.product import following, served, until
 from bench.reports import Shape
-from bench.server import Load
-from bench.server import serving as api_serving
-from bench.sync import CONFIG
-from exporter.app.exporter import Exporter, Plan, own_metrics
-from exporter.app.status import Status
-from exporter.kube.client import Client
-from exporter.kube.credentials import Anonymous
-from exporter.kube.source import KubeSource
-from exporter.web.routes import Site
-from exporter.web.server import serving
+from bench.server import Load, serving
 
 ROUNDS: Final = 15
 VIEWS: Final = {
@@ -32,18 +23,23 @@ VIEWS: Final = {
 }
 
 
-def compare_page(shape: Shape) -> Figures:
+def compare(shape: Shape) -> dict[str, Figures]:
     """View the page of *shape* reports."""
-    with api_serving(Load(shape)) as api:
-        return fresh(_page, api)
+    with serving(Load(shape)) as api:
+        return {"page": fresh(_page, api)}
 
 
-def _page(api: str) -> Figures:
+def _page(api: Api) -> Figures:
     return asyncio.run(_viewed(api))
 
 
-async def _viewed(api: str) -> Figures:
-    async with _served(api) as (url, exporter), aiohttp.ClientSession() as session:
+async def _viewed(api: Api) -> Figures:
+    async with (
+        following(api) as exporter,
+        served(exporter) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        await until(lambda: exporter.health.ready()[0])
         figures: Figures = {"failing": exporter.state.ledger.failures.buckets.counts.total()}
         for name, path in VIEWS.items():
             taken = [await _first_byte(session, url + path) for _ in range(ROUNDS)]
@@ -59,22 +55,6 @@ async def _viewed(api: str) -> Figures:
         figures["scrape_beside_views_ms"] = statistics.median(beside) * 1e3
         figures["longest_hold_ms"] = await _longest_hold(session, url) * 1e3
     return figures
-
-
-@asynccontextmanager
-async def _served(api: str) -> AsyncIterator[tuple[str, Exporter]]:
-    """Follow a cluster, and serve once all of it is known."""
-    own = own_metrics()
-    async with Client(Anonymous(api), own) as client:
-        exporter = Exporter(Plan(CONFIG), KubeSource(client, own), own)
-        following = asyncio.ensure_future(exporter.follow())
-        while not exporter.health.ready()[0]:
-            await asyncio.sleep(0.05)
-        site = Site(exporter.scrapes, exporter.health, status=Status(exporter))
-        async with serving(site, ["127.0.0.1:0"], None) as (url,):
-            yield url, exporter
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
 
 
 async def _first_byte(session: aiohttp.ClientSession, url: str) -> float:
@@ -94,17 +74,9 @@ async def _view_on(session: aiohttp.ClientSession, url: str) -> None:
 
 async def _longest_hold(session: aiohttp.ClientSession, url: str) -> float:
     """Measure how long this thread computes in one turn at most, for each view once."""
-    longest, last = 0.0, time.thread_time()
-
-    async def turn() -> None:
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0)
-            now = time.thread_time()
-            longest, last = max(longest, now - last), now
-
-    turning = asyncio.ensure_future(turn())
+    held = Held()
+    turning = asyncio.ensure_future(held.run())
     for path in VIEWS.values():
         await _first_byte(session, url + path)
     turning.cancel()
-    return longest
+    return held.longest

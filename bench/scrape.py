@@ -2,103 +2,189 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
-from bench.measure import Figures, best, fresh
+from bench.measure import Figures, Held, cost, fresh, medians
+from bench.product import SCOPE, calm_collector
+from bench.reports import Reports, Shape
+from bench.scraper import Ask, Scrape, asking
 from exporter.app.scrape import Scrapes
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.metrics.own import OwnMetrics
+from exporter.model.changes import Applied, Deleted, Listed, Listing
+from exporter.model.resource import POLICY_REPORTS
+from exporter.model.wire import codec_for
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
+from exporter.web.routes import Site
+from exporter.web.server import serving
 
-LABELS = ("namespace", "kind", "policy", "rule", "result", "severity", "category", "source")
-
-
-def compare_scrape(series: int) -> Figures:
-    """Render *series* series after every one of them has changed."""
-    return fresh(_scrape, series)
-
-
-def _filled(series: int) -> ClusterState:
-    state = ClusterState(Selection(), time.time)
-    for number in range(series // 2):
-        labels = (
-            f"namespace-{number % 500:04d}",
-            ("Deployment", "ReplicaSet", "Pod")[number // 500 % 3],
-            f"disallow-something-insecure-{number // 1500:04d}",
-            "check-something",
-            "medium",
-            "Pod Security Standards (Baseline)",
-            "kyverno",
-        )
-        state.ledger.results.add(labels, number % 2, 1)
-    return state
+SERIES_PER_NAMESPACE: Final = 300
+ROWS: Final = 24
+_SHARE: Final = 0.01
+_FORMS: Final = {
+    "http_gzip": ("text", "gzip"),
+    "http_openmetrics_gzip": ("openmetrics", "gzip"),
+    "http_plain": ("text", "identity"),
+}
 
 
-class _Collector:
-    def __init__(self, rows: list[tuple[tuple[str, ...], float]]) -> None:
-        self._rows = rows
-
-    def collect(self) -> list[GaugeMetricFamily]:
-        family = GaugeMetricFamily("policyreport_results", "Results.", labels=LABELS)
-        for labels, value in self._rows:
-            family.add_metric(labels, value)
-        return [family]
-
-
-def _scrape(series: int) -> Figures:
-    state = _filled(series)
-    exposition = Exposition(state, ExposureSettings(birth_hold=0))
-    everything = frozenset[str]()
-
-    def ours() -> bytes:
-        shots = exposition.take(time.time(), lambda _: True)
-        return b"".join(render(shots, everything, openmetrics=False))
-
-    def streamed() -> None:
-        for _ in render(
-            exposition.take(time.time(), lambda _: True), everything, openmetrics=False
-        ):
-            pass
-
-    body = ours()
-    registry = CollectorRegistry()
-    registry.register(_Collector(_rows(exposition)))
-    lag = asyncio.run(_lag(exposition))
+def compare(series: int, times: int) -> dict[str, Figures]:
+    """Scrape about *series* series after one or all in a hundred changed, and when none has."""
+    figures = fresh(_scrape, series, times)
     return {
-        "series": len(exposition.projections[0].series),
-        "megabytes": len(body) / 1e6,
-        "memcpy_ms": best(lambda: bytes(bytearray(body))) * 1e3,
-        "render_ms": best(streamed) * 1e3,
-        "client_ms": best(lambda: generate_latest(registry), 3) * 1e3,
-        "longest_hold_ms": lag * 1e3,
+        "scrape": figures,
+        "ratios": {
+            "render / memcpy": figures["render_ms"] / figures["memcpy_ms"],
+            "render / memcpy, cpu": figures["render_cpu_ms"] / figures["memcpy_cpu_ms"],
+            "prometheus-client / http": figures["client_ms"] / figures["http_gzip_ms"],
+            "prometheus-client / http, cpu": figures["client_cpu_ms"] / figures["http_gzip_cpu_ms"],
+        },
     }
 
 
-def _rows(exposition: Exposition) -> list[tuple[tuple[str, ...], float]]:
-    series = exposition.projections[0].series
-    return [(labels, series.value(slot)) for labels, slot in sorted(series.slots.items())]
+class Town:
+    """A state in which every series can be made to change: each report has a twin, or has not."""
+
+    def __init__(self, series: int) -> None:
+        namespaces = series // SERIES_PER_NAMESPACE
+        self._shape = Shape(namespaces * ROWS, namespaces, distinct=0)
+        self._reports = Reports(self._shape)
+        self._twins: set[int] = set()
+        self.state = ClusterState(Selection(), time.time)
+        self.state.apply(Listing(SCOPE))
+        for number in range(self._shape.reports):
+            self._apply(number)
+        self.state.apply(Listed(SCOPE))
+        self.exposition = Exposition(self.state, ExposureSettings(birth_hold=0))
+
+    def change(self, share: float = _SHARE) -> None:
+        """Add a twin to a share of the reports, or take it away."""
+        # So much further on come the same namespace, profile and kind.
+        further = self._shape.namespaces * self._shape.profiles * 21
+        for number in range(int(self._shape.reports * share)):
+            self._apply(further + number, gone=number in self._twins)
+            self._twins ^= {number}
+
+    def settle(self) -> None:
+        """Take the changes up."""
+        while self.exposition.settle(2_000):
+            pass
+
+    def _apply(self, number: int, *, gone: bool = False) -> None:
+        made = codec_for(POLICY_REPORTS).one(self._reports.encode(number))
+        self.state.apply(Deleted(SCOPE, made) if gone else Applied(SCOPE, made))
+
+    def render(self) -> Iterable[bytes]:
+        """Render one moment as text."""
+        shots = self.exposition.take(time.time(), lambda _: True)
+        return render(shots, frozenset(), openmetrics=False)
 
 
-async def _lag(exposition: Exposition) -> float:
-    """Scrape while a timer measures the longest time that it was kept waiting."""
+class _Collector(Collector):
+    def __init__(self, body: bytes) -> None:
+        self._families = list(text_string_to_metric_families(body.decode()))
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+def exposed(body: bytes) -> Collector:
+    """Give the samples of a text to prometheus-client."""
+    return _Collector(body)
+
+
+def _scrape(series: int, times: int) -> Figures:
+    town = Town(series)
+    calm_collector()
+    body = b"".join(town.render())
+    registry = CollectorRegistry()
+    registry.register(exposed(body))
+    figures = {
+        "series": body.count(b"\n") - body.count(b"\n#"),
+        "megabytes": len(body) / 1e6,
+    }
+    taken = []
+    for _ in range(times):
+        town.change(1)
+        taken.append(
+            {
+                **cost("settle_all", town.settle),
+                **cost("render", lambda: _run_out(town.render())),
+                **cost("unchanged", lambda: _run_out(town.render())),
+                **cost("memcpy", lambda: bytearray(body)),
+                **cost("client", lambda: generate_latest(registry)),
+            }
+        )
+    return figures | medians(taken) | asyncio.run(_over_http(town, times * 3))
+
+
+def _run_out(pieces: Iterable[bytes]) -> None:
+    for _ in pieces:
+        pass
+
+
+class _Healthy:
+    def ready(self) -> tuple[bool, str]:
+        return True, "ready"
+
+    async def reload(self) -> str | None:
+        return None
+
+
+async def _over_http(town: Town, times: int) -> Figures:
+    scrapes = Scrapes(town.exposition, OwnMetrics("bench"), lambda _: True, time.time)
+    figures: Figures = {}
+    async with (
+        serving(Site(scrapes, _Healthy()), ["127.0.0.1:0"]) as (url,),
+        asking(f"{url.rstrip('/')}/metrics") as ask,
+    ):
+        for name, (form, coding) in _FORMS.items():
+            scrape = _asking(ask, form, coding)
+            figures |= await _timed(name, times, town.change, scrape)
+        scrape = _asking(ask, *_FORMS["http_gzip"])
+        figures |= await _timed("http_unchanged", times, lambda: None, scrape)
+        figures |= await _timed("http_all_changed", times, lambda: town.change(1), scrape)
+        figures["longest_hold_ms"] = await _held(town, _SHARE, scrape, times) * 1e3
+        figures["longest_hold_all_ms"] = await _held(town, 1, scrape, times) * 1e3
+    return figures
+
+
+def _asking(ask: Ask, form: str, coding: str) -> Callable[[], Awaitable[Scrape]]:
+    return lambda: ask(form, coding)
+
+
+async def _timed(
+    name: str, times: int, change: Callable[[], None], scrape: Callable[[], Awaitable[Scrape]]
+) -> Figures:
+    """Scrape after each change; the seconds are the client's, the CPU time is the exporter's."""
+    taken, done = [], Scrape(0, 0, 0)
+    for _ in range(times):
+        change()
+        spent = time.process_time()
+        done = await scrape()
+        cpu = time.process_time() - spent
+        taken.append({f"{name}_ms": done.seconds * 1e3, f"{name}_cpu_ms": cpu * 1e3})
+    return medians(taken) | {f"{name}_kb": done.size / 1e3}
+
+
+async def _held(
+    town: Town, share: float, scrape: Callable[[], Awaitable[Scrape]], times: int
+) -> float:
+    """Measure the longest that scrapes hold the loop; changes happen outside of it."""
     longest = 0.0
-    done = False
-
-    async def timer() -> None:
-        nonlocal longest
-        while not done:
-            began = time.perf_counter()
-            await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - began)
-
-    scrapes = Scrapes(exposition, OwnMetrics("bench"), lambda _: True, time.time)
-    task = asyncio.ensure_future(timer())
-    for _ in range(3):
-        await scrapes.scrape(True, frozenset())
-    done = True
-    await task
+    for _ in range(times):
+        town.change(share)
+        held = Held()
+        turning = asyncio.ensure_future(held.run())
+        await scrape()
+        turning.cancel()
+        longest = max(longest, held.longest)
     return longest

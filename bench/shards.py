@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bench.measure import Figures, fresh
-from bench.reports import KINDS, NOW, Shape, pages, report
+from bench.reports import KINDS, NOW, PER_NAMESPACE, Shape, pages, report
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.model.changes import Applied, Listed, Listing, Scope
 from exporter.model.metadata import Metadata
@@ -31,7 +31,6 @@ from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
 
 SCOPE: Final = Scope(POLICY_REPORTS)
-PER_NAMESPACE: Final = 500
 DECODED: Final = 2_000
 
 
@@ -44,7 +43,7 @@ class Size(NamedTuple):
     @property
     def shape(self) -> Shape:
         """The cluster's reports: the larger it is, the more namespaces."""
-        return Shape(self.reports, namespaces=max(self.reports // PER_NAMESPACE, 1))
+        return Shape.of(self.reports)
 
 
 SIZES: Final = (Size(10_000, 1), Size(100_000, 1), Size(1_000_000, 1), Size(1_000_000, 4))

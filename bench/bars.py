@@ -1,0 +1,131 @@
+"""What the figures are held against, and whether they meet it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from bench.measure import Figures
+
+Found = dict[str, dict[str, Figures]]
+"""Figures by benchmark, by what was measured, by name."""
+
+
+class Bar(NamedTuple):
+    """One limit: at most, or with ``at_least`` no less.
+
+    The figure stands in a row of a benchmark. Where ``slack`` names another figure, of the same
+    row, the limit is higher by that: what the machine itself was late, or what is chance.
+    """
+
+    what: str
+    limit: float
+    benchmark: str
+    row: str
+    figure: str
+    at_least: bool = False
+    slack: str = ""
+
+    def value(self, figures: Figures) -> tuple[float, float] | None:
+        """Give what was measured and the limit; None where it was not."""
+        if self.figure not in figures:
+            return None
+        return figures[self.figure], self.limit + figures.get(self.slack, 0.0)
+
+
+class Verdict(NamedTuple):
+    """A bar beside what was measured, by the clock and in CPU time, where that was."""
+
+    bar: Bar
+    limit: float
+    value: float | None
+    cpu: float | None
+    met: str
+
+
+_RATES: Final = "2,000 a second"
+BARS: Final = (
+    Bar("sync / typed decode", 2.0, "sync", "ratios", "sync / decode"),
+    Bar("sync / typed decode, over TLS", 2.2, "sync over TLS", "ratios", "sync / decode"),
+    Bar("kubernetes' dicts / sync", 4.0, "sync", "ratios", "dicts / sync", at_least=True),
+    Bar("peak of 100,000 reports, MB", 110, "growth", "100,000", "peak_mb"),
+    Bar("peak of 1,000,000 reports, MB", 450, "growth", "1,000,000", "peak_mb"),
+    Bar("peak of 100,000 distinct reports, MB", 180, "growth", "100,000 distinct", "peak_mb"),
+    Bar(
+        "growth in an hour of churn, MB",
+        2,
+        "endurance",
+        "hour",
+        "slope_mb_an_hour",
+        slack="noise_mb_an_hour",
+    ),
+    Bar("scrape: rendering / memcpy", 10, "scrape", "ratios", "render / memcpy"),
+    Bar(
+        "scrape: prometheus-client / HTTP with gzip",
+        40,
+        "scrape",
+        "ratios",
+        "prometheus-client / http",
+        at_least=True,
+    ),
+    Bar("scrape: longest hold of the loop, ms", 10, "scrape", "scrape", "longest_hold_ms"),
+    Bar(
+        "scrapes during the first sync, p99, ms",
+        50,
+        "first sync",
+        "scraped",
+        "scrape_p99_ms",
+        slack="bystander_p99_ms",
+    ),
+    Bar("scrapes during the first sync, unanswered", 0, "first sync", "scraped", "unanswered"),
+    Bar("rescan / typed decode", 1.2, "rescan", "ratios", "rescan / decode"),
+    Bar("2,000 changes a second: lost", 0, "churn", _RATES, "lost"),
+    Bar(
+        "2,000 changes a second: visible, p99, ms",
+        10,
+        "churn",
+        _RATES,
+        "visible_p99_ms",
+        slack="bystander_p99_ms",
+    ),
+    Bar("2,000 changes a second: CPU, % of a core", 25, "churn", _RATES, "cpu_percent"),
+    Bar("2,000 changes a second: growth, MB", 20, "churn", _RATES, "grown_mb"),
+    Bar("burst of Events: lost", 0, "bursts", "in memory", "lost"),
+    Bar("burst of Events with --state.dir: lost", 0, "bursts", "--state.dir", "lost"),
+    Bar(
+        "2,000 Events a second, commits each second: shown after, ms",
+        1_000,
+        "bursts",
+        "--state.dir, steady",
+        "shown_after_last_ms",
+        slack="look_ms",
+    ),
+    Bar(
+        "four lists / one list, slow server", 0.4, "slow server", "ratios", "four lists / one list"
+    ),
+    Bar("idle: CPU, % of a core", 1, "idle", "idle", "cpu_percent"),
+)
+
+
+def judged(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Verdict]:
+    """Hold the figures against the bars.
+
+    A busy machine stretches clock time unevenly: where only the ratio of CPU times meets the bar,
+    the verdict says so.
+    """
+    for bar in BARS:
+        figures = found.get(bar.benchmark, {}).get(bar.row, {})
+        measured, cpu = bar.value(figures), figures.get(f"{bar.figure}, cpu")
+        if measured is None:
+            met = "not run"
+            if cpu is not None:
+                met = "met in CPU time" if _meets(bar, cpu, bar.limit) else "not met"
+            yield Verdict(bar, bar.limit, None, cpu, met)
+            continue
+        value, limit = measured
+        met = "met" if _meets(bar, value, limit) else "not met"
+        if met == "not met" and cpu is not None and _meets(bar, cpu, limit):
+            met = "met in CPU time"
+        yield Verdict(bar, limit, value, cpu, met)
+
+
+def _meets(bar: Bar, value: float, limit: float) -> bool:
+    return value >= limit if bar.at_least else value <= limit

@@ -1,0 +1,121 @@
+"""Reports that come, change and go: how soon that is visible, and what it costs."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bench.api import Api, Sent
+from bench.bystander import bystanding
+from bench.changes import Changes, Mix
+from bench.measure import Figures, Lag, fresh, memory_mb, percentile
+from bench.product import following, reports, served, until
+from bench.reports import Shape
+from bench.scraper import Scrape, scraping
+from bench.server import Load, serving
+from exporter.app.exporter import Exporter
+from exporter.model.changes import Applied, Change, Deleted
+from exporter.model.resource import POLICY_REPORTS
+
+MIX = Mix()
+_RESULT = re.compile(rb'^policyreport_results\{.*result="(\w+)".*\} (\d+)$', re.MULTILINE)
+
+
+def compare(shape: Shape, rates: tuple[int, ...], seconds: float) -> dict[str, Figures]:
+    """Send changes at each rate for a while, with a scrape of everything each second."""
+    return {f"{rate:,} a second": at(shape, rate, seconds) for rate in rates}
+
+
+def at(shape: Shape, rate: int, seconds: float) -> Figures:
+    """Send changes at one rate."""
+    count = int(rate * seconds)
+    changes = Changes(shape, MIX)
+    for _ in zip(range(count), changes, strict=False):
+        pass
+    with serving(Load(shape, mix=MIX)) as api:
+        return fresh(_churn, api, rate, count, dict(changes.results()))
+
+
+def _churn(api: Api, rate: int, count: int, expected: dict[str, int]) -> Figures:
+    return asyncio.run(_churned(api, rate, count, Counter(expected)))
+
+
+async def _churned(api: Api, rate: int, count: int, expected: Counter[str]) -> Figures:
+    seen: dict[str, float] = {}
+
+    def note(change: Change) -> None:
+        if isinstance(change, Applied | Deleted):
+            seen[change.object.version] = time.monotonic()
+
+    async with following(api, note=note) as exporter, served(exporter) as url:
+        await until(lambda: reports(exporter).up)
+        seen.clear()
+        await _results(exporter)
+        with bystanding() as late, scraping(f"{url}/metrics", 1) as scrapes:
+            async with _beside() as beside:
+                sent = await asyncio.to_thread(api.flow, POLICY_REPORTS.plural, count, rate)
+                await _seen_all(seen, count)
+        lost = count - len(seen)
+        wrong = await _results(exporter)
+        wrong.subtract(expected)
+    return (
+        beside
+        | late
+        | _visible(sent, [*seen.values()])
+        | _scraped(scrapes)
+        | {
+            "changes": count,
+            "lost": lost + sum(map(abs, wrong.values())),
+        }
+    )
+
+
+@asynccontextmanager
+async def _beside() -> AsyncIterator[Figures]:
+    """Measure CPU, memory and the event loop's lag of what runs in the block."""
+    lag, figures = Lag(), Figures()
+    task = asyncio.ensure_future(lag.run())
+    before, spent, began = memory_mb()["VmRSS"], time.process_time(), time.monotonic()
+    yield figures
+    figures["cpu_percent"] = (time.process_time() - spent) / (time.monotonic() - began) * 100
+    figures["grown_mb"] = memory_mb()["VmRSS"] - before
+    figures["lag_p99_ms"] = percentile(lag.delays, 0.99) * 1e3
+    figures["lag_max_ms"] = max(lag.delays) * 1e3
+    task.cancel()
+
+
+async def _seen_all(seen: dict[str, float], count: int) -> None:
+    """Wait for the last change, but not for what was lost."""
+    end = time.monotonic() + 30
+    await until(lambda: len(seen) >= count or time.monotonic() > end)
+
+
+def _visible(sent: Sent, seen: list[float]) -> Figures:
+    delays = [shown - at for at, shown in zip(sent.sent, seen, strict=False)]
+    return {
+        "sent_per_second": len(sent.sent) / sent.seconds,
+        "visible_p50_ms": percentile(delays, 0.5) * 1e3,
+        "visible_p99_ms": percentile(delays, 0.99) * 1e3,
+        "visible_max_ms": max(delays) * 1e3,
+    }
+
+
+def _scraped(scrapes: list[Scrape]) -> Figures:
+    taken = [each.seconds * 1e3 for each in scrapes if each.status == 200]
+    return {
+        "scrapes": len(taken),
+        "scrape_p50_ms": percentile(taken, 0.5),
+        "scrape_max_ms": max(taken),
+    }
+
+
+async def _results(exporter: Exporter) -> Counter[str]:
+    """Add up what a scrape shows, by result."""
+    names = frozenset({"policyreport_results"})
+    body = b"".join(await exporter.scrapes.scrape(openmetrics=False, names=names))
+    found = Counter[str]()
+    for word, value in _RESULT.findall(body):
+        found[word.decode()] += int(value)
+    return found

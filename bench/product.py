@@ -1,0 +1,87 @@
+"""The exporter's own parts, joined in this process over the benchmark's API server."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from bench.api import Api, Trusting
+from exporter.app.exporter import Exporter, Plan, own_metrics
+from exporter.app.status import Status
+from exporter.kube.client import Client
+from exporter.kube.source import KubeSource
+from exporter.model.changes import Change, Scope
+from exporter.model.resource import POLICY_REPORTS
+from exporter.settings.file import ConfigFile, EventSettings, PolicySettings
+from exporter.watch.follower import Follower
+from exporter.watch.options import Options
+from exporter.web.routes import Site
+from exporter.web.server import serving
+
+SCOPE: Final = Scope(POLICY_REPORTS)
+CONFIG: Final = ConfigFile(
+    policies=PolicySettings(watch=False), events=EventSettings(watch=False), birth_hold=0
+)
+_LOOK_SECONDS: Final = 0.005
+
+
+@asynccontextmanager
+async def following(
+    api: Api,
+    options: Options | None = None,
+    note: Callable[[Change], None] | None = None,
+) -> AsyncIterator[Exporter]:
+    """Begin to follow policy reports; *note* is told of each change once it is applied."""
+    calm_collector()
+    own = own_metrics()
+    async with Client(Trusting(api), own) as client:
+        source = KubeSource(client, own)
+        exporter = Exporter(Plan(CONFIG), source, own)
+        if options or note:
+            sink = _noting(exporter.state.apply, note) if note else exporter.state.apply
+            exporter.followers[:] = [
+                Follower(SCOPE, source, sink, own, options=options or Options())
+            ]
+        task = asyncio.ensure_future(exporter.follow())
+        try:
+            yield exporter
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _noting(
+    apply: Callable[[Change], None], note: Callable[[Change], None]
+) -> Callable[[Change], None]:
+    def sink(change: Change) -> None:
+        apply(change)
+        note(change)
+
+    return sink
+
+
+def calm_collector() -> None:
+    """Leave what there is out of collections, and collect seldom, as the command does."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def reports(exporter: Exporter) -> Follower:
+    """Give the follower of policy reports."""
+    return next(each for each in exporter.followers if each.scope == SCOPE)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that no event announces."""
+    while not true():
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def served(exporter: Exporter) -> AsyncIterator[str]:
+    """Serve its endpoints, and give the address."""
+    site = Site(exporter.scrapes, exporter.health, status=Status(exporter))
+    async with serving(site, ["127.0.0.1:0"], None) as (url,):
+        yield url.rstrip("/")
