@@ -36,11 +36,10 @@ lint: $(DEV) ## Style, types, layers, sizes
 
 bench: $(DEV) ## Benchmarks, some minutes
 	$(V)/python -m bench $(ARGS)
-	$(V)/python -m bench.shards $(ARGS)
 
-bench-full: $(DEV) ## Benchmarks at full size
+bench-full: $(DEV) ## Benchmarks at full size, and of shards
 	$(V)/python -m bench --full $(ARGS)
-	$(V)/python -m bench.shards --full $(ARGS)
+	$(V)/python -m bench.shards --full
 
 soak: $(DEV) ## The long chaos run
 	$(V)/pytest tests/soak -m slow $(ARGS)

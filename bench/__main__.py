@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.bars import Found
 from bench.runs import full, small
-from bench.tables import markdown, text, verdicts
+from bench.tables import markdown, replace, text, verdicts
 
 
 def main() -> None:
@@ -31,6 +31,8 @@ def main() -> None:
             found[name] = runs[name]()
             took = f"{name}  ({time.monotonic() - began:.0f} s)"
             print(text(took, found[name]), file=sys.stderr, flush=True)
+    if arguments.docs:
+        replace(arguments.docs, markdown(found, machine))
     print(markdown(found, machine) if arguments.markdown else verdicts(found), flush=True)
     everything = json.dumps({"machine": machine, "figures": found})
     if arguments.json:
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--markdown", action="store_true", help="print docs/performance.md's tables"
     )
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="write those tables into FILE")
     parser.add_argument(
         "--read", type=Path, metavar="FILE", help="begin with such figures; run only what is --only"
     )

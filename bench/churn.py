@@ -1,16 +1,19 @@
 """Reports that come, change and go: how soon that is visible, and what it costs."""
 
 import asyncio
+import os
 import re
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from bench.api import Api, Sent
 from bench.bystander import bystanding
 from bench.changes import Changes, Mix
-from bench.measure import Figures, Lag, fresh, memory_mb, percentile
+from bench.measure import Figures, Lag, Waiting, fresh, memory_mb, percentile
 from bench.product import following, reports, served, until
 from bench.reports import Shape
 from bench.scraper import Scrape, scraping
@@ -21,6 +24,13 @@ from exporter.model.resource import POLICY_REPORTS
 
 MIX = Mix()
 _RESULT = re.compile(rb'^policyreport_results\{.*result="(\w+)".*\} (\d+)$', re.MULTILINE)
+
+
+class Moment(NamedTuple):
+    """When a change was seen, and how long the process had waited for a core until then."""
+
+    at: float
+    waited: float
 
 
 def compare(shape: Shape, rates: tuple[int, ...], seconds: float) -> dict[str, Figures]:
@@ -43,17 +53,18 @@ def _churn(api: Api, rate: int, count: int, expected: dict[str, int]) -> Figures
 
 
 async def _churned(api: Api, rate: int, count: int, expected: Counter[str]) -> Figures:
-    seen: dict[str, float] = {}
+    seen: dict[str, Moment] = {}
+    waiting = Waiting()
 
     def note(change: Change) -> None:
         if isinstance(change, Applied | Deleted):
-            seen[change.object.version] = time.monotonic()
+            seen[change.object.version] = Moment(time.monotonic(), waiting.seconds())
 
     async with following(api, note=note) as exporter, served(exporter) as url:
         await until(lambda: reports(exporter).up)
         seen.clear()
         await _results(exporter)
-        with bystanding() as late, scraping(f"{url}/metrics", 1) as scrapes:
+        with bystanding() as late, scraping(f"{url}/metrics", os.getpid(), 1) as scrapes:
             async with _beside() as beside:
                 sent = await asyncio.to_thread(api.flow, POLICY_REPORTS.plural, count, rate)
                 await _seen_all(seen, count)
@@ -86,18 +97,26 @@ async def _beside() -> AsyncIterator[Figures]:
     task.cancel()
 
 
-async def _seen_all(seen: dict[str, float], count: int) -> None:
+async def _seen_all(seen: dict[str, Moment], count: int) -> None:
     """Wait for the last change, but not for what was lost."""
     end = time.monotonic() + 30
     await until(lambda: len(seen) >= count or time.monotonic() > end)
 
 
-def _visible(sent: Sent, seen: list[float]) -> Figures:
-    delays = [shown - at for at, shown in zip(sent.sent, seen, strict=False)]
+def _visible(sent: Sent, seen: list[Moment]) -> Figures:
+    """Compare when changes were sent and seen; once more less the waiting for a core between."""
+    delays = [shown.at - at for at, shown in zip(sent.sent, seen, strict=False)]
+    at = [moment.at for moment in seen]
+    alone = []
+    for began, shown in zip(sent.sent, seen, strict=False):
+        last = bisect_right(at, began) - 1
+        waited = shown.waited - seen[max(last, 0)].waited
+        alone.append(max(shown.at - began - waited, 0.0))
     return {
         "sent_per_second": len(sent.sent) / sent.seconds,
         "visible_p50_ms": percentile(delays, 0.5) * 1e3,
         "visible_p99_ms": percentile(delays, 0.99) * 1e3,
+        "visible_p99_ms, alone": percentile(alone, 0.99) * 1e3,
         "visible_max_ms": max(delays) * 1e3,
     }
 

@@ -19,7 +19,7 @@ def compare(shape: Shape, changes_a_minute: int, events_a_minute: int) -> dict[s
     """Send an hour's changes minute by minute, as fast as they go, with a scrape after each."""
     with serving(Load(shape)) as api, exporting(api) as command:
         command.ready()
-        scraper, resident = Scraper(f"{command.url}/metrics"), list[float]()
+        scraper, resident = Scraper(f"{command.url}/metrics", command.pid), list[float]()
         for _ in range(MINUTES):
             api.flow(POLICY_REPORTS.plural, changes_a_minute)
             api.flow(EVENTS.plural, events_a_minute)

@@ -20,7 +20,7 @@ def grown(shape: Shape) -> Figures:
     with serving(Load(shape, beforehand=False)) as api, exporting(api) as command:
         ready = command.ready()
         synced, spent = command.peak_mb, command.cpu_seconds
-        scraper = Scraper(f"{command.url}/metrics")
+        scraper = Scraper(f"{command.url}/metrics", command.pid)
         first, second = scraper.scrape(), scraper.scrape()
         time.sleep(1)
         return {
@@ -33,6 +33,7 @@ def grown(shape: Shape) -> Figures:
             "series": sum(command.values("policyreport_exporter_series")),
             "first_scrape_ms": first.seconds * 1e3,
             "scrape_ms": second.seconds * 1e3,
+            "scrape_ms, alone": second.alone_ms,
             "scrape_kb": second.size / 1e3,
         }
 

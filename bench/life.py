@@ -50,11 +50,12 @@ def _ran(words: Sequence[str]) -> Figures:
 def first_sync(shape: Shape) -> dict[str, Figures]:
     """Scrape ten times a second from its start until it is ready."""
     with serving(Load(shape)) as api, bystanding() as late, exporting(api) as command:
-        with scraping(f"{command.url}/metrics", 0.1) as scrapes:
+        with scraping(f"{command.url}/metrics", command.pid, 0.1) as scrapes:
             ready = command.ready()
         lag = max(command.values("policyreport_exporter_event_loop_lag_seconds"))
     # The last ones may have been of all the series.
     taken = [each.seconds * 1e3 for each in scrapes[:-2]]
+    alone = [each.alone_ms for each in scrapes[:-2]]
     return {
         "scraped": {
             "ready_seconds": ready,
@@ -62,6 +63,7 @@ def first_sync(shape: Shape) -> dict[str, Figures]:
             "unanswered": sum(each.status not in (200, 503) for each in scrapes),
             "scrape_p50_ms": percentile(taken, 0.5),
             "scrape_p99_ms": percentile(taken, 0.99),
+            "scrape_p99_ms, alone": percentile(alone, 0.99),
             "scrape_max_ms": max(taken),
             "lag_max_ms": lag * 1e3,
             **late,
@@ -75,7 +77,7 @@ def idle(shape: Shape, seconds: float) -> dict[str, Figures]:
         command.ready()
         command.get("/metrics")
         spent, began, before = command.cpu_seconds, time.monotonic(), command.resident_mb
-        with scraping(f"{command.url}/metrics", SCRAPE_SECONDS) as scrapes:
+        with scraping(f"{command.url}/metrics", command.pid, SCRAPE_SECONDS) as scrapes:
             time.sleep(seconds)
         used = command.cpu_seconds - spent
         return {

@@ -42,6 +42,17 @@ def memory_mb(pid: int | str = "self") -> Figures:
     return {name: int(rest.split()[0]) / 1024 for name, rest in pairs}
 
 
+class Waiting:
+    """How long a process's main thread stood ready and had no core: other processes' doing."""
+
+    def __init__(self, pid: int | str = "self") -> None:
+        self._file = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
+
+    def seconds(self) -> float:
+        """Read the time so far."""
+        return int(os.pread(self._file, 100, 0).split()[1]) / 1e9
+
+
 def cpu_seconds(pid: int) -> float:
     """Read how much CPU time another process took so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,6 +1,7 @@
 """A scrape: rendering against a copy of the same bytes and against prometheus-client."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -144,7 +145,7 @@ async def _over_http(town: Town, times: int) -> Figures:
     figures: Figures = {}
     async with (
         serving(Site(scrapes, _Healthy()), ["127.0.0.1:0"]) as (url,),
-        asking(f"{url.rstrip('/')}/metrics") as ask,
+        asking(f"{url.rstrip('/')}/metrics", os.getpid()) as ask,
     ):
         for name, (form, coding) in _FORMS.items():
             scrape = _asking(ask, form, coding)

@@ -1,4 +1,4 @@
-"""``python -m bench.scraper URL [SECONDS]``: scrape in a process of its own until stdin ends."""
+"""``python -m bench.scraper URL PID [SECONDS]``: scrape in its own process until stdin ends."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from bench.command import ROOT
+from bench.measure import Waiting
 
 ACCEPT: Final = {
     "openmetrics": "application/openmetrics-text;version=1.0.0",
@@ -22,11 +23,20 @@ _WORDS: Final = (sys.executable, "-m", "bench.scraper")
 
 
 class Scrape(NamedTuple):
-    """One scrape: its status, the seconds to the end of its body, and that body's size."""
+    """One scrape: its status, the seconds to the end of its body, and that body's size.
+
+    Of the seconds, ``waited`` is how long exporter and scraper waited for a core.
+    """
 
     status: int
     seconds: float
     size: int
+    waited: float = 0.0
+
+    @property
+    def alone_ms(self) -> float:
+        """What it would have taken with cores to spare, in milliseconds."""
+        return max(self.seconds - self.waited, 0.0) * 1e3
 
 
 Ask = Callable[[str, str], Awaitable[Scrape]]
@@ -34,15 +44,23 @@ Ask = Callable[[str, str], Awaitable[Scrape]]
 
 
 class Scraper:
-    """Scrapes one address over one connection."""
+    """Scrapes one address, served by a process, over one connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
+        self._waiting = (Waiting(pid), Waiting())
         parts = urlsplit(url)
         self._path = parts.path
         self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=60)
 
     def scrape(self, form: str = "text", coding: str = "gzip") -> Scrape:
-        """Scrape once; a connection that is refused or breaks counts as status 0."""
+        """Scrape once."""
+        before = sum(each.seconds() for each in self._waiting)
+        done = self._scrape(form, coding)
+        waited = sum(each.seconds() for each in self._waiting) - before
+        return done._replace(waited=waited)
+
+    def _scrape(self, form: str, coding: str) -> Scrape:
+        """Scrape; a connection that is refused or breaks counts as status 0."""
         headers = {"Accept": ACCEPT[form], "Accept-Encoding": coding}
         began = time.perf_counter()
         try:
@@ -56,10 +74,10 @@ class Scraper:
 
 
 @contextmanager
-def scraping(url: str, every_seconds: float) -> Iterator[list[Scrape]]:
+def scraping(url: str, pid: int, every_seconds: float) -> Iterator[list[Scrape]]:
     """Scrape in another process while the block runs; the list fills at its end."""
     process = subprocess.Popen(
-        [*_WORDS, url, str(every_seconds)],
+        [*_WORDS, url, str(pid), str(every_seconds)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -75,10 +93,12 @@ def scraping(url: str, every_seconds: float) -> Iterator[list[Scrape]]:
 
 
 @asynccontextmanager
-async def asking(url: str) -> AsyncIterator[Ask]:
+async def asking(url: str, pid: int) -> AsyncIterator[Ask]:
     """Scrape in another process whenever told to."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*_WORDS, url, cwd=ROOT, stdin=pipe, stdout=pipe)
+    process = await asyncio.create_subprocess_exec(
+        *_WORDS, url, str(pid), cwd=ROOT, stdin=pipe, stdout=pipe
+    )
     into, out = process.stdin, process.stdout
     if into is None or out is None:
         raise RuntimeError("a scraper without pipes")
@@ -109,7 +129,8 @@ def _paced(scraper: Scraper, every_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[2:]:
-        _paced(Scraper(sys.argv[1]), float(sys.argv[2]))
+    asked = Scraper(sys.argv[1], int(sys.argv[2]))
+    if sys.argv[3:]:
+        _paced(asked, float(sys.argv[3]))
     else:
-        _on_demand(Scraper(sys.argv[1]))
+        _on_demand(asked)

@@ -1,10 +1,13 @@
 """Figures as text at a terminal, and as the tables of docs/performance.md."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from bench.bars import Found, judged
 from bench.measure import Figures
 
+BEGIN = "<!-- figures -->"
+END = "<!-- end of figures -->"
 _WIDTH = 100
 
 
@@ -24,24 +27,38 @@ def text(benchmark: str, rows: Mapping[str, Figures]) -> str:
 
 def verdicts(found: Found) -> str:
     """Lay out the bars for a terminal."""
-    lines = [f"\n{'bar':56}{'limit':>9}{'value':>10}{'in CPU':>8}  verdict"]
+    lines = [f"\n{'bar':56}{'limit':>9}{'value':>10}{'alone':>8}  verdict"]
     lines += (f"{c[0]:56}{c[1]:>9}{c[2]:>10}{c[3]:>8}  {c[4]}" for c in _cells(found))
     return "\n".join(lines)
 
 
 def markdown(found: Found, machine: str) -> str:
     """Write everything as Markdown: the machine, the bars, and a table for each benchmark."""
-    lines = [machine, "", "| bar | limit | value | in CPU time | |", "|---|---|---|---|---|"]
+    lines = [
+        machine,
+        "",
+        "| bar | limit | value | with a core to itself | |",
+        "|---|---|---|---|---|",
+    ]
     lines += (f"| {' | '.join(cells)} |" for cells in _cells(found))
     for benchmark, rows in found.items():
         lines += ["", f"### {benchmark.capitalize()}", "", *_table(rows)]
     return "\n".join(lines)
 
 
+def replace(page: Path, figures: str) -> None:
+    """Put the figures into a page, where its last ones stand."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{page}: {BEGIN} and {END} are not there")
+    page.write_text(f"{before}{begin}\n\n{figures}\n\n{end}{after}", encoding="utf-8")
+
+
 def _cells(found: Found) -> Iterator[tuple[str, str, str, str, str]]:
-    for bar, limit, value, cpu, met in judged(found):
+    for bar, limit, value, alone, met in judged(found):
         sign = "≥" if bar.at_least else "≤"
-        shown = ["-" if each is None else _number(each) for each in (value, cpu)]
+        shown = ["-" if each is None else _number(each) for each in (value, alone)]
         yield bar.what, f"{sign} {_number(limit)}", shown[0], shown[1], met
 
 
