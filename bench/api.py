@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import msgspec
 import yaml
 
-from exporter.kube.credentials import Access
+from exporter.kube.access import Access
 from tests.pki import Authority
 
 

@@ -53,7 +53,9 @@ class _Summary(msgspec.Struct, frozen=True, gc=False, rename={"pass_": "pass"}):
     skip: int = 0
 
 
-class _Report(msgspec.Struct, gc=False):
+class TypedReport(msgspec.Struct, gc=False):
+    """All that an exporter uses of a report."""
+
     metadata: _Metadata
     scope: _Scope | None = None
     summary: _Summary | None = None
@@ -65,13 +67,13 @@ class _ListMetadata(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Page(msgspec.Struct, gc=False):
-    items: list[_Report]
+    items: list[TypedReport]
     metadata: _ListMetadata
 
 
 class _Line(msgspec.Struct, gc=False):
     type: str
-    object: _Report
+    object: TypedReport
 
 
 decode_page: Final = msgspec.json.Decoder(_Page).decode

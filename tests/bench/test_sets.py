@@ -6,11 +6,9 @@ from itertools import islice
 import msgspec
 import pytest
 
+from bench.baseline import TypedReport, decode_page
 from bench.changes import Change, Changes, Mix
 from bench.reports import Reports, Shape, pages
-from exporter.model.report import Report
-from exporter.model.resource import POLICY_REPORTS
-from exporter.model.wire import codec_for
 
 SHAPES = [
     Shape(1_000, namespaces=7),
@@ -19,18 +17,15 @@ SHAPES = [
 ]
 
 
-def listed(shape: Shape) -> list[Report]:
-    codec = codec_for(POLICY_REPORTS)
-    found = [codec.page(body) for body in pages(shape, 64)]
-    assert not [page.rejected for page in found if page.rejected]
-    return [each for page in found for each in page.objects if isinstance(each, Report)]
+def listed(shape: Shape) -> list[TypedReport]:
+    return [each for body in pages(shape, 64) for each in decode_page(body).items]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_list_has_each_report_once_by_namespaces(shape: Shape) -> None:
     found = listed(shape)
-    assert len({each.name for each in found}) == len(found) == shape.reports
-    namespaces = [each.namespace for each in found]
+    assert len({each.metadata.name for each in found}) == len(found) == shape.reports
+    namespaces = [each.metadata.namespace for each in found]
     assert namespaces == sorted(namespaces)
     assert len(set(namespaces)) == shape.namespaces
 
@@ -69,7 +64,7 @@ def test_changes_amount_to_what_they_say() -> None:
     assert sorted(present) == sorted(changes.live)
     found = Counter[str]()
     for number, turn in present.items():
-        made = msgspec.json.decode(reports.encode(number, turn=turn), type=Report)
+        made = msgspec.json.decode(reports.encode(number, turn=turn), type=TypedReport)
         found.update(result.result for result in made.results or ())
     assert found == changes.results()
 
