@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from bench.baseline import decode_line
 from bench.measure import Figures, fresh
@@ -9,7 +10,7 @@ from bench.product import SCOPE
 from bench.reports import NOW, Reports, Shape, line, pages
 from exporter.model.changes import Applied, Listed, Listing
 from exporter.model.resource import POLICY_REPORTS
-from exporter.model.wire import codec_for
+from exporter.model.wire import Codec, codec_for
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
 
@@ -24,7 +25,14 @@ def compare(shape: Shape, changes: int) -> dict[str, Figures]:
     return {"rescan": figures, "ratios": {"rescan / decode, cpu": over}}
 
 
-def filled(bodies: Iterable[bytes]) -> ClusterState:
+class Known(NamedTuple):
+    """What was listed, and who decoded it: a watch goes on with the same codec."""
+
+    state: ClusterState
+    codec: Codec
+
+
+def filled(bodies: Iterable[bytes]) -> Known:
     """Make the state that a list's pages amount to."""
     state, codec = ClusterState(Selection(), time.time), codec_for(POLICY_REPORTS)
     state.apply(Listing(SCOPE))
@@ -32,16 +40,16 @@ def filled(bodies: Iterable[bytes]) -> ClusterState:
         for item in codec.page(body).objects:
             state.apply(Applied(SCOPE, item))
     state.apply(Listed(SCOPE))
-    return state
+    return Known(state, codec)
 
 
 def _rescan(shape: Shape, changes: int) -> Figures:
     return rescanned(filled(pages(shape)), shape, changes)
 
 
-def rescanned(state: ClusterState, shape: Shape, changes: int) -> Figures:
+def rescanned(known: Known, shape: Shape, changes: int) -> Figures:
     """Decode lines about so many reports, and apply them, turn and turn about."""
-    reports, codec = Reports(shape), codec_for(POLICY_REPORTS)
+    reports, (state, codec) = Reports(shape), known
     lines = [
         line(reports.encode(shape.at(n), NOW + HOUR, shape.reports + 2 + n)) for n in range(changes)
     ]
