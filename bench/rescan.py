@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bench.baseline import decode_line
 from bench.measure import Figures, fresh
-from bench.product import SCOPE
+from bench.product import SCOPE, calm_collector
 from bench.reports import NOW, Reports, Shape, line, pages
 from exporter.model.changes import Applied, Listed, Listing
 from exporter.model.resource import POLICY_REPORTS
@@ -44,7 +44,9 @@ def filled(bodies: Iterable[bytes]) -> Known:
 
 
 def _rescan(shape: Shape, changes: int) -> Figures:
-    return rescanned(filled(pages(shape)), shape, changes)
+    known = filled(pages(shape))
+    calm_collector()  # as the command does once it has synced
+    return rescanned(known, shape, changes)
 
 
 def rescanned(known: Known, shape: Shape, changes: int) -> Figures:
