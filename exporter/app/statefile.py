@@ -1,6 +1,7 @@
 """The file that survives a restart: replaced as a whole, durably, or not at all."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +11,15 @@ NAME: Final = "checkpoint.json"
 
 
 class StateFile:
-    """A checkpoint in a directory. Its methods block: call them in a thread."""
+    """A checkpoint in a directory. Its methods block: call them in a thread.
+
+    Of writes that meet, one waits for the other: a task that is cancelled leaves its thread behind.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / NAME
         self._directory = directory
+        self._turn = threading.Lock()
 
     def prepare(self) -> None:
         """Make the directory and prove that it can be written.
@@ -51,12 +56,12 @@ class StateFile:
         """
         new = self._directory / f"{NAME}.new"
         try:
-            with new.open("wb") as file:
+            with self._turn, new.open("wb") as file:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(self.path)
-            self._sync_directory()
+                new.replace(self.path)
+                self._sync_directory()
         except OSError as error:
             raise StateError(f"{self.path}: {error.strerror}") from error
 
