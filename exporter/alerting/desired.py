@@ -80,6 +80,12 @@ class Desired:
         self._teams: dict[str, tuple[str, ...]] = {}
         self._former_teams: dict[str, tuple[str, ...]] = {}
 
+    def adopt(self, other: "Desired") -> None:
+        """Prefer what *other* told, and remember the namespaces that it knew."""
+        self._told = other._told  # noqa: SLF001 - one of the same class
+        if self._namespace_labels == other._namespace_labels:  # noqa: SLF001
+            self._teams = dict(other._teams)  # noqa: SLF001
+
     def steps(
         self, *, reports: bool, blocks_at: float | None
     ) -> Generator[None, None, dict[Labels, Alert]]:

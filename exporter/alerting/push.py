@@ -69,6 +69,19 @@ class Push:
         for sender in self.senders:
             sender.wake()
 
+    def adopt(self, other: "Push") -> None:
+        """Go on with the alerts of *other*, which tells no more of them.
+
+        What stands goes on to stand, and what is not wanted here is resolved as if it had ended.
+        """
+        self.table.adopt(other.table)
+        self.desired.adopt(other.desired)
+
+    def end_all(self) -> None:
+        """Resolve everything, as nobody is to be told any more; ``flush`` tells that."""
+        self.table.end_all(self._clock.steady(), self._clock.wall())
+        self._observer.active(0)
+
     async def flush(self, seconds: float) -> None:
         """Tell once more all that fires, so that it outlasts a restart; nothing is resolved."""
         try:

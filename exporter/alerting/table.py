@@ -51,6 +51,17 @@ class Table:
         """How many alerts are not resolved."""
         return sum(entry.resolved is None for entry in self.entries.values())
 
+    def adopt(self, other: "Table") -> None:
+        """Take over what *other* says, which then says nothing."""
+        self.entries, other.entries = other.entries, {}
+        self._turn = other._turn  # noqa: SLF001 - one of the same class
+
+    def end_all(self, steady: float, wall: float) -> None:
+        """Let everything be resolved now."""
+        for entry in self.entries.values():
+            if entry.resolved is None:
+                entry.gone, entry.resolved, entry.turn = steady, wall, self._next()
+
     def update(
         self,
         desired: Mapping[Labels, Alert],

@@ -62,6 +62,13 @@ class Exposition:
                 shots.append(Shot(projection.family, projection.snapshot(now)))
         return shots
 
+    def go_on_from(self, former: "Exposition") -> None:
+        """Hold births no longer than *former* would have."""
+        theirs = {projection.family: projection.births for projection in former.projections}
+        for projection in self.projections:
+            if projection.family in theirs:
+                projection.births.go_on_from(theirs[projection.family])
+
     def _projection(self, family: Family) -> Projection:
         settings = self.settings
         drop = settings.drop if family.kinds in ("reports", "events") else frozenset()

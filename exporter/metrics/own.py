@@ -3,6 +3,7 @@
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final, Protocol
 
 from prometheus_client import (
@@ -107,6 +108,12 @@ class OwnMetrics:
         metric = self._metric(name)
         assert isinstance(metric, Gauge)  # noqa: S101 - the catalogue says so
         return metric.labels(*labels) if labels else metric
+
+    def forget(self, name: str, *labels: str) -> None:
+        """Show a gauge of the own catalogue no more, if it was."""
+        if name in self._kept:
+            with suppress(KeyError):
+                self._kept[name].remove(*labels)
 
     def request(self, resource: str, verb: str, code: int, seconds: float) -> None:
         """Note a request to the API server."""

@@ -114,6 +114,12 @@ class Births:
         self._hold = hold
         self._shown_at: dict[Labels, float | None] = {}
 
+    def go_on_from(self, former: "Births") -> None:
+        """Remember since when *former* has shown at 0 what still is."""
+        for row, at in former._shown_at.items():  # noqa: SLF001 - one of the same class
+            if row in self._counters.unborn:
+                self._shown_at[row] = at
+
     def held(self, row: Labels) -> bool:
         """Say whether a series still shows 0."""
         if not self._hold or not self._counters.is_unborn(row):

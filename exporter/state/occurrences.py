@@ -10,7 +10,7 @@ from exporter.model.report import clip, fold_rule
 from exporter.state.recent import Block, Recent
 from exporter.state.register import Register
 from exporter.state.selection import Selection
-from exporter.state.tally import Counters, Gauge, Labels, fit
+from exporter.state.tally import OVERFLOW, Counters, Gauge, Labels, fit
 
 CONTROLLERS: Final = ("kyverno-admission", "kyverno-scan")
 TOMBSTONES: Final = 20_000
@@ -120,6 +120,23 @@ class Occurrences:
         """
         live = [(k, s.occurrences) for k, s in self._seen.items() if s.grows or s.occurrences > 1]
         return live + [(k, n) for k, n in self.tombstones.items() if n > 1]
+
+    def go_on_from(self, former: "Occurrences") -> None:
+        """Show the last blocks, and the time of the last Event, that *former* knew of and chose."""
+        for labels, seconds in former.last.rows.items():
+            if self._chooses(labels[0], labels[1]) and seconds > self.last.rows.get(labels, 0):
+                self.last.put(fit(labels, self.last.rows, self._told, self._limit), seconds)
+        chosen = self._selection.kind
+        self.recent.go_on_from(
+            former.recent, lambda b: self._chooses(b.namespace, b.policy) and chosen(b.kind)
+        )
+
+    def _chooses(self, namespace: str, policy: str) -> bool:
+        """Say whether the filters let both through, which a budget may have made alike."""
+        chosen = self._selection
+        return (namespace == OVERFLOW or chosen.namespace(namespace)) and (
+            policy == OVERFLOW or chosen.policy(policy)
+        )
 
     def _news(self, scope: Scope, event: Event, before: int) -> int:
         """How many violations of this Event nobody has counted yet."""

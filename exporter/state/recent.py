@@ -48,14 +48,30 @@ class Recent:
 
     def add(self, block: Block) -> None:
         """Remember a block, and tell whoever listens when it has just happened."""
-        # Our clock in microseconds goes on where the last process ended, and stays below 2**53.
-        self._number = max(self._number + 1, int(self._clock() * 1_000_000))
-        block = block._replace(number=self._number)
-        insort(self.blocks, block)
-        self.gauge.put(block.labels, max(block.seconds, self.gauge.rows.get(block.labels, 0)))
+        block = block._replace(number=self._next())
+        self._keep(block)
         self.expire()
-        for listener in self.listeners:
-            listener(block)
+        self._tell(block)
+
+    def go_on_from(self, former: "Recent", chosen: Callable[[Block], bool]) -> None:
+        """Take over the blocks of *former*, under the numbers that they were told with.
+
+        Of what only this one has heard of, the numbers follow.
+        """
+        self._number = max(self._number, former._number)  # noqa: SLF001 - of the same class
+        known: dict[Block, list[Block]] = {}
+        for block in self.blocks:
+            known.setdefault(_unnamed(block), []).append(block)
+        for block in filter(chosen, former.blocks):
+            same = known.get(_unnamed(block))
+            if same:
+                self._renumber(same.pop(), block.number)
+            else:
+                self._keep(block)
+                self._tell(block)
+        for block in (block for left in known.values() for block in left):
+            self._renumber(block, self._next())
+        self.expire()
 
     def expire(self) -> None:
         """Forget what is older than an hour or more than a hundred."""
@@ -64,6 +80,23 @@ class Recent:
             self._forget(0)
         while len(self.blocks) > MOST:
             self._forget(self._least_missed())
+
+    def _keep(self, block: Block) -> None:
+        insort(self.blocks, block)
+        self.gauge.put(block.labels, max(block.seconds, self.gauge.rows.get(block.labels, 0)))
+
+    def _tell(self, block: Block) -> None:
+        for listener in self.listeners:
+            listener(block)
+
+    def _renumber(self, block: Block, number: int) -> None:
+        self.blocks.remove(block)
+        insort(self.blocks, block._replace(number=number))
+
+    def _next(self) -> int:
+        # Our clock in microseconds goes on where the last process ended, and stays below 2**53.
+        self._number = max(self._number + 1, int(self._clock() * 1_000_000))
+        return self._number
 
     def _least_missed(self) -> int:
         """Choose the oldest block of the namespace with most of them: none drives others out."""
@@ -74,3 +107,8 @@ class Recent:
         gone = self.blocks.pop(at)
         if self.gauge.rows.get(gone.labels) == gone.seconds:
             self.gauge.put(gone.labels, None)
+
+
+def _unnamed(block: Block) -> Block:
+    """Leave out what two that heard of the same block may say differently."""
+    return block._replace(severity="", message="", number=0)

@@ -75,6 +75,15 @@ class Register:
         for key in self._unlisted.pop(scope, set()):
             self._forget(key)
 
+    def go_on_from(self, former: "Register") -> None:
+        """Believe when *former* saw a spec change: objects do not always tell."""
+        for key, card in self.cards.items():
+            old = former.cards.get(key)
+            if old is not None and old.generation == card.generation and old.changed > card.changed:
+                self._hide(card)
+                self.cards[key] = card._replace(changed=old.changed)
+                self._show(self.cards[key])
+
     def _changed(self, policy: Policy, old: Card | None) -> float:
         """Say when the spec last changed: what we saw ourselves beats what the object tells."""
         if old is None:
