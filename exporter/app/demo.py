@@ -6,7 +6,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
-from exporter.app.serve import Stop, run, site_of, start
+from exporter.app.serve import Stop, site_of, start
 from exporter.errors import ConfigError
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
@@ -40,12 +40,12 @@ async def demo(flags: Flags, how: Demo) -> int:
         simulator = Simulator(store)
         await _listen(simulator, how.api_address)
         stack.push_async_callback(simulator.stop)
-        exporter = await start(flags, Anonymous(simulator.url), stack, OWNED)
-        site = site_of(exporter, flags)
+        reloading = await start(flags, Anonymous(simulator.url), stack, OWNED)
+        site = site_of(reloading, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
-        stop.on_hangup(exporter.health.reload)
+        stop.on_hangup(reloading.reload)
         _say(urls, simulator.url, flags.telemetry_path)
-        return await stop.run(_both(run(exporter, flags), play(scenario, how.speed)))
+        return await stop.run(_both(reloading.run(), play(scenario, how.speed)))
 
 
 async def _both(*works: "asyncio._CoroutineLike[None]") -> None:

@@ -3,23 +3,26 @@
 import asyncio
 import gc
 import logging
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from exporter import __version__
+from exporter.app.about import About
 from exporter.app.health import Health, kinds_of, settled
 from exporter.app.keeper import Keeper
 from exporter.app.lag import Lag
+from exporter.app.moments import Moments
 from exporter.app.scrape import Scrapes
 from exporter.app.shards import options_of
 from exporter.app.statefile import StateFile
 from exporter.app.survey import survey
 from exporter.errors import ApiError, Malformed
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import OwnMetrics, Row, follow
-from exporter.model.changes import Scope
+from exporter.metrics.own import OwnMetrics
+from exporter.model.changes import Applied, Change, Deleted, Scope
 from exporter.model.resource import (
     EVENTS,
     NAMESPACES,
@@ -28,11 +31,12 @@ from exporter.model.resource import (
     Resource,
 )
 from exporter.settings.file import ConfigFile
+from exporter.state.checkpoint import Checkpoint
 from exporter.state.cluster import ClusterState
-from exporter.state.tally import Counters
 from exporter.watch.follower import Follower
 from exporter.watch.pace import Backoff, Turns
 from exporter.watch.ports import Source
+from exporter.watch.position import number
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +84,10 @@ class Keeping(NamedTuple):
 
 
 class Exporter:
-    """One exporter over one source, from nothing known to followed for ever."""
+    """One exporter over one source, from nothing known to followed for ever.
+
+    ``heard``, while it is set, is the newest version of an object that was given, by scope.
+    """
 
     def __init__(
         self,
@@ -90,6 +97,7 @@ class Exporter:
         clock: Callable[[], float] = time.time,
         keeping: Keeping | None = None,
     ) -> None:
+        self.heard: dict[Scope, int] | None = None
         self.plan = plan
         self.own = own
         self.clock = clock
@@ -111,36 +119,47 @@ class Exporter:
             Follower(
                 scope,
                 source,
-                self.state.apply,
+                self._take,
                 own,
                 options=options_of(scope, plan.shard[1], selection.namespace),
                 turns=turns,
             )
             for scope in plan.scopes()
         ]
-        self.health = Health(self.followers, self._reload)
+        self.health = Health(self.followers)
         self.scrapes = Scrapes(self.exposition, own, self.health.complete, clock)
-        self.reload: Callable[[], str | None] = lambda: None
+        self.began = False
+        moments = Moments(self.state, self.followers, config.choice(plan.shard), clock)
+        self.keeper = Keeper(keeping.file if keeping else None, self.state, moments, own)
         self._lag = Lag()
         self._source = source
         self._keeping = keeping
-        self._keeper: Keeper | None = None
-        self._expose_own()
+        self._patience = POLICIES_FIRST_SECONDS
+        self.about = About(self.state, self.exposition, self.followers, self._lag, own)
 
     async def follow(self) -> None:
         """Follow everything until cancelled; then keep what must not be lost."""
-        await self._remember()
+        if not self.began:
+            self.about.expose()
+            await self._remember()
+            self.began = True
         try:
             await self._follow()
         finally:
-            if self._keeper is not None:
-                await self._keeper.commit()
+            await self.keeper.commit()
+
+    def inherit(self, checkpoint: Checkpoint, file: StateFile | None) -> None:
+        """Begin with what was captured of another exporter, which is still shown."""
+        # The other is shown as long as it takes; only with its policy an Event counts where it did.
+        self._patience = math.inf
+        self.heard = {}
+        self.keeper.inherit(checkpoint, file)
+        self.began = True
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            if self._keeper is not None:
-                interval = self.plan.config.checkpoint_interval
-                tasks.create_task(self._keeper.run(interval), name="checkpoints")
+            interval = self.plan.config.checkpoint_interval
+            tasks.create_task(self.keeper.run(interval), name="checkpoints")
             tasks.create_task(self._lag.run(), name="event loop lag")
             tasks.create_task(self._when_complete(), name="first sync")
             for follower in self.followers:
@@ -170,9 +189,7 @@ class Exporter:
         if self._keeping is None:
             log.info("no --state.dir: counters begin at 0, what happened before is not counted")
             return
-        keeper = Keeper(self._keeping.file, self.state, self.followers, self.own, self.clock)
-        await keeper.open(await self._identity(self._keeping.identify))
-        self._keeper = keeper
+        await self.keeper.open(await self._identity(self._keeping.identify))
 
     async def _identity(self, identify: Callable[[], Awaitable[str]]) -> str:
         """Ask the API server who it is for as long as it takes; nothing else works before."""
@@ -187,7 +204,7 @@ class Exporter:
     async def _policies_known(self) -> None:
         """Wait for the policies, but not for one that cannot be had."""
         policies = [f for f in self.followers if kinds_of(f.scope) == "policies"]
-        deadline = time.monotonic() + POLICIES_FIRST_SECONDS
+        deadline = time.monotonic() + self._patience
         while not all(map(settled, policies)) and time.monotonic() < deadline:
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -196,58 +213,39 @@ class Exporter:
         while not self.health.complete("reports"):
             await asyncio.sleep(_LOOK_SECONDS)
         await self.scrapes.settle()
-        # What is known now stays: a full collection then need not walk it again.
-        gc.collect()
-        gc.freeze()
+        if self.keeper.active:
+            # What is known now stays: a full collection then need not walk it again.
+            gc.collect()
+            gc.freeze()
         log.info("first sync of reports is complete")
-        while not self._is_remembered_listed():
+        while not self.end_memory():
             await asyncio.sleep(_LOOK_SECONDS)
-        self.state.ledger.end_memory()
 
-    def _is_remembered_listed(self) -> bool:
-        """Say whether all that the checkpoint knew was listed: refused is not gone."""
-        counting = self.state.ledger.counting
-        known = [f for f in self.followers if f.scope in counting]
-        return all(f.synced or f.state == "not served" for f in known)
+    def end_memory(self) -> bool:
+        """Once all that the checkpoint knew was listed, count what vanished: refused is not gone.
 
-    async def _reload(self) -> str | None:
-        """Read the configuration again and note how that went."""
-        error = self.reload()
-        self.own.gauge("config_last_reload_successful").set(error is None)
-        if error is None:
-            self.own.gauge("config_last_reload_success_timestamp_seconds").set(self.clock())
-        return error
+        False while that is still to come.
+        """
+        ledger = self.state.ledger
+        known = [f for f in self.followers if f.scope in ledger.counting]
+        if not self.health.complete("reports"):
+            return False
+        if not all(f.synced or f.state == "not served" for f in known):
+            return False
+        ledger.end_memory()
+        ledger.failures.watched = None
+        return True
 
-    def _expose_own(self) -> None:
-        readings = self.own.readings
-        follow(readings, lambda: ((f.scope.resource.name, f) for f in self.followers))
-        readings.on("event_loop_lag_seconds", lambda: [((), self._lag.longest)])
-        readings.on("objects", self._objects)
-        readings.on("series", self._series)
-        readings.on("series_limit", self._limits)
-        readings.on("series_folded_total", self._folded)
-        self.own.gauge("config_last_reload_successful").set(1)
-        self.own.gauge("config_last_reload_success_timestamp_seconds").set(self.clock())
+    def follower(self, scope: Scope) -> Follower | None:
+        """Give the follower of a scope."""
+        return next((f for f in self.followers if f.scope == scope), None)
 
-    def _objects(self) -> Iterator[Row]:
-        counts = self.state.objects()
-        for name in sorted({f.scope.resource.name for f in self.followers}):
-            yield (name,), counts.get(name, 0)
-
-    def _series(self) -> Iterable[Row]:
-        return [((p.family.name,), float(len(p.series))) for p in self.exposition.projections]
-
-    def _limits(self) -> Iterable[Row]:
-        return [((p.family.name,), float(p.series.limit)) for p in self.exposition.projections]
-
-    def _folded(self) -> Iterator[Row]:
-        for projection in self.exposition.projections:
-            folded = projection.series.folded_total
-            if isinstance(projection.source, Counters):
-                folded += projection.source.folded
-            elif projection.source is self.state.ledger.results:
-                folded += self.state.ledger.folded
-            yield (projection.family.name,), folded
+    def _take(self, change: Change) -> None:
+        self.state.apply(change)
+        if self.heard is not None and isinstance(change, Applied | Deleted):
+            version = number(change.object.version)
+            if version > self.heard.get(change.scope, 0):
+                self.heard[change.scope] = version
 
 
 def own_metrics() -> OwnMetrics:

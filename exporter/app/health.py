@@ -1,13 +1,13 @@
 """Whether what is served is complete, and how fresh it is."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from exporter.model.changes import Scope
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
 from exporter.watch.follower import Follower
 
-_GIVEN_UP: Final = ("not served", "refused")
+GIVEN_UP: Final = ("not served", "refused")
 _REPORTS: Final = frozenset(r.name for r in REPORT_RESOURCES)
 
 
@@ -23,7 +23,7 @@ def kinds_of(scope: Scope) -> str:
 
 def settled(follower: Follower) -> bool:
     """Say whether a follower has brought all it can, for now."""
-    return follower.synced or follower.state in _GIVEN_UP
+    return follower.synced or follower.state in GIVEN_UP
 
 
 class Health:
@@ -33,11 +33,8 @@ class Health:
     exporter out of the Service would only hide it.
     """
 
-    def __init__(
-        self, followers: Sequence[Follower], reload: Callable[[], Awaitable[str | None]]
-    ) -> None:
+    def __init__(self, followers: Sequence[Follower]) -> None:
         self._followers = followers
-        self._reload = reload
         self._complete: set[str] = set()
 
     def complete(self, kinds: str) -> bool:
@@ -56,10 +53,6 @@ class Health:
         if all(map(self.complete, kinds)):
             return True, "ready\n" + "".join(_lines(self._followers))
         return False, "not ready, waiting for:\n" + "".join(_lines(missing))
-
-    async def reload(self) -> str | None:
-        """Read the configuration again; the text says what is wrong with it."""
-        return await self._reload()
 
 
 def _lines(followers: Iterable[Follower]) -> list[str]:

@@ -11,6 +11,11 @@ from exporter.metrics.own import OwnMetrics
 from exporter.notify.client import Client
 
 FLUSH_SECONDS: Final = 5.0
+_STATES: Final = (
+    "alertmanager_up",
+    "alertmanager_last_success_timestamp_seconds",
+    "alertmanager_clock_skew_seconds",
+)
 
 
 class AlertMetrics:
@@ -43,33 +48,63 @@ class AlertMetrics:
         """Note when a delivery last succeeded."""
         self._own.gauge("alertmanager_last_success_timestamp_seconds", target).set(unix)
 
+    def forget(self, target: str) -> None:
+        """Say nothing more of how an Alertmanager does that is no longer told."""
+        for name in _STATES:
+            self._own.forget(name, target)
+
     def skew(self, target: str, seconds: float) -> None:
         """Note how far the Alertmanager's clock is ahead of ours."""
         self._own.gauge("alertmanager_clock_skew_seconds", target).set(seconds)
 
 
-async def push_alerts(exporter: Exporter, settings: AlertingSettings) -> None:
-    """Push until cancelled, then tell once more what fires; nothing where nobody is to be told."""
-    if not settings.alertmanagers:
-        return
-    clients = {target.name: Client(target) for target in settings.alertmanagers}
-    push = Push(
-        settings,
-        exporter.state,
-        Completeness(
+class Pushing:
+    """The push of one exporter's alerts; none where nobody is to be told."""
+
+    def __init__(self, exporter: Exporter, settings: AlertingSettings) -> None:
+        self._metrics = AlertMetrics(exporter.own)
+        self._clients = {target.name: Client(target) for target in settings.alertmanagers}
+        completeness = Completeness(
             reports=lambda: _whole(exporter, "reports", "policies", "namespaces"),
             events=lambda: _whole(exporter, "events", "policies", "namespaces"),
-        ),
-        lambda target: clients[target.name],
-        AlertMetrics(exporter.own),
-        namespace_labels=exporter.exposition.settings.namespace_labels,
-    )
-    try:
-        await push.run()
-    finally:
-        await push.flush(FLUSH_SECONDS)
-        for client in clients.values():
-            await client.close()
+        )
+        self._push: Push | None = None
+        if settings.alertmanagers:
+            self._push = Push(
+                settings,
+                exporter.state,
+                completeness,
+                lambda target: self._clients[target.name],
+                self._metrics,
+                namespace_labels=exporter.exposition.settings.namespace_labels,
+            )
+
+    async def run(self) -> None:
+        """Push until cancelled, then tell once more what fires, or what no longer is to."""
+        if self._push is None:
+            return
+        try:
+            await self._push.run()
+        finally:
+            await self._push.flush(FLUSH_SECONDS)
+            for client in self._clients.values():
+                await client.close()
+
+    def succeed(self, former: "Pushing") -> None:
+        """Go on with the alerts of *former*, which is about to end; not begun yet.
+
+        What an Alertmanager that is no longer told still holds ends by itself, as it does when
+        the exporter is gone: it may be told the same under another address. Only where nobody is
+        told any more is everything resolved.
+        """
+        if former._push is None:  # noqa: SLF001 - one of the same class
+            return
+        if self._push is None:
+            former._push.end_all()  # noqa: SLF001
+        else:
+            self._push.adopt(former._push)  # noqa: SLF001
+        for name in former._clients.keys() - self._clients.keys():  # noqa: SLF001
+            self._metrics.forget(name)
 
 
 def _whole(exporter: Exporter, *kinds: str) -> bool:

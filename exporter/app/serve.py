@@ -8,29 +8,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Final
 
-from exporter.app.exporter import Exporter, Keeping, Plan, own_metrics
-from exporter.app.pushing import push_alerts
-from exporter.app.statefile import StateFile
-from exporter.app.status import Status
-from exporter.errors import ConfigError
+from exporter.app.composed import Composer
+from exporter.app.exporter import own_metrics
+from exporter.app.reloading import Reloading
 from exporter.kube.access import Credentials
 from exporter.kube.client import Client
 from exporter.kube.credentials import find_credentials
-from exporter.kube.identity import cluster_id
-from exporter.kube.source import KubeSource
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags
-from exporter.web.page import Link
 from exporter.web.routes import Site
 from exporter.web.server import serving
 
-PROJECT: Final = "https://github.com/policy-report-exporter/policy-report-exporter"
 log = logging.getLogger(__name__)
 
-LINKS: Final = (
-    Link("Documentation", PROJECT),
-    Link("Runbooks", f"{PROJECT}/tree/main/docs/runbooks"),
-)
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -42,38 +32,18 @@ async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
     """
     stop = Stop()
     async with AsyncExitStack() as stack:
-        exporter = await start(flags, credentials, stack)
-        site = site_of(exporter, flags)
+        reloading = await start(flags, credentials, stack)
+        site = site_of(reloading, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
-        stop.on_hangup(exporter.health.reload)
+        stop.on_hangup(reloading.reload)
         for url in urls:
             log.info("serving %s%s", url, flags.telemetry_path)
-        return await stop.run(run(exporter, flags))
+        return await stop.run(reloading.run())
 
 
-async def run(exporter: Exporter, flags: Flags) -> None:
-    """Follow the cluster and push alerts until cancelled.
-
-    Raises:
-        ConfigError: an Alertmanager cannot be told as configured.
-    """
-    alerting = exporter.plan.config.alerting.plus(flags.alertmanagers)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(push_alerts(exporter, alerting), name="alerts")
-        tasks.create_task(exporter.follow(), name="following")
-
-
-def site_of(exporter: Exporter, flags: Flags) -> Site:
-    """Say what an exporter serves."""
-    page = exporter.plan.config.status_page
-    links = (Link("Grafana", page.grafana_url),) if page.grafana_url else ()
-    return Site(
-        scraper=exporter.scrapes,
-        health=exporter.health,
-        telemetry_path=flags.telemetry_path,
-        status=Status(exporter) if page.enabled else None,
-        links=(*links, *LINKS),
-    )
+def site_of(reloading: Reloading, flags: Flags) -> Site:
+    """Say what is served."""
+    return Site(reloading, reloading, flags.telemetry_path, reloading.pages)
 
 
 async def start(
@@ -81,24 +51,24 @@ async def start(
     credentials: Credentials | None,
     stack: AsyncExitStack,
     default: ConfigFile | None = None,
-) -> Exporter:
+) -> Reloading:
     """Join the parts over a client that lives as long as *stack*.
 
     *default* is the configuration where no file is named.
+
+    Raises:
+        ConfigError: something that was asked for cannot be done.
     """
     _calm_collector()
-    config = read_config(flags.config_file) if flags.config_file else default or ConfigFile()
+
+    def read() -> ConfigFile:
+        return read_config(flags.config_file) if flags.config_file else default or ConfigFile()
+
+    config = read()
     own = own_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
     client = await stack.enter_async_context(Client(credentials, own))
-    plan = Plan(config, flags.namespaces, flags.shard)
-    keeping = None
-    if flags.state_dir is not None:
-        keeping = Keeping(StateFile(flags.state_dir), lambda: cluster_id(client))
-    source = KubeSource(client, own, summaries=config.reports.detail == "summary")
-    exporter = Exporter(plan, source, own, keeping=keeping)
-    exporter.reload = lambda: _check(flags)
-    return exporter
+    return Reloading(Composer(flags, client, own), config, read)
 
 
 def _calm_collector() -> None:
@@ -108,16 +78,6 @@ def _calm_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _check(flags: Flags) -> str | None:
-    """Say what is wrong with the configuration file now."""
-    try:
-        read_config(flags.config_file)
-    except ConfigError as error:
-        log.error("configuration not taken, the old one stays: %s", error)  # noqa: TRY400 - no bug
-        return str(error)
-    return None
 
 
 class Stop:

@@ -13,13 +13,34 @@ from exporter.watch.follower import Follower
 from exporter.web import view
 
 
-class Status:
-    """The state as the status page asks for it."""
+class Audience:
+    """Who is told of blocked requests, whichever exporter hears of them."""
 
-    def __init__(self, exporter: Exporter) -> None:
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[view.Blocked], None]] = []
+
+    def hear(self, block: Block) -> None:
+        """Tell everyone."""
+        for listener in list(self.listeners):
+            listener(blocked(block))
+
+
+class Status:
+    """The state as the status page asks for it; *started* is Unix seconds."""
+
+    def __init__(self, exporter: Exporter, audience: Audience, started: float) -> None:
         self._exporter = exporter
         self._state = exporter.state
-        self._started = exporter.clock()
+        self._audience = audience
+        self._started = started
+
+    def play(self) -> None:
+        """Tell the audience of what is blocked from now on."""
+        self._state.occurrences.recent.listeners.append(self._audience.hear)
+
+    def rest(self) -> None:
+        """Tell the audience no more."""
+        self._state.occurrences.recent.listeners.remove(self._audience.hear)
 
     def overview(self, most: int) -> view.Overview:
         """Sum everything up, with at most *most* namespaces and policies."""
@@ -54,13 +75,9 @@ class Status:
 
     def subscribe(self, listener: Callable[[view.Blocked], None]) -> Callable[[], None]:
         """Call *listener* with each request that is blocked from now on."""
-        listeners = self._state.occurrences.recent.listeners
-
-        def hear(block: Block) -> None:
-            listener(blocked(block))
-
-        listeners.append(hear)
-        return lambda: listeners.remove(hear)
+        listeners = self._audience.listeners
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
 
     def _reads_results(self) -> bool:
         return self._exporter.plan.config.reports.detail == "full"

@@ -15,6 +15,7 @@ from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
 from exporter.model.report import RESULTS
+from exporter.state.choice import Choice
 from exporter.state.occurrences import CONTROLLERS
 from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
 from exporter.web.strict import decode
@@ -105,6 +106,11 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def selection(self, shard: tuple[int, int] = (0, 1)) -> Selection:
         """Compile what counts, in the namespaces of a shard."""
         return Selection(self.filters, self.sources, self.results, shard)
+
+    def choice(self, shard: tuple[int, int] = (0, 1)) -> Choice:
+        """Say what counts, as a checkpoint remembers it."""
+        failures = self.reports.detail == "full" and "fail" in self.results
+        return Choice(self.sources, self.filters, self.events.controllers, failures, shard)
 
     def exposure(self) -> ExposureSettings:
         """Give what is exposed."""

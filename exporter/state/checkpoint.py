@@ -1,11 +1,13 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
 
 from exporter.errors import StateError
 from exporter.model.changes import Scope
+from exporter.state.choice import Choice, Judge
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import Identity, Remembered, remember
 from exporter.state.shelf import Place
@@ -29,7 +31,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     ``versions`` says, by scope, up to which resourceVersion Events are counted; ``scopes`` are
     those whose first list had ended, so that what differs from ``failures`` later is news.
     ``failures`` is, by namespace and report, since when what fails. ``unborn`` are the rows of
-    ``counters`` that were not shown at 0 for long enough yet.
+    ``counters`` that were not shown at 0 for long enough yet. ``choice`` is what counted when
+    ``failures`` were taken; None in checkpoints of before it was kept, which is the same as now.
     """
 
     schema: int
@@ -41,6 +44,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     repeated: list[tuple[tuple[str, str, str], int]]
     failures: dict[str, msgspec.Raw]
     unborn: dict[str, list[Labels]] = {}
+    choice: Choice | None = None
 
 
 class _Header(msgspec.Struct):
@@ -87,12 +91,19 @@ def decode(body: bytes) -> Checkpoint:
         raise StateError(f"not a checkpoint: {error}") from error
 
 
-def restore(state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope]) -> None:
+def restore(
+    state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope], choice: Choice
+) -> dict[str, dict[Labels, int]]:
     """Put a checkpoint's numbers into a state that has seen nothing yet.
+
+    Returned are the counts that *choice* leaves out: to be kept, for when it no longer does.
+    Failures that it leaves out, or that the checkpoint's own choice did, are not known.
 
     Raises:
         StateError: a part of it is broken; the state is as it was.
     """
+    former = checkpoint.choice or choice
+    judges = (choice.judge(), *([former.judge()] if former != choice else ()))
     try:
         memory = _memory(checkpoint)
     except _BROKEN as error:
@@ -100,17 +111,47 @@ def restore(state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope]) ->
     for name, width in _WIDTHS.items():
         if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
             raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
-    for name, counters in counters_of(state).items():
-        rows = dict(checkpoint.counters.get(name, ()))
-        counters.restore(rows, rows.keys() & set(checkpoint.unborn.get(name, ())))
+    aside = _restore_counters(state, checkpoint, judges[0])
     known = set(checkpoint.scopes)
-    state.ledger.memory = memory
+    state.ledger.memory = _chosen(memory, judges)
     state.ledger.counting.update(s for s in scopes if scope_name(s) in known)
+    if former != choice:
+        state.ledger.failures.watched = judges[-1].failure
+        # What was left out is not to be kept for ever: it is written anew.
+        state.ledger.failures.touched.update(checkpoint.failures)
     state.occurrences.tombstones.update(checkpoint.repeated)
     for scope in scopes:
         version = checkpoint.versions.get(scope_name(scope), "")
         if version.isdecimal():
             state.occurrences.watermarks[scope] = int(version)
+    return aside
+
+
+def judgement(judge: Judge, name: str) -> Callable[[Labels], bool]:
+    """Give what says whether a row of a counter counts."""
+    return judge.occurrence if name == "events" else judge.transition
+
+
+def _restore_counters(
+    state: ClusterState, checkpoint: Checkpoint, judge: Judge
+) -> dict[str, dict[Labels, int]]:
+    aside: dict[str, dict[Labels, int]] = {}
+    for name, counters in counters_of(state).items():
+        counts = judgement(judge, name)
+        rows = dict(checkpoint.counters.get(name, ()))
+        aside[name] = {labels: n for labels, n in rows.items() if not counts(labels)}
+        rows = {labels: n for labels, n in rows.items() if labels not in aside[name]}
+        counters.restore(rows, rows.keys() & set(checkpoint.unborn.get(name, ())))
+    return aside
+
+
+def _chosen(memory: dict[Place, Remembered], judges: tuple[Judge, ...]) -> dict[Place, Remembered]:
+    chosen: dict[Place, Remembered] = {}
+    for place, known in memory.items():
+        left = {i: k for i, k in known.items() if all(judge.failure(i, k[1]) for judge in judges)}
+        if left:
+            chosen[place] = left
+    return chosen
 
 
 def _memory(checkpoint: Checkpoint) -> dict[Place, Remembered]:

@@ -98,7 +98,8 @@ class Failures:
 
     ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
     ``places`` are the reports in which something stands, ``buckets`` say where; ``touched`` names
-    the namespaces where something began or stopped to.
+    the namespaces where something began or stopped to. ``watched``, while it is set, says which
+    failures would have been seen before: others may have begun at any time, and open nothing.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -108,6 +109,7 @@ class Failures:
         self.closed = Counters(limit)
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: set[str] = set()
+        self.watched: Callable[[Identity, Labels], bool] | None = None
         self.places: dict[Place, Contribution] = {}
         self.buckets = Buckets()
         self._clock = clock
@@ -176,6 +178,8 @@ class Failures:
 
     def _count(self, before: Remembered, after: Remembered) -> None:
         for identity in after.keys() - before.keys():
-            self.opened.add(after[identity][1])
+            group = after[identity][1]
+            if self.watched is None or self.watched(identity, group):
+                self.opened.add(group)
         for identity in before.keys() - after.keys():
             self.closed.add(before[identity][1])

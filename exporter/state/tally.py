@@ -146,6 +146,17 @@ class Counters:
         self.shown = {}
         self.publish(rows, frozenset(unborn))
 
+    def raise_to(self, labels: Labels, value: int, *, unborn: bool) -> None:
+        """Let a row be at least *value*; where there was none, it is *unborn* or not."""
+        before = self.rows.get(labels)
+        if before is None:
+            self._told[labels[0]] += 1
+            if unborn:
+                self.unborn.add(labels)
+        if before is None or before < value:
+            self.rows[labels] = value
+            self.changed.add(labels)
+
 
 def fit(labels: Labels, rows: Collection[Labels], told: Counter[str], limit: int) -> Labels:
     """Give the row in which *labels* count beside *rows*: their own while there is room.

@@ -57,8 +57,7 @@ class Listener:
 class Live:
     """All the streams that are open; a bounded number, ended before the server stops."""
 
-    def __init__(self, view: StatusView) -> None:
-        self._view = view
+    def __init__(self) -> None:
         self._listeners: set[Listener] = set()
 
     async def stop(self, _: web.Application) -> None:
@@ -66,15 +65,17 @@ class Live:
         for listener in self._listeners:
             listener.end()
 
-    async def stream(self, request: web.Request, after: int) -> web.StreamResponse:
+    async def stream(
+        self, request: web.Request, view: StatusView, after: int
+    ) -> web.StreamResponse:
         """Send what was blocked after ``after``, then what is blocked from now on."""
         if len(self._listeners) >= MAX_LISTENERS:
             later = {hdrs.RETRY_AFTER: "30"}
             return web.Response(status=503, text="too many listen already\n", headers=later)
-        missed = [each for each in self._view.blocked() if each.id > after]
+        missed = [each for each in view.blocked() if each.id > after]
         # By arrival: a browser asks again for what comes after the last one that it was sent.
         listener = Listener(sorted(missed, key=lambda each: each.id))
-        unsubscribe = self._view.subscribe(listener.hear)
+        unsubscribe = view.subscribe(listener.hear)
         self._listeners.add(listener)
         try:
             return await _pour(request, listener)

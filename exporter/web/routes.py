@@ -1,7 +1,6 @@
 """Which path answers what."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import NamedTuple
 
 from aiohttp import web
@@ -11,21 +10,19 @@ from exporter.web.assets import Assets
 from exporter.web.page import Link
 from exporter.web.ports import Health, Scraper
 from exporter.web.scrape import Scrapes
-from exporter.web.status import StatusPages, landing
-from exporter.web.view import StatusView
+from exporter.web.status import Pages, StatusPages
 
 _OWN_PREFIXES = ("/-/", "/api/", "/static/")
 _OWN_PATHS = frozenset({"/", "/livez", "/readyz"})
 
 
 class Site(NamedTuple):
-    """What is served."""
+    """What is served; *pages* is asked each time."""
 
     scraper: Scraper
     health: Health
     telemetry_path: str = "/metrics"
-    status: StatusView | None = None
-    links: tuple[Link, ...] = ()
+    pages: Callable[[], Pages] = Pages
 
 
 def add_routes(app: web.Application, site: Site) -> None:
@@ -49,12 +46,8 @@ def add_routes(app: web.Application, site: Site) -> None:
 
 def _add_pages(app: web.Application, site: Site) -> None:
     assets = Assets()
-    links = (Link("Metrics", site.telemetry_path), *site.links)
     app.router.add_get("/static/{name}", assets.serve)
-    if site.status is None:
-        app.router.add_get("/", partial(landing, links=links, assets=assets))
-    else:
-        StatusPages(site.status, links, assets).add_to(app)
+    StatusPages(site.pages, (Link("Metrics", site.telemetry_path),), assets).add_to(app)
 
 
 async def _healthy(_: web.Request) -> web.Response:

@@ -1,7 +1,8 @@
-"""Answers the status page and /api/v1 from a view of the state."""
+"""Answers the status page and /api/v1 from a view of the state, where there is one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import hdrs, web
@@ -47,14 +48,23 @@ class Blocks(msgspec.Struct, frozen=True):
     blocked: Sequence[Blocked]
 
 
-class StatusPages:
-    """The handlers of one view."""
+class Pages(NamedTuple):
+    """What the configuration has of pages: None for a status page that is turned off."""
 
-    def __init__(self, view: StatusView, links: Sequence[Link], assets: Assets) -> None:
-        self._view = view
-        self._links = links
+    status: StatusView | None = None
+    links: tuple[Link, ...] = ()
+
+
+class StatusPages:
+    """The handlers of the pages that there are at the time; the links *before* always are."""
+
+    def __init__(
+        self, pages: Callable[[], Pages], before: tuple[Link, ...], assets: Assets
+    ) -> None:
+        self._pages = pages
+        self._before = before
         self._assets = assets
-        self._live = Live(view)
+        self._live = Live()
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes; streams end before the server waits for its last requests."""
@@ -64,40 +74,45 @@ class StatusPages:
         app.on_shutdown.append(self._live.stop)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request.query) or Query()
-        failing = await self._view.failing(query)
-        sight = Sight(self._view.overview(WORST), query, failing, self._view.blocked(), time.time())
-        page = status_page(sight, self._links, self._assets)
+        view, links = self._pages()
+        links = (*self._before, *links)
+        if view is None:
+            page = landing_page(links, self._assets)
+        else:
+            query = _query(request.query) or Query()
+            failing = await view.failing(query)
+            sight = Sight(view.overview(WORST), query, failing, view.blocked(), time.time())
+            page = status_page(sight, links, self._assets)
         return await answer(request, page, "text/html; charset=utf-8", _PAGE)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request.query)
+        view, query = self._view(), _query(request.query)
         if query is None:
             return _bad(f"expected offset 0 to {MAX_OFFSET}, limit 1 to {MAX_LIMIT}, severity one "
                         f"of {', '.join(SEVERITIES)}")  # fmt: skip
-        failing = await self._view.failing(query)
-        return await _json(request, Answer(self._view.overview(WORST), query, failing))
+        failing = await view.failing(query)
+        return await _json(request, Answer(view.overview(WORST), query, failing))
 
     async def _blocks(self, request: web.Request) -> web.StreamResponse:
+        view = self._view()
         after = _whole(
             request.headers.get("Last-Event-ID") or request.query.get("after", "0"), MAX_ID
         )
         if after is None:
             return _bad("expected after to be the id of a blocked request")
         if prefers(header(request, hdrs.ACCEPT), "text/event-stream"):
-            return await self._live.stream(request, after)
-        newer = [each for each in self._view.blocked() if each.id > after]
+            return await self._live.stream(request, view, after)
+        newer = [each for each in view.blocked() if each.id > after]
         return await _json(request, Blocks(newer), {hdrs.VARY: _VARY})
+
+    def _view(self) -> StatusView:
+        view = self._pages().status
+        if view is None:
+            raise web.HTTPNotFound
+        return view
 
 
 _VARY = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
-
-
-async def landing(
-    request: web.Request, links: Sequence[Link], assets: Assets
-) -> web.StreamResponse:
-    """Answer / when the status page is turned off."""
-    return await answer(request, landing_page(links, assets), "text/html; charset=utf-8", _PAGE)
 
 
 def _query(said: Mapping[str, str]) -> Query | None:

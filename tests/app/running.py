@@ -183,8 +183,7 @@ class Life:
         return await self.until(lambda _: self.exporter.health.ready()[0])
 
     async def commit(self) -> None:
-        assert self.exporter._keeper is not None
-        await self.exporter._keeper.commit()
+        await self.exporter.keeper.commit()
 
     async def remembers(self) -> None:
         """Wait for a checkpoint that knows how far Events are counted."""

@@ -99,6 +99,24 @@ def test_a_hangup_does_not_end_it(run: Run) -> None:
     assert run("demo", STILL, drive=drive) == 143
 
 
+def test_a_hangup_reads_its_configuration_again(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("labels: {namespace_labels: [team]}\n")
+
+    def drive(served: Served) -> None:
+        assert total(served.scrape(), "policyreport_results", team="payments") is not None
+        config.write_text("filters: {namespaces: {include: [payments]}}\n")
+        served.signal(signal.SIGHUP)
+        results = "policyreport_results"
+        served.until(
+            lambda: (
+                {s.label("namespace") for s in served.scrape() if s.name == results} == {"payments"}
+            )
+        )
+
+    assert run("demo", STILL, f"--config.file={config}", drive=drive) == 143
+
+
 MISTAKES = {
     "--demo.speed=fast": "--demo.speed",
     "--demo.speed=-1": "--demo.speed",

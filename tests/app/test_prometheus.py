@@ -43,9 +43,9 @@ async def increase_equals_what_was_blocked(
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(Simulator(scenario.world.store))
         flags = Flags(config_file=config, listen=("127.0.0.1:0",))
-        exporter = await start(flags, Anonymous(api.url), stack)
-        urls = await stack.enter_async_context(serving(site_of(exporter, flags), flags.listen))
-        following = asyncio.create_task(exporter.follow())
+        reloading = await start(flags, Anonymous(api.url), stack)
+        urls = await stack.enter_async_context(serving(site_of(reloading, flags), flags.listen))
+        following = asyncio.create_task(reloading.run())
         target = urls[0].removeprefix("http://")
         scraped = SCRAPES.format(interval=interval, target=target)
         server = await asyncio.to_thread(stack.enter_context, prometheus(scraped))

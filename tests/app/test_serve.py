@@ -95,8 +95,9 @@ def test_it_reads_its_configuration_again_and_keeps_the_old_one_where_that_is_ba
         config.write_text("max_series: 2000\n")
         served.signal(signal.SIGHUP)
         served.until(lambda: succeeded(served) == 1)
-        later = own(served.scrape(), "config_last_reload_success_timestamp_seconds") or 0
-        assert later > at
+        success = "config_last_reload_success_timestamp_seconds"
+        served.until(lambda: (own(served.scrape(), success) or 0) > at)
+        assert own(served.scrape(), "series_limit", family="policyreport_results") == 2000
         config.write_text("{")
         served.signal(signal.SIGHUP)
         served.until(lambda: succeeded(served) == 0)
@@ -105,6 +106,7 @@ def test_it_reads_its_configuration_again_and_keeps_the_old_one_where_that_is_ba
     assert run("serve", *flags, drive=drive) == 143
     said = capsys.readouterr().err
     assert said.count("configuration not taken, the old one stays") == 2
+    assert said.count("the new configuration is in force") == 1
 
 
 def test_with_the_api_server_away_the_last_state_is_served_and_nothing_is_listed_again(

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 from kubernetes import client
 
-from exporter.app.serve import run, start
+from exporter.app.serve import start
 from exporter.kube.credentials import InCluster
 from exporter.settings.flags import Flags
 from exporter.simulator.checks import LABELS
@@ -103,11 +103,10 @@ async def in_pod(gate: Gate, directory: Path) -> AsyncIterator[Life]:
         "KUBERNETES_SERVICE_PORT": str(gate.port),
     }
     async with AsyncExitStack() as stack:
-        flags = Flags()
-        found = await start(flags, InCluster(environ, directory), stack)
-        task = asyncio.create_task(run(found, flags))
+        found = await start(Flags(), InCluster(environ, directory), stack)
+        task = asyncio.create_task(found.run())
         try:
-            yield Life(found, task)
+            yield Life(found.present.exporter, task)
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -15,6 +15,7 @@ from exporter.state.checkpoint import (
     restore,
     scope_name,
 )
+from exporter.state.choice import Choice
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
 from tests.state.test_failures import GROUP, Watched, report
@@ -41,7 +42,7 @@ def taken(state: ClusterState, covered: int) -> bytes:
 
 def after_restart(before: Cluster, covered: int) -> Cluster:
     again = Cluster(listed=False)
-    restore(again.state, decode(taken(before.state, covered)), [SCOPE])
+    restore(again.state, decode(taken(before.state, covered)), [SCOPE], Choice())
     return again
 
 
@@ -99,7 +100,7 @@ def reports_after(before: Watched) -> Watched:
     again.clock = Clock()
     again.state = ClusterState(Selection(), again.clock)
     again.failures = again.state.ledger.failures
-    restore(again.state, decode(taken(before.state, 1)), [REPORTS])
+    restore(again.state, decode(taken(before.state, 1)), [REPORTS], Choice())
     return again
 
 
@@ -145,7 +146,7 @@ def test_a_broken_part_leaves_the_state_as_it_was() -> None:
     body = taken(before.state, 1).replace(b'"failures":{"team-a":{}}', b'"failures":{"a":[1]}')
     again = Cluster(listed=False)
     with pytest.raises(StateError, match="failures"):
-        restore(again.state, decode(body), [SCOPE])
+        restore(again.state, decode(body), [SCOPE], Choice())
     assert again.occurrences.total.rows == {}
     assert not again.state.ledger.counting
 

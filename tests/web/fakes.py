@@ -11,6 +11,7 @@ import aiohttp
 
 from exporter.web.routes import Site
 from exporter.web.server import serving
+from exporter.web.status import Pages
 from exporter.web.view import StatusView
 
 EXPOSITION = (b"# HELP a Help.\n# TYPE a gauge\n", b"a 1\n" * 1000, b"b 2\n")
@@ -81,7 +82,8 @@ async def served(
     listen: str = "127.0.0.1:0",
 ) -> AsyncIterator[Served]:
     """Serve fakes on a free port of the loopback."""
-    site = Site(scraper or FakeScraper(), health or FakeHealth(), status=status)
+    pages = Pages(status)
+    site = Site(scraper or FakeScraper(), health or FakeHealth(), pages=lambda: pages)
     async with (
         serving(site, [listen], config_file, grace_seconds) as (url,),
         aiohttp.ClientSession(

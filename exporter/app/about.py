@@ -1,0 +1,68 @@
+"""What an exporter tells about itself, read at scrape time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from exporter.app.lag import Lag
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.own import OwnMetrics, Row, follow
+from exporter.state.cluster import ClusterState
+from exporter.state.tally import Counters
+from exporter.watch.follower import Follower
+
+
+class About:
+    """The rows of one exporter among the own metrics; one exporter at a time shows them."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        exposition: Exposition,
+        followers: Sequence[Follower],
+        lag: Lag,
+        own: OwnMetrics,
+    ) -> None:
+        self._state = state
+        self._exposition = exposition
+        self._followers = followers
+        self._lag = lag
+        self._own = own
+        self._folded_before: dict[str, float] = {}
+
+    def expose(self, former: "About | None" = None) -> None:
+        """Show the rows of this exporter from now on, instead of those of *former*."""
+        if former is not None:
+            self._fold_on(former)
+        readings = self._own.readings
+        follow(readings, lambda: ((f.scope.resource.name, f) for f in self._followers))
+        readings.on("event_loop_lag_seconds", lambda: [((), self._lag.longest)])
+        readings.on("objects", self._objects)
+        readings.on("series", self._series)
+        readings.on("series_limit", self._limits)
+        readings.on("series_folded_total", self._folded)
+
+    def _fold_on(self, former: "About") -> None:
+        """Count on from where *former* was: what it had folded was folded here anew."""
+        now = dict(self._folded())
+        for labels, value in former._folded():  # noqa: SLF001 - one of the same class
+            self._folded_before[labels[0]] = max(value - now.get(labels, 0), 0)
+
+    def _objects(self) -> Iterator[Row]:
+        counts = self._state.objects()
+        for name in sorted({f.scope.resource.name for f in self._followers}):
+            yield (name,), counts.get(name, 0)
+
+    def _series(self) -> Iterable[Row]:
+        return [((p.family.name,), float(len(p.series))) for p in self._exposition.projections]
+
+    def _limits(self) -> Iterable[Row]:
+        return [((p.family.name,), float(p.series.limit)) for p in self._exposition.projections]
+
+    def _folded(self) -> Iterator[Row]:
+        for projection in self._exposition.projections:
+            folded = projection.series.folded_total
+            if isinstance(projection.source, Counters):
+                folded += projection.source.folded
+            elif projection.source is self._state.ledger.results:
+                folded += self._state.ledger.folded
+            name = projection.family.name
+            yield (name,), folded + self._folded_before.get(name, 0)

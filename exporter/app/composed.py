@@ -1,0 +1,87 @@
+"""All that one configuration makes, over a client that stays."""
+
+import asyncio
+import time
+from functools import partial
+from typing import Final
+
+from exporter.alerting.settings import AlertingSettings
+from exporter.app.exporter import Exporter, Keeping, Plan
+from exporter.app.pushing import Pushing
+from exporter.app.statefile import StateFile
+from exporter.app.status import Audience, Status
+from exporter.kube.client import Client
+from exporter.kube.identity import cluster_id
+from exporter.kube.source import KubeSource
+from exporter.metrics.own import OwnMetrics
+from exporter.settings.file import ConfigFile
+from exporter.settings.flags import Flags
+from exporter.web.page import Link
+from exporter.web.status import Pages
+
+PROJECT: Final = "https://github.com/policy-report-exporter/policy-report-exporter"
+LINKS: Final = (
+    Link("Documentation", PROJECT),
+    Link("Runbooks", f"{PROJECT}/tree/main/docs/runbooks"),
+)
+
+
+class Composed:
+    """An exporter, its push of alerts and its pages."""
+
+    def __init__(
+        self, exporter: Exporter, alerting: AlertingSettings, audience: Audience, started: float
+    ) -> None:
+        page = exporter.plan.config.status_page
+        self.config = exporter.plan.config
+        self.exporter = exporter
+        self.pushing = Pushing(exporter, alerting)
+        self.status = Status(exporter, audience, started)
+        links = (Link("Grafana", page.grafana_url),) if page.grafana_url else ()
+        self.pages = Pages(self.status if page.enabled else None, (*links, *LINKS))
+        self._shown = asyncio.Event()
+
+    def show(self) -> None:
+        """Be what is shown: alerts are pushed from now on, and blocked requests told."""
+        self.status.play()
+        self._shown.set()
+
+    def hide(self) -> None:
+        """Be shown no more."""
+        self.status.rest()
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled, and push alerts once this is shown."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._push(), name="alerts")
+            tasks.create_task(self.exporter.follow(), name="following")
+
+    async def _push(self) -> None:
+        await self._shown.wait()
+        await self.pushing.run()
+
+
+class Composer:
+    """Makes what depends on a configuration; flags and client are the same for all."""
+
+    def __init__(self, flags: Flags, client: Client, own: OwnMetrics) -> None:
+        self.own = own
+        self._flags = flags
+        self._source = partial(KubeSource, client, own)
+        self._keeping: Keeping | None = None
+        if flags.state_dir is not None:
+            self._keeping = Keeping(StateFile(flags.state_dir), lambda: cluster_id(client))
+        self._audience = Audience()
+        self._started = time.time()
+
+    def compose(self, config: ConfigFile) -> Composed:
+        """Join the parts.
+
+        Raises:
+            ConfigError: an Alertmanager cannot be told as configured.
+        """
+        alerting = config.alerting.plus(self._flags.alertmanagers)
+        plan = Plan(config, self._flags.namespaces, self._flags.shard)
+        source = self._source(summaries=config.reports.detail == "summary")
+        exporter = Exporter(plan, source, self.own, keeping=self._keeping)
+        return Composed(exporter, alerting, self._audience, self._started)

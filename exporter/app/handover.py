@@ -1,0 +1,97 @@
+"""How one exporter takes over from another, so that whoever looks sees no seam."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from exporter.app.exporter import Exporter
+from exporter.app.health import GIVEN_UP, settled
+from exporter.state.checkpoint import Checkpoint
+from exporter.watch.follower import Follower
+from exporter.watch.position import number
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 0.02
+PATIENCE_SECONDS: Final = 5.0
+"""How long a moment is waited for at which both were given just the same."""
+
+AGAIN_SECONDS: Final = 1.0
+"""The pause after a checkpoint that could not be written."""
+
+
+async def captured(exporter: Exporter) -> Checkpoint:
+    """Take what another exporter is to begin with, once there is a moment that can be taken.
+
+    From then on it is noted what the exporter hears, which the other must hear as well.
+    """
+    while True:
+        if exporter.keeper.moments.encode_some():
+            await asyncio.sleep(0)
+            continue
+        exporter.heard = {}
+        checkpoint = exporter.keeper.moments.capture()
+        if checkpoint is not None:
+            return checkpoint
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) -> None:
+    """Wait until *new* knows all that *old* does, then *switch*: in one turn of the loop.
+
+    With a state directory the last thing before is a checkpoint of the new one's, while the old
+    one writes none: so whichever of them a crash finds, what was shown last is durable.
+    """
+    clock = asyncio.get_running_loop().time
+    level_until = 0.0
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if not is_whole(new, old):
+            continue
+        level_until = level_until or clock() + PATIENCE_SECONDS
+        async with old.keeper.turn:
+            if not (has_heard(new, old) and (has_heard(old, new) or clock() > level_until)):
+                continue
+            _catch_up(new, old)
+            if await new.keeper.commit_now():
+                old.keeper.active, new.keeper.active = False, True
+                old.heard = new.heard = None
+                switch()
+                return
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def is_whole(new: Exporter, old: Exporter) -> bool:
+    """Say whether *new* has brought all it can, and at least what *old* has."""
+    if not all(_is_brought(f, old.follower(f.scope)) for f in new.followers):
+        return False
+    new.end_memory()
+    return True
+
+
+def _is_brought(follower: Follower, former: Follower | None) -> bool:
+    if follower.synced or former is None:
+        return settled(follower)
+    return follower.state in GIVEN_UP and not (former.synced and former.state not in GIVEN_UP)
+
+
+def has_heard(one: Exporter, other: Exporter) -> bool:
+    """Say whether *one* was given all that *other* was, where versions can be compared."""
+    for scope, version in (other.heard or {}).items():
+        follower = one.follower(scope)
+        if follower is not None and 0 < number(follower.version) < version:
+            return False
+    return True
+
+
+def _catch_up(new: Exporter, old: Exporter) -> None:
+    """Let *new* know what only *old* can; doing it again changes nothing."""
+    new.keeper.moments.catch_up(old.keeper.moments)
+    new.exposition.go_on_from(old.exposition)
+    new.state.occurrences.go_on_from(old.state.occurrences)
+    new.state.register.go_on_from(old.state.register)
+    newest = new.state.ledger.newest
+    for labels, seconds in old.state.ledger.newest.rows.items():
+        if labels in newest.rows:
+            newest.put(labels, max(seconds, newest.rows[labels]))
