@@ -1,5 +1,6 @@
 """Joins the push of alerts to the rest."""
 
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from exporter.alerting.ports import Completeness
@@ -64,6 +65,7 @@ class Pushing:
     def __init__(self, exporter: Exporter, settings: AlertingSettings) -> None:
         self._metrics = AlertMetrics(exporter.own)
         self._clients = {target.name: Client(target) for target in settings.alertmanagers}
+        self._left: AbstractSet[str] = frozenset()
         completeness = Completeness(
             reports=lambda: _whole(exporter, "reports", "policies", "namespaces"),
             events=lambda: _whole(exporter, "events", "policies", "namespaces"),
@@ -89,6 +91,8 @@ class Pushing:
             await self._push.flush(FLUSH_SECONDS)
             for client in self._clients.values():
                 await client.close()
+            for name in self._left:
+                self._metrics.forget(name)
 
     def succeed(self, former: "Pushing") -> None:
         """Go on with the alerts of *former*, which is about to end; not begun yet.
@@ -103,8 +107,7 @@ class Pushing:
             former._push.end_all()  # noqa: SLF001
         else:
             self._push.adopt(former._push)  # noqa: SLF001
-        for name in former._clients.keys() - self._clients.keys():  # noqa: SLF001
-            self._metrics.forget(name)
+        former._left = former._clients.keys() - self._clients.keys()  # noqa: SLF001
 
 
 def _whole(exporter: Exporter, *kinds: str) -> bool:

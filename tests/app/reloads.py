@@ -192,5 +192,7 @@ async def alertmanager() -> AsyncIterator[Alertmanager]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     running.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield running
-    await runner.cleanup()
+    try:
+        yield running
+    finally:
+        await runner.cleanup()
