@@ -17,7 +17,7 @@ from exporter.state.checkpoint import (
 )
 from exporter.state.choice import Choice
 from exporter.state.cluster import ClusterState
-from exporter.state.selection import Selection
+from exporter.state.selection import Filters, Globs, Selection
 from tests.state.test_failures import GROUP, Watched, report
 from tests.state.violations import NOW, SCOPE, Clock, Cluster, event, old_event
 
@@ -155,3 +155,40 @@ def test_a_scope_has_one_name_in_all_its_versions() -> None:
     older = EVENTS._replace(version="v1beta1")
     assert scope_name(Scope(older, "n")) == scope_name(Scope(EVENTS, "n"))
     assert scope_name(Scope(EVENTS, "n")) == "events.events.k8s.io/n"
+
+
+NOT_TEAM_A = Choice(filters=Filters(namespaces=Globs(exclude=("team-a",))))
+
+
+def choosing(choice: Choice, former: Choice | None, before: Watched) -> Watched:
+    """Begin with a checkpoint of *before* that was taken under *former*, under *choice* now."""
+    again = Watched.__new__(Watched)
+    again.clock = Clock()
+    again.state = ClusterState(Selection(choice.filters), again.clock)
+    again.failures = again.state.ledger.failures
+    checkpoint = msgspec.structs.replace(decode(taken(before.state, 1)), choice=former)
+    restore(again.state, checkpoint, [REPORTS], choice)
+    return again
+
+
+@pytest.mark.parametrize("former", [None, Choice()])
+def test_what_is_left_out_now_is_not_taken_for_fixed(former: Choice | None) -> None:
+    again = choosing(NOT_TEAM_A, former, Watched(report("a")))
+    again.list(report("a"))
+    again.state.ledger.end_memory()
+    assert sum(again.failures.closed.rows.values()) == 0
+
+
+def test_what_was_left_out_is_not_taken_for_new() -> None:
+    again = choosing(Choice(), NOT_TEAM_A, Watched())
+    again.list(report("a"))
+    assert again.failures.opened.rows == {GROUP: 0}
+
+
+def test_counts_that_are_left_out_are_given_back_and_not_shown() -> None:
+    before = Cluster()
+    before.sees(event())
+    again = Cluster(listed=False)
+    aside = restore(again.state, decode(taken(before.state, 10)), [SCOPE], NOT_TEAM_A)
+    assert aside["events"] == before.occurrences.total.rows
+    assert again.occurrences.total.shown == {}
