@@ -11,7 +11,9 @@ import pytest
 
 from exporter.app.statefile import NAME
 from exporter.model.resource import EVENTS, POLICY_REPORTS
+from exporter.settings.file import ConfigFile
 from exporter.simulator.faults import Answer
+from exporter.state.selection import Filters, Globs
 from tests.app.running import (
     AT_ONCE,
     BY_HAND,
@@ -132,6 +134,28 @@ async def test_reports_that_are_refused_at_a_restart_are_not_taken_for_fixed(
         cluster.api.faults.clear()
         async with living(cluster, tmp_path) as life:
             samples = await life.ready()
+            assert (total(samples, OPENED), total(samples, CLOSED)) == (0, 0)
+
+
+async def test_other_filters_at_a_restart_neither_open_nor_close_and_lose_no_count(
+    tmp_path: Path,
+) -> None:
+    filters = Filters(namespaces=Globs(exclude=("team-a",)))
+    narrow = ConfigFile(birth_hold=0.0, checkpoint_interval=0.1, filters=filters)
+    async with Cluster() as cluster:
+        cluster.report("web", LABELS)
+        async with living(cluster, tmp_path) as life:
+            await life.remembers()
+            cluster.block(2)
+            await life.shows(2)
+        async with living(cluster, tmp_path, narrow) as life:
+            await life.remembers()
+            assert total(await life.scrape(), EVENTS_TOTAL) is None
+        cluster.report("api", LABELS)
+        async with living(cluster, tmp_path) as life:
+            await life.remembers()
+            samples = await life.until(lambda s: total(s, OPENED) is not None)
+            assert total(samples, EVENTS_TOTAL) == 2
             assert (total(samples, OPENED), total(samples, CLOSED)) == (0, 0)
 
 
