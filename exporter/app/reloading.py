@@ -45,6 +45,8 @@ class Reloading:
 
     async def reload(self) -> str | None:
         """Read the configuration again and take it; the text says what is wrong with it."""
+        if self._life is not None and self._life.cancelling():
+            return "it is stopping"
         try:
             config = self._read()
             self._take(config)

@@ -34,8 +34,15 @@ class Reloaded:
     ) -> None:
         self.url = url
         self.reloading = reloading
+        self.task = asyncio.create_task(reloading.run())
         self._file = file
         self._client = client
+
+    async def stop(self) -> None:
+        """Stop it as a signal does; the web server stays until the end of the block."""
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
 
     async def get(self, path: str) -> tuple[int, str]:
         async with self._client.get(self.url + path) as answer:
@@ -93,13 +100,11 @@ async def reloaded(
         reloading = await start(flags, Anonymous(cluster.api.url), stack)
         [url] = await stack.enter_async_context(serving(site_of(reloading, flags), flags.listen))
         client = await stack.enter_async_context(aiohttp.ClientSession())
-        task = asyncio.create_task(reloading.run())
+        served = Reloaded(url, file, reloading, client)
         try:
-            yield Reloaded(url, file, reloading, client)
+            yield served
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await served.stop()
 
 
 class Watchful:

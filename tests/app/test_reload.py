@@ -292,6 +292,19 @@ async def test_a_stop_while_a_reload_is_under_way_keeps_what_the_old_one_counted
             await served.until(lambda s: total(s, EVENTS_TOTAL) == (3 if kept else 1))
 
 
+async def test_a_reload_of_what_is_stopping_is_refused_and_the_last_state_stays(
+    tmp_path: Path,
+) -> None:
+    async with Cluster() as cluster:
+        fail(cluster, "team-a", "web", LABELS)
+        async with reloaded(cluster, tmp_path) as served:
+            before = total(await served.ready(), RESULTS)
+            await served.stop()
+            status, text = await served.post(WITH_TEAMS)
+            assert (status, "it is stopping" in text) == (500, True)
+            assert total(await served.scrape(), RESULTS) == before
+
+
 async def test_a_full_disk_lets_the_old_one_stay_until_there_is_room(tmp_path: Path) -> None:
     full = tmp_path / "state" / "checkpoint.json.new"
     async with Cluster() as cluster:
