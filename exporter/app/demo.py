@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
 from exporter.app.serve import Stop, site_of, start
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, ExporterError
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
 from exporter.settings.flags import Flags
@@ -49,9 +49,16 @@ async def demo(flags: Flags, how: Demo) -> int:
 
 
 async def _both(*works: "asyncio._CoroutineLike[None]") -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for work in works:
-            tasks.create_task(work)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for work in works:
+                tasks.create_task(work)
+    except ExceptionGroup as group:
+        # What is meant for whoever started it is no accident, and needs no traceback.
+        said, accidents = group.split(ExporterError)
+        if accidents or said is None:
+            raise
+        raise said.exceptions[0] from group
 
 
 async def _listen(simulator: Simulator, address: str) -> None:

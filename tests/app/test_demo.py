@@ -124,6 +124,7 @@ MISTAKES = {
     "--demo.speed=nan": "--demo.speed",
     "--demo.seed=x": "--demo.seed",
     "--demo.api-address=here": "--demo.api-address here: expected HOST:PORT",
+    "--alertmanager.url=foo": "--alertmanager.url: url: 'foo' is not http://host or https://host",
     "--demo.api-address=:65536": "--demo.api-address :65536: expected HOST:PORT",
 }
 
