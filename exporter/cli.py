@@ -16,6 +16,7 @@ PROGRAM: Final = "policy-report-exporter"
 COMMANDS: Final = ("serve", "demo", "snapshot", "check-config", "metrics", "healthcheck")
 USAGE_STATUS: Final = 2
 UNREACHABLE_STATUS: Final = 3
+MOST_PATIENCE_SECONDS: Final = 3600
 MOST_SPEED: Final = 3600.0
 """Simulated seconds a second: an hour of the sample cluster takes some tenths of one."""
 
@@ -66,6 +67,7 @@ def _demo(given: Given) -> int:
     from exporter.app.demo import Demo, demo
 
     flags = _flags(given)
+    given = f.resolved(given, os.environ, _DEMO)
     try:
         speed, seed = float(str(given["demo.speed"])), int(str(given["demo.seed"]))
     except ValueError as error:
@@ -98,6 +100,7 @@ def _check_config(given: Given) -> int:
 def _metrics(given: Given) -> int:
     from exporter.metrics.document import as_json, as_markdown
 
+    given = f.resolved(given, os.environ, _METRICS)
     write = {"markdown": as_markdown, "json": as_json}[str(given["output"])]
     print(write(), end="")  # noqa: T201
     return 0
@@ -106,7 +109,15 @@ def _metrics(given: Given) -> int:
 def _healthcheck(given: Given) -> int:
     from exporter.app.healthcheck import healthcheck
 
-    ready, text = asyncio.run(healthcheck(str(given["url"]), float(str(given["timeout"]))))
+    given = f.resolved(given, os.environ, _HEALTH)
+    url, timeout = str(given["url"]), str(given["timeout"])
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MOST_PATIENCE_SECONDS:
+        raise ConfigError(f"--timeout {timeout}: expected seconds, at most {MOST_PATIENCE_SECONDS}")
+    ready, text = asyncio.run(healthcheck(url, seconds))
     print(text.strip())  # noqa: T201
     return 0 if ready else 1
 
@@ -114,18 +125,47 @@ def _healthcheck(given: Given) -> int:
 def _snapshot(given: Given) -> int:
     from exporter.app.snapshot import snapshot
 
-    return snapshot(given)
+    return snapshot(f.resolved(given, os.environ, _SNAPSHOT))
 
 
 _DEMO: Final = (
-    ("demo.api-address", "127.0.0.1:0", "ADDR", "where kubectl reaches the sample cluster"),
-    ("demo.speed", "1", "N", "simulated seconds a second"),
-    ("demo.seed", "0", "N", "another seed, another life"),
+    f.Flag("demo.api-address", "ADDR", "where kubectl reaches the sample cluster", "127.0.0.1:0"),
+    f.Flag("demo.speed", "N", "simulated seconds a second", "1"),
+    f.Flag("demo.seed", "N", "another seed, another life", "0"),
 )
-_NARROW: Final = (
-    ("policy", "GLOB", "only policies of this name"),
-    ("severity", "WORD", "only results of this severity, in table and json"),
-    ("result", "WORD", "only results of this word: pass, fail, warn, error or skip"),
+_SNAPSHOT: Final = (
+    f.Flag(
+        "output",
+        "FORM",
+        "table, prometheus, openmetrics or json",
+        "table",
+        choices=("table", "prometheus", "openmetrics", "json"),
+    ),
+    f.Flag(
+        "fail-on",
+        "RESULT[:SEVERITY]",
+        "exit with 1 when a result that bad stands, for instance fail:high",
+    ),
+    f.Flag("policy", "GLOB", "only policies of this name; may repeat", repeats=True),
+    f.Flag(
+        "severity",
+        "WORD",
+        "only results of this severity, in table and json; may repeat",
+        repeats=True,
+    ),
+    f.Flag(
+        "result",
+        "WORD",
+        "only results of this word: pass, fail, warn, error or skip; may repeat",
+        repeats=True,
+    ),
+)
+_METRICS: Final = (
+    f.Flag("output", "FORM", "markdown or json", "markdown", choices=("markdown", "json")),
+)
+_HEALTH: Final = (
+    f.Flag("url", "URL", "what to ask", "http://127.0.0.1:10480/-/ready"),
+    f.Flag("timeout", "SECONDS", "how long to wait", "5"),
 )
 _COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
     "serve": _serve,
@@ -153,13 +193,12 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check-config", help="say what is wrong with a configuration file")
     check.add_argument("file", nargs="?", metavar="FILE")
     metrics = commands.add_parser("metrics", help="print every metric that is exposed")
-    metrics.add_argument("--output", choices=("markdown", "json"), default="markdown")
+    f.add_flags(metrics, _METRICS)
     _snapshot_parser(
         commands.add_parser("snapshot", help="say once what stands, in a cluster or in files")
     )
     health = commands.add_parser("healthcheck", help="ask a running exporter whether it is ready")
-    health.add_argument("--url", default="http://127.0.0.1:10480/-/ready", metavar="URL")
-    health.add_argument("--timeout", default=5.0, type=float, metavar="SECONDS")
+    f.add_flags(health, _HEALTH)
     return parser
 
 
@@ -171,22 +210,9 @@ def _snapshot_parser(parser: argparse.ArgumentParser) -> None:
         help="what kubectl get policyreports,clusterpolicyreports,events -A -o json (or yaml) "
         "prints; - is standard input; without files: the cluster",
     )
-    forms = ("table", "prometheus", "openmetrics", "json")
-    parser.add_argument("--output", choices=forms, default="table")
-    parser.add_argument(
-        "--fail-on",
-        dest="fail-on",
-        metavar="RESULT[:SEVERITY]",
-        help="exit with 1 when a result that bad stands, for instance fail:high",
-    )
     parser.add_argument("--watch", action="store_true", help="read and print again every 5 seconds")
-    for name, value, text in _NARROW:
-        parser.add_argument(f"--{name}", action="append", metavar=value, help=f"{text}; may repeat")
-    f.add_flags(parser, (*f.CLUSTER, *f.CONFIG))
+    f.add_flags(parser, (*_SNAPSHOT, *f.CLUSTER, *f.CONFIG))
 
 
 def _demo_parser(parser: argparse.ArgumentParser) -> None:
-    f.add_flags(parser, (*f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG))
-    for name, default, value, text in _DEMO:
-        text = f"{text} (default {default})"  # noqa: PLW2901 - the same text, longer
-        parser.add_argument(f"--{name}", dest=name, default=default, metavar=value, help=text)
+    f.add_flags(parser, (*f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG, *_DEMO))

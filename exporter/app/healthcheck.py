@@ -15,5 +15,7 @@ async def healthcheck(url: str, timeout_seconds: float) -> tuple[bool, str]:
             session.get(url, ssl=False) as response,
         ):
             return response.status == 200, await response.text()
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        return False, f"{url}: expected http://host:port/path or https://host:port/path"
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return False, f"{url}: {str(error) or type(error).__name__}"

@@ -104,6 +104,19 @@ def chosen(given: Mapping[str, object], environment: Mapping[str, str], flag: Fl
     return [flag.default] if flag.default else []
 
 
+def resolved(
+    given: Mapping[str, object], environment: Mapping[str, str], flags: Sequence[Flag]
+) -> dict[str, object]:
+    """Fill in what the command line does not say: a list for a flag that repeats, else a text.
+
+    Raises:
+        ConfigError: a variable says what its flag does not take.
+    """
+    values = {flag: chosen(given, environment, flag) for flag in flags}
+    said = {flag.name: v if flag.repeats else v[0] for flag, v in values.items() if v}
+    return {**given, **said}
+
+
 def _check(flag: Flag, values: list[str]) -> None:
     for value in values:
         if flag.choices and value not in flag.choices:

@@ -148,12 +148,50 @@ def test_healthcheck_asks_whether_it_is_ready(
     assert "ready" in capsys.readouterr().out
 
 
+NO_QUESTION = {
+    "--timeout=0": "--timeout 0: expected seconds, at most 3600",
+    "--timeout=soon": "--timeout soon: expected seconds, at most 3600",
+}
+
+
+@pytest.mark.parametrize(("flag", "said"), NO_QUESTION.items())
+def test_healthcheck_says_what_it_takes(
+    flag: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["healthcheck", flag]) == 2
+    assert capsys.readouterr().err == f"policy-report-exporter: {said}\n"
+
+
+VARIABLES = {
+    "DEMO_SPEED": (["demo"], "fast", "--demo.speed"),
+    "DEMO_SEED": (["demo"], "x", "--demo.seed"),
+    "DEMO_API_ADDRESS": (["demo"], "here", "--demo.api-address here"),
+    "FAIL_ON": (["snapshot", "x"], "bad", "--fail-on bad"),
+    "OUTPUT": (["snapshot", "x"], "paper", "$POLICY_REPORT_EXPORTER_OUTPUT: 'paper'"),
+    "SEVERITY": (["snapshot", "x"], "low,bad", "--severity bad"),
+    "RESULT": (["snapshot", "x"], "bad", "--result bad"),
+    "TIMEOUT": (["healthcheck"], "-1", "--timeout -1"),
+}
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_the_flags_of_one_command_have_variables_too(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, value, said = VARIABLES[name]
+    monkeypatch.setenv(f"POLICY_REPORT_EXPORTER_{name}", value)
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "nonsense", "ftp://x/"])
 def test_healthcheck_says_no_where_nobody_answers(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["healthcheck", f"--url={url}", "--timeout=2"]) == 1
-    assert url in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith(f"{url}: ")
+    assert ("expected http://host:port/path" in said) != url.startswith("http")
 
 
 def test_an_address_in_use_is_named(beside: Beside, capsys: pytest.CaptureFixture[str]) -> None:
