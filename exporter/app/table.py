@@ -17,6 +17,7 @@ from exporter.state.cluster import ClusterState
 from exporter.state.failures import standing
 from exporter.state.tally import Tally
 from exporter.web.view import Blocked, Counts, Failing, Standing
+from exporter.web.wording import percent
 
 MOST: Final = 10
 MOST_FAILING: Final = 25
@@ -142,7 +143,7 @@ def _headline(found: Snapshot) -> Text:
         return Text(f"{found.reports} reports, nothing judged")
     severities = ", ".join(f"{n} {s}" for s, n in (found.failing_by_severity or {}).items())
     text = Text()
-    text.append(f"{found.compliance:.1%} of resources comply", style="bold")
+    text.append(f"{percent(found.compliance)} of resources comply", style="bold")
     text.append(f"; {found.reports} reports, {found.results.failing} failing results")
     return text.append(f" ({severities})" if severities else "")
 

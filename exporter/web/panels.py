@@ -104,7 +104,7 @@ def _standing(key: str, standing: Standing) -> Markup:
         tag("th", tag("a", name, href=failing_url(**{key: name})), scope="row"),
         tag("td", bar(results)),
         tag("td", number(results.failing), class_="number"),
-        tag("td", percent(results.compliance), class_="number"),
+        tag("td", percent(results.passing), class_="number"),
     )
 
 

@@ -43,6 +43,11 @@ class Counts(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
         return self.fail + self.error
 
     @property
+    def passing(self) -> float | None:
+        """The share that is not failing, None when nothing was judged."""
+        return 1 - self.failing / self.judged if self.judged else None
+
+    @property
     def compliance(self) -> float | None:
         """The share that does not fail, None when nothing was judged."""
         return 1 - self.fail / self.judged if self.judged else None

@@ -219,6 +219,22 @@ def read_all(terminal: int) -> bytes:
     return b"".join(parts)
 
 
+def test_a_hundred_percent_means_all(tmp_path: Path, capsys: Text) -> None:
+    head = {"apiVersion": POLICY_REPORTS.api_version, "kind": POLICY_REPORTS.kind}
+    items: list[Object] = [
+        head
+        | {
+            "metadata": {"name": f"r{number}", "namespace": "team-a"},
+            "scope": {"kind": "Pod", "name": f"web-{number}"},
+            "results": [
+                {"policy": "p", "source": "kyverno", "result": "pass" if number else "fail"}
+            ],
+        }
+        for number in range(5000)
+    ]
+    assert shown(items, tmp_path, capsys).startswith("99.9 % of resources comply")
+
+
 def test_nothing_to_judge_is_said(tmp_path: Path, capsys: Text) -> None:
     assert "0 reports, nothing judged" in shown([], tmp_path, capsys)
 

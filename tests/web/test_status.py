@@ -137,6 +137,8 @@ async def test_what_does_not_fail_is_not_among_the_worst(status: FakeStatus) -> 
     async with served(status=status) as server:
         html = await page(server)
     links = [value for name, value in Elements(html).attributes if name == "href"]
+    row = html[html.index(">one-error</a>") :]
+    assert ">75.0 %<" in row[: row.index("</tr>")]
     assert "/?policy=one-error#failing" in links
     assert "/?policy=all-pass#failing" not in links
 
