@@ -26,6 +26,13 @@ def settled(follower: Follower) -> bool:
     return follower.synced or follower.state in GIVEN_UP
 
 
+def _told(followers: Sequence[Follower]) -> bool:
+    """Say whether followers are settled, and not because all that they ask is refused."""
+    if not all(map(settled, followers)):
+        return False
+    return any(f.synced for f in followers) or all(f.state != "refused" for f in followers)
+
+
 class Health:
     """Readiness over all followers.
 
@@ -36,23 +43,28 @@ class Health:
     def __init__(self, followers: Sequence[Follower]) -> None:
         self._followers = followers
         self._complete: set[str] = set()
+        self._ready = False
 
     def complete(self, kinds: str) -> bool:
-        """Say whether every resource of some kind was listed once, or cannot be."""
+        """Say whether every resource of some kind was listed once, or cannot be.
+
+        Where all that is served is refused nothing is known, and that is not complete.
+        """
         if kinds not in self._complete:
             wanted = [f for f in self._followers if kinds_of(f.scope) == kinds]
-            if not wanted or not all(map(settled, wanted)):
+            if not wanted or not _told(wanted):
                 return False
             self._complete.add(kinds)
         return True
 
     def ready(self) -> tuple[bool, str]:
         """Say whether all was listed once, and what is missing."""
-        kinds = {kinds_of(f.scope) for f in self._followers}
         missing = [f for f in self._followers if not settled(f)]
-        if all(map(self.complete, kinds)):
+        self._ready = self._ready or (_told(self._followers) and not missing)
+        if self._ready:
             return True, "ready\n" + "".join(_lines(self._followers))
-        return False, "not ready, waiting for:\n" + "".join(_lines(missing))
+        refused = [f for f in self._followers if f.state == "refused"]
+        return False, "not ready, waiting for:\n" + "".join(_lines(missing or refused))
 
 
 def _lines(followers: Iterable[Follower]) -> list[str]:
