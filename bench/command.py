@@ -19,7 +19,7 @@ from bench.measure import cpu_seconds, memory_mb
 ROOT: Final = Path(__file__).parents[1]
 PROGRAM: Final = (sys.executable, "-m", "exporter")
 _SERVING: Final = re.compile(rb"serving (http://\S+)/metrics")
-_LOOK_SECONDS: Final = 0.01
+_LOOK_SECONDS: Final = 0.02
 _PATIENCE_SECONDS: Final = 300.0
 
 

@@ -30,13 +30,15 @@ class Load(NamedTuple):
     """What the server holds: a set, and how slowly it encodes.
 
     ``beforehand`` takes 6.4 kB of the server's memory for each report; else pages are made when
-    they are asked for. ``mix`` is what its flows of changes consist of.
+    they are asked for. ``mix`` is what its flows of changes consist of; of Events it keeps so many,
+    and deletes the oldest, 0 for all.
     """
 
     shape: Shape
     encode_seconds: float = 0.0
     beforehand: bool = True
     mix: Mix = Mix()
+    events_kept: int = 0
     page: int = 250
 
 
@@ -115,6 +117,7 @@ class _Server:
         self._watches: dict[str, asyncio.StreamWriter] = {}
         self._version = load.shape.reports + 1
         self._events = 0
+        self._expired = 0
 
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests."""
@@ -173,6 +176,10 @@ class _Server:
     def _line(self, plural: str) -> bytes:
         self._version += 1
         if plural == EVENTS.plural:
+            kept = self._load.events_kept
+            if kept and self._events - self._expired >= kept:
+                self._expired += 1
+                return line(event(self._expired, self._version), "DELETED")
             self._events += 1
             return line(event(self._events, self._version), "ADDED")
         change = next(self._changes)
