@@ -31,14 +31,17 @@ def main() -> None:
             found[name] = runs[name]()
             took = f"{name}  ({time.monotonic() - began:.0f} s)"
             print(text(took, found[name]), file=sys.stderr, flush=True)
+            if arguments.json:  # what is measured is kept, whatever happens to the next
+                arguments.json.write_text(_encoded(found, machine))
     if arguments.docs:
         replace(arguments.docs, markdown(found, machine))
     print(markdown(found, machine) if arguments.markdown else verdicts(found), flush=True)
-    everything = json.dumps({"machine": machine, "figures": found})
-    if arguments.json:
-        arguments.json.write_text(everything)
-    elif not arguments.markdown:
-        print("\n" + everything)
+    if not (arguments.json or arguments.markdown):
+        print("\n" + _encoded(found, machine))
+
+
+def _encoded(found: Found, machine: str) -> str:
+    return json.dumps({"machine": machine, "figures": found})
 
 
 def _machine() -> str:

@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).parents[1]
 PROGRAM: Final = (sys.executable, "-m", "exporter")
 _SERVING: Final = re.compile(rb"serving (http://\S+)/metrics")
 _LOOK_SECONDS: Final = 0.02
-_PATIENCE_SECONDS: Final = 300.0
+_PATIENCE_SECONDS: Final = 1_200.0
 
 
 class Command:
