@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from bench.api import Api, Trusting
 from exporter.app.exporter import Exporter, Plan, own_metrics
-from exporter.app.status import Status
+from exporter.app.status import Audience, Status
 from exporter.kube.client import Client
 from exporter.kube.source import KubeSource
 from exporter.model.changes import Change, Scope
@@ -18,6 +19,7 @@ from exporter.watch.follower import Follower
 from exporter.watch.options import Options
 from exporter.web.routes import Site
 from exporter.web.server import serving
+from exporter.web.status import Pages
 
 SCOPE: Final = Scope(POLICY_REPORTS)
 CONFIG: Final = ConfigFile(
@@ -79,9 +81,20 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
+class _Fixed:
+    """The health of an exporter whose configuration cannot change."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self.ready = exporter.health.ready
+
+    async def reload(self) -> str | None:
+        return "the benchmark's configuration stays"
+
+
 @asynccontextmanager
 async def served(exporter: Exporter) -> AsyncIterator[str]:
     """Serve its endpoints, and give the address."""
-    site = Site(exporter.scrapes, exporter.health, status=Status(exporter))
+    pages = Pages(Status(exporter, Audience(), time.time()))
+    site = Site(exporter.scrapes, _Fixed(exporter), pages=lambda: pages)
     async with serving(site, ["127.0.0.1:0"], None) as (url,):
         yield url.rstrip("/")

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from exporter.app.exporter import Exporter
-from exporter.app.status import Status
+from exporter.app.status import Audience, Status
 from exporter.errors import Malformed
 from exporter.kube.client import Client, Request
 from exporter.kube.credentials import Anonymous
@@ -82,7 +82,7 @@ async def test_the_status_page_sums_summaries_up_and_says_what_it_does_not_know(
         cluster.exporter(SUMMARY) as summary,
     ):
         await cluster.in_step(full, summary)
-        whole, rows = Status(full), Status(summary)
+        whole, rows = (Status(each, Audience(), 0.0) for each in (full, summary))
         page = await rows.failing(Query())
         known, seen = whole.overview(10), rows.overview(10)
     assert seen.results == known.results
