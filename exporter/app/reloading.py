@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from exporter.app.composed import Composed, Composer
 from exporter.app.handover import captured, take_over
@@ -57,7 +57,7 @@ class Reloading:
         self._own.gauge("config_last_reload_successful").set(1)
         return None
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:  # noqa: FBT001 - the web's port
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001 - the web's port
         """Render what the present exporter shows."""
         return await self.present.exporter.scrapes.scrape(openmetrics, names)
 

@@ -1,22 +1,27 @@
-"""One scrape: settle in slices, take one moment, render in slices."""
+"""One scrape: settle in slices, take one moment, render it piece by piece."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import Final
 
-from exporter.metrics.exposition import Exposition, render
+from exporter.metrics.exposition import Exposition, Shot, render
 from exporter.metrics.own import OwnMetrics
 
-SLICE: Final = 2_000
-"""Changes taken up, and series rendered, between two turns of the loop: 2 to 4 ms."""
+TURN_SECONDS: Final = 0.002
+"""How long changes are taken up before others get a turn of the loop."""
 
-PIECES: Final = 8
+UNIT: Final = 100
+"""Changes that are taken up before the clock is looked at: half a millisecond, or one."""
+
 _PATIENCE_SECONDS: Final = 2.0
 
 
 class Scrapes:
-    """Renders what /metrics shows. Never holds the event loop for longer than a slice."""
+    """Renders what /metrics shows.
+
+    Never holds the event loop for longer than TURN_SECONDS, or whoever takes the pieces does.
+    """
 
     def __init__(
         self,
@@ -30,25 +35,33 @@ class Scrapes:
         self._complete = complete
         self._clock = clock
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:  # noqa: FBT001 - the web's port
-        """Render one moment of all families, or of those named."""
-        began = perf_counter()
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001 - the web's port
+        """Take one moment of all families, or of those named; render it piece by piece."""
         if self._complete("reports"):
             await self.settle()
         shots = self._exposition.take(self._clock(), self._complete)
-        pieces: list[bytes] = []
-        for number, piece in enumerate(render(shots, names, openmetrics=openmetrics)):
-            pieces.append(piece)
-            if number % PIECES == PIECES - 1:
-                await asyncio.sleep(0)
-        pieces.append(self._own.render(openmetrics=openmetrics, names=names))
-        if openmetrics:
-            pieces.append(b"# EOF\n")
+        return self._rendered(shots, names, openmetrics=openmetrics)
+
+    def _rendered(
+        self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
+    ) -> Iterator[bytes]:
+        spent, size, began = 0.0, 0, perf_counter()
+        for piece in self._pieces(shots, names, openmetrics=openmetrics):
+            spent, size = spent + perf_counter() - began, size + len(piece)
+            yield piece
+            began = perf_counter()
         if not names:
             # The own metrics are most of a small exposition, so these are told by the next one.
-            self._own.gauge("render_duration_seconds").set(perf_counter() - began)
-            self._own.gauge("exposition_bytes").set(sum(map(len, pieces)))
-        return pieces
+            self._own.gauge("render_duration_seconds").set(spent)
+            self._own.gauge("exposition_bytes").set(size)
+
+    def _pieces(
+        self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
+    ) -> Iterator[bytes]:
+        yield from render(shots, names, openmetrics=openmetrics)
+        yield self._own.render(openmetrics=openmetrics, names=names)
+        if openmetrics:
+            yield b"# EOF\n"
 
     async def settle(self) -> None:
         """Bring the series up to the state, a slice at a time.
@@ -57,5 +70,8 @@ class Scrapes:
         one go by the moment itself.
         """
         deadline = self._clock() + _PATIENCE_SECONDS
-        while self._exposition.settle(SLICE) and self._clock() < deadline:
-            await asyncio.sleep(0)
+        turn = perf_counter()
+        while self._exposition.settle(UNIT) and self._clock() < deadline:
+            if perf_counter() - turn >= TURN_SECONDS:
+                await asyncio.sleep(0)
+                turn = perf_counter()

@@ -8,6 +8,9 @@ from exporter.metrics.projection import Projection
 from exporter.metrics.segments import Snapshot
 from exporter.state.cluster import ClusterState
 
+_RESULTS: Final = 16
+"""About so many rows are changed by one group of reports."""
+
 BIRTH_HOLD_SECONDS: Final = 35.0
 DROPPABLE: Final = frozenset({"kind", "rule", "category", "severity", "source", "controller"})
 
@@ -45,9 +48,9 @@ class Exposition:
 
     def settle(self, most: int) -> int:
         """Take up at most about *most* changes of the state; return how much work is left."""
-        more = self._state.ledger.settle(most // 8)
-        left = sum(projection.settle(most) for projection in self.projections)
-        return left + more
+        if self._state.ledger.settle(max(most // _RESULTS, 1)):
+            return most  # and rows that many groups share are taken up once, after the last
+        return sum(projection.settle(most) for projection in self.projections)
 
     def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:
         """Take one moment of every family whose kinds are *complete*, in catalogue order."""

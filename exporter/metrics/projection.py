@@ -43,6 +43,7 @@ class Projection:
         self.series = Series(self._segments, limit, keep, family.join)
         self.births = Births(self.source, birth_hold)
         self._words = words
+        self._optional: set[tuple[Labels, int]] = set()
         self._result_at = family.labels.index("result") if words is not None else -1
 
     def owner(self, namespace: str) -> tuple[str, ...]:
@@ -94,12 +95,17 @@ class Projection:
 
     def _spread(self, row: Labels, counts: list[int] | None) -> None:
         at, always = self.family.word_at, self.family.always
+        before, behind = row[:at], row[at:]
         for index, word in enumerate(RESULTS):
-            labels = (*row[:at], word, *row[at:])
-            if counts is None or not (counts[index] or index in always):
-                self.series.put(labels, None)
-            else:
-                self.series.put(labels, counts[index])
+            count = counts[index] if counts is not None else None
+            if index in always:
+                self.series.put((*before, word, *behind), count)
+            elif count:
+                self._optional.add((row, index))
+                self.series.put((*before, word, *behind), count)
+            elif self._optional and (row, index) in self._optional:
+                self._optional.remove((row, index))
+                self.series.put((*before, word, *behind), None)
 
 
 class Births:

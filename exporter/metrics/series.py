@@ -39,6 +39,10 @@ class Series:
 
     def put(self, row: Labels, value: float | None) -> None:
         """Set a row's value; None removes the row."""
+        slot = self.slots.get(row)
+        if not (slot is None or value is None or self._keep is not None or row in self._shared):
+            self._segments.values[slot] = value  # nearly all changes, and nothing else to do
+            return
         exposed = self._exposed(row, value)
         if exposed is None:
             return

@@ -233,11 +233,14 @@ class Ledger:
         times = group.count - group.settled
         if times:
             where = (group.namespace, group.kind)
+            severities: Counter[tuple[str, int]] = Counter()
             for outcome, index in group.profile.rows:
                 self.results.add((*where, *outcome), index, times)
-                self.by_namespace.add(where[:1], index, times)
                 self.by_policy.add((outcome.policy,), index, times)
-                self.by_severity.add((outcome.severity,), index, times)
+                severities[outcome.severity, index] += times
+            for (severity, index), amount in severities.items():
+                self.by_severity.add((severity,), index, amount)
+                self.by_namespace.add(where[:1], index, amount)
             self.summary.add_all(where, group.profile.summary, times)
             if group.direct:
                 self._add_status(group, times)

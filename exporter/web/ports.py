@@ -1,14 +1,14 @@
 """What the web edge needs from the rest of the program."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 
 class Scraper(Protocol):
     """Where an exposition comes from."""
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:  # noqa: FBT001
-        """Render one consistent moment, in pieces that are sent in order.
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001
+        """Take one consistent moment; its pieces, sent in order, are rendered as they are taken.
 
         ``names`` restricts it to these families; empty means all. Raises nothing.
         """

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from exporter.web.compress import gzip, pieces
+from exporter.web.compress import gzip, paced
 from exporter.web.negotiate import wants_gzip
 
 log = logging.getLogger(__name__)
+Bytes = bytes | memoryview
 
 # A body is lost on a client that takes longer than this, and so is what it holds of our memory.
 SEND_SECONDS = 60.0
@@ -20,16 +21,16 @@ def header(request: web.Request, name: str) -> str:
     return ", ".join(request.headers.getall(name, []))
 
 
-async def encode(request: web.Request, segments: Sequence[bytes]) -> tuple[Sequence[bytes], str]:
+async def encode(request: web.Request, segments: Iterable[bytes]) -> tuple[Sequence[Bytes], str]:
     """Compress the segments if the client prefers that; name the coding, or nothing."""
     if wants_gzip(header(request, hdrs.ACCEPT_ENCODING)):
         return await gzip(segments), "gzip"
-    return segments, ""
+    return [piece async for piece in paced(segments)], ""
 
 
 async def send(
     request: web.Request,
-    segments: Sequence[bytes],
+    segments: Sequence[Bytes],
     headers: Mapping[str, str],
     status: int = 200,
     until: float | None = None,
@@ -53,13 +54,12 @@ async def send(
 
 
 async def _write(
-    request: web.Request, response: web.StreamResponse, segments: Sequence[bytes]
+    request: web.Request, response: web.StreamResponse, segments: Sequence[Bytes]
 ) -> None:
     await response.prepare(request)
     if request.method != hdrs.METH_HEAD:
-        for piece in pieces(segments):
+        async for piece in paced(segments):
             await response.write(piece)
-            await asyncio.sleep(0)
     await response.write_eof()
 
 

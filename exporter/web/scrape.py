@@ -1,12 +1,13 @@
 """Answers scrapes: negotiated, within the time that Prometheus gives, a bounded number at once."""
 
 import asyncio
+from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
 from exporter.web.negotiate import Format, choose_format
 from exporter.web.ports import Scraper
-from exporter.web.respond import SEND_SECONDS, encode, header, send
+from exporter.web.respond import SEND_SECONDS, Bytes, encode, header, send
 
 MAX_SCRAPES = 40
 # Slow readers may hold this much in all; one body is always sent, however long it is.
@@ -53,11 +54,9 @@ class Scrapes:
         finally:
             self._held_bytes -= size
 
-    async def _render(self, request: web.Request, chosen: Format) -> tuple[list[bytes], str]:
+    async def _render(self, request: web.Request, chosen: Format) -> tuple[Sequence[Bytes], str]:
         names = frozenset(request.query.getall("name[]", []))
-        segments = await self._scraper.scrape(chosen.openmetrics, names)
-        coded, coding = await encode(request, segments)
-        return list(coded), coding
+        return await encode(request, await self._scraper.scrape(chosen.openmetrics, names))
 
 
 def _busy(text: str) -> web.Response:

@@ -158,12 +158,13 @@ async def test_what_only_the_old_one_saw_is_counted(tmp_path: Path, kept: bool) 
         state = tmp_path / "state" if kept else None
         async with reloaded(cluster, tmp_path, PLAIN, state) as served:
             await served.ready()
-            cluster.api.faults.add(Answer(503), POLICY_REPORTS.name, "list", times=2)
+            cluster.api.faults.add(Answer(503), POLICY_REPORTS.name, "list", times=None)
             await served.accept(WITH_TEAMS)
             fail(cluster, "team-a", "web", LABELS, REGISTRIES)
             await served.until(lambda s: total(s, OPENED) == 1)
             fail(cluster, "team-a", "web", LABELS)
             await served.until(lambda s: total(s, CLOSED) == 1)
+            cluster.api.faults.clear()
             await served.in_force()
             samples = await served.scrape()
             assert (total(samples, OPENED), total(samples, CLOSED)) == (1, 1)
@@ -179,10 +180,11 @@ async def test_a_birth_is_held_no_longer_and_no_second_time(tmp_path: Path) -> N
             async with watching(served) as watchful:
                 cluster.block()
                 await served.until(lambda s: total(s, EVENTS_TOTAL) == 0)
-                cluster.api.faults.add(Answer(503), POLICY_REPORTS.name, "list")
+                cluster.api.faults.add(Answer(503), POLICY_REPORTS.name, "list", times=None)
                 await served.accept(held + "max_series: 1000\n")
                 await served.until(lambda s: total(s, EVENTS_TOTAL) == 1)
                 assert "another configuration" in (await served.get("/-/ready"))[1]
+                cluster.api.faults.clear()
                 await served.in_force()
             assert (watchful.falls, watchful.increases[EVENTS_TOTAL].total) == ([], 1)
 
