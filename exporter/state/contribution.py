@@ -1,6 +1,7 @@
 """What one report puts into the totals."""
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Final
 
 from exporter.model.report import Findings, Piece, Reference, Report, clip
@@ -89,7 +90,6 @@ class Accountant:
         self.budget = Budget()
         self._selection = selection
         self._groups: dict[tuple[str, str, Profile, bool], Group] = {}
-        self._plain: dict[tuple[str, str, Profile], Group] = {}
         self._messages: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._characters = 0
 
@@ -115,9 +115,9 @@ class Accountant:
         profile = self.profiles.of(piece.findings, report.summary, report.source)
         if not profile.failures:
             # Nearly every report ends here, so this looks its group up without more ado.
-            plain = self._plain.get((metadata.namespace, scope.kind, profile))
-            if plain is not None and scope.uid == metadata.name:
-                return plain
+            group = self._groups.get((metadata.namespace, scope.kind, profile, True))
+            if group is not None and scope.uid == metadata.name:
+                return group
         elif isinstance(held, Part) and held.says(scope, profile):
             held.messages = self._said(profile, piece.findings)
             return held
@@ -126,7 +126,6 @@ class Accountant:
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
         if self._groups.pop((group.namespace, group.kind, group.profile, group.direct), None):
-            self._plain.pop((group.namespace, group.kind, group.profile), None)
             self.budget.give_back(group.namespace, group.pairs)
             group.profile.users -= 1
             self._let_go(group.profile)
@@ -182,8 +181,6 @@ class Accountant:
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
         group = self._group(clip(namespace), clip(resource.kind), profile, direct=direct)
         if direct and not profile.failures:
-            if group.profile is profile and group.kind == resource.kind:
-                self._plain[namespace, resource.kind, profile] = group
             return group
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
@@ -193,6 +190,7 @@ class Accountant:
         return part
 
     def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:
+        namespace, kind = intern(namespace), intern(kind)
         key = (namespace, kind, profile, direct)
         group = self._groups.get(key)
         if group is None:

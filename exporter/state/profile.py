@@ -1,6 +1,7 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
@@ -24,7 +25,8 @@ _INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
 _BADNESS: Final = tuple(_INDEX[word] for word in BADNESS)
 _FAILING: Final = tuple(_INDEX[word] for word in FAILING)
 _MOST_VERDICTS: Final = 20_000
-_NOTHING: Final = (0, 0, 0, 0, 0)
+Counts = tuple[int, int, int, int, int]
+_NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 
 
 def severity_of(text: str) -> str:
@@ -92,7 +94,7 @@ class Profile:
     def __init__(self, key: "Key", verdicts: Sequence[Verdict], *, allowed: bool) -> None:
         self.key = key
         self.allowed = allowed
-        self.summary = _counts(key.summary) if allowed else _NOTHING
+        self.summary = key.summary or _NOTHING if allowed else _NOTHING
         self.users = 0
         self.rows = tuple(verdict for verdict in verdicts if verdict.word_index >= 0)
         self.failures = tuple(
@@ -109,7 +111,7 @@ class Profile:
 class Key(NamedTuple):
     """What makes two reports amount to the same, as the wire spells it."""
 
-    summary: Summary | None
+    summary: Counts | None
     results: tuple[Spelling, ...]
     source: str
     folded: bool = False
@@ -132,6 +134,7 @@ class Profiles:
         self._found: WeakKeyDictionary[Findings, Found] = WeakKeyDictionary()
         self._verdicts: dict[Spelling, Verdict] = {}
         self._spellings: dict[Spelling, Spelling] = {}
+        self._summaries: dict[Counts, Counts] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -146,7 +149,7 @@ class Profiles:
             profile = found.profile()
             if profile is not None and profile.users:
                 return profile
-        profile = self._make(Key(summary, findings.spellings, source))
+        profile = self._make(Key(self._counts(summary), findings.spellings, source))
         self._found[findings] = Found(summary, source, ref(profile))
         return profile
 
@@ -169,7 +172,10 @@ class Profiles:
         known = self._known.get(raw)
         if known is not None:
             return known
-        key = Key(raw.summary, tuple(map(self._share, raw.results)), clip(raw.source))
+        shared = tuple(map(self._share, raw.results))
+        if all(map(is_, shared, raw.results)):
+            shared = raw.results  # the findings have it already
+        key = Key(raw.summary, shared, clip(raw.source))
         known = self._known.get(key)
         if known is None:
             verdicts = [self._judge(spelling, key.source) for spelling in key.results]
@@ -183,6 +189,15 @@ class Profiles:
             self._spellings.clear()
         spelling = clip_all(spelling)
         return self._spellings.setdefault(spelling, spelling)
+
+    def _counts(self, summary: Summary | None) -> Counts | None:
+        """Give the five counts of a summary, one object for all that are equal."""
+        if summary is None:
+            return None
+        counts = (summary.pass_, summary.fail, summary.warn, summary.error, summary.skip)
+        if len(self._summaries) >= _MOST_VERDICTS:
+            self._summaries.clear()
+        return self._summaries.setdefault(counts, counts)
 
     def _allowed(self, key: Key) -> bool:
         """Say whether any source that speaks in the report counts; none at all is no objection."""
@@ -214,9 +229,3 @@ class Profiles:
 
 def _blur(outcome: Outcome) -> Outcome:
     return Outcome(OVERFLOW, OVERFLOW, outcome.severity, OVERFLOW, OVERFLOW)
-
-
-def _counts(summary: Summary | None) -> tuple[int, ...]:
-    if summary is None:
-        return _NOTHING
-    return (summary.pass_, summary.fail, summary.warn, summary.error, summary.skip)
