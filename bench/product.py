@@ -1,7 +1,6 @@
 """The exporter's own parts, joined in this process over the benchmark's API server."""
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Final
 
 from bench.api import Api, Trusting
 from exporter.app.exporter import Exporter, Plan, own_metrics
+from exporter.app.memory import keep_calm
 from exporter.app.status import Audience, Status
 from exporter.kube.client import Client
 from exporter.kube.source import KubeSource
@@ -35,7 +35,7 @@ async def following(
     note: Callable[[Change], None] | None = None,
 ) -> AsyncIterator[Exporter]:
     """Begin to follow policy reports; *note* is told of each change once it is applied."""
-    calm_collector()
+    keep_calm()
     own = own_metrics()
     async with Client(Trusting(api), own) as client:
         source = KubeSource(client, own)
@@ -61,13 +61,6 @@ def _noting(
         note(change)
 
     return sink
-
-
-def calm_collector() -> None:
-    """Leave what there is out of collections, and collect seldom, as the command does."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def reports(exporter: Exporter) -> Follower:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from bench.baseline import decode_line
 from bench.measure import Figures, fresh
-from bench.product import SCOPE, calm_collector
+from bench.product import SCOPE
 from bench.reports import NOW, Reports, Shape, line, pages
+from exporter.app.memory import keep_calm
 from exporter.model.changes import Applied, Listed, Listing
 from exporter.model.resource import POLICY_REPORTS
 from exporter.model.wire import Codec, codec_for
@@ -45,7 +46,7 @@ def filled(bodies: Iterable[bytes]) -> Known:
 
 def _rescan(shape: Shape, changes: int) -> Figures:
     known = filled(pages(shape))
-    calm_collector()  # as the command does once it has synced
+    keep_calm()
     return rescanned(known, shape, changes)
 
 

@@ -13,9 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from bench.measure import Figures, Held, cost, fresh, medians
-from bench.product import SCOPE, calm_collector
+from bench.product import SCOPE
 from bench.reports import Reports, Shape
 from bench.scraper import Ask, Scrape, asking
+from exporter.app.memory import keep_calm
 from exporter.app.scrape import Scrapes
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.metrics.own import OwnMetrics
@@ -104,7 +105,7 @@ def exposed(body: bytes) -> Collector:
 
 def _scrape(series: int, times: int) -> Figures:
     town = Town(series)
-    calm_collector()
+    keep_calm()
     body = b"".join(town.render())
     registry = CollectorRegistry()
     registry.register(exposed(body))

@@ -1,7 +1,6 @@
 """The parts of one exporter, joined: state, series, own metrics, followers."""
 
 import asyncio
-import gc
 import logging
 import math
 import random
@@ -14,6 +13,7 @@ from exporter.app.about import About
 from exporter.app.health import Health, kinds_of, settled
 from exporter.app.keeper import Keeper
 from exporter.app.lag import Lag
+from exporter.app.memory import settle_down
 from exporter.app.moments import Moments
 from exporter.app.scrape import Scrapes
 from exporter.app.shards import options_of
@@ -214,9 +214,7 @@ class Exporter:
             await asyncio.sleep(_LOOK_SECONDS)
         await self.scrapes.settle()
         if self.keeper.active:
-            # What is known now stays: a full collection then need not walk it again.
-            gc.collect()
-            gc.freeze()
+            settle_down()
         log.info("first sync of reports is complete")
         while not self.end_memory():
             await asyncio.sleep(_LOOK_SECONDS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from exporter.app.composed import Composed, Composer
 from exporter.app.handover import captured, take_over
+from exporter.app.memory import settle_down
 from exporter.errors import ConfigError
 from exporter.settings.file import ConfigFile
 from exporter.web.status import Pages
@@ -144,5 +145,4 @@ async def _bury(ending: asyncio.Task[None]) -> None:
     await asyncio.wait([ending])
     del ending  # a task that was cancelled knows where it was, and so all that was there
     gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    settle_down()

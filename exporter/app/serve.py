@@ -1,7 +1,6 @@
 """Serve a cluster's metrics until told to stop."""
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,6 +9,7 @@ from typing import Final
 
 from exporter.app.composed import Composer
 from exporter.app.exporter import own_metrics
+from exporter.app.memory import keep_calm
 from exporter.app.reloading import Reloading
 from exporter.kube.access import Credentials
 from exporter.kube.client import Client
@@ -59,7 +59,7 @@ async def start(
     Raises:
         ConfigError: something that was asked for cannot be done.
     """
-    _calm_collector()
+    keep_calm()
 
     def read() -> ConfigFile:
         return read_config(flags.config_file) if flags.config_file else default or ConfigFile()
@@ -69,15 +69,6 @@ async def start(
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
     client = await stack.enter_async_context(Client(credentials, own))
     return Reloading(Composer(flags, client, own), config, read)
-
-
-def _calm_collector() -> None:
-    """Let the garbage collector pass less often, and never over what was imported.
-
-    Objects that come by the thousand here (reports, results) are never part of a cycle.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 class Stop:

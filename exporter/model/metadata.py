@@ -17,7 +17,6 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     name: str
     namespace: str = ""
-    uid: str = ""
     resource_version: str = ""
     creation_timestamp: str | None = None
 

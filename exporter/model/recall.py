@@ -67,10 +67,10 @@ class Recall:
             return Report.of(wire.metadata, None, wire.summary, _results(body), wire.source)
         # Within a string the quotes would be escaped, so these are keys, and what follows is a
         # number. Whether they are the results' own is seen when such results are first decoded.
-        rest = body.split(_SECONDS)
-        stamps = [tail[:_DIGITS] for tail in rest[1:]]
-        rest[1:] = [tail[_DIGITS:] for tail in rest[1:]]
-        digest = sha256(_SECONDS.join(rest)).digest()
+        head, *tails = body.split(_SECONDS)
+        stamps = [tail[:_DIGITS] for tail in tails]
+        rest = _SECONDS.join([head, *[tail[_DIGITS:] for tail in tails]])
+        digest = sha256(rest).digest()
         findings = self._known.get(digest)
         if findings is None or (stamps and not b"".join(stamps).isdigit()):
             piece = self._learn(scope, body, digest, stamps)

@@ -21,14 +21,18 @@ class Buckets:
 
     def __init__(self) -> None:
         self.counts: Counter[Bucket] = Counter()
-        self.places: dict[Bucket, Counter[Place]] = {}
+        self.places: dict[Bucket, dict[Place, int]] = {}
 
     def add(self, bucket: Bucket, place: Place, amount: int) -> None:
         """Let *amount* more failing results of a report stand, or fewer."""
-        self.counts[bucket] += amount
-        places = self.places.setdefault(bucket, Counter())
-        places[place] += amount
-        if not places[place]:
+        places = self.places.get(bucket)
+        if places is None:
+            places = self.places[bucket] = {}
+        count = places.get(place, 0) + amount
+        if count:
+            places[place] = count
+        else:
             del places[place]
-        if not self.counts[bucket]:
+        self.counts[bucket] += amount
+        if not places:
             del self.counts[bucket], self.places[bucket]

@@ -73,8 +73,8 @@ class Ledger:
             if contribution is held:
                 return
         place = Place(metadata.namespace, metadata.name)
-        old = shelf.find(place)
-        if old is None and isinstance(contribution, Group) and self._is_alone(place):
+        old = held or shelf.find(place)
+        if old is None and isinstance(contribution, Group) and self._is_alone(shelf, place):
             # Nearly every report of a first list: it changes nothing but how many there are.
             shelf.put(place, contribution)
             contribution.count += 1
@@ -138,10 +138,10 @@ class Ledger:
                 if self._effective(place) is contribution:
                     yield place, contribution
 
-    def _is_alone(self, place: Place) -> bool:
-        """Whether no report is known of this name, or of the resource that it names."""
-        known = self._preferred.find(place) or self._other.find(place)
-        return not (known or self.memory or place in self._subjects)
+    def _is_alone(self, shelf: Shelf, place: Place) -> bool:
+        """Whether no report of the other group has this name, nor any speaks of this resource."""
+        other = self._other if shelf is self._preferred else self._preferred
+        return not (self.memory or place in self._subjects or other.find(place))
 
     def _shelf(self, scope: Scope) -> Shelf:
         return self._preferred if scope.resource.group == PREFERRED else self._other
