@@ -12,7 +12,7 @@ from exporter.app.ask import Ask, narrowed, read_ask
 from exporter.app.exporter import Plan, own_metrics
 from exporter.app.files import read_files
 from exporter.app.table import Shown, as_json, as_table
-from exporter.errors import ApiError, NotServed, Refused
+from exporter.errors import ApiError, ExporterError, NotServed, Refused
 from exporter.kube.client import Client
 from exporter.kube.credentials import find_credentials
 from exporter.kube.source import KubeSource
@@ -37,11 +37,20 @@ def snapshot(given: Mapping[str, object]) -> int:
         state = _read(ask, flags, config)
         _print(state, ask, config)
         return int(_stands(state, ask.fail_on, whole=config.reports.detail == "full"))
+    _draw(_read(ask, flags, config), ask, config)
     while True:
-        state = _read(ask, flags, config)
-        sys.stdout.write("\x1b[H\x1b[2J")
-        _print(state, ask, config)
         time.sleep(REDRAW_SECONDS)
+        try:
+            state = _read(ask, flags, config)
+        except ExporterError as error:  # what was drawn last stays
+            _say(f"{error}; trying again")
+        else:
+            _draw(state, ask, config)
+
+
+def _draw(state: ClusterState, ask: Ask, config: ConfigFile) -> None:
+    sys.stdout.write("\x1b[H\x1b[2J")
+    _print(state, ask, config)
 
 
 def _read(ask: Ask, flags: Flags, config: ConfigFile) -> ClusterState:

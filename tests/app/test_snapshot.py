@@ -207,6 +207,31 @@ def test_a_watched_snapshot_is_drawn_again_until_it_is_interrupted(
     assert (child.returncode, error) == (130, b"")
 
 
+def test_watching_goes_on_when_it_cannot_be_read_for_once(
+    page: list[Object], tmp_path: Path
+) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listed(page)))
+    with subprocess.Popen(
+        words("snapshot", str(path), "--watch"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    ) as child:
+        assert child.stdout
+        assert child.stderr
+        assert child.stdout.readline().startswith(b"\x1b[H\x1b[2J")
+        path.write_text("{")
+        assert b"trying again" in child.stderr.readline()
+        path.write_text(json.dumps(listed(page)))
+        while not child.stdout.readline().startswith(b"\x1b[H\x1b[2J"):
+            pass
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=30)
+    assert child.returncode == 130
+
+
 def read_all(terminal: int) -> bytes:
     parts = []
     try:
@@ -390,13 +415,13 @@ def test_an_item_that_no_decoder_takes_is_named_and_the_rest_counts(
     token: bytes, typed: bool, world: World, tmp_path: Path, capsys: Text
 ) -> None:
     items = objects(world, POLICY_REPORTS.name)
+    mine = items[7]["metadata"]
+    mine["creationTimestamp"] = "here"
     head = {"apiVersion": POLICY_REPORTS.api_version, "kind": "PolicyReportList"}
     bare = [{k: v for k, v in i.items() if k not in ("kind", "apiVersion")} for i in items]
     whole = head | {"items": bare} if typed else listed(items)
-    mine = items[7]["metadata"]
-    uid = json.dumps(mine["uid"]).encode()
     path = tmp_path / "list.json"
-    path.write_bytes(json.dumps(whole).encode().replace(uid, token, 1))
+    path.write_bytes(json.dumps(whole).encode().replace(b'"here"', token))
     assert main(["snapshot", str(path), "--output=json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["reports"] == len(items) - 1
