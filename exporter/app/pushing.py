@@ -7,7 +7,7 @@ from exporter.alerting.ports import Completeness
 from exporter.alerting.push import Push
 from exporter.alerting.settings import AlertingSettings
 from exporter.app.exporter import Exporter
-from exporter.app.health import kinds_of
+from exporter.app.health import GIVEN_UP, kinds_of, settled
 from exporter.metrics.own import OwnMetrics
 from exporter.notify.client import Client
 
@@ -110,10 +110,13 @@ class Pushing:
         former._left = former._clients.keys() - self._clients.keys()  # noqa: SLF001
 
 
-def _whole(exporter: Exporter, *kinds: str) -> bool:
-    """Say whether these kinds were listed and all that is served of them is watched now."""
-    wanted = [f for f in exporter.followers if kinds_of(f.scope) in kinds]
-    followed = {kinds_of(f.scope) for f in wanted}
-    return all(map(exporter.health.complete, followed)) and all(
-        f.up or f.state in ("not served", "refused") for f in wanted
+def _whole(exporter: Exporter, kinds: str, *beside: str) -> bool:
+    """Say whether some kinds were listed and all that is served of them is watched now.
+
+    What they are shown *beside* (policies, namespaces) may be refused: then it is not known, but
+    nobody waits for it.
+    """
+    wanted = [f for f in exporter.followers if kinds_of(f.scope) in (kinds, *beside)]
+    return exporter.health.complete(kinds) and all(
+        settled(f) and (f.up or f.state in GIVEN_UP) for f in wanted
     )

@@ -1,0 +1,23 @@
+"""When alerts are pushed: once what they are about is known, whatever else may not be read."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.model.resource import POLICY_RESOURCES
+from exporter.simulator.faults import Answer
+from tests.app.reloads import alertmanager, fail, reloaded
+from tests.app.running import Cluster
+from tests.app.test_reload_alerts import LABELS, pushing
+
+pytestmark = pytest.mark.tier("simulator")
+
+
+async def test_violations_are_pushed_where_no_policy_may_be_read(tmp_path: Path) -> None:
+    async with Cluster() as cluster, alertmanager() as told:
+        fail(cluster, "team-a", "web", LABELS)
+        for resource in POLICY_RESOURCES:
+            cluster.api.faults.add(Answer(403, reason="no"), resource.name, times=None)
+        async with reloaded(cluster, tmp_path, pushing(told.url)) as served:
+            await served.ready()
+            await told.hears(lambda: told.of(policy=LABELS))
