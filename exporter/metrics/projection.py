@@ -43,6 +43,7 @@ class Projection:
         self.series = Series(self._segments, limit, keep, family.join)
         self.births = Births(self.source, birth_hold)
         self._words = words
+        self._word_at = family.word_at if family.word else 0
         self._optional: set[tuple[Labels, int]] = set()
         self._result_at = family.labels.index("result") if words is not None else -1
 
@@ -80,7 +81,7 @@ class Projection:
         """Give the labels in the state of a row: five-fold counts keep the word elsewhere."""
         if not isinstance(self.source, Tally):
             return row
-        return row[: self.family.word_at] + row[self.family.word_at + 1 :]
+        return row[: self._word_at] + row[self._word_at + 1 :]
 
     def _project(self, row: Labels) -> None:
         match self.source:
@@ -94,7 +95,7 @@ class Projection:
                 self.series.put(row, 0 if value and self.births.held(row) else value)
 
     def _spread(self, row: Labels, counts: list[int] | None) -> None:
-        at, always = self.family.word_at, self.family.always
+        at, always = self._word_at, self.family.always
         before, behind = row[:at], row[at:]
         for index, word in enumerate(RESULTS):
             count = counts[index] if counts is not None else None
