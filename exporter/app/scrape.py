@@ -14,7 +14,7 @@ TURN_SECONDS: Final = 0.002
 UNIT: Final = 100
 """Changes that are taken up before the clock is looked at: half a millisecond, or one."""
 
-_PATIENCE_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 30.0
 
 
 class Scrapes:
@@ -66,8 +66,8 @@ class Scrapes:
     async def settle(self) -> None:
         """Bring the series up to the state, a slice at a time.
 
-        Under a flood of changes it gives up after two seconds: what is left is then taken up in
-        one go by the moment itself.
+        Under a flood of changes it gives up after half a minute: what is left is then taken up
+        in one go by the moment itself. Before that whoever scrapes has given up.
         """
         deadline = self._clock() + _PATIENCE_SECONDS
         turn = perf_counter()
