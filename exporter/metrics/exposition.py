@@ -8,9 +8,6 @@ from exporter.metrics.projection import Projection
 from exporter.metrics.segments import Snapshot
 from exporter.state.cluster import ClusterState
 
-_RESULTS: Final = 16
-"""About so many rows are changed by one group of reports."""
-
 BIRTH_HOLD_SECONDS: Final = 35.0
 DROPPABLE: Final = frozenset({"kind", "rule", "category", "severity", "source", "controller"})
 
@@ -48,7 +45,7 @@ class Exposition:
 
     def settle(self, most: int) -> int:
         """Take up at most about *most* changes of the state; return how much work is left."""
-        if self._state.ledger.settle(max(most // _RESULTS, 1)):
+        if self._state.ledger.settle(most):
             return most  # and rows that many groups share are taken up once, after the last
         return sum(projection.settle(most) for projection in self.projections)
 

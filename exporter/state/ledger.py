@@ -15,6 +15,7 @@ from exporter.model.resource import (
 from exporter.state.budget import NAMED
 from exporter.state.contribution import Accountant, Contribution, Group, Part, parts
 from exporter.state.failures import Failures, Remembered
+from exporter.state.profile import Verdict
 from exporter.state.selection import Selection
 from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
@@ -22,6 +23,9 @@ from exporter.state.tally import OVERFLOW, Gauge, Tally
 
 PREFERRED: Final = REPORTS.group
 """Of a report that both API groups serve, this group's counts."""
+
+MOST_DIFFERENCES: Final = 20_000
+"""Differences that are held before they are added: some 5 MB."""
 
 MOST_SOURCES: Final = 1000
 """Sources whose newest result is told apart; reports name them freely."""
@@ -59,6 +63,7 @@ class Ledger:
             (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
         )
         self._dirty: set[Group] = set()
+        self._differences: dict[tuple[tuple[str, str], Verdict], int] = {}
         self._subjects = Subjects(self.resources)
         self._named: dict[str, int] = {}
 
@@ -108,14 +113,22 @@ class Ledger:
         self.memory = {}
 
     def settle(self, most: int = 1 << 60) -> bool:
-        """Multiply out at most *most* groups into the totals; True when more are left."""
+        """Bring at most about *most* numbers up to date; True when more may be left.
+
+        Groups are multiplied out first and the differences added to the totals then: where a
+        report moves from one group to another, most of what both say is the same.
+        """
         self._count_reports()
-        while self._dirty and most > 0:
-            self._settle(self._dirty.pop())
-            most -= 1
-        if not self._dirty:
-            self._dirty.clear()  # a set that was large stays so until this
-        return bool(self._dirty)
+        while most > 0:
+            if self._dirty and len(self._differences) < MOST_DIFFERENCES:
+                most -= self._multiply(self._dirty.pop())
+            elif self._differences:
+                most -= 1
+                self._add(*self._differences.popitem())
+            else:
+                self._dirty.clear()  # a set that was large stays so until this
+                return False
+        return True
 
     def objects(self) -> Counter[str]:
         """Count the reports that are known, by resource."""
@@ -229,24 +242,31 @@ class Ledger:
         for part in parts(contribution):
             self._dirty.add(part.group if isinstance(part, Part) else part)
 
-    def _settle(self, group: Group) -> None:
-        times = group.count - group.settled
+    def _multiply(self, group: Group) -> int:
+        """Take up what changed of a group; return about how many numbers that cost."""
+        times, rows = group.count - group.settled, group.profile.rows
         if times:
             where = (group.namespace, group.kind)
-            severities: Counter[tuple[str, int]] = Counter()
-            for outcome, index in group.profile.rows:
-                self.results.add((*where, *outcome), index, times)
-                self.by_policy.add((outcome.policy,), index, times)
-                severities[outcome.severity, index] += times
-            for (severity, index), amount in severities.items():
-                self.by_severity.add((severity,), index, amount)
-                self.by_namespace.add(where[:1], index, amount)
+            differences = self._differences
+            for row in rows:
+                key = (where, row)
+                differences[key] = differences.get(key, 0) + times
             self.summary.add_all(where, group.profile.summary, times)
             if group.direct:
                 self._add_status(group, times)
             group.settled = group.count
         if not group.count:
             self._accountant.release(group)
+        return 1 + len(rows) // 4
+
+    def _add(self, key: tuple[tuple[str, str], Verdict], amount: int) -> None:
+        """Add a difference to every total."""
+        where, (outcome, index) = key
+        if amount:
+            self.results.add((*where, *outcome), index, amount)
+            self.by_namespace.add(where[:1], index, amount)
+            self.by_policy.add((outcome.policy,), index, amount)
+            self.by_severity.add((outcome.severity,), index, amount)
 
     def _room(self, scope: Scope, report: Report) -> int:
         """Say how many resources the results of a report may name."""
