@@ -21,8 +21,11 @@ from exporter.model.report import (
     stamps_of,
 )
 
-MOST: Final = 20_000
-"""Findings, and spellings of single results, that are remembered: some 10 MB."""
+MOST: Final = 10_000
+"""Findings that are remembered: some 5 MB."""
+
+MOST_SPELLINGS: Final = 20_000
+"""Spellings of single results that are shared."""
 
 MOST_CHARACTERS: Final = 8_000_000
 """Of messages that are remembered with them."""
@@ -100,7 +103,7 @@ class Recall:
     def _shared(self, result: Result) -> Spelling:
         """Give the one spelling that all equal ones share."""
         spelling = clip_all(spelling_of(result))
-        if len(self._spellings) >= MOST:
+        if len(self._spellings) >= MOST_SPELLINGS:
             self._spellings.clear()
         return self._spellings.setdefault(spelling, spelling)
 
