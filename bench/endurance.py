@@ -10,9 +10,10 @@ from bench.scraper import Scraper
 from bench.server import Load, serving
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 
-MINUTES: Final = 60
-_SETTLED: Final = 20
-"""After so many minutes tables and arenas have their size."""
+_SETTLED: Final = 50
+"""After so many minutes what is remembered of Events and findings has its bounded size."""
+
+MINUTES: Final = _SETTLED + 60
 
 
 def compare(shape: Shape, changes_a_minute: int, events_a_minute: int) -> dict[str, Figures]:
@@ -37,8 +38,8 @@ def compare(shape: Shape, changes_a_minute: int, events_a_minute: int) -> dict[s
             "first_mb": resident[0],
             "settled_mb": resident[_SETTLED],
             "last_mb": resident[-1],
-            "slope_mb_an_hour": slope * MINUTES,
-            "noise_mb_an_hour": noise * MINUTES,
+            "slope_mb_an_hour": slope * 60,
+            "noise_mb_an_hour": noise * 60,
         }
     }
 

@@ -7,11 +7,12 @@ from typing import Final
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
-_KEPT_BYTES: Final = 128 * 2**20
+_BUSY_BYTES: Final = 128 * 2**20
+_QUIET_BYTES: Final = 2**20
 
 
 def keep_calm() -> None:
-    """Collect garbage seldom, and never what was imported; give no page of memory back at once.
+    """Collect garbage seldom, and never what was imported; give no memory back for now.
 
     Objects that come by the thousand here (reports, results) are never part of a cycle. glibc asks
     the kernel anew for each large buffer, which costs a page fault for every 4 kB that is read: a
@@ -19,15 +20,21 @@ def keep_calm() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    with suppress(OSError, AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+    _keep(_BUSY_BYTES)
 
 
 def settle_down() -> None:
-    """Let no collection walk what is known after a first sync, and give the rest back."""
+    """Let no collection walk what is known after a first sync; give back what is not needed."""
     gc.collect()
     gc.freeze()
+    _keep(_QUIET_BYTES)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _keep(size: int) -> None:
+    """Let glibc keep buffers of up to *size* bytes, and as much that is free, for the next time."""
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, size)
+        mallopt(_TRIM_THRESHOLD, size)
