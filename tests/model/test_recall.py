@@ -1,6 +1,7 @@
 """Results that were read before are recognised, and say just what decoding them would say."""
 
 import weakref
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.recall import Recall, WireReport
+from exporter.model.recall import MOST_SPELLINGS, Recall, WireReport
 from exporter.model.report import Findings, Piece, Report, Result
 
 SCOPE = {"kind": "Pod", "name": "web", "uid": "u"}
@@ -160,3 +161,12 @@ def test_findings_fit_what_decoding_gives() -> None:
         (r.policy, r.rule, r.result, r.severity, r.category, r.source) for r in typed
     )
     assert piece.findings.messages == ("m" * 1024, "")
+
+
+def test_spellings_without_end_are_not_all_remembered() -> None:
+    recall, number = Recall(), count()
+    for _ in range(MOST_SPELLINGS // 1000 + 2):
+        results = [result(policy=f"p{next(number)}") for _ in range(1000)]
+        [piece] = read(recall, msgspec.json.encode(results)).pieces
+        assert piece.findings.spellings[0][0] == results[0]["policy"]
+    assert len(recall._spellings) <= MOST_SPELLINGS

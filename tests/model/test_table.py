@@ -99,3 +99,14 @@ def test_cells_out_of_range_count_nothing() -> None:
     [report] = TableCodec(POLICY_REPORTS).page(msgspec.json.encode(table(row))).objects
     assert isinstance(report, Report)
     assert report.summary == Summary(0, 0, 0, 0, 3)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"rows":3}', b'{"metadata":{},"rows":[7]}'])
+def test_what_is_no_table_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed, match=r"policyreports"):
+        TableCodec(POLICY_REPORTS).page(body)
+
+
+def test_a_line_that_is_none_of_a_table_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        TableCodec(POLICY_REPORTS).line(b'{"type":"ADDED","object":{"rows":[7]}}')
