@@ -144,7 +144,9 @@ class Moments:
             else:
                 left_out[labels] = max(value, left_out.get(labels, 0))
         # What was shown at 0 for long enough meanwhile must not be shown at 0 again.
-        counters.unborn -= {k for k in counters.unborn if k in theirs.rows} - theirs.unborn
+        born = {k for k in counters.unborn if k in theirs.rows} - theirs.unborn
+        counters.unborn -= born
+        counters.changed |= born
 
     def _events_of(self, former: "Moments") -> None:
         """Go on with what the former one knew of Events, until this one's versions cover it."""

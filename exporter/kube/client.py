@@ -1,5 +1,6 @@
 """Ask one API server: bodies and lines as bytes, all else as errors that say what to do next."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -73,6 +74,8 @@ class Client:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+            await asyncio.sleep(0)  # sockets are closed in the turn after their transports
+            await asyncio.sleep(0)
 
     async def get(self, request: Request) -> bytes:
         """Read a whole body.

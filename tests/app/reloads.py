@@ -162,10 +162,11 @@ class Told(msgspec.Struct, rename="camel"):
     labels: dict[str, str]
     starts_at: str
     ends_at: str
+    arrived: str = ""
 
     @property
     def fires(self) -> bool:
-        return self.ends_at > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return self.ends_at > self.arrived
 
 
 class Alertmanager:
@@ -185,7 +186,9 @@ class Alertmanager:
 
     async def _take(self, request: web.Request) -> web.Response:
         body: Any = await request.read()
-        self.told += msgspec.json.decode(body, type=list[Told])
+        for each in msgspec.json.decode(body, type=list[Told]):
+            each.arrived = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self.told.append(each)
         return web.Response()
 
 
