@@ -17,7 +17,13 @@ from exporter.kube.access import Access, Credentials
 from exporter.kube.framing import Lines
 from exporter.kube.refusal import refusal
 from exporter.kube.token import expiry
-from exporter.kube.transport import CONNECT_SECONDS, accepted_encoding, new_session, translated
+from exporter.kube.transport import (
+    CONNECT_SECONDS,
+    accepted_encoding,
+    drop,
+    new_session,
+    translated,
+)
 from exporter.watch.ports import Observer
 
 USER_AGENT: Final = f"policy-report-exporter/{__version__}"
@@ -74,8 +80,7 @@ class Client:
     ) -> None:
         if self._session is not None:
             await self._session.close()
-            await asyncio.sleep(0)  # sockets are closed in the turn after their transports
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a socket is closed in the turn after its transport
 
     async def get(self, request: Request) -> bytes:
         """Read a whole body.
@@ -110,7 +115,7 @@ class Client:
             try:
                 yield response
             finally:
-                response.close()
+                drop(response)
 
     async def _accepted(
         self, request: Request, idle_seconds: float | None
@@ -121,7 +126,7 @@ class Client:
         if response.status == 401:
             fresh = await self.credentials.renewed(access)
             if fresh != access:
-                response.close()
+                drop(response)
                 access, response = fresh, await self._sent(fresh, request, idle_seconds)
         if response.status == 200 and response.content_type == JSON:
             return response
@@ -129,7 +134,7 @@ class Client:
             try:
                 raise await self._refusal(access, response)
             finally:
-                response.close()
+                drop(response)
 
     async def _sent(
         self, access: Access, request: Request, idle_seconds: float | None

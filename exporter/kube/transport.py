@@ -30,6 +30,18 @@ def accepted_encoding() -> str:
     return "gzip"
 
 
+def drop(response: aiohttp.ClientResponse) -> None:
+    """End an answer. What was not read to its end is cut off, its connection with it.
+
+    To say goodbye over TLS waits for the other side: a stream would leave its socket behind in a
+    loop that ends meanwhile.
+    """
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
+
+
 @contextmanager
 def translated(server: str) -> Iterator[None]:
     """Turn every way in which a request can fail into Unavailable."""

@@ -2,10 +2,14 @@
 
 import asyncio
 import base64
+import gc
 import json as jsonlib
 import resource
 import ssl
-from contextlib import aclosing
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -308,6 +312,57 @@ async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
         assert await asked(tmp_path, url, user, cluster) == b"{}"
         with pytest.raises(ApiError):
             await asked(tmp_path, url, {}, cluster)
+
+
+def test_no_socket_outlives_a_client_though_its_streams_stand(tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "ca.crt").write_text(authority.pem)
+    cluster: dict[str, object] = {"certificate-authority": "ca.crt"}
+
+    async def stream(request: web.BaseRequest) -> web.StreamResponse:
+        response = json_stream()
+        await response.prepare(request)
+        await never()
+        return response
+
+    async def follow(url: str) -> None:
+        async with Client(Kubeconfig(kubeconfig(tmp_path, url, {}, cluster)), Counts()) as client:
+            watches = [client.lines(REQUEST) for _ in range(8)]
+            assert [await anext(each) for each in watches] == [[]] * 8
+            for each in watches:
+                await each.aclose()
+
+    with (
+        served_beside(stream, server_side(tmp_path, authority.server())) as url,
+        warnings.catch_warnings(record=True) as said,
+    ):
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(follow(url))
+        gc.collect()
+    assert [str(each.message) for each in said if "unclosed" in str(each.message)] == []
+
+
+def json_stream() -> web.StreamResponse:
+    return web.StreamResponse(headers={"Content-Type": "application/json"})
+
+
+@contextmanager
+def served_beside(
+    answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], tls: ssl.SSLContext
+) -> Iterator[str]:
+    """Serve from another thread, whose loop goes on when the test's has ended."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    stack = AsyncExitStack()
+    try:
+        entering = stack.enter_async_context(serving(answer, tls))
+        yield asyncio.run_coroutine_threadsafe(entering, loop).result(10)
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 async def test_a_proxy_is_asked_where_the_kubeconfig_names_one(tmp_path: Path) -> None:
