@@ -269,7 +269,13 @@ class Ledger:
             self.by_severity.add((outcome.severity,), index, amount)
 
     def _room(self, scope: Scope, report: Report) -> int:
-        """Say how many resources the results of a report may name."""
+        """Say how many resources the results of a report may name.
+
+        A cluster report may name so many each time: what is left of them differs among shards,
+        and each must tell the same apart.
+        """
+        if not report.namespace:
+            return NAMED
         old = self._shelf(scope).find(Place(report.namespace, report.name))
         return NAMED - self._named.get(report.namespace, 0) + _named(old)
 

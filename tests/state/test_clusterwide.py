@@ -8,6 +8,7 @@ from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Result, Summary
 from exporter.model.resource import CLUSTER_POLICY_REPORTS
+from exporter.state.budget import NAMED
 from exporter.state.cluster import ClusterState
 from exporter.state.ledger import Ledger
 from exporter.state.selection import Filters, Globs, Selection
@@ -66,6 +67,15 @@ def test_shards_add_up_to_what_one_process_shows(shards: int) -> None:
     told = read(Selection(), *reports).results.rows
     assert {labels[0] for labels in told} == set(NAMESPACES)
     assert sum(any(part) for part in parts) > 1
+
+
+def test_shards_tell_the_same_apart_however_many_resources_cluster_reports_name() -> None:
+    results = [result(NAMESPACES[n % 6], number=n) for n in range(NAMED // 3 * 2)]
+    reports = [Report.of(Metadata(f"cpol-{n}"), None, None, results) for n in range(2)]
+    parts = [numbers(read(Selection(shard=(n, 2)), *reports)) for n in range(2)]
+    whole = numbers(read(Selection(), *reports))
+    assert sum(parts, Counter()) == whole
+    assert sum(count for key, count in whole.items() if key[0] == "results") == 2 * len(results)
 
 
 def test_equal_reports_on_resources_of_two_namespaces_count_in_each() -> None:
