@@ -21,9 +21,16 @@ from exporter.web.server import serving
 from tests.app.running import EVENTS_TOTAL, Cluster, Increase, Samples, parse, total
 
 PLAIN: Final = "birth_hold: 0\ncheckpoint_interval: 0.1\n"
+LABELS: Final = "require-labels"
 OPENED: Final = "policyreport_failures_opened_total"
 CLOSED: Final = "policyreport_failures_closed_total"
 COUNTERS: Final = (EVENTS_TOTAL, OPENED, CLOSED)
+
+
+def pushing(url: str, more: str = "") -> str:
+    """Push to an Alertmanager, and let what ends be resolved at once."""
+    targets = f"alertmanagers: [{{url: '{url}'}}]"
+    return f"{PLAIN}alerting: {{{targets}, interval: 1, resolve_delay: 0{more}}}\n"
 
 
 class Reloaded:

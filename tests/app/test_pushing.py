@@ -6,9 +6,8 @@ import pytest
 
 from exporter.model.resource import POLICY_RESOURCES
 from exporter.simulator.faults import Answer
-from tests.app.reloads import alertmanager, fail, reloaded
+from tests.app.reloads import LABELS, alertmanager, fail, pushing, reloaded
 from tests.app.running import Cluster
-from tests.app.test_reload_alerts import LABELS, pushing
 
 pytestmark = pytest.mark.tier("simulator")
 

@@ -12,12 +12,11 @@ import pytest
 
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator.faults import Answer, Delay
-from tests.app.reloads import CLOSED, OPENED, PLAIN, fail, reloaded, watching
+from tests.app.reloads import CLOSED, LABELS, OPENED, PLAIN, fail, reloaded, watching
 from tests.app.running import EVENTS_TOTAL, Cluster, own, total
 
 pytestmark = pytest.mark.tier("simulator")
 
-LABELS: Final = "require-labels"
 REGISTRIES: Final = "restrict-image-registries"
 RESULTS: Final = "policyreport_results"
 OLDEST: Final = "policyreport_oldest_failure_timestamp_seconds"

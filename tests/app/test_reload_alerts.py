@@ -1,22 +1,13 @@
 """What is pushed over a reload: what stands goes on, what is not wanted any more is resolved."""
 
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-from tests.app.reloads import PLAIN, alertmanager, fail, reloaded
+from tests.app.reloads import LABELS, PLAIN, alertmanager, fail, pushing, reloaded
 from tests.app.running import Cluster, own
 
 pytestmark = pytest.mark.tier("simulator")
-
-LABELS: Final = "require-labels"
-
-
-def pushing(url: str, more: str = "") -> str:
-    """Push to an Alertmanager, and let what ends be resolved at once."""
-    targets = f"alertmanagers: [{{url: '{url}'}}]"
-    return f"{PLAIN}alerting: {{{targets}, interval: 1, resolve_delay: 0{more}}}\n"
 
 
 async def test_alerting_that_is_added_tells_what_stands(tmp_path: Path) -> None:
