@@ -38,11 +38,11 @@ def grown(shape: Shape) -> Figures:
         }
 
 
-def distinct(reports: int) -> Shape:
-    """Give a set in which four of five reports have an outcome that no other has."""
-    return Shape.of(reports)._replace(distinct=0.8)
-
-
-def scattered(reports: int) -> Shape:
-    """Give such a set in small namespaces, where each policy and kind has series of its own."""
+def adversarial(reports: int) -> Shape:
+    """Give small namespaces in which four of five reports have an outcome that no other has."""
     return Shape(reports, namespaces=max(reports // 50, 1), distinct=0.65)
+
+
+def distinct(reports: int) -> Shape:
+    """Give such a share of outcomes in namespaces of the usual size."""
+    return Shape.of(reports)._replace(distinct=0.8)

@@ -62,6 +62,6 @@ def _sizes(*reports: int) -> list[tuple[str, Shape]]:
     sizes = [(f"{count:,}", Shape.of(count)) for count in reports]
     return [
         *sizes,
-        ("100,000 distinct", growth.distinct(100_000)),
-        ("100,000 distinct in 2,000 namespaces", growth.scattered(100_000)),
+        ("100,000 distinct", growth.adversarial(100_000)),
+        ("100,000 distinct, 500 a namespace", growth.distinct(100_000)),
     ]
