@@ -23,6 +23,7 @@ class Budget:
     def __init__(self) -> None:
         self.folded = 0
         self._held: dict[str, dict[Pair, int]] = {}
+        self._pairs: dict[Pair, Pair] = {}
 
     def take(self, namespace: str, pairs: AbstractSet[Pair]) -> bool:
         """Count *pairs* apart once more; False, and nothing changed, where they are too many."""
@@ -31,10 +32,19 @@ class Budget:
             self.folded += 1
             return False
         for pair in pairs:
-            held[pair] = held.get(pair, 0) + 1
+            if pair in held:
+                held[pair] += 1
+            else:
+                held[self._shared(pair)] = 1
         if held:
             self._held[namespace] = held
         return True
+
+    def _shared(self, pair: Pair) -> Pair:
+        """Give the one pair that all equal ones share: namespaces are much alike."""
+        if len(self._pairs) >= SHARE:
+            self._pairs.clear()
+        return self._pairs.setdefault(pair, pair)
 
     def give_back(self, namespace: str, pairs: AbstractSet[Pair]) -> None:
         """Count *pairs* apart once less."""
