@@ -143,7 +143,7 @@ def _placed(model: Report, namespace: int, number: int) -> Report:
     where = _name(namespace)
     scope = Reference(KINDS[number % 3], f"workload-{number}-{uid[:8]}", where, uid)
     [piece] = model.pieces
-    pieces = (piece._replace(about=scope),)
+    pieces = (msgspec.structs.replace(piece, about=scope),)
     return Report(Metadata(uid, where), model.summary, model.source, scope, pieces)
 
 

@@ -1,10 +1,11 @@
 """Reports whose results were read before are recognised by their bytes, and not decoded again."""
 
 from collections.abc import Sequence
-from hashlib import sha256
+from secrets import randbits
 from typing import Final
 
 import msgspec
+from xxhash import xxh3_128_digest as digest
 
 from exporter.model.metadata import Stored
 from exporter.model.report import (
@@ -34,6 +35,9 @@ _SECONDS: Final = b'"seconds":'
 _DIGITS: Final = 10
 """Of Unix time from 2001 to 2286."""
 
+_BLANK: Final = _SECONDS + b"-" * _DIGITS
+"""What is remembered in place of a timestamp: no JSON has it there."""
+
 _decode = msgspec.json.Decoder(list[Result] | None).decode
 
 
@@ -47,17 +51,20 @@ class WireReport(Stored, gc=False):
 
 
 class Recall:
-    """Reads reports; remembers what results said by a digest of their bytes without timestamps.
+    """Reads reports; remembers what results said by a hash of their bytes without timestamps.
 
     A scan rewrites every timestamp and little else, and workloads of one kind pass and fail the
     same rules: nearly all results were read before. To recognise them costs less than half of
     decoding them, and what they amount to is then known as well.
+
+    The hash has 128 bits and a seed of this process's own: nobody can look for two that agree.
     """
 
     def __init__(self) -> None:
         self._known: dict[bytes, Findings] = {}
         self._spellings: dict[Spelling, Spelling] = {}
         self._characters = 0
+        self._seed = randbits(64)
 
     def report(self, wire: WireReport) -> Report:
         """Make a report of what the wire has.
@@ -68,44 +75,62 @@ class Recall:
         scope, body = wire.scope, bytes(wire.results)
         if scope is None or not scope.kind:
             return Report.of(wire.metadata, None, wire.summary, _results(body), wire.source)
-        # Within a string the quotes would be escaped, so these are keys, and what follows is a
-        # number. Whether they are the results' own is seen when such results are first decoded.
-        head, *tails = body.split(_SECONDS)
-        stamps = [tail[:_DIGITS] for tail in tails]
-        rest = _SECONDS.join([head, *[tail[_DIGITS:] for tail in tails]])
-        digest = sha256(rest).digest()
-        findings = self._known.get(digest)
-        if findings is None or (stamps and not b"".join(stamps).isdigit()):
-            piece = self._learn(scope, body, digest, stamps)
+        # Within a string the quotes would be escaped, so this is a key, and what follows is a
+        # number. Whether it is a result's own is seen when such results are first decoded.
+        at = body.rfind(_SECONDS) + len(_SECONDS)
+        if at < len(_SECONDS):
+            digits, blank = b"0", body
         else:
-            piece = Piece(scope, findings, stamps, int(max(stamps, default=0)))
+            digits = body[at : at + _DIGITS]
+            blank = body.replace(_SECONDS + digits, _BLANK)
+        findings = self._known.get(digest(blank, self._seed))
+        if findings is not None and digits.isdigit():
+            newest = int(digits)
+            piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
+        else:
+            piece = self._dated_apart(scope, body)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
-    def _learn(
-        self, scope: Reference, body: bytes, digest: bytes, digits: Sequence[bytes]
-    ) -> Piece:
+    def _dated_apart(self, scope: Reference, body: bytes) -> Piece:
+        """Recognise results whose timestamps differ among themselves; read what is new."""
+        head, *tails = body.split(_SECONDS)
+        digits = [tail[:_DIGITS] for tail in tails]
+        key = digest(_BLANK.join([head, *(tail[_DIGITS:] for tail in tails)]), self._seed)
+        findings = self._known.get(key)
+        if findings is not None and b"".join(digits).isdigit():
+            stamps = tuple(map(int, digits))
+            return Piece(scope, findings, stamps, max(stamps))
+        return self._learn(scope, body, key, digits)
+
+    def _learn(self, scope: Reference, body: bytes, key: bytes, digits: Sequence[bytes]) -> Piece:
         """Decode results; remember them if their timestamps are just what was cut out."""
         results = _results(body)
         findings = Findings(tuple(map(self._shared, results)), messages_of(results))
         stamps = stamps_of(results)
-        if all(map(bytes.isdigit, digits)) and stamps == tuple(map(int, digits)):
-            self._remember(digest, findings)
+        if all(map(bytes.isdigit, digits)) and stamps == (
+            tuple(map(int, digits)) or (0,) * len(stamps)
+        ):
+            self._remember(key, findings)
         return Piece(scope, findings, stamps, max(stamps, default=0))
 
-    def _remember(self, digest: bytes, findings: Findings) -> None:
+    def _remember(self, key: bytes, findings: Findings) -> None:
         # A pointer for each result counts as much as the messages: a report may have any number.
         self._characters += sum(map(len, findings.messages)) + 8 * len(findings.spellings)
         if len(self._known) >= MOST or self._characters > MOST_CHARACTERS:
             self._known.clear()
             self._characters = 0
-        self._known[digest] = findings
+        self._known[key] = findings
 
     def _shared(self, result: Result) -> Spelling:
         """Give the one spelling that all equal ones share."""
-        spelling = clip_all(spelling_of(result))
-        if len(self._spellings) >= MOST_SPELLINGS:
-            self._spellings.clear()
-        return self._spellings.setdefault(spelling, spelling)
+        spelling = spelling_of(result)
+        known = self._spellings.get(spelling)
+        if known is None:
+            spelling = clip_all(spelling)
+            if len(self._spellings) >= MOST_SPELLINGS:
+                self._spellings.clear()
+            known = self._spellings.setdefault(spelling, spelling)
+        return known
 
 
 def _results(body: bytes) -> list[Result]:

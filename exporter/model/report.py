@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, Final, Self
 
 import msgspec
 
@@ -95,16 +95,18 @@ class Findings:
 
     Compared by identity: that of many reports is one object, as far as whoever decodes them
     remembers it. ``messages`` has one for each result, or none at all where nothing fails;
-    ``source`` is the one that all results name, None where they name several.
+    ``source`` is the one that all results name, None where they name several. ``noted`` is room
+    for whoever counts them.
     """
 
-    __slots__ = ("__weakref__", "messages", "source", "spellings")
+    __slots__ = ("__weakref__", "messages", "noted", "source", "spellings")
 
     def __init__(self, spellings: tuple[Spelling, ...], messages: tuple[str, ...]) -> None:
         self.spellings = spellings
         self.messages = messages
         sources = {spelling[5] for spelling in spellings} or {""}
         self.source = sources.pop() if len(sources) == 1 else None
+        self.noted: object = None
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Self:
@@ -120,16 +122,15 @@ def messages_of(results: Iterable[Result]) -> tuple[str, ...]:
     return tuple(r.message[:LONGEST_MESSAGE] if r.result in FAILING else "" for r in results)
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """What a report says about one resource, and when.
 
-    ``stamps`` has the Unix seconds of each result, as numbers or as the digits of the wire, 0
-    where it has none; ``newest`` is the largest.
+    ``stamps`` has the Unix seconds of each result, 0 where it has none; ``newest`` is the largest.
     """
 
     about: Reference
     findings: Findings
-    stamps: Sequence[float | bytes]
+    stamps: Sequence[float]
     newest: float
 
     @classmethod

@@ -27,15 +27,17 @@ class Budget:
 
     def take(self, namespace: str, pairs: AbstractSet[Pair]) -> bool:
         """Count *pairs* apart once more; False, and nothing changed, where they are too many."""
-        held = self._held.get(namespace, {})
-        if len(held) + sum(pair not in held for pair in pairs) > SHARE:
+        held = self._held.get(namespace)
+        if held is None:
+            held = {}
+        new = [pair for pair in pairs if pair not in held]
+        if len(held) + len(new) > SHARE:
             self.folded += 1
             return False
+        for pair in new:
+            held[self._shared(pair)] = 0
         for pair in pairs:
-            if pair in held:
-                held[pair] += 1
-            else:
-                held[self._shared(pair)] = 1
+            held[pair] += 1
         if held:
             self._held[namespace] = held
         return True

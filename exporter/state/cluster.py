@@ -43,9 +43,10 @@ class ClusterState:
 
     def apply(self, change: Change) -> None:
         """Bring the numbers up to date with one change."""
+        if isinstance(change, Applied) and isinstance(change.object, Report):
+            self.ledger.apply(change.scope, change.object)  # nearly all of them
+            return
         match change:
-            case Applied(scope, Report() as item):
-                self.ledger.apply(scope, item)
             case Applied(scope, item):
                 self._applied(scope, item)
             case Deleted(scope, item):

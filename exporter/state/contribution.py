@@ -82,6 +82,22 @@ def parts(contribution: Contribution | None) -> tuple[Group | Part, ...]:
     return contribution if isinstance(contribution, tuple) else (contribution,)
 
 
+def direct_group(contribution: Contribution) -> Group | None:
+    """Give the group of a contribution if its report is named after the only resource in it."""
+    if isinstance(contribution, Group):
+        return contribution
+    if isinstance(contribution, Part) and contribution.group.direct:
+        return contribution.group
+    return None
+
+
+def counts(contribution: Contribution) -> bool:
+    """Whether the filters leave anything of a report."""
+    return any(
+        (p.group if isinstance(p, Part) else p).profile.status >= 0 for p in parts(contribution)
+    )
+
+
 class Accountant:
     """Turns reports into contributions; keeps the groups in use, one for each distinct one."""
 
@@ -186,7 +202,7 @@ class Accountant:
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
         part = Part(group, name, subject, self._said(profile, piece.findings))
-        part.since = tuple(int(float(piece.stamps[f.position])) for f in profile.failures)
+        part.since = tuple([int(piece.stamps[f.position]) for f in profile.failures])
         return part
 
     def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:

@@ -47,11 +47,6 @@ class Standing(NamedTuple):
         return (self.namespace, self.kind, self.name, o.policy, o.rule, word, o.severity, o.source)
 
     @property
-    def bucket(self) -> Bucket:
-        """Say where a page of failing results looks for it."""
-        return Bucket(self.failure.outcome.severity, self.namespace)
-
-    @property
     def group(self) -> Labels:
         """Give the labels of the opened and closed counters."""
         outcome = self.failure.outcome
@@ -128,17 +123,10 @@ class Failures:
         *memory* is what is known of the report from before a restart; it stands for *before*.
         """
         known = memory if before is None and memory is not None else remember(before)
-        for old in standing(before):
-            self._stand(old, -1)
-            self.buckets.add(old.bucket, place, -1)
-            self.touched.add(old.namespace)
+        if before is not None:
+            self._stand(place, before, -1)
         self._date(after, known)
-        begun = list(standing(after))
-        for new in begun:
-            self._stand(new, +1)
-            self.buckets.add(new.bucket, place, +1)
-            self.touched.add(new.namespace)
-        if after is not None and begun:
+        if after is not None and self._stand(place, after, +1):
             self.places[place] = after
         else:
             self.places.pop(place, None)
@@ -151,17 +139,32 @@ class Failures:
         """Count failures that ended while nobody watched."""
         self._count(memory, {})
 
-    def _stand(self, failure: Standing, amount: int) -> None:
-        self.resources.add(failure.labels, amount)
-        if failure.failure.word != "fail":
-            return
+    def _stand(self, place: Place, contribution: Contribution | None, amount: int) -> bool:
+        """Let the failures of a contribution stand, or no more; False where it has none."""
+        any_stands = False
+        for part in parts(contribution):
+            if not isinstance(part, Part) or not part.failures:
+                continue
+            any_stands = True
+            namespace, kind, name = part.group.namespace, part.group.kind, part.name
+            for failure, since in zip(part.failures, part.since, strict=True):
+                policy, rule, severity, _, source = failure.outcome
+                labels = (namespace, kind, name, policy, rule, failure.word, severity, source)
+                self.resources.add(labels, amount)
+                self.buckets.add(Bucket(severity, namespace), place, amount)
+                if failure.word == "fail":
+                    self._fail((namespace, policy, severity, source), since, amount)
+            self.touched.add(namespace)
+        return any_stands
+
+    def _fail(self, group: Labels, since: int, amount: int) -> None:
         if amount > 0:
-            self.oldest.add(failure.group, failure.since)
+            self.oldest.add(group, since)
             # At 0, so that increase() sees the first failure that is opened or closed here.
-            self.opened.add(failure.group, 0)
-            self.closed.add(failure.group, 0)
+            self.opened.add(group, 0)
+            self.closed.add(group, 0)
         else:
-            self.oldest.remove(failure.group, failure.since)
+            self.oldest.remove(group, since)
 
     def _date(self, contribution: Contribution | None, known: Remembered) -> None:
         """Say since when: as known, else as the result proves, never in the future."""
@@ -171,8 +174,10 @@ class Failures:
                 continue
             dated = []
             for failure, proof in zip(part.failures, part.since, strict=True):
-                identity = Identity(part.group.kind, part.name, *failure.identity)
-                first = known[identity][0] if identity in known else proof
+                first = proof
+                if known:
+                    identity = Identity(part.group.kind, part.name, *failure.identity)
+                    first = known[identity][0] if identity in known else proof
                 dated.append(first if EARLIEST_SECONDS <= first <= now else now)
             part.since = tuple(dated)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from exporter.model.changes import Scope
-from exporter.model.report import Report, clip
+from exporter.model.report import Report
 from exporter.model.resource import (
     CLUSTER_POLICY_REPORTS,
     CLUSTER_REPORTS,
@@ -13,22 +13,28 @@ from exporter.model.resource import (
     REPORTS,
 )
 from exporter.state.budget import NAMED
-from exporter.state.contribution import Accountant, Contribution, Group, Part, parts
+from exporter.state.contribution import (
+    Accountant,
+    Contribution,
+    Group,
+    Part,
+    counts,
+    direct_group,
+    parts,
+)
 from exporter.state.failures import Failures, Remembered
+from exporter.state.newest import Newest
 from exporter.state.profile import Verdict
 from exporter.state.selection import Selection
 from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
-from exporter.state.tally import OVERFLOW, Gauge, Tally
+from exporter.state.tally import Gauge, Tally
 
 PREFERRED: Final = REPORTS.group
 """Of a report that both API groups serve, this group's counts."""
 
 MOST_DIFFERENCES: Final = 20_000
 """Differences that are held before they are added: some 5 MB."""
-
-MOST_SOURCES: Final = 1000
-"""Sources whose newest result is told apart; reports name them freely."""
 
 
 class Ledger:
@@ -49,11 +55,10 @@ class Ledger:
         self.by_policy = Tally()
         self.by_severity = Tally()
         self.reports = Gauge()
-        self.newest = Gauge()
+        self.newest = Newest(selection, clock)
         self.failures = Failures(clock, limit)
         self.memory: dict[Place, Remembered] = {}
         self.counting: set[Scope] = set()
-        self._clock = clock
         self._selection = selection
         self._accountant = Accountant(selection)
         self._preferred = Shelf()
@@ -69,22 +74,29 @@ class Ledger:
 
     def apply(self, scope: Scope, report: Report) -> None:
         """Let a report count as it is now."""
+        metadata = report.metadata
+        namespace, name = metadata.namespace, metadata.name
+        shelf = self._shelf(scope)
+        held = shelf.holds(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
-        shelf, metadata = self._shelf(scope), report.metadata
-        held = shelf.holds(metadata.namespace, metadata.name)
         contribution = self._accountant.account(report, room, held)
         if contribution is not None:
-            self._note_age(report)
+            self.newest.note(report)
             if contribution is held:
                 return
-        place = Place(metadata.namespace, metadata.name)
-        old = held or shelf.find(place)
-        if old is None and isinstance(contribution, Group) and self._is_alone(shelf, place):
+        old = shelf.awaits(namespace, name) if held is None else held
+        place = Place(namespace, name)
+        if old is None and contribution and self._is_alone(shelf, place):
             # Nearly every report of a first list: it changes nothing but how many there are.
-            shelf.put(place, contribution)
-            contribution.count += 1
-            self._dirty.add(contribution)
-            return
+            group = direct_group(contribution)
+            if group is not None:
+                shelf.put(place, contribution)
+                group.count += 1
+                self._dirty.add(group)
+                if contribution is not group:
+                    count = scope in self.counting
+                    self.failures.replace(place, None, contribution, None, count=count)
+                return
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
             old.messages = contribution.messages
             contribution = old
@@ -153,8 +165,10 @@ class Ledger:
 
     def _is_alone(self, shelf: Shelf, place: Place) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
+        if self.memory or (self._subjects and place in self._subjects):
+            return False
         other = self._other if shelf is self._preferred else self._preferred
-        return not (self.memory or place in self._subjects or other.find(place))
+        return not other or other.find(place) is None
 
     def _shelf(self, scope: Scope) -> Shelf:
         return self._preferred if scope.resource.group == PREFERRED else self._other
@@ -164,7 +178,7 @@ class Ledger:
         preferred = self._preferred.find(place)
         if preferred is None:
             return self._other.find(place)
-        if _counts(preferred):
+        if counts(preferred):
             return preferred
         other = self._other.find(place)
         return preferred if other is None else other
@@ -284,27 +298,6 @@ class Ledger:
         """How often something in reports was not told apart, because its namespace has too much."""
         return self._accountant.budget.folded
 
-    def _note_age(self, report: Report) -> None:
-        """Keep the newest timestamp of each source that is not in the future."""
-        for _, findings, stamps, newest in report.pieces:
-            source = findings.source
-            if source is not None:
-                if newest <= self.newest.rows.get((source or report.source,), 0):
-                    continue
-                if newest <= self._clock():
-                    self._note_newest(source or report.source, newest)
-                    continue
-            for spelling, stamp in zip(findings.spellings, stamps, strict=True):
-                self._note_newest(spelling[5] or report.source, float(stamp))
-
-    def _note_newest(self, source: str, seconds: float) -> None:
-        if 0 < seconds <= self._clock() and self._selection.source(source):
-            labels = (clip(source),)
-            if labels not in self.newest.rows and len(self.newest.rows) >= MOST_SOURCES:
-                labels = (OVERFLOW,)
-            if seconds > self.newest.rows.get(labels, 0):
-                self.newest.put(labels, seconds)
-
 
 def _named(contribution: Contribution | None) -> int:
     """Count the resources that a report's results name, where there are several."""
@@ -318,10 +311,3 @@ def _alike(old: Part, new: Part) -> bool:
 
 def _fails(contribution: Contribution | None) -> bool:
     return any(isinstance(p, Part) and p.failures for p in parts(contribution))
-
-
-def _counts(contribution: Contribution) -> bool:
-    """Whether the filters leave anything of a report."""
-    return any(
-        (p.group if isinstance(p, Part) else p).profile.status >= 0 for p in parts(contribution)
-    )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from operator import is_
 from typing import Final, NamedTuple
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from exporter.model.report import (
     BADNESS,
@@ -118,8 +118,9 @@ class Key(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The profile that findings had last, beside a summary and a source."""
+    """The profile that findings had last among *profiles*, beside a summary and a source."""
 
+    profiles: "Profiles"
     summary: Summary | None
     source: str
     profile: "ref[Profile]"
@@ -131,7 +132,6 @@ class Profiles:
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self._known: dict[Key, Profile] = {}
-        self._found: WeakKeyDictionary[Findings, Found] = WeakKeyDictionary()
         self._verdicts: dict[Spelling, Verdict] = {}
         self._spellings: dict[Spelling, Spelling] = {}
         self._summaries: dict[Counts, Counts] = {}
@@ -144,13 +144,18 @@ class Profiles:
 
         *source* is the report's own, for results that name none.
         """
-        found = self._found.get(findings)
-        if found is not None and found.summary == summary and found.source == source:
-            profile = found.profile()
+        noted = findings.noted
+        if (
+            isinstance(noted, Found)
+            and noted.profiles is self
+            and noted.summary == summary
+            and noted.source == source
+        ):
+            profile = noted.profile()
             if profile is not None and profile.users:
                 return profile
         profile = self._make(Key(self._counts(summary), findings.spellings, source))
-        self._found[findings] = Found(summary, source, ref(profile))
+        findings.noted = Found(self, summary, source, ref(profile))
         return profile
 
     def folded(self, profile: Profile) -> Profile:
@@ -185,10 +190,13 @@ class Profiles:
 
     def _share(self, spelling: Spelling) -> Spelling:
         """Give the one spelling that all equal ones share."""
-        if len(self._spellings) >= _MOST_VERDICTS:
-            self._spellings.clear()
-        spelling = clip_all(spelling)
-        return self._spellings.setdefault(spelling, spelling)
+        known = self._spellings.get(spelling)
+        if known is None:
+            if len(self._spellings) >= _MOST_VERDICTS:
+                self._spellings.clear()
+            spelling = clip_all(spelling)
+            known = self._spellings.setdefault(spelling, spelling)
+        return known
 
     def _counts(self, summary: Summary | None) -> Counts | None:
         """Give the five counts of a summary, one object for all that are equal."""

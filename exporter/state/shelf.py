@@ -26,19 +26,24 @@ class Shelf:
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._held or self._unlisted)
+
     def holds(self, namespace: str, name: str) -> Contribution | None:
         """Give the contribution of a report that no list is waited for to bring."""
         names = self._held.get(namespace)
         return None if names is None else names.get(name)
 
+    def awaits(self, namespace: str, name: str) -> Contribution | None:
+        """Give the contribution of a report that a list has not brought again yet."""
+        names = self._unlisted.get(namespace)
+        return None if names is None else names.get(name)
+
     def find(self, place: Place) -> Contribution | None:
         """Look a report's contribution up."""
         namespace, name = place
-        names = self._held.get(namespace)
-        if names is not None and (found := names.get(name)) is not None:
-            return found
-        names = self._unlisted.get(namespace)
-        return None if names is None else names.get(name)
+        found = self.holds(namespace, name)
+        return self.awaits(namespace, name) if found is None else found
 
     def count(self, namespace: str) -> int:
         """Count the reports of a namespace."""

@@ -35,6 +35,9 @@ class Subjects:
         self._totals = totals
         self._said: dict[Subject, _Sayings] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._said)
+
     def __contains__(self, subject: Subject) -> bool:
         return subject in self._said
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.model.report import Reference, Report, Result
 from exporter.state.budget import NAMED, SHARE
-from exporter.state.ledger import MOST_SOURCES
+from exporter.state.newest import MOST_SOURCES
 from exporter.state.selection import remembered
 from exporter.state.tally import CROWD, OVERFLOW, Counters, Tally
 from tests.hostile.objects import EVIL, Watched, report, resident_bytes, result, scattered

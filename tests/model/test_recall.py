@@ -56,6 +56,32 @@ def test_what_differs_in_timestamps_only_is_one_object() -> None:
 
 
 @pytest.mark.parametrize(
+    "stamps",
+    [(AT, AT), (AT, AT + 1), (AT + 1, AT), (None, None)],
+    ids=["one", "rising", "falling", "none"],
+)
+@pytest.mark.parametrize("others", [(AT + 60, AT + 60), (AT + 60, AT + 9)], ids=["one", "two"])
+def test_it_does_not_matter_which_of_them_agree(
+    stamps: tuple[int | None, int | None], others: tuple[int, int]
+) -> None:
+    recall = Recall()
+
+    def body(*stamps: int | None) -> bytes:
+        told = [result(stamp, policy=f"p{at}") for at, stamp in enumerate(stamps)]
+        for each, stamp in zip(told, stamps, strict=True):
+            if stamp is None:
+                del each["timestamp"]
+        return msgspec.json.encode(told)
+
+    first, again = read(recall, body(*stamps)), read(recall, body(*stamps))
+    other = read(recall, body(*others))
+    assert told(again) == told(first) == decoded(body(*stamps))
+    assert again.pieces[0].findings is first.pieces[0].findings
+    assert (other.pieces[0].findings is first.pieces[0].findings) is (None not in stamps)
+    assert told(other) == decoded(body(*others))
+
+
+@pytest.mark.parametrize(
     "more",
     [
         {"policy": "other"},
@@ -85,6 +111,8 @@ TRICKY = [
     [result(-62_135_596_800)],
     [result(1.795e9)],
     [result(AT, message='"seconds":1795000000')],
+    [result(AT, message=f"since {AT}"), result(AT)],
+    [result(AT, message="----------"), result(AT)],
     [],
 ]
 

@@ -1,0 +1,41 @@
+"""When each source last said something."""
+
+from collections.abc import Callable
+from typing import Final
+
+from exporter.model.report import Report, clip
+from exporter.state.selection import Selection
+from exporter.state.tally import OVERFLOW, Gauge
+
+MOST_SOURCES: Final = 1000
+"""Sources whose newest result is told apart; reports name them freely."""
+
+
+class Newest(Gauge):
+    """The newest timestamp of each source (Unix seconds) that is not in the future."""
+
+    def __init__(self, selection: Selection, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._selection = selection
+        self._clock = clock
+
+    def note(self, report: Report) -> None:
+        """Look at the timestamps of a report; most often none is newer."""
+        for piece in report.pieces:
+            source = piece.findings.source
+            if source is not None:
+                if piece.newest <= self.rows.get((source or report.source,), 0):
+                    continue
+                if piece.newest <= self._clock():
+                    self._raise(source or report.source, piece.newest)
+                    continue
+            for spelling, stamp in zip(piece.findings.spellings, piece.stamps, strict=True):
+                self._raise(spelling[5] or report.source, stamp)
+
+    def _raise(self, source: str, seconds: float) -> None:
+        if 0 < seconds <= self._clock() and self._selection.source(source):
+            labels = (clip(source),)
+            if labels not in self.rows and len(self.rows) >= MOST_SOURCES:
+                labels = (OVERFLOW,)
+            if seconds > self.rows.get(labels, 0):
+                self.put(labels, seconds)
