@@ -35,8 +35,8 @@ _SECONDS: Final = b'"seconds":'
 _DIGITS: Final = 10
 """Of Unix time from 2001 to 2286."""
 
-_BLANK: Final = _SECONDS + b"-" * _DIGITS
-"""What is remembered in place of a timestamp: no JSON has it there."""
+_BLANK: Final = b"\0" * _DIGITS
+"""What is remembered in place of a timestamp: no JSON has it anywhere, as msgspec has seen."""
 
 _decode = msgspec.json.Decoder(list[Result] | None).decode
 
@@ -75,41 +75,37 @@ class Recall:
         scope, body = wire.scope, bytes(wire.results)
         if scope is None or not scope.kind:
             return Report.of(wire.metadata, None, wire.summary, _results(body), wire.source)
-        # Within a string the quotes would be escaped, so this is a key, and what follows is a
-        # number. Whether it is a result's own is seen when such results are first decoded.
+        # Most often all results have the same timestamp, so what the last one says is blanked
+        # wherever it stands. If that is in a message, too, no remembered text looks like it.
         at = body.rfind(_SECONDS) + len(_SECONDS)
-        if at < len(_SECONDS):
-            digits, blank = b"0", body
-        else:
-            digits = body[at : at + _DIGITS]
-            blank = body.replace(_SECONDS + digits, _BLANK)
+        digits = body[at : at + _DIGITS] if at >= len(_SECONDS) else b""
+        blank = body.replace(digits, _BLANK) if digits else body
         findings = self._known.get(digest(blank, self._seed))
-        if findings is not None and digits.isdigit():
-            newest = int(digits)
-            piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
-        else:
+        if findings is None or not (digits.isdigit() or not digits):
             piece = self._dated_apart(scope, body)
+        else:
+            newest = int(digits or 0)
+            piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
     def _dated_apart(self, scope: Reference, body: bytes) -> Piece:
-        """Recognise results whose timestamps differ among themselves; read what is new."""
+        """Recognise results whose timestamps differ among themselves; read what is new.
+
+        Within a string the quotes would be escaped, so this splits at keys, and what follows are
+        numbers. Whether they are the results' own is seen when such results are first decoded.
+        """
         head, *tails = body.split(_SECONDS)
         digits = [tail[:_DIGITS] for tail in tails]
-        key = digest(_BLANK.join([head, *(tail[_DIGITS:] for tail in tails)]), self._seed)
+        rest = (_SECONDS + _BLANK).join([head, *(tail[_DIGITS:] for tail in tails)])
+        key = digest(rest, self._seed)
         findings = self._known.get(key)
         if findings is not None and b"".join(digits).isdigit():
-            stamps = tuple(map(int, digits))
-            return Piece(scope, findings, stamps, max(stamps))
-        return self._learn(scope, body, key, digits)
-
-    def _learn(self, scope: Reference, body: bytes, key: bytes, digits: Sequence[bytes]) -> Piece:
-        """Decode results; remember them if their timestamps are just what was cut out."""
+            seconds = tuple(map(int, digits))
+            return Piece(scope, findings, seconds, max(seconds))
         results = _results(body)
         findings = Findings(tuple(map(self._shared, results)), messages_of(results))
         stamps = stamps_of(results)
-        if all(map(bytes.isdigit, digits)) and stamps == (
-            tuple(map(int, digits)) or (0,) * len(stamps)
-        ):
+        if _are(stamps, digits):
             self._remember(key, findings)
         return Piece(scope, findings, stamps, max(stamps, default=0))
 
@@ -139,3 +135,10 @@ def _results(body: bytes) -> list[Result]:
     except msgspec.ValidationError as error:
         path = str(error).replace("`$", "`$.results", 1)
         raise msgspec.ValidationError(path) from error
+
+
+def _are(stamps: Sequence[float], digits: Sequence[bytes]) -> bool:
+    """Whether *digits* spell just these timestamps; none at all where nothing is dated."""
+    if not all(map(bytes.isdigit, digits)):
+        return False
+    return stamps == (tuple(map(int, digits)) or (0,) * len(stamps))

@@ -49,7 +49,7 @@ class Page(NamedTuple):
     version: str
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line of a watch. A BOOKMARK has a version and no object, an ERROR has a status."""
 
     type: str
