@@ -43,11 +43,19 @@ class Exposition:
             if family.name not in self.settings.disabled
         )
 
-    def settle(self, most: int) -> int:
-        """Take up at most about *most* changes of the state; return how much work is left."""
+    def settle(self, most: int) -> bool:
+        """Take up at most about *most* changes of the state; True when more may be left.
+
+        Rows that many groups share are taken up once, after the last; one family has its turn at
+        a time.
+        """
         if self._state.ledger.settle(most):
-            return most  # and rows that many groups share are taken up once, after the last
-        return sum(projection.settle(most) for projection in self.projections)
+            return True
+        for projection in self.projections:
+            if projection.behind:
+                projection.settle(most)
+                return True
+        return False
 
     def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:
         """Take one moment of every family whose kinds are *complete*, in catalogue order."""

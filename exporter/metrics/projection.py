@@ -1,6 +1,6 @@
 """From a family's part of the state to its series: what changed, and only that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from exporter.metrics.catalogue import Family, Source
@@ -8,7 +8,7 @@ from exporter.metrics.segments import Segments, Snapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
-from exporter.state.tally import Counters, Gauge, Labels, Tally
+from exporter.state.tally import EVERY, Counters, Gauge, Labels, Tally
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -33,7 +33,6 @@ class Projection:
     ) -> None:
         self.family = family
         self.source = family.read(state)
-        self.source.changed.update(self.source.rows)
         self.extra_names = extra_names if "namespace" in family.labels else ()
         kept = [i for i, name in enumerate(family.labels) if name not in drop]
         self.labels = tuple(family.labels[i] for i in kept)
@@ -46,6 +45,8 @@ class Projection:
         self._word_at = family.word_at if family.word else 0
         self._optional: set[tuple[Labels, int]] = set()
         self._result_at = family.labels.index("result") if words is not None else -1
+        self._counts = self.source.rows if isinstance(self.source, Tally) else {}
+        self._touch(self.source.rows)
 
     def owner(self, namespace: str) -> tuple[str, ...]:
         """Give the values of the extra labels of a namespace's series."""
@@ -57,23 +58,29 @@ class Projection:
         if self.extra_names:
             self._segments.rewrite(lambda labels: labels[0] in namespaces)
 
-    def settle(self, most: int) -> int:
-        """Take up at most *most* changes; return how much work is left, 0 for none."""
+    @property
+    def behind(self) -> bool:
+        """Whether anything is left to be taken up."""
+        return bool(self.source.changed) or self.series.behind
+
+    def settle(self, most: int) -> None:
+        """Take up at most *most* changes."""
         changed = self.source.changed
+        project = self._project_counts if isinstance(self.source, Tally) else self._project
         while changed and most > 0:
-            self._project(changed.pop())
+            project(changed.pop())  # type: ignore[arg-type]  # as the source has them
             most -= 1
         if not changed:
             changed.clear()  # a set that was large stays so until this
-        return len(changed) + self.series.settle(max(most, 1))
+        self.series.settle(max(most, 1))
 
     def snapshot(self, now: float) -> Snapshot:
         """Take the series of this moment."""
-        self.source.changed.update(self.births.due(now))
+        self._touch(self.births.due(now))
         self.settle(1 << 60)
         self.births.shown(now)
         if not isinstance(self.source, Counters):
-            self.source.changed.update(map(self._origin, self.series.unfold()))
+            self._touch(map(self._origin, self.series.unfold()))
             self.settle(1 << 60)
         return self.series.snapshot()
 
@@ -83,10 +90,15 @@ class Projection:
             return row
         return row[: self._word_at] + row[self._word_at + 1 :]
 
+    def _touch(self, rows: Iterable[Labels]) -> None:
+        """Take rows up anew at the next chance."""
+        if isinstance(self.source, Tally):
+            self.source.changed.update((row, EVERY) for row in rows)
+        else:
+            self.source.changed.update(rows)
+
     def _project(self, row: Labels) -> None:
         match self.source:
-            case Tally():
-                self._spread(row, self.source.rows.get(row))
             case Gauge():
                 if self._words is None or row[self._result_at] in self._words:
                     self.series.put(row, self.source.rows.get(row))
@@ -94,19 +106,23 @@ class Projection:
                 value = self.source.shown.get(row)
                 self.series.put(row, 0 if value and self.births.held(row) else value)
 
-    def _spread(self, row: Labels, counts: list[int] | None) -> None:
-        at, always = self._word_at, self.family.always
-        before, behind = row[:at], row[at:]
-        for index, word in enumerate(RESULTS):
-            count = counts[index] if counts is not None else None
-            if index in always:
-                self.series.put((*before, word, *behind), count)
-            elif count:
-                self._optional.add((row, index))
-                self.series.put((*before, word, *behind), count)
-            elif self._optional and (row, index) in self._optional:
-                self._optional.remove((row, index))
-                self.series.put((*before, word, *behind), None)
+    def _project_counts(self, change: tuple[Labels, int]) -> None:
+        row, index = change
+        counts = self._counts.get(row)
+        for each in range(len(RESULTS)) if index == EVERY else (index,):
+            self._put(row, each, None if counts is None else counts[each])
+
+    def _put(self, row: Labels, index: int, count: int | None) -> None:
+        at = self._word_at
+        labels = (*row[:at], RESULTS[index], *row[at:])
+        if index in self.family.always:
+            self.series.put(labels, count)
+        elif count:
+            self._optional.add((row, index))
+            self.series.put(labels, count)
+        elif self._optional and (row, index) in self._optional:
+            self._optional.remove((row, index))
+            self.series.put(labels, None)
 
 
 class Births:

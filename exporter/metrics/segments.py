@@ -18,14 +18,28 @@ Pick = Callable[[list[float]], "tuple[float, ...] | float"]
 
 
 class Segment:
-    """Neighbouring series: sorted keys, and the template made of them and their slots."""
+    """Neighbouring series: sorted keys, and the template made of them and their slots.
 
-    __slots__ = ("keys", "pick", "template")
+    ``written`` are the keys of the template where they are not ``keys`` any more.
+    """
+
+    __slots__ = ("keys", "pick", "template", "written")
 
     def __init__(self, keys: list[Labels]) -> None:
         self.keys = keys
-        self.template: bytes | None = None
+        self.written: list[Labels] | None = None
+        self.template = b""
         self.pick: Pick = _nothing
+
+    def before_change(self) -> None:
+        """Remember what the template says before the keys change."""
+        if self.written is None:
+            self.written = self.keys.copy()
+
+    def lines(self) -> dict[int, bytes]:
+        """Give the lines of the template by the id of their keys, which ``written`` keeps alive."""
+        written = self.keys if self.written is None else self.written
+        return dict(zip(map(id, written), self.template.split(b"\n"), strict=False))
 
 
 class Snapshot(NamedTuple):
@@ -77,8 +91,8 @@ class Segments:
             return
         at = bisect_right(self._firsts, labels) - 1
         segment = self._segments[at]
+        segment.before_change()
         del segment.keys[bisect_left(segment.keys, labels)]
-        segment.template = None
         if segment.keys:
             self._firsts[at] = segment.keys[0]
             self._stale.add(segment)
@@ -90,10 +104,16 @@ class Segments:
         """Write the prefixes of some series anew, because what *prefix* knows has changed."""
         for segment in self._segments:
             if any(map(concerned, segment.keys)):
+                segment.written = []
                 self._stale.add(segment)
 
-    def settle(self, most: int) -> int:
-        """File at most *most* new series, rewrite templates; return the work that is left."""
+    @property
+    def behind(self) -> bool:
+        """Whether a series is to be filed or a template to be written."""
+        return bool(self._added or self._stale)
+
+    def settle(self, most: int) -> None:
+        """File at most *most* new series, rewrite templates."""
         while self._added and most > 0:
             self._file(self._added.pop())
             most -= 1
@@ -103,12 +123,11 @@ class Segments:
             segment = self._stale.pop()
             self._write(segment)
             most -= len(segment.keys) // 4
-        return len(self._added) + len(self._stale) * SIZE // 4
 
     def snapshot(self) -> Snapshot:
         """Take the values of this moment."""
         self.settle(1 << 60)
-        pieces = tuple((s.template or b"", s.pick) for s in self._segments)
+        pieces = tuple((s.template, s.pick) for s in self._segments)
         return Snapshot(pieces, self.values.copy())
 
     def _file(self, labels: Labels) -> None:
@@ -116,6 +135,7 @@ class Segments:
         if not self._segments:
             self._place(0, Segment([]))
         segment = self._segments[at]
+        segment.before_change()
         insort(segment.keys, labels)
         self._firsts[at] = segment.keys[0]
         self._stale.add(segment)
@@ -124,9 +144,10 @@ class Segments:
 
     def _split(self, at: int, segment: Segment) -> None:
         half = len(segment.keys) // 2
-        upper = segment.keys[half:]
+        upper = Segment(segment.keys[half:])
+        upper.written, upper.template = segment.written, segment.template
         del segment.keys[half:]
-        self._place(at + 1, Segment(upper))
+        self._place(at + 1, upper)
 
     def _place(self, at: int, segment: Segment) -> None:
         self._segments.insert(at, segment)
@@ -134,10 +155,16 @@ class Segments:
         self._stale.add(segment)
 
     def _write(self, segment: Segment) -> None:
-        ending = f"{self._form}\n"
-        lines = [self._prefix(key).replace("%", "%%") + ending for key in segment.keys]
-        segment.template = "".join(lines).encode("utf-8", "replace")
-        segment.pick = itemgetter(*(self.slots[key] for key in segment.keys))
+        """Write a template; of the lines that it had before none is written anew."""
+        lines = segment.lines()
+        text = [lines.get(id(key)) or self._line(key) for key in segment.keys]
+        segment.template = b"\n".join(text) + b"\n"
+        segment.written = None
+        segment.pick = itemgetter(*map(self.slots.__getitem__, segment.keys))
+
+    def _line(self, labels: Labels) -> bytes:
+        prefix = self._prefix(labels).replace("%", "%%")
+        return (prefix + self._form).encode("utf-8", "replace")
 
 
 def _nothing(_: list[float]) -> tuple[float, ...]:

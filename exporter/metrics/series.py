@@ -102,9 +102,14 @@ class Series:
         """Give the value in a slot."""
         return self._segments.values[slot]
 
-    def settle(self, most: int) -> int:
-        """Do at most about *most* units of work towards a snapshot; return what is left."""
-        return self._segments.settle(most)
+    @property
+    def behind(self) -> bool:
+        """Whether there is work left towards a snapshot."""
+        return self._segments.behind
+
+    def settle(self, most: int) -> None:
+        """Do at most about *most* units of work towards a snapshot."""
+        self._segments.settle(most)
 
     def snapshot(self) -> Snapshot:
         """Take the values of this moment, to be rendered at leisure."""

@@ -69,6 +69,7 @@ class Ledger:
         )
         self._dirty: set[Group] = set()
         self._differences: dict[tuple[tuple[str, str], Verdict], int] = {}
+        self._sums: dict[tuple[Tally, str, int], int] = {}
         self._subjects = Subjects(self.resources)
         self._named: dict[str, int] = {}
 
@@ -137,6 +138,11 @@ class Ledger:
             elif self._differences:
                 most -= 1
                 self._add(*self._differences.popitem())
+            elif self._sums:
+                most -= 1
+                (tally, label, index), amount = self._sums.popitem()
+                if amount:
+                    tally.add((label,), index, amount)
             else:
                 self._dirty.clear()  # a set that was large stays so until this
                 return False
@@ -274,13 +280,19 @@ class Ledger:
         return 1 + len(rows) // 4
 
     def _add(self, key: tuple[tuple[str, str], Verdict], amount: int) -> None:
-        """Add a difference to every total."""
-        where, (outcome, index) = key
-        if amount:
-            self.results.add((*where, *outcome), index, amount)
-            self.by_namespace.add(where[:1], index, amount)
-            self.by_policy.add((outcome.policy,), index, amount)
-            self.by_severity.add((outcome.severity,), index, amount)
+        """Add a difference to every total; those of few rows are summed up first."""
+        if not amount:
+            return
+        where, verdict = key
+        outcome, index = verdict.outcome, verdict.word_index
+        self.results.add((*where, *outcome), index, amount)
+        sums = self._sums
+        for each in (
+            (self.by_namespace, where[0], index),
+            (self.by_policy, outcome.policy, index),
+            (self.by_severity, outcome.severity, index),
+        ):
+            sums[each] = sums.get(each, 0) + amount
 
     def _room(self, scope: Scope, report: Report) -> int:
         """Say how many resources the results of a report may name.

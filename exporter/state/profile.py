@@ -52,11 +52,17 @@ _FOLDED: Final[dict[tuple[str, int], Spelling]] = {
 """How a key spells a result of which nothing but severity and word is told."""
 
 
-class Verdict(NamedTuple):
-    """What one result counts as: its outcome, and the index of its word, -1 for not at all."""
+class Verdict:
+    """What one result counts as: its outcome, and the index of its word, -1 for not at all.
 
-    outcome: Outcome
-    word_index: int
+    Compared by identity: equal ones are one object, as far as whoever judges remembers it.
+    """
+
+    __slots__ = ("outcome", "word_index")
+
+    def __init__(self, outcome: Outcome, word_index: int) -> None:
+        self.outcome = outcome
+        self.word_index = word_index
 
 
 class Failure(NamedTuple):
@@ -102,7 +108,7 @@ class Profile:
             for position, verdict in enumerate(verdicts)
             if verdict.word_index in _FAILING
         )
-        words = {index for _, index in self.rows}
+        words = {row.word_index for row in self.rows}
         if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}
         self.status = next((index for index in _BADNESS if index in words), -1)

@@ -12,28 +12,34 @@ OVERFLOW: Final = "__overflow__"
 SHARE: Final = 10_000
 CROWD: Final = 10_000
 Five = list[int]
+EVERY: Final = -1
+"""In place of an index: all five."""
 
 
 class Tally:
     """Five-fold counts (one for each result word) by label values.
 
-    A row whose five counts are all zero does not exist. ``changed`` holds the labels whose row
-    changed, appeared or vanished; whoever projects the rows takes from it.
+    A row whose five counts are all zero does not exist. ``changed`` holds the labels of rows with
+    the index of the count that changed, ``EVERY`` where the row appeared or vanished; whoever
+    projects the rows takes from it.
     """
 
     def __init__(self) -> None:
         self.rows: dict[Labels, Five] = {}
-        self.changed: set[Labels] = set()
+        self.changed: set[tuple[Labels, int]] = set()
 
     def add(self, labels: Labels, index: int, amount: int) -> None:
         """Add *amount* to one of the five counts of a row."""
         row = self.rows.get(labels)
         if row is None:
             row = self.rows[labels] = [0, 0, 0, 0, 0]
+            self.changed.add((labels, EVERY))
         row[index] += amount
-        if not any(row):
+        if row[index] or any(row):
+            self.changed.add((labels, index))
+        else:
             del self.rows[labels]
-        self.changed.add(labels)
+            self.changed.add((labels, EVERY))
 
     def add_all(self, labels: Labels, amounts: tuple[int, ...], times: int) -> None:
         """Add five amounts, *times* times each."""
