@@ -103,7 +103,9 @@ class Recall:
             seconds = tuple(map(int, digits))
             return Piece(scope, findings, seconds, max(seconds))
         results = _results(body)
-        findings = Findings(tuple(map(self._shared, results)), messages_of(results))
+        known = self._spellings.get
+        spellings = tuple([known(s) or self._shared(s) for s in map(spelling_of, results)])
+        findings = Findings(spellings, messages_of(results))
         stamps = stamps_of(results)
         if _are(stamps, digits):
             self._remember(key, findings)
@@ -117,16 +119,12 @@ class Recall:
             self._characters = 0
         self._known[key] = findings
 
-    def _shared(self, result: Result) -> Spelling:
+    def _shared(self, spelling: Spelling) -> Spelling:
         """Give the one spelling that all equal ones share."""
-        spelling = spelling_of(result)
-        known = self._spellings.get(spelling)
-        if known is None:
-            spelling = clip_all(spelling)
-            if len(self._spellings) >= MOST_SPELLINGS:
-                self._spellings.clear()
-            known = self._spellings.setdefault(spelling, spelling)
-        return known
+        spelling = clip_all(spelling)
+        if len(self._spellings) >= MOST_SPELLINGS:
+            self._spellings.clear()
+        return self._spellings.setdefault(spelling, spelling)
 
 
 def _results(body: bytes) -> list[Result]:

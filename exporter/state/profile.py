@@ -183,7 +183,8 @@ class Profiles:
         known = self._known.get(raw)
         if known is not None:
             return known
-        shared = tuple(map(self._share, raw.results))
+        known_spelling = self._spellings.get
+        shared = tuple([known_spelling(s) or self._share(s) for s in raw.results])
         if all(map(is_, shared, raw.results)):
             shared = raw.results  # the findings have it already
         key = Key(raw.summary, shared, clip(raw.source))
@@ -196,13 +197,10 @@ class Profiles:
 
     def _share(self, spelling: Spelling) -> Spelling:
         """Give the one spelling that all equal ones share."""
-        known = self._spellings.get(spelling)
-        if known is None:
-            if len(self._spellings) >= _MOST_VERDICTS:
-                self._spellings.clear()
-            spelling = clip_all(spelling)
-            known = self._spellings.setdefault(spelling, spelling)
-        return known
+        if len(self._spellings) >= _MOST_VERDICTS:
+            self._spellings.clear()
+        spelling = clip_all(spelling)
+        return self._spellings.setdefault(spelling, spelling)
 
     def _counts(self, summary: Summary | None) -> Counts | None:
         """Give the five counts of a summary, one object for all that are equal."""

@@ -36,13 +36,17 @@ class Feed:
 
     async def apply(self, objects: Sequence[Object]) -> None:
         """Hand on listed objects."""
-        count = 0
+        count, scope, sink = 0, self._scope, self._sink
         try:
             for each in objects:
-                count += self._listed(each)
+                if self._namespace and not self._is_ours(each):
+                    continue
+                sink(Applied(scope, each))
+                count += 1
                 if not count % BETWEEN_LOOKS and self._turns.over:
                     await asyncio.sleep(0)
         finally:
+            self.listed += count
             self._observer.change(self._label, "listed", count)
 
     def end(self) -> None:
@@ -55,7 +59,9 @@ class Feed:
         if line.object is None or not self._is_ours(line.object):
             return
         if listing and line.type == "ADDED":
-            self._observer.change(self._label, "listed", self._listed(line.object))
+            self.listed += 1
+            self._sink(Applied(self._scope, line.object))
+            self._observer.change(self._label, "listed")
             return
         change = Deleted if line.type == "DELETED" else Applied
         self._sink(change(self._scope, line.object))
@@ -70,14 +76,6 @@ class Feed:
         """Leave the loop to others if this turn was long enough."""
         if self._turns.over:
             await asyncio.sleep(0)
-
-    def _listed(self, each: Object) -> bool:
-        """Hand on a listed object, if it is in the scope."""
-        if not self._is_ours(each):
-            return False
-        self.listed += 1
-        self._sink(Applied(self._scope, each))
-        return True
 
     def _is_ours(self, each: Object) -> bool:
         # Aggregated servers send a namespace's watch the events of every namespace.
