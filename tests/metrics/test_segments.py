@@ -1,5 +1,6 @@
 """Templates that are changed line by line say what templates written anew would say."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 from hypothesis import given
@@ -12,14 +13,14 @@ KEYS: list[Labels] = [(f"n{number:04d}", "100%") for number in range(3 * SIZE)]
 
 
 def text(labels: Labels) -> str:
-    return 'x{a="%s",b="%s"} ' % labels
+    return f'x{{a="{labels[0]}",b="{labels[1]}"}} '
 
 
 def rendered(segments: Segments) -> bytes:
     return b"".join(segments.snapshot().render())
 
 
-def plain(values: dict[Labels, float]) -> bytes:
+def plain(values: Mapping[Labels, float]) -> bytes:
     return "".join(f"{text(key)}{values[key]}\n" for key in sorted(values)).encode()
 
 
@@ -29,9 +30,8 @@ steps = st.lists(st.tuples(ranges, st.integers(1, 7), st.booleans()), min_size=1
 
 @given(steps)
 def test_whatever_comes_and_goes(steps: list[tuple[list[int], int, bool]]) -> None:
-    segments, values, step = Segments(text), dict[Labels, float](), 0
-    for (first, last), stride, looked_at in steps:
-        step += 1
+    segments, values = Segments(text), dict[Labels, float]()
+    for step, ((first, last), stride, looked_at) in enumerate(steps):
         for key in KEYS[first:last:stride]:
             if key in values:
                 segments.remove(key)
