@@ -25,6 +25,9 @@ from exporter.model.report import (
 MOST: Final = 10_000
 """Findings that are remembered: some 5 MB."""
 
+LONG: Final = 100_000
+"""Reports, up to twice as many, after which what was not met again is forgotten."""
+
 MOST_SPELLINGS: Final = 20_000
 """Spellings of single results that are shared."""
 
@@ -61,7 +64,9 @@ class Recall:
     """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Findings] = {}
+        self._young: dict[bytes, Findings] = {}
+        self._old: dict[bytes, Findings] = {}
+        self._reports = 0
         self._spellings: dict[Spelling, Spelling] = {}
         self._characters = 0
         self._seed = randbits(64)
@@ -80,7 +85,8 @@ class Recall:
         at = body.rfind(_SECONDS) + len(_SECONDS)
         digits = body[at : at + _DIGITS] if at >= len(_SECONDS) else b""
         blank = body.replace(digits, _BLANK) if digits else body
-        findings = self._known.get(digest(blank, self._seed))
+        self._reports += 1
+        findings = self._young.get(digest(blank, self._seed))
         if findings is None or not (digits.isdigit() or not digits):
             piece = self._dated_apart(scope, body)
         else:
@@ -98,7 +104,7 @@ class Recall:
         digits = [tail[:_DIGITS] for tail in tails]
         rest = (_SECONDS + _BLANK).join([head, *(tail[_DIGITS:] for tail in tails)])
         key = digest(rest, self._seed)
-        findings = self._known.get(key)
+        findings = self._young.get(key) or self._met_again(key)
         if findings is not None and b"".join(digits).isdigit():
             seconds = tuple(map(int, digits))
             return Piece(scope, findings, seconds, max(seconds))
@@ -111,13 +117,24 @@ class Recall:
             self._remember(key, findings)
         return Piece(scope, findings, stamps, max(stamps, default=0))
 
+    def _met_again(self, key: bytes) -> Findings | None:
+        findings = self._old.get(key)
+        if findings is not None:
+            self._remember(key, findings)
+        return findings
+
     def _remember(self, key: bytes, findings: Findings) -> None:
+        """Remember as the youngest; what was not met since the last but one turn is forgotten."""
         # A pointer for each result counts as much as the messages: a report may have any number.
         self._characters += sum(map(len, findings.messages)) + 8 * len(findings.spellings)
-        if len(self._known) >= MOST or self._characters > MOST_CHARACTERS:
-            self._known.clear()
-            self._characters = 0
-        self._known[key] = findings
+        if (
+            len(self._young) >= MOST // 2
+            or self._characters > MOST_CHARACTERS // 2
+            or self._reports >= LONG
+        ):
+            self._old, self._young = self._young, {}
+            self._characters = self._reports = 0
+        self._young[key] = findings
 
     def _shared(self, spelling: Spelling) -> Spelling:
         """Give the one spelling that all equal ones share."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.recall import MOST_SPELLINGS, Recall, WireReport
+from exporter.model.recall import LONG, MOST, MOST_SPELLINGS, Recall, WireReport
 from exporter.model.report import Findings, Piece, Report, Result
 
 SCOPE = {"kind": "Pod", "name": "web", "uid": "u"}
@@ -161,6 +161,33 @@ def test_what_is_remembered_is_bounded_by_what_it_says() -> None:
         failing = [result(result="fail", message=f"{number} {n} " * 300) for n in range(1000)]
         alive.add(read(recall, msgspec.json.encode(failing)).pieces[0].findings)
     assert 0 < len(alive) < 10
+
+
+def test_what_is_met_again_stays_and_the_rest_is_forgotten() -> None:
+    recall, alive = Recall(), weakref.WeakSet[Findings]()
+    often = msgspec.json.encode([result(policy="often")])
+    kept = read(recall, often).pieces[0].findings
+    wire = msgspec.json.encode({"metadata": {"name": "u"}, "scope": SCOPE})[:-1]
+    wire += b',"results":' + often + b"}"
+    again = msgspec.json.decode(wire, type=WireReport)
+    for number in range(30):
+        body = msgspec.json.encode([result(policy=f"once {number}")])
+        alive.add(read(recall, body).pieces[0].findings)
+        for _ in range(LONG // 10):
+            recall.report(again)
+        assert read(recall, often).pieces[0].findings is kept
+    assert 10 <= len(alive) <= 21
+
+
+def test_the_hundredth_form_is_recognised_though_others_are_forgotten() -> None:
+    recall, first = Recall(), []
+    for number in range(MOST // 2 + 100):
+        body = msgspec.json.encode([result(policy=f"p{number}")])
+        first.append(read(recall, body).pieces[0].findings)
+    for number in range(MOST // 2, MOST // 2 + 100):
+        body = msgspec.json.encode([result(AT + 1, policy=f"p{number}")])
+        assert read(recall, body).pieces[0].findings is first[number]
+    assert len(recall._young) + len(recall._old) <= MOST
 
 
 def test_results_name_resources_where_the_report_has_no_scope() -> None:
