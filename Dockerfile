@@ -9,9 +9,8 @@ RUN /usr/bin/python3.13 -m venv --without-pip /opt/exporter && \
     /usr/bin/python3.13 -m venv --without-pip /opt/build
 WORKDIR /src
 COPY requirements/runtime.txt requirements/build.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/exporter/bin/python install --no-deps --require-hashes --only-binary=:all: --requirement requirements/runtime.txt && \
-    pip --python /opt/build/bin/python install --no-deps --require-hashes --only-binary=:all: --requirement requirements/build.txt
+RUN pip --python /opt/exporter/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: --requirement requirements/runtime.txt && \
+    pip --python /opt/build/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter/ exporter/
 RUN pip --python /opt/build/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist . && \

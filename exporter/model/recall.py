@@ -87,11 +87,11 @@ class Recall:
         blank = body.replace(digits, _BLANK) if digits else body
         self._reports += 1
         findings = self._young.get(digest(blank, self._seed))
-        if findings is None or not (digits.isdigit() or not digits):
-            piece = self._dated_apart(scope, body)
-        else:
+        if findings is not None and (not digits or digits.isdigit()):
             newest = int(digits or 0)
             piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
+        else:
+            piece = self._dated_apart(scope, body)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
     def _dated_apart(self, scope: Reference, body: bytes) -> Piece:

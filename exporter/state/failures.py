@@ -40,13 +40,6 @@ class Standing(NamedTuple):
         return Identity(self.kind, self.name, outcome.policy, outcome.rule, outcome.source)
 
     @property
-    def labels(self) -> Labels:
-        """Give the labels of policyreport_resource_results."""
-        o = self.failure.outcome
-        word = self.failure.word
-        return (self.namespace, self.kind, self.name, o.policy, o.rule, word, o.severity, o.source)
-
-    @property
     def group(self) -> Labels:
         """Give the labels of the opened and closed counters."""
         outcome = self.failure.outcome
@@ -149,6 +142,7 @@ class Failures:
             namespace, kind, name = part.group.namespace, part.group.kind, part.name
             for failure, since in zip(part.failures, part.since, strict=True):
                 policy, rule, severity, _, source = failure.outcome
+                # As policyreport_resource_results has them.
                 labels = (namespace, kind, name, policy, rule, failure.word, severity, source)
                 self.resources.add(labels, amount)
                 self.buckets.add(Bucket(severity, namespace), place, amount)

@@ -179,7 +179,7 @@ def test_what_is_met_again_stays_and_the_rest_is_forgotten() -> None:
     assert 10 <= len(alive) <= 21
 
 
-def test_the_hundredth_form_is_recognised_though_others_are_forgotten() -> None:
+def test_the_newest_forms_are_recognised_though_others_are_forgotten() -> None:
     recall, first = Recall(), []
     for number in range(MOST // 2 + 100):
         body = msgspec.json.encode([result(policy=f"p{number}")])
