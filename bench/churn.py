@@ -133,7 +133,8 @@ def _scraped(scrapes: list[Scrape]) -> Figures:
 async def _results(exporter: Exporter) -> Counter[str]:
     """Add up what a scrape shows, by result."""
     names = frozenset({"policyreport_results"})
-    body = b"".join(await exporter.scrapes.scrape(openmetrics=False, names=names))
+    parts = await exporter.scrapes.scrape(openmetrics=False, names=names)
+    body = b"".join(part.text() for part in parts)
     found = Counter[str]()
     for word, value in _RESULT.findall(body):
         found[word.decode()] += int(value)

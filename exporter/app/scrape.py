@@ -1,12 +1,14 @@
-"""One scrape: settle in slices, take one moment, render it piece by piece."""
+"""One scrape: settle in slices, take one moment, render it part by part."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Final
 
-from exporter.metrics.exposition import Exposition, Shot, render
+from exporter.metrics.exposition import Exposition, Shot, parts
 from exporter.metrics.own import OwnMetrics
+from exporter.metrics.part import Part
 
 TURN_SECONDS: Final = 0.002
 """How long changes are taken up before others get a turn of the loop."""
@@ -35,8 +37,8 @@ class Scrapes:
         self._complete = complete
         self._clock = clock
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001 - the web's port
-        """Take one moment of all families, or of those named; render it piece by piece."""
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[Part]:  # noqa: FBT001 - the web's port
+        """Take one moment of all families, or of those named; render it part by part."""
         if self._complete("reports"):
             await self.settle()
         shots = self._exposition.take(self._clock(), self._complete)
@@ -44,24 +46,23 @@ class Scrapes:
 
     def _rendered(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-    ) -> Iterator[bytes]:
-        spent, size, began = 0.0, 0, perf_counter()
-        for piece in self._pieces(shots, names, openmetrics=openmetrics):
-            spent, size = spent + perf_counter() - began, size + len(piece)
-            yield piece
-            began = perf_counter()
+    ) -> Iterator[Part]:
+        spent, size = 0.0, 0
+        for part in self._parts(shots, names, openmetrics=openmetrics):
+            yield part
+            spent, size = spent + part.seconds, size + part.content.size
         if not names:
             # The own metrics are most of a small exposition, so these are told by the next one.
             self._own.gauge("render_duration_seconds").set(spent)
             self._own.gauge("exposition_bytes").set(size)
 
-    def _pieces(
+    def _parts(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-    ) -> Iterator[bytes]:
-        yield from render(shots, names, openmetrics=openmetrics)
-        yield self._own.render(openmetrics=openmetrics, names=names)
+    ) -> Iterator[Part]:
+        yield from parts(shots, names, openmetrics=openmetrics)
+        yield Part(partial(self._own.render, openmetrics=openmetrics, names=names))
         if openmetrics:
-            yield b"# EOF\n"
+            yield Part(lambda: b"# EOF\n")
 
     async def settle(self) -> None:
         """Bring the series up to the state, a slice at a time.

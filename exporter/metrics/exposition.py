@@ -1,9 +1,11 @@
 """One consistent moment of all families, as text in either format."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from exporter.metrics.catalogue import CATALOGUE, Family
+from exporter.metrics.part import Part
 from exporter.metrics.projection import Projection
 from exporter.metrics.segments import Snapshot
 from exporter.state.cluster import ClusterState
@@ -100,10 +102,15 @@ def head(family: Family, *, openmetrics: bool) -> bytes:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
 
 
-def render(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[bytes]:
-    """Render what was taken, segment by segment; *names* chooses families, empty for all."""
+def parts(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[Part]:
+    """Give what was taken, segment by segment; *names* chooses families, empty for all."""
     for family, snapshot in shots:
         if names and not names & {family.name, family.name.removesuffix("_total")}:
             continue
-        yield head(family, openmetrics=openmetrics)
-        yield from snapshot.render()
+        yield Part(partial(head, family, openmetrics=openmetrics))
+        yield from snapshot.parts()
+
+
+def render(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[bytes]:
+    """Render what was taken, segment by segment, as ``parts`` does."""
+    return (part.text() for part in parts(shots, names, openmetrics=openmetrics))

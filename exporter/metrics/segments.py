@@ -6,9 +6,11 @@ Filling a template of some hundred series costs 40 ns a series, against 10 us in
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from exporter.metrics.part import Content, Part
 from exporter.state.tally import Labels
 
 SIZE: Final = 512
@@ -20,12 +22,14 @@ Pick = Callable[[list[float]], "tuple[float, ...] | float"]
 class Segment:
     """Neighbouring series: sorted keys, and the template made of them and their slots.
 
-    ``written`` are the keys of the template where they are not ``keys`` any more.
+    ``written`` are the keys of the template where they are not ``keys`` any more, ``content`` is
+    what it says with the values of the last snapshot.
     """
 
-    __slots__ = ("keys", "pick", "template", "written")
+    __slots__ = ("content", "keys", "pick", "template", "written")
 
     def __init__(self, keys: list[Labels]) -> None:
+        self.content = Content()
         self.keys = keys
         self.written: list[Labels] | None = None
         self.template = b""
@@ -45,20 +49,21 @@ class Segment:
 class Snapshot(NamedTuple):
     """The values of one moment and how to render them; later changes do not touch it."""
 
-    pieces: tuple[tuple[bytes, Pick], ...]
+    pieces: tuple[tuple[bytes, Pick, Content], ...]
     values: list[float]
 
-    def render(self) -> Iterator[bytes]:
-        """Render segment by segment."""
-        for template, pick in self.pieces:
-            yield template % pick(self.values)
+    def parts(self) -> Iterator[Part]:
+        """Give the segments, to be rendered one by one."""
+        for template, pick, content in self.pieces:
+            yield Part(partial(_fill, template, pick, self.values), content)
 
 
 class Segments:
     """All series of a family in the order of their labels.
 
     *prefix* writes a series up to its value; *form* is ``%d`` or ``%a``, which writes floats as
-    Python does. ``slots`` holds every series, ``values`` is indexed by slot.
+    Python does. ``slots`` holds every series, ``values`` and ``_owners``, the segments whose
+    templates show them, are indexed by slot.
     """
 
     def __init__(self, prefix: Prefix, form: str = "%d") -> None:
@@ -66,6 +71,8 @@ class Segments:
         self.values: list[float] = []
         self._prefix = prefix
         self._form = form
+        self._owners: list[Segment | None] = []
+        self._touched: set[Segment | None] = set()
         self._free: list[int] = []
         self._added: set[Labels] = set()
         self._segments: list[Segment] = []
@@ -77,11 +84,19 @@ class Segments:
         if self._free:
             slot = self._free.pop()
             self.values[slot] = value
+            self._owners[slot] = None
         else:
             slot = len(self.values)
             self.values.append(value)
+            self._owners.append(None)
         self.slots[labels] = slot
         self._added.add(labels)
+
+    def set(self, slot: int, value: float) -> None:
+        """Set the value of a series."""
+        if self.values[slot] != value:
+            self.values[slot] = value
+            self._touched.add(self._owners[slot])
 
     def remove(self, labels: Labels) -> None:
         """Remove a series."""
@@ -127,7 +142,11 @@ class Segments:
     def snapshot(self) -> Snapshot:
         """Take the values of this moment."""
         self.settle(1 << 60)
-        pieces = tuple((s.template, s.pick) for s in self._segments)
+        touched, self._touched = self._touched, set()
+        for segment in touched:
+            if segment is not None:
+                segment.content = Content()
+        pieces = tuple((s.template, s.pick, s.content) for s in self._segments)
         return Snapshot(pieces, self.values.copy())
 
     def _file(self, labels: Labels) -> None:
@@ -160,11 +179,19 @@ class Segments:
         text = [lines.get(id(key)) or self._line(key) for key in segment.keys]
         segment.template = b"\n".join(text) + b"\n"
         segment.written = None
-        segment.pick = itemgetter(*map(self.slots.__getitem__, segment.keys))
+        segment.content = Content()
+        slots = [self.slots[key] for key in segment.keys]
+        segment.pick = itemgetter(*slots)
+        for slot in slots:
+            self._owners[slot] = segment
 
     def _line(self, labels: Labels) -> bytes:
         prefix = self._prefix(labels).replace("%", "%%")
         return (prefix + self._form).encode("utf-8", "replace")
+
+
+def _fill(template: bytes, pick: Pick, values: list[float]) -> bytes:
+    return template % pick(values)
 
 
 def _nothing(_: list[float]) -> tuple[float, ...]:

@@ -41,7 +41,7 @@ class Series:
         """Set a row's value; None removes the row."""
         slot = self.slots.get(row)
         if not (slot is None or value is None or self._keep is not None or row in self._shared):
-            self._segments.values[slot] = value  # nearly all changes, and nothing else to do
+            self._segments.set(slot, value)  # nearly all changes, and nothing else to do
             return
         exposed = self._exposed(row, value)
         if exposed is None:
@@ -96,7 +96,7 @@ class Series:
         elif slot is None:
             self._segments.insert(labels, value)
         else:
-            self._segments.values[slot] = value
+            self._segments.set(slot, value)
 
     def value(self, slot: int) -> float:
         """Give the value in a slot."""

@@ -1,8 +1,13 @@
-"""Cuts and compresses bodies without holding the event loop."""
+"""Compresses bodies without holding the event loop, and no part of them twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Protocol, cast
+import struct
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator
+from typing import Final, NamedTuple, Protocol, cast
+from weakref import WeakKeyDictionary
+
+from exporter.web.checksum import Sum
+from exporter.web.ports import Part
 
 try:
     from isal import isal_zlib as backend
@@ -11,12 +16,80 @@ except ImportError:  # no wheel for this processor; two to three times slower
 
 # A millisecond or two of rendering and compressing: what one turn of the loop may cost.
 PIECE_BYTES = 256 * 1024
-_GZIP_FRAMING = 31
+
+# RFC 1952: no name, no time, fastest, from an unknown system; then RFC 1951's empty last block.
+_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"
+_LAST: Final = b"\x03\0"
+_RAW: Final = -15
 
 
 class _Compressor(Protocol):
     def compress(self, data: memoryview, /) -> bytes: ...
-    def flush(self) -> bytes: ...
+    def flush(self, mode: int, /) -> bytes: ...
+
+
+class _Packed(NamedTuple):
+    """A part in compressed form, which refers to nothing before it."""
+
+    blocks: bytes
+    sum: Sum
+
+
+class Pace:
+    """Lets others have a turn of the loop after every PIECE_BYTES."""
+
+    def __init__(self) -> None:
+        self._done = 0
+
+    async def did(self, size: int) -> None:
+        """Note that so many bytes were handled."""
+        self._done += size
+        if self._done >= PIECE_BYTES:
+            self._done = 0
+            await asyncio.sleep(0)
+
+
+class Gzip:
+    """Compresses at level 1: metrics shrink tenfold, a better level costs more than it saves.
+
+    A part is compressed by itself, which costs a few bytes, and remembered for as long as its
+    content lives: nearly all of a scrape says what the one before it said.
+    """
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Hashable, _Packed] = WeakKeyDictionary()
+
+    async def compress(self, parts: Iterable[Part]) -> list[bytes]:
+        """Make one gzip member of the parts; no more than one of them exists at a time."""
+        compressor = cast(_Compressor, backend.compressobj(level=1, wbits=_RAW))
+        pace, total, blocks = Pace(), Sum(), [_HEADER]
+        for part in parts:
+            packed = self._known.get(part.content)
+            if packed is None:
+                text = part.text()
+                packed = _Packed(await _deflate(text, compressor, pace), _over(text, Sum()))
+                self._known[part.content] = packed
+                total = _over(text, total)
+            else:
+                total = total.then(packed.sum)
+                await pace.did(len(packed.blocks))
+            blocks.append(packed.blocks)
+        trailer = struct.pack("<LL", total.crc, total.size & 0xFFFFFFFF)
+        return [b"".join([*blocks, _LAST, trailer])]  # a write costs more than a copy
+
+
+def _over(text: bytes, total: Sum) -> Sum:
+    """Read a text that follows what has been read; less costly than ``then``, once."""
+    return Sum(total.size + len(text), backend.crc32(text, total.crc))
+
+
+async def _deflate(text: bytes, compressor: _Compressor, pace: Pace) -> bytes:
+    blocks = []
+    for piece in pieces([text]):
+        blocks.append(compressor.compress(piece))
+        await pace.did(len(piece))
+    blocks.append(compressor.flush(backend.Z_FULL_FLUSH))
+    return b"".join(blocks)
 
 
 def pieces(segments: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
@@ -29,21 +102,7 @@ def pieces(segments: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
 
 async def paced(segments: Iterable[bytes | memoryview]) -> AsyncIterator[memoryview]:
     """Give pieces; others get a turn of the loop after every PIECE_BYTES."""
-    size = 0
+    pace = Pace()
     for piece in pieces(segments):
         yield piece
-        size += len(piece)
-        if size >= PIECE_BYTES:
-            size = 0
-            await asyncio.sleep(0)
-
-
-async def gzip(segments: Iterable[bytes | memoryview]) -> list[bytes]:
-    """Compress at level 1: metrics shrink tenfold, a better level costs more than it saves.
-
-    Segments that are made as they are taken never exist all at once.
-    """
-    compressor = cast(_Compressor, backend.compressobj(level=1, wbits=_GZIP_FRAMING))
-    packed = [compressor.compress(piece) async for piece in paced(segments)]
-    packed.append(compressor.flush())
-    return [b"".join(packed)]  # a write to a socket costs more than a copy of what is left
+        await pace.did(len(piece))

@@ -1,14 +1,27 @@
 """What the web edge needs from the rest of the program."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Protocol
+
+
+class Part(Protocol):
+    """Some of a body, written when it is asked for."""
+
+    @property
+    def content(self) -> Hashable:
+        """What it says: parts with the same content, at whatever moment, have the same text."""
+        ...
+
+    def text(self) -> bytes:
+        """Write it."""
+        ...
 
 
 class Scraper(Protocol):
     """Where an exposition comes from."""
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001
-        """Take one consistent moment; its pieces, sent in order, are rendered as they are taken.
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[Part]:  # noqa: FBT001
+        """Take one consistent moment, in parts that are sent in order.
 
         ``names`` restricts it to these families; empty means all. Raises nothing.
         """

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from exporter.web.compress import gzip, paced
+from exporter.web.compress import Gzip, paced
 from exporter.web.negotiate import wants_gzip
+from exporter.web.ports import Part
 
 log = logging.getLogger(__name__)
 Bytes = bytes | memoryview
@@ -21,11 +22,29 @@ def header(request: web.Request, name: str) -> str:
     return ", ".join(request.headers.getall(name, []))
 
 
-async def encode(request: web.Request, segments: Iterable[bytes]) -> tuple[Sequence[Bytes], str]:
-    """Compress the segments if the client prefers that; name the coding, or nothing."""
+class Whole:
+    """A text that is a body by itself."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    @property
+    def content(self) -> Hashable:
+        """It is like no other."""
+        return self
+
+    def text(self) -> bytes:
+        """Give it."""
+        return self._text
+
+
+async def encode(
+    request: web.Request, parts: Iterable[Part], gzip: Gzip
+) -> tuple[Sequence[Bytes], str]:
+    """Compress the parts if the client prefers that; name the coding, or nothing."""
     if wants_gzip(header(request, hdrs.ACCEPT_ENCODING)):
-        return await gzip(segments), "gzip"
-    return [piece async for piece in paced(segments)], ""
+        return await gzip.compress(parts), "gzip"
+    return [piece async for piece in paced(part.text() for part in parts)], ""
 
 
 async def send(
@@ -67,7 +86,7 @@ async def answer(
     request: web.Request, body: str, content_type: str, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
     """Code and send one text, such as a page."""
-    segments, coding = await encode(request, [body.encode()])
+    segments, coding = await encode(request, [Whole(body.encode())], Gzip())
     said = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: hdrs.ACCEPT_ENCODING, **(headers or {})}
     if coding:
         said[hdrs.CONTENT_ENCODING] = coding

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
+from exporter.web.compress import Gzip
 from exporter.web.negotiate import Format, choose_format
 from exporter.web.ports import Scraper
 from exporter.web.respond import SEND_SECONDS, Bytes, encode, header, send
@@ -21,6 +22,7 @@ class Scrapes:
 
     def __init__(self, scraper: Scraper) -> None:
         self._scraper = scraper
+        self._gzip = Gzip()
         self._running = 0
         self._held_bytes = 0
 
@@ -56,7 +58,8 @@ class Scrapes:
 
     async def _render(self, request: web.Request, chosen: Format) -> tuple[Sequence[Bytes], str]:
         names = frozenset(request.query.getall("name[]", []))
-        return await encode(request, await self._scraper.scrape(chosen.openmetrics, names))
+        parts = await self._scraper.scrape(chosen.openmetrics, names)
+        return await encode(request, parts, self._gzip)
 
 
 def _busy(text: str) -> web.Response:

@@ -149,6 +149,12 @@ class Mortal(StateFile):
         self.dead = True
 
 
+async def body(exporter: Exporter) -> bytes:
+    """Scrape all as text."""
+    parts = await exporter.scrapes.scrape(openmetrics=False, names=frozenset())
+    return b"".join(part.text() for part in parts)
+
+
 class Life:
     """One exporter from its start to its end."""
 
@@ -157,8 +163,7 @@ class Life:
         self.task = task
 
     async def scrape(self) -> Samples:
-        pieces = await self.exporter.scrapes.scrape(openmetrics=False, names=frozenset())
-        return parse(b"".join(pieces).decode())
+        return parse((await body(self.exporter)).decode())
 
     async def until(self, done: Callable[[Samples], object], within: float = 20) -> Samples:
         """Scrape until *done*."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.app.running import own, parse
+from tests.app.running import body, own, parse
 from tests.scale.living import Living
 from tests.virtual_time import virtual
 
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.tier("simulator")
 async def test_its_size_is_that_of_the_whole_body() -> None:
     async with Living() as cluster, cluster.exporter() as exporter:
         await cluster.in_step(exporter)
-        first = b"".join(await exporter.scrapes.scrape(openmetrics=False, names=frozenset()))
+        first = await body(exporter)
         await exporter.scrapes.scrape(openmetrics=False, names=frozenset({"process_open_fds"}))
-        second = b"".join(await exporter.scrapes.scrape(openmetrics=False, names=frozenset()))
+        second = await body(exporter)
     shown = parse(second.decode())
     assert own(shown, "exposition_bytes") == len(first)
     assert (own(shown, "render_duration_seconds") or 0) > 0

@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.metrics.part import Content
 from exporter.metrics.segments import SIZE, Segments
 from exporter.state.tally import Labels
 
@@ -17,7 +18,7 @@ def text(labels: Labels) -> str:
 
 
 def rendered(segments: Segments) -> bytes:
-    return b"".join(segments.snapshot().render())
+    return b"".join(part.text() for part in segments.snapshot().parts())
 
 
 def plain(values: Mapping[Labels, float]) -> bytes:
@@ -81,3 +82,20 @@ def test_they_are_behind_until_all_is_filed_and_written() -> None:
         segments.settle(100)
     assert all(later < sooner for sooner, later in pairwise(looks[:-1]))
     assert rendered(segments) == plain(dict.fromkeys(KEYS[: SIZE // 2], 1))
+
+
+@given(st.lists(st.dictionaries(st.integers(0, len(KEYS) - 1), st.integers(0, 2)), max_size=6))
+def test_parts_of_two_moments_have_the_same_content_when_they_say_the_same(
+    changes: list[dict[int, int]],
+) -> None:
+    segments, known = Segments(text), dict[Content, bytes]()
+    for key in KEYS:
+        segments.insert(key, 0)
+    shown = segments.snapshot()
+    for change in changes:
+        for index, value in change.items():
+            segments.set(segments.slots[KEYS[index]], value)
+        before, shown = shown, segments.snapshot()
+        for old, new in zip(before.parts(), shown.parts(), strict=True):
+            assert known.setdefault(old.content, old.text()) == old.text()
+            assert (old.content is new.content) == (old.text() == new.text())

@@ -14,7 +14,7 @@ from exporter.simulator import Simulator, Store
 from exporter.simulator.registry import Registry
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import Clock, Scenario
-from tests.app.running import OWN, Samples, parse
+from tests.app.running import OWN, Samples, body, parse
 from tests.watch.cluster import NOON, report
 
 BOOKMARK_SECONDS: Final = 1.0
@@ -99,6 +99,5 @@ async def scraped(*exporters: Exporter) -> Sequence[Samples]:
 
 
 async def _scraped(exporter: Exporter) -> Samples:
-    pieces = await exporter.scrapes.scrape(openmetrics=False, names=frozenset())
-    samples = parse(b"".join(pieces).decode())
+    samples = parse((await body(exporter)).decode())
     return {s: v for s, v in samples.items() if not s.name.startswith(_NOT_OF_THE_CLUSTER)}

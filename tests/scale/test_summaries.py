@@ -17,7 +17,7 @@ from exporter.model.table import ACCEPT
 from exporter.settings.file import FROM_RESULTS
 from exporter.simulator.registry import REGISTRY, Registry
 from exporter.web.view import Query
-from tests.app.running import Samples
+from tests.app.running import Samples, body
 from tests.kube.serving import json, serving
 from tests.scale.living import FULL, SUMMARY, Living, scraped
 from tests.virtual_time import virtual
@@ -68,8 +68,7 @@ async def test_long_lists_of_rows(watch_list: bool) -> None:
 async def test_what_only_results_tell_is_absent_rather_than_empty() -> None:
     async with Living() as cluster, cluster.exporter(SUMMARY) as summary:
         await cluster.in_step(summary)
-        pieces = await summary.scrapes.scrape(openmetrics=False, names=frozenset())
-    text = b"".join(pieces).decode()
+        text = (await body(summary)).decode()
     assert "# TYPE policyreport_summary gauge" in text
     assert not [name for name in FROM_RESULTS if f"# TYPE {name} " in text]
 

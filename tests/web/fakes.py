@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from exporter.web.respond import Whole
 from exporter.web.routes import Site
 from exporter.web.server import serving
 from exporter.web.status import Pages
@@ -30,7 +31,7 @@ class FakeScraper:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> list[Whole]:
         self.asked.append((openmetrics, names))
         self.running += 1
         self.arrivals.release()
@@ -38,7 +39,7 @@ class FakeScraper:
             await self.gate.wait()
         finally:
             self.running -= 1
-        return self.segments
+        return [Whole(segment) for segment in self.segments]
 
 
 @dataclass
