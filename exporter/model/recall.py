@@ -14,22 +14,18 @@ from exporter.model.report import (
     Reference,
     Report,
     Result,
-    Spelling,
     Summary,
-    clip_all,
     messages_of,
     spelling_of,
     stamps_of,
 )
+from exporter.model.singles import Singles
 
 MOST: Final = 10_000
 """Findings that are remembered: some 5 MB."""
 
 LONG: Final = 100_000
 """Reports, up to twice as many, after which what was not met again is forgotten."""
-
-MOST_SPELLINGS: Final = 20_000
-"""Spellings of single results that are shared."""
 
 MOST_CHARACTERS: Final = 8_000_000
 """Of messages that are remembered with them."""
@@ -67,7 +63,7 @@ class Recall:
         self._young: dict[bytes, Findings] = {}
         self._old: dict[bytes, Findings] = {}
         self._reports = 0
-        self._spellings: dict[Spelling, Spelling] = {}
+        self._singles = Singles()
         self._characters = 0
         self._seed = randbits(64)
 
@@ -87,12 +83,33 @@ class Recall:
         blank = body.replace(digits, _BLANK) if digits else body
         self._reports += 1
         findings = self._young.get(digest(blank, self._seed))
-        if findings is not None and (not digits or digits.isdigit()):
+        if digits and not digits.isdigit():
+            findings = None
+        elif findings is None:
+            findings = self._put_together(body, digits)
+        if findings is None:
+            piece = self._dated_apart(scope, body)
+        else:
             newest = int(digits or 0)
             piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
-        else:
-            piece = self._dated_apart(scope, body)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
+
+    def _put_together(self, body: bytes, digits: bytes) -> Findings | None:
+        """Read results as single ones that all end with the same timestamp; None if not so."""
+        last = b'"seconds":%b}}]' % digits
+        if not (body.startswith(b"[{") and body.endswith(last)):
+            return None
+        texts = body[2 : -len(last)].split(last[:-1] + b",{")
+        blank = last.replace(digits, _BLANK)
+        key = digest(b"[{%b%b" % ((blank[:-1] + b",{").join(texts), blank), self._seed)
+        findings = self._met_again(key)
+        if findings is None:
+            try:
+                findings = self._singles.findings(texts)
+            except msgspec.MsgspecError:
+                return None
+            self._remember(key, findings)
+        return findings
 
     def _dated_apart(self, scope: Reference, body: bytes) -> Piece:
         """Recognise results whose timestamps differ among themselves; read what is new.
@@ -109,8 +126,7 @@ class Recall:
             seconds = tuple(map(int, digits))
             return Piece(scope, findings, seconds, max(seconds))
         results = _results(body)
-        known = self._spellings.get
-        spellings = tuple([known(s) or self._shared(s) for s in map(spelling_of, results)])
+        spellings = tuple(map(self._singles.shared, map(spelling_of, results)))
         findings = Findings(spellings, messages_of(results))
         stamps = stamps_of(results)
         if _are(stamps, digits):
@@ -135,13 +151,6 @@ class Recall:
             self._old, self._young = self._young, {}
             self._characters = self._reports = 0
         self._young[key] = findings
-
-    def _shared(self, spelling: Spelling) -> Spelling:
-        """Give the one spelling that all equal ones share."""
-        spelling = clip_all(spelling)
-        if len(self._spellings) >= MOST_SPELLINGS:
-            self._spellings.clear()
-        return self._spellings.setdefault(spelling, spelling)
 
 
 def _results(body: bytes) -> list[Result]:

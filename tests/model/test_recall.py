@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.recall import LONG, MOST, MOST_SPELLINGS, Recall, WireReport
-from exporter.model.report import Findings, Piece, Report, Result
+from exporter.model.metadata import Metadata
+from exporter.model.recall import LONG, MOST, Recall, WireReport
+from exporter.model.report import Findings, Piece, Reference, Report, Result
+from exporter.model.singles import MOST_BYTES, MOST_SPELLINGS
 
 SCOPE = {"kind": "Pod", "name": "web", "uid": "u"}
 AT = 1_795_000_000
@@ -44,7 +46,9 @@ def seconds(piece: Piece) -> list[float]:
 
 def decoded(body: bytes) -> list[object]:
     """Say the same of results that are decoded, without any memory."""
-    return told(read(Recall(), body))
+    results = msgspec.json.decode(body, type=list[Result] | None) or []
+    scope = msgspec.convert(SCOPE, Reference)
+    return told(Report.of(Metadata("u"), scope, None, results))
 
 
 def test_what_differs_in_timestamps_only_is_one_object() -> None:
@@ -151,8 +155,9 @@ items = st.fixed_dictionaries(
 def test_a_memory_of_others_changes_nothing(bodies: list[list[dict[str, object]]]) -> None:
     recall = Recall()
     for results in bodies:
-        body = msgspec.json.encode(results)
-        assert told(read(recall, body)) == decoded(body)
+        for order in (None, "sorted"):  # API servers sort keys
+            body = msgspec.json.encode(results, order=order)
+            assert told(read(recall, body)) == decoded(body)
 
 
 def test_what_is_remembered_is_bounded_by_what_it_says() -> None:
@@ -224,4 +229,36 @@ def test_spellings_without_end_are_not_all_remembered() -> None:
         results = [result(policy=f"p{next(number)}") for _ in range(1000)]
         [piece] = read(recall, msgspec.json.encode(results)).pieces
         assert piece.findings.spellings[0][0] == results[0]["policy"]
-    assert len(recall._spellings) <= MOST_SPELLINGS
+    assert len(recall._singles._spellings) <= MOST_SPELLINGS
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"result": "fail", "message": "m"}, {"result": "error"}, {"result": "fail", "rule": "r"}],
+    ids=["pass", "fail", "error", "silent"],
+)
+def test_a_result_is_read_once_whatever_stands_beside_it(more: dict[str, str]) -> None:
+    recall = Recall()
+    first = read(recall, msgspec.json.encode([result(), result(policy="q", **more)]))
+    body = msgspec.json.encode([result(AT + 9, policy="q", **more), result(AT + 9, policy="r")])
+    other = read(recall, body)
+    assert other.pieces[0].findings.spellings[0] is first.pieces[0].findings.spellings[1]
+    assert told(other) == decoded(body)
+
+
+def test_a_timestamp_within_a_result_is_not_the_results() -> None:
+    recall = Recall()
+    for seconds in (AT, AT + 1):
+        dated = {"policy": "p", "timestamp": {"seconds": AT}, "x": {"seconds": seconds}}
+        body = msgspec.json.encode([dated, dated])
+        for _ in range(2):
+            assert told(read(recall, body)) == decoded(body)
+
+
+def test_texts_of_single_results_are_not_remembered_without_end() -> None:
+    recall = Recall()
+    for number, size in enumerate([3 * MOST_BYTES, *[8_000] * (MOST_BYTES // 7_000)]):
+        said = [{"message": "m" * size} | result(policy=f"p{number}")]
+        body = msgspec.json.encode(said)
+        assert told(read(recall, body)) == decoded(body)
+        assert sum(map(len, recall._singles._known)) <= MOST_BYTES
