@@ -5,7 +5,7 @@ from sys import intern
 from typing import Final
 
 from exporter.model.report import Findings, Piece, Reference, Report, clip
-from exporter.state.budget import NAMED, Budget, Pair
+from exporter.state.budget import NAMED, Budget, Said
 from exporter.state.profile import Failure, Profile, Profiles
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW
@@ -35,11 +35,11 @@ class Group:
         self.settled = 0
 
     @property
-    def pairs(self) -> set[Pair]:
+    def said(self) -> Said:
         """What the budget of the namespace is charged with; nothing where all is folded."""
         if self.profile.key.folded:
-            return set()
-        return {(self.kind, None), *((self.kind, row.outcome) for row in self.profile.rows)}
+            return frozenset()
+        return {None, *[row.outcome for row in self.profile.rows]}
 
 
 class Part:
@@ -142,7 +142,7 @@ class Accountant:
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
         if self._groups.pop((group.namespace, group.kind, group.profile, group.direct), None):
-            self.budget.give_back(group.namespace, group.pairs)
+            self.budget.give_back(group.namespace, group.kind, group.said)
             group.profile.users -= 1
             self._let_go(group.profile)
 
@@ -211,7 +211,7 @@ class Accountant:
         group = self._groups.get(key)
         if group is None:
             group = Group(namespace, kind, profile, direct=direct)
-            if not self.budget.take(namespace, group.pairs):
+            if not self.budget.take(namespace, kind, group.said):
                 folded = self.profiles.folded(profile)
                 self._let_go(profile)
                 return self._group(namespace, OVERFLOW, folded, direct=direct)

@@ -1,7 +1,6 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
-from collections.abc import Sequence
-from operator import is_
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -44,25 +43,19 @@ class Outcome(NamedTuple):
     source: str
 
 
-_FOLDED: Final[dict[tuple[str, int], Spelling]] = {
-    (severity, index): (OVERFLOW, OVERFLOW, str(index), severity, OVERFLOW, OVERFLOW)
-    for severity in ("none", *SEVERITIES)
-    for index in range(-1, len(RESULTS))
-}
-"""How a key spells a result of which nothing but severity and word is told."""
-
-
 class Verdict:
     """What one result counts as: its outcome, and the index of its word, -1 for not at all.
 
-    Compared by identity: equal ones are one object, as far as whoever judges remembers it.
+    ``allowed`` says whether its source counts. Compared by identity: equal ones are one object, as
+    far as whoever judges remembers it.
     """
 
-    __slots__ = ("outcome", "word_index")
+    __slots__ = ("allowed", "outcome", "word_index")
 
-    def __init__(self, outcome: Outcome, word_index: int) -> None:
+    def __init__(self, outcome: Outcome, word_index: int, *, allowed: bool) -> None:
         self.outcome = outcome
         self.word_index = word_index
+        self.allowed = allowed
 
 
 class Failure(NamedTuple):
@@ -82,44 +75,44 @@ class Profile:
     """The outcomes of a report with their numbers, its summary and its worst result.
 
     ``rows`` holds what counts of each result; ``status`` is the index of the worst word, -1 when
-    nothing was counted; ``allowed`` says whether any source in it counts. Profiles are compared
-    by identity: the same key gives the same profile for as long as a report has it.
+    nothing was counted. Profiles are compared by identity: the same key gives the same profile for
+    as long as a report has it.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "allowed",
-        "failures",
-        "key",
-        "rows",
-        "status",
-        "summary",
-        "users",
-    )
+    __slots__ = ("__weakref__", "failures", "key", "rows", "status", "summary", "users")
 
-    def __init__(self, key: "Key", verdicts: Sequence[Verdict], *, allowed: bool) -> None:
+    def __init__(self, key: "Key") -> None:
+        verdicts = key.verdicts
+        words = {verdict.word_index for verdict in verdicts}
         self.key = key
-        self.allowed = allowed
-        self.summary = key.summary or _NOTHING if allowed else _NOTHING
+        self.summary = key.summary or _NOTHING if key.allowed else _NOTHING
         self.users = 0
-        self.rows = tuple(verdict for verdict in verdicts if verdict.word_index >= 0)
-        self.failures = tuple(
-            Failure(position, verdict.outcome, RESULTS[verdict.word_index])
-            for position, verdict in enumerate(verdicts)
-            if verdict.word_index in _FAILING
-        )
-        words = {row.word_index for row in self.rows}
+        self.rows = verdicts
+        if -1 in words:
+            self.rows = tuple([verdict for verdict in verdicts if verdict.word_index >= 0])
+        self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
         if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}
         self.status = next((index for index in _BADNESS if index in words), -1)
 
+    @property
+    def allowed(self) -> bool:
+        """Whether any source in it counts."""
+        return self.key.allowed
+
+
+def _failures(verdicts: Sequence[Verdict]) -> Iterator[Failure]:
+    for position, verdict in enumerate(verdicts):
+        if verdict.word_index in _FAILING:
+            yield Failure(position, verdict.outcome, RESULTS[verdict.word_index])
+
 
 class Key(NamedTuple):
-    """What makes two reports amount to the same, as the wire spells it."""
+    """What makes two reports amount to the same; *folded* tells nothing apart but severities."""
 
     summary: Counts | None
-    results: tuple[Spelling, ...]
-    source: str
+    verdicts: tuple[Verdict, ...]
+    allowed: bool
     folded: bool = False
 
 
@@ -138,8 +131,8 @@ class Profiles:
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self._known: dict[Key, Profile] = {}
-        self._verdicts: dict[Spelling, Verdict] = {}
-        self._spellings: dict[Spelling, Spelling] = {}
+        self._judged: dict[Spelling, Verdict] = {}
+        self._verdicts: dict[tuple[Outcome, int], Verdict] = {}
         self._summaries: dict[Counts, Counts] = {}
 
     def __len__(self) -> int:
@@ -160,47 +153,35 @@ class Profiles:
             profile = noted.profile()
             if profile is not None and profile.users:
                 return profile
-        profile = self._make(Key(self._counts(summary), findings.spellings, source))
+        profile = self._with(self._key(findings, summary, source))
         findings.noted = Found(self, summary, source, ref(profile))
         return profile
 
     def folded(self, profile: Profile) -> Profile:
         """Find the profile of equal numbers that tells nothing apart but severities."""
-        verdicts = [self._judge(each, profile.key.source) for each in profile.key.results]
-        spelled = tuple(_FOLDED[v.outcome.severity, v.word_index] for v in verdicts)
-        key = Key(profile.key.summary, spelled, str(profile.allowed), folded=True)
-        known = self._known.get(key)
-        if known is None:
-            blurred = [Verdict(_blur(v.outcome), v.word_index) for v in verdicts]
-            known = self._known[key] = Profile(key, blurred, allowed=profile.allowed)
-        return known
+        blurred = [self._blurred(verdict) for verdict in profile.key.verdicts]
+        return self._with(profile.key._replace(verdicts=tuple(blurred), folded=True))
 
     def release(self, profile: Profile) -> None:
         """Forget a profile that nothing uses any more."""
         self._known.pop(profile.key, None)
 
-    def _make(self, raw: Key) -> Profile:
-        known = self._known.get(raw)
-        if known is not None:
-            return known
-        known_spelling = self._spellings.get
-        shared = tuple([known_spelling(s) or self._share(s) for s in raw.results])
-        if all(map(is_, shared, raw.results)):
-            shared = raw.results  # the findings have it already
-        key = Key(raw.summary, shared, clip(raw.source))
+    def _with(self, key: Key) -> Profile:
         known = self._known.get(key)
         if known is None:
-            verdicts = [self._judge(spelling, key.source) for spelling in key.results]
-            known = Profile(key, verdicts, allowed=self._allowed(key))
-            self._known[key] = known
+            known = self._known[key] = Profile(key)
         return known
 
-    def _share(self, spelling: Spelling) -> Spelling:
-        """Give the one spelling that all equal ones share."""
-        if len(self._spellings) >= _MOST_VERDICTS:
-            self._spellings.clear()
-        spelling = clip_all(spelling)
-        return self._spellings.setdefault(spelling, spelling)
+    def _key(self, findings: Findings, summary: Summary | None, source: str) -> Key:
+        known, judge = self._judged.get, self._judge
+        said = findings.spellings
+        if source:
+            said = tuple([s if s[5] else (*s[:5], source) for s in said])
+        verdicts = tuple([known(s) or judge(s) for s in said])
+        allowed = any(verdict.allowed for verdict in verdicts)
+        if not verdicts:  # no source at all is no objection
+            allowed = not source or self.selection.source(clip(source))
+        return Key(self._counts(summary), verdicts, allowed)
 
     def _counts(self, summary: Summary | None) -> Counts | None:
         """Give the five counts of a summary, one object for all that are equal."""
@@ -211,33 +192,28 @@ class Profiles:
             self._summaries.clear()
         return self._summaries.setdefault(counts, counts)
 
-    def _allowed(self, key: Key) -> bool:
-        """Say whether any source that speaks in the report counts; none at all is no objection."""
-        sources = {spelling[5] or key.source for spelling in key.results} or {key.source}
-        if sources == {""} and not key.results:
-            return True
-        return any(map(self.selection.source, sources))
-
-    def _judge(self, spelling: Spelling, source: str) -> Verdict:
+    def _judge(self, spelling: Spelling) -> Verdict:
         """Say what a result counts as; results repeat, so each is worked out once."""
-        policy, rule, word, severity, category, own = spelling
-        key = spelling if own else (policy, rule, word, severity, category, source)
-        known = self._verdicts.get(key)
-        if known is None:
-            if len(self._verdicts) >= _MOST_VERDICTS:
-                self._verdicts.clear()
-            known = self._verdicts[key] = self._verdict(*key)
-        return known
-
-    def _verdict(self, *spelling: str) -> Verdict:
-        policy, rule, word, severity, category, source = map(clip, spelling)
+        if len(self._judged) >= _MOST_VERDICTS:
+            self._judged.clear()
+        spelling = clip_all(spelling)
+        policy, rule, word, severity, category, source = spelling
         chosen = self.selection
-        counts = word in chosen.results and chosen.source(source) and chosen.policy(policy)
+        allowed = chosen.source(source)
+        counts = word in chosen.results and allowed and chosen.policy(policy)
         outcome = Outcome(
             policy, fold_rule(rule), severity_of(severity), category or "none", source
         )
-        return Verdict(outcome, _INDEX.get(word, -1) if counts else -1)
+        index = _INDEX.get(word, -1) if counts else -1
+        verdict = self._judged[spelling] = self._shared(Verdict(outcome, index, allowed=allowed))
+        return verdict
 
+    def _blurred(self, verdict: Verdict) -> Verdict:
+        outcome = Outcome(OVERFLOW, OVERFLOW, verdict.outcome.severity, OVERFLOW, OVERFLOW)
+        return self._shared(Verdict(outcome, verdict.word_index, allowed=True))
 
-def _blur(outcome: Outcome) -> Outcome:
-    return Outcome(OVERFLOW, OVERFLOW, outcome.severity, OVERFLOW, OVERFLOW)
+    def _shared(self, verdict: Verdict) -> Verdict:
+        """Give the one that all equal ones share, as far as it is remembered."""
+        if len(self._verdicts) >= _MOST_VERDICTS:
+            self._verdicts.clear()
+        return self._verdicts.setdefault((verdict.outcome, verdict.word_index), verdict)

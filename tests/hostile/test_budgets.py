@@ -89,7 +89,8 @@ def test_what_was_folded_goes_with_its_report() -> None:
     assert only(watched.state.ledger.resources, EVIL) == {}
     assert watched.state.ledger.failures.resources.rows == {}
     assert len(watched.state.ledger._accountant.profiles) == 0
-    assert watched.state.ledger._accountant.budget._held == {}
+    budget = watched.state.ledger._accountant.budget
+    assert (budget._held, budget._sizes) == ({}, {})
 
 
 def test_room_that_was_given_back_is_taken_again() -> None:
@@ -127,7 +128,9 @@ def test_whoever_calls_a_kind_overflow_gets_no_room_for_it() -> None:
 def test_kinds_are_bounded_as_policies_are() -> None:
     watched = Watched()
     watched.sees(*(report(f"r{n}", [], kind=f"Kind{n}") for n in range(SHARE + 500)))
-    assert len(watched.state.ledger._accountant.budget._held[EVIL]) <= SHARE
+    budget = watched.state.ledger._accountant.budget
+    held = [said for (namespace, _), said in budget._held.items() if namespace == EVIL]
+    assert sum(map(len, held)) == budget._sizes[EVIL] == SHARE
 
 
 def test_the_resources_that_results_name_are_bounded() -> None:
