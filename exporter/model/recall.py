@@ -76,21 +76,20 @@ class Recall:
         scope, body = wire.scope, bytes(wire.results)
         if scope is None or not scope.kind:
             return Report.of(wire.metadata, None, wire.summary, _results(body), wire.source)
-        # Most often all results have the same timestamp, so what the last one says is blanked
-        # wherever it stands. If that is in a message, too, no remembered text looks like it.
-        at = body.rfind(_SECONDS) + len(_SECONDS)
-        digits = body[at : at + _DIGITS] if at >= len(_SECONDS) else b""
-        blank = body.replace(digits, _BLANK) if digits else body
+        # Most often all results have the same timestamp, and end with it, so what the last one says
+        # is blanked wherever it stands. If that is elsewhere, too, no remembered text looks like it.
+        at = body.rfind(b":") + 1
+        digits = body[at : at + _DIGITS]
+        dated = digits.isdigit()
+        blank = body.replace(digits, _BLANK) if dated else body
         self._reports += 1
         findings = self._young.get(digest(blank, self._seed))
-        if digits and not digits.isdigit():
-            findings = None
-        elif findings is None:
+        if findings is None and dated:
             findings = self._put_together(body, digits)
         if findings is None:
             piece = self._dated_apart(scope, body)
         else:
-            newest = int(digits or 0)
+            newest = int(digits) if dated else 0
             piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
@@ -100,6 +99,8 @@ class Recall:
         if not (body.startswith(b"[{") and body.endswith(last)):
             return None
         texts = body[2 : -len(last)].split(last[:-1] + b",{")
+        if body.count(_SECONDS) > len(texts):
+            return None
         blank = last.replace(digits, _BLANK)
         key = digest(b"[{%b%b" % ((blank[:-1] + b",{").join(texts), blank), self._seed)
         findings = self._met_again(key)

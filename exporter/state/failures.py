@@ -152,13 +152,14 @@ class Failures:
         return any_stands
 
     def _fail(self, group: Labels, since: int, amount: int) -> None:
-        if amount > 0:
-            self.oldest.add(group, since)
+        if amount < 0:
+            self.oldest.remove(group, since)
+            return
+        self.oldest.add(group, since)
+        if group not in self.opened.rows or group not in self.closed.rows:
             # At 0, so that increase() sees the first failure that is opened or closed here.
             self.opened.add(group, 0)
             self.closed.add(group, 0)
-        else:
-            self.oldest.remove(group, since)
 
     def _date(self, contribution: Contribution | None, known: Remembered) -> None:
         """Say since when: as known, else as the result proves, never in the future."""
@@ -166,14 +167,10 @@ class Failures:
         for part in parts(contribution):
             if not isinstance(part, Part) or not part.failures:
                 continue
-            dated = []
-            for failure, proof in zip(part.failures, part.since, strict=True):
-                first = proof
-                if known:
-                    identity = Identity(part.group.kind, part.name, *failure.identity)
-                    first = known[identity][0] if identity in known else proof
-                dated.append(first if EARLIEST_SECONDS <= first <= now else now)
-            part.since = tuple(dated)
+            first = part.since
+            if known:
+                first = tuple(_known_since(part, known))
+            part.since = tuple([s if EARLIEST_SECONDS <= s <= now else now for s in first])
 
     def _count(self, before: Remembered, after: Remembered) -> None:
         for identity in after.keys() - before.keys():
@@ -182,3 +179,10 @@ class Failures:
                 self.opened.add(group)
         for identity in before.keys() - after.keys():
             self.closed.add(before[identity][1])
+
+
+def _known_since(part: Part, known: Remembered) -> Iterator[int]:
+    """Give since when each failure stands, as far as it is known; else what its result says."""
+    for failure, proof in zip(part.failures, part.since, strict=True):
+        identity = Identity(part.group.kind, part.name, *failure.identity)
+        yield known[identity][0] if identity in known else proof

@@ -86,18 +86,18 @@ class Ledger:
             if contribution is held:
                 return
         old = shelf.awaits(namespace, name) if held is None else held
-        place = Place(namespace, name)
-        if old is None and contribution and self._is_alone(shelf, place):
+        if old is None and contribution and self._is_alone(shelf, namespace, name):
             # Nearly every report of a first list: it changes nothing but how many there are.
             group = direct_group(contribution)
             if group is not None:
-                shelf.put(place, contribution)
+                shelf.put(namespace, name, contribution)
                 group.count += 1
                 self._dirty.add(group)
                 if contribution is not group:
                     count = scope in self.counting
-                    self.failures.replace(place, None, contribution, None, count=count)
+                    self.failures.replace(Place(namespace, name), None, contribution, None, count=count)
                 return
+        place = Place(namespace, name)
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
             old.messages = contribution.messages
             contribution = old
@@ -169,12 +169,15 @@ class Ledger:
                 if self._effective(place) is contribution:
                     yield place, contribution
 
-    def _is_alone(self, shelf: Shelf, place: Place) -> bool:
+    def _is_alone(self, shelf: Shelf, namespace: str, name: str) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
-        if self.memory or (self._subjects and place in self._subjects):
-            return False
         other = self._other if shelf is self._preferred else self._preferred
-        return not other or other.find(place) is None
+        if self.memory:
+            return False
+        if self._subjects.are_none and other.is_empty:
+            return True
+        place = Place(namespace, name)
+        return place not in self._subjects and other.find(place) is None
 
     def _shelf(self, scope: Scope) -> Shelf:
         return self._preferred if scope.resource.group == PREFERRED else self._other
@@ -199,7 +202,7 @@ class Ledger:
         if new is None:
             shelf.remove(place)
         else:
-            shelf.put(place, new)
+            shelf.put(place.namespace, place.name, new)
         after = self._effective(place)
         if before is not after:
             self._exchange(scope, place, before, after)

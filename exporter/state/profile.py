@@ -144,15 +144,12 @@ class Profiles:
         *source* is the report's own, for results that name none.
         """
         noted = findings.noted
-        if (
-            isinstance(noted, Found)
-            and noted.profiles is self
-            and noted.summary == summary
-            and noted.source == source
-        ):
-            profile = noted.profile()
-            if profile is not None and profile.users:
-                return profile
+        if isinstance(noted, Found):
+            profiles, known_summary, known_source, known = noted
+            if profiles is self and known_summary == summary and known_source == source:
+                profile = known()
+                if profile is not None and profile.users:
+                    return profile
         profile = self._with(self._key(findings, summary, source))
         findings.noted = Found(self, summary, source, ref(profile))
         return profile

@@ -26,8 +26,10 @@ class Shelf:
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._held or self._unlisted)
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no report at all."""
+        return not (self._held or self._unlisted)
 
     def holds(self, namespace: str, name: str) -> Contribution | None:
         """Give the contribution of a report that no list is waited for to bring."""
@@ -53,11 +55,10 @@ class Shelf:
         """Name the namespaces that have reports."""
         return {*self._held, *self._unlisted}
 
-    def put(self, place: Place, contribution: Contribution) -> None:
+    def put(self, namespace: str, name: str, contribution: Contribution) -> None:
         """Keep a contribution in place of the report's former one."""
-        namespace, name = place
         if self._unlisted:
-            self._forget(self._unlisted, place)
+            self._forget(self._unlisted, Place(namespace, name))
         names = self._held.get(namespace)
         if names is None:
             names = self._held[namespace] = {}

@@ -35,8 +35,10 @@ class Subjects:
         self._totals = totals
         self._said: dict[Subject, _Sayings] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._said)
+    @property
+    def are_none(self) -> bool:
+        """Whether there is no such resource."""
+        return not self._said
 
     def __contains__(self, subject: Subject) -> bool:
         return subject in self._said
