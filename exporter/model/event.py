@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from exporter.model.metadata import Stored, unix_seconds
+from exporter.model.metadata import CreatedMetadata, Stored, unix_seconds
 from exporter.model.notes import Note, parse_note
 from exporter.model.report import Reference
 
@@ -41,6 +41,7 @@ class Component(msgspec.Struct, frozen=True, gc=False):
 class Event(Stored, gc=False, rename="camel"):
     """One Event object. Fields of core/v1 and of events.k8s.io/v1 stand side by side."""
 
+    metadata: CreatedMetadata
     reason: str = ""
     action: str = ""
     event_time: str | None = None

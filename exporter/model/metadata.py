@@ -13,11 +13,16 @@ class ManagedField(msgspec.Struct, frozen=True, gc=False):
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Name, place and version of an object. ``creation_timestamp`` is RFC 3339."""
+    """Name, place and version of an object."""
 
     name: str
     namespace: str = ""
     resource_version: str = ""
+
+
+class CreatedMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    """The same, and when it was created; RFC 3339."""
+
     creation_timestamp: str | None = None
 
 

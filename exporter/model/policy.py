@@ -5,13 +5,13 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exporter.model.metadata import ManagedField, Metadata, Stored, unix_seconds
+from exporter.model.metadata import CreatedMetadata, ManagedField, Stored, unix_seconds
 
 _Text = Annotated[str, msgspec.Meta(max_length=1 << 20)]
 _SOURCES: Final = {"ClusterPolicy": "kyverno", "Policy": "kyverno"}
 
 
-class PolicyMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+class PolicyMetadata(CreatedMetadata, frozen=True, gc=False, rename="camel"):
     """Metadata with the annotations that carry severity, category and title."""
 
     generation: int = 0

@@ -89,8 +89,7 @@ class Recall:
         if findings is None:
             piece = self._dated_apart(scope, body)
         else:
-            newest = int(digits) if dated else 0
-            piece = Piece(scope, findings, (newest,) * len(findings.spellings), newest)
+            piece = Piece(scope, findings, int(digits) if dated else 0)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
     def _put_together(self, body: bytes, digits: bytes) -> Findings | None:
@@ -125,14 +124,14 @@ class Recall:
         findings = self._young.get(key) or self._met_again(key)
         if findings is not None and b"".join(digits).isdigit():
             seconds = tuple(map(int, digits))
-            return Piece(scope, findings, seconds, max(seconds))
+            return Piece(scope, findings, max(seconds), seconds)
         results = _results(body)
         spellings = tuple(map(self._singles.shared, map(spelling_of, results)))
         findings = Findings(spellings, messages_of(results))
         stamps = stamps_of(results)
         if _are(stamps, digits):
             self._remember(key, findings)
-        return Piece(scope, findings, stamps, max(stamps, default=0))
+        return Piece(scope, findings, max(stamps, default=0), stamps)
 
     def _met_again(self, key: bytes) -> Findings | None:
         findings = self._old.get(key)

@@ -125,19 +125,25 @@ def messages_of(results: Iterable[Result]) -> tuple[str, ...]:
 class Piece(msgspec.Struct, frozen=True, gc=False):
     """What a report says about one resource, and when.
 
-    ``stamps`` has the Unix seconds of each result, 0 where it has none; ``newest`` is the largest.
+    ``newest`` is the largest timestamp in Unix seconds, 0 where there is none; ``apart`` has those
+    of all results where they are not the same.
     """
 
     about: Reference
     findings: Findings
-    stamps: Sequence[float]
     newest: float
+    apart: Sequence[float] = ()
 
     @classmethod
     def of(cls, about: Reference, results: Sequence[Result]) -> Self:
         """Take what results say about a resource."""
         stamps = stamps_of(results)
-        return cls(about, Findings.of(results), stamps, max(stamps, default=0))
+        return cls(about, Findings.of(results), max(stamps, default=0), stamps)
+
+    @property
+    def stamps(self) -> Sequence[float]:
+        """The timestamp of each result, 0 where it has none."""
+        return self.apart or (self.newest,) * len(self.findings.spellings)
 
 
 def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:

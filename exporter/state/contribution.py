@@ -123,7 +123,7 @@ class Accountant:
         metadata, scope = report.metadata, report.scope
         if not metadata.namespace:
             return self._clusterwide(report, room)
-        if not self._selection.namespace(metadata.namespace):
+        if held is None and not self._selection.namespace(metadata.namespace):
             return None
         if scope is None:
             return self._scattered(report, room)
@@ -202,7 +202,8 @@ class Accountant:
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
         part = Part(group, name, subject, self._said(profile, piece.findings))
-        part.since = tuple([int(piece.stamps[f.position]) for f in profile.failures])
+        stamps = piece.stamps
+        part.since = tuple([int(stamps[f.position]) for f in profile.failures])
         return part
 
     def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:
@@ -241,4 +242,4 @@ def _together(pieces: Sequence[Piece]) -> Piece:
     messages = tuple(m for f in said for m in f.messages or ("",) * len(f.spellings))
     stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
     newest = max(piece.newest for piece in pieces)
-    return Piece(Reference(OVERFLOW, OVERFLOW), Findings(spellings, messages), stamps, newest)
+    return Piece(Reference(OVERFLOW, OVERFLOW), Findings(spellings, messages), newest, stamps)

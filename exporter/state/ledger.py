@@ -77,7 +77,7 @@ class Ledger:
         """Let a report count as it is now."""
         metadata = report.metadata
         namespace, name = metadata.namespace, metadata.name
-        shelf = self._shelf(scope)
+        shelf = self._preferred if scope.resource.group == PREFERRED else self._other
         held = shelf.holds(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
         contribution = self._accountant.account(report, room, held)
@@ -95,7 +95,9 @@ class Ledger:
                 self._dirty.add(group)
                 if contribution is not group:
                     count = scope in self.counting
-                    self.failures.replace(Place(namespace, name), None, contribution, None, count=count)
+                    self.failures.replace(
+                        Place(namespace, name), None, contribution, None, count=count
+                    )
                 return
         place = Place(namespace, name)
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):

@@ -7,7 +7,7 @@ import msgspec
 
 from exporter.model.changes import Applied, Deleted, Object, Scope
 from exporter.model.event import Event
-from exporter.model.metadata import Metadata
+from exporter.model.metadata import CreatedMetadata, Metadata
 from exporter.model.namespace import LabelledMetadata, Namespace
 from exporter.model.policy import Policy, PolicyMetadata, Spec
 from exporter.model.report import Instant, Reference, Report, Result
@@ -70,7 +70,9 @@ class Cluster:
         self.events += 1
         when = datetime.fromtimestamp(self.clock() - ago, UTC).isoformat(timespec="microseconds")
         event = Event(
-            Metadata(f"{policy}.{self.events}", "default", resource_version=str(self.events)),
+            CreatedMetadata(
+                f"{policy}.{self.events}", "default", resource_version=str(self.events)
+            ),
             reason="PolicyViolation",
             action="Resource Blocked",
             event_time=when,
