@@ -77,7 +77,8 @@ class Recall:
         if scope is None or not scope.kind:
             return Report.of(wire.metadata, None, wire.summary, _results(body), wire.source)
         # Most often all results have the same timestamp, and end with it, so what the last one says
-        # is blanked wherever it stands. If that is elsewhere, too, no remembered text looks like it.
+        # is blanked wherever it stands. If that is elsewhere, too, nothing that is remembered looks
+        # like it.
         at = body.rfind(b":") + 1
         digits = body[at : at + _DIGITS]
         dated = digits.isdigit()
