@@ -129,10 +129,10 @@ class Accountant:
             return self._scattered(report, room)
         piece = report.pieces[0]
         profile = self.profiles.of(piece.findings, report.summary, report.source)
-        if not profile.failures:
+        if not profile.failures and scope.uid == metadata.name:
             # Nearly every report ends here, so this looks its group up without more ado.
-            group = self._groups.get((metadata.namespace, scope.kind, profile, True))
-            if group is not None and scope.uid == metadata.name:
+            group = self._find(metadata.namespace, scope.kind, profile, direct=True)
+            if group is not None:
                 return group
         elif isinstance(held, Part) and held.says(scope, profile):
             held.messages = self._said(profile, piece.findings)
@@ -141,10 +141,16 @@ class Accountant:
 
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
-        if self._groups.pop((group.namespace, group.kind, group.profile, group.direct), None):
-            self.budget.give_back(group.namespace, group.kind, group.said)
-            group.profile.users -= 1
-            self._let_go(group.profile)
+        namespace, kind, profile = group.namespace, group.kind, group.profile
+        if self._find(namespace, kind, profile, direct=group.direct) is not group:
+            return
+        if profile.noted is group:
+            profile.noted = None
+        else:
+            del self._groups[namespace, kind, profile, group.direct]
+        self.budget.give_back(namespace, kind, group.said)
+        profile.users -= 1
+        self._let_go(profile)
 
     def _let_go(self, profile: Profile) -> None:
         if not profile.users:
@@ -208,17 +214,31 @@ class Accountant:
 
     def _group(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group:
         namespace, kind = intern(namespace), intern(kind)
-        key = (namespace, kind, profile, direct)
-        group = self._groups.get(key)
+        group = self._find(namespace, kind, profile, direct=direct)
         if group is None:
             group = Group(namespace, kind, profile, direct=direct)
             if not self.budget.take(namespace, kind, group.said):
                 folded = self.profiles.folded(profile)
                 self._let_go(profile)
                 return self._group(namespace, OVERFLOW, folded, direct=direct)
-            self._groups[key] = group
+            if profile.noted is None:
+                profile.noted = group
+            else:
+                self._groups[namespace, kind, profile, direct] = group
             profile.users += 1
         return group
+
+    def _find(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group | None:
+        """Look a group up: one of a profile is noted there, as many have no other."""
+        noted = profile.noted
+        if (
+            isinstance(noted, Group)
+            and noted.kind == kind
+            and noted.namespace == namespace
+            and noted.direct == direct
+        ):
+            return noted
+        return self._groups.get((namespace, kind, profile, direct))
 
     def _said(self, profile: Profile, findings: Findings) -> tuple[str, ...]:
         """Collect the failing results' messages; equal ones are kept once."""

@@ -76,10 +76,10 @@ class Profile:
 
     ``rows`` holds what counts of each result; ``status`` is the index of the worst word, -1 when
     nothing was counted. Profiles are compared by identity: the same key gives the same profile for
-    as long as a report has it.
+    as long as a report has it. ``noted`` is room for whoever counts the reports that have it.
     """
 
-    __slots__ = ("__weakref__", "failures", "key", "rows", "status", "summary", "users")
+    __slots__ = ("__weakref__", "failures", "key", "noted", "rows", "status", "summary", "users")
 
     def __init__(self, key: "Key") -> None:
         verdicts = key.verdicts
@@ -87,6 +87,7 @@ class Profile:
         self.key = key
         self.summary = key.summary or _NOTHING if key.allowed else _NOTHING
         self.users = 0
+        self.noted: object = None
         self.rows = verdicts
         if -1 in words:
             self.rows = tuple([verdict for verdict in verdicts if verdict.word_index >= 0])
