@@ -10,11 +10,11 @@ from exporter.metrics.exposition import Exposition, Shot, parts
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.part import Part
 
-TURN_SECONDS: Final = 0.002
+TURN_SECONDS: Final = 0.001
 """How long changes are taken up before others get a turn of the loop."""
 
-UNIT: Final = 100
-"""Changes that are taken up before the clock is looked at: half a millisecond, or one."""
+UNIT: Final = 50
+"""Changes that are taken up before the clock is looked at: a third of a millisecond."""
 
 _PATIENCE_SECONDS: Final = 30.0
 

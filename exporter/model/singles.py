@@ -38,6 +38,7 @@ class _Single(NamedTuple):
 class Singles:
     """Reads results that end with their timestamp, each as an object by itself.
 
+    Those that do not fail are remembered: what fails has a message that may be its own.
     Their texts are without brackets, and without what comes after ``"seconds":``.
     """
 
@@ -75,7 +76,7 @@ class Singles:
             raise msgspec.ValidationError("what it ends with is not its timestamp")
         message = result.message[:LONGEST_MESSAGE] if result.result in FAILING else None
         single = _Single(self.shared(spelling_of(result)), message)
-        if len(text) <= LONGEST:
+        if message is None and len(text) <= LONGEST:
             self._remember(text, single)
         return single
 

@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from sys import intern
-from typing import Final
 
 from exporter.model.report import Findings, Piece, Reference, Report, clip
 from exporter.state.budget import NAMED, Budget, Said
-from exporter.state.profile import Failure, Profile, Profiles
+from exporter.state.profile import Failure, Profile, Profiles, messages_of
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW
-
-_MOST_SAID: Final = 20_000
-_MOST_SAID_CHARACTERS: Final = 8_000_000
 
 Subject = tuple[str, str]
 """A resource, by namespace and uid (or kind/name where no uid is told)."""
@@ -106,8 +102,6 @@ class Accountant:
         self.budget = Budget()
         self._selection = selection
         self._groups: dict[tuple[str, str, Profile, bool], Group] = {}
-        self._messages: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._characters = 0
 
     def account(
         self, report: Report, room: int = NAMED, held: Contribution | None = None
@@ -135,7 +129,7 @@ class Accountant:
             if group is not None:
                 return group
         elif isinstance(held, Part) and held.says(scope, profile):
-            held.messages = self._said(profile, piece.findings)
+            held.messages = messages_of(piece.findings, profile)
             return held
         return self._part(report, piece, profile) or ()
 
@@ -207,7 +201,7 @@ class Accountant:
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
-        part = Part(group, name, subject, self._said(profile, piece.findings))
+        part = Part(group, name, subject, messages_of(piece.findings, profile))
         stamps = piece.stamps
         part.since = tuple([int(stamps[f.position]) for f in profile.failures])
         return part
@@ -239,16 +233,6 @@ class Accountant:
         ):
             return noted
         return self._groups.get((namespace, kind, profile, direct))
-
-    def _said(self, profile: Profile, findings: Findings) -> tuple[str, ...]:
-        """Collect the failing results' messages; equal ones are kept once."""
-        said = tuple(findings.messages[f.position] for f in profile.failures)
-        if said not in self._messages:
-            self._characters += sum(map(len, said))
-            if len(self._messages) >= _MOST_SAID or self._characters > _MOST_SAID_CHARACTERS:
-                self._messages.clear()
-                self._characters = 0
-        return self._messages.setdefault(said, said)
 
 
 def _subject(namespace: str, resource: Reference) -> Subject:

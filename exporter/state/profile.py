@@ -118,12 +118,24 @@ class Key(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The profile that findings had last among *profiles*, beside a summary and a source."""
+    """The profile that findings had last among *profiles*, beside a summary and a source.
+
+    ``messages`` are those of its failures, one object for all reports that have these findings.
+    """
 
     profiles: "Profiles"
     summary: Summary | None
     source: str
     profile: "ref[Profile]"
+    messages: tuple[str, ...]
+
+
+def messages_of(findings: Findings, profile: Profile) -> tuple[str, ...]:
+    """Give the messages of the failing results of a profile, in their order."""
+    noted = findings.noted
+    if isinstance(noted, Found) and noted.profile() is profile:
+        return noted.messages
+    return tuple([findings.messages[failure.position] for failure in profile.failures])
 
 
 class Profiles:
@@ -146,13 +158,14 @@ class Profiles:
         """
         noted = findings.noted
         if isinstance(noted, Found):
-            profiles, known_summary, known_source, known = noted
+            profiles, known_summary, known_source, known, _ = noted
             if profiles is self and known_summary == summary and known_source == source:
                 profile = known()
                 if profile is not None and profile.users:
                     return profile
         profile = self._with(self._key(findings, summary, source))
-        findings.noted = Found(self, summary, source, ref(profile))
+        messages = messages_of(findings, profile)
+        findings.noted = Found(self, summary, source, ref(profile), messages)
         return profile
 
     def folded(self, profile: Profile) -> Profile:
