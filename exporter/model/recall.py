@@ -103,7 +103,7 @@ class Recall:
             return None
         blank = last.replace(digits, _BLANK)
         key = digest(b"[{%b%b" % ((blank[:-1] + b",{").join(texts), blank), self._seed)
-        findings = self._met_again(key)
+        findings = self._young.get(key) or self._met_again(key)
         if findings is None:
             try:
                 findings = self._singles.findings(texts)

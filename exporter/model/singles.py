@@ -38,8 +38,8 @@ class _Single(NamedTuple):
 class Singles:
     """Reads results that end with their timestamp, each as an object by itself.
 
-    Those that do not fail are remembered: what fails has a message that may be its own.
-    Their texts are without brackets, and without what comes after ``"seconds":``.
+    Texts of results are without their brackets, and without what follows ``"seconds":``. Those of
+    results that do not fail are remembered: what fails has a message that may be its own.
     """
 
     def __init__(self) -> None:

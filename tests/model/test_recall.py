@@ -128,6 +128,13 @@ def test_numbers_that_are_no_timestamps_are_not_taken_for_some(results: list[obj
         assert told(read(recall, body)) == decoded(body)
 
 
+@pytest.mark.parametrize("message", ["", f"since {AT}"], ids=["plain", "with the time"])
+def test_what_was_put_together_is_remembered(message: str) -> None:
+    recall, body = Recall(), msgspec.json.encode([{"message": message} | result()] * 2)
+    first, again = read(recall, body), read(recall, body)
+    assert again.pieces[0].findings is first.pieces[0].findings
+
+
 def test_keys_that_are_spelled_otherwise_are_read_all_the_same() -> None:
     recall = Recall()
     for body in (
