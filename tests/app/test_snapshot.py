@@ -416,7 +416,7 @@ def test_an_item_that_no_decoder_takes_is_named_and_the_rest_counts(
 ) -> None:
     items = objects(world, POLICY_REPORTS.name)
     mine = items[7]["metadata"]
-    mine["creationTimestamp"] = "here"
+    items[7]["scope"]["name"] = "here"
     head = {"apiVersion": POLICY_REPORTS.api_version, "kind": "PolicyReportList"}
     bare = [{k: v for k, v in i.items() if k not in ("kind", "apiVersion")} for i in items]
     whole = head | {"items": bare} if typed else listed(items)
