@@ -31,7 +31,7 @@ class _Compressor(Protocol):
 class _Packed(NamedTuple):
     """A part in compressed form, which refers to nothing before it."""
 
-    blocks: bytes
+    blocks: list[bytes]
     sum: Sum
 
 
@@ -66,30 +66,29 @@ class Gzip:
         for part in parts:
             packed = self._known.get(part.content)
             if packed is None:
-                text = part.text()
-                packed = _Packed(await _deflate(text, compressor, pace), _over(text, Sum()))
+                packed, total = await _pack(part, compressor, pace, total)
                 self._known[part.content] = packed
-                total = _over(text, total)
             else:
                 total = total.then(packed.sum)
-                await pace.did(len(packed.blocks))
-            blocks.append(packed.blocks)
+                await pace.did(sum(map(len, packed.blocks)))
+            blocks += packed.blocks
         trailer = struct.pack("<LL", total.crc, total.size & 0xFFFFFFFF)
         return [b"".join([*blocks, _LAST, trailer])]  # a write costs more than a copy
 
 
-def _over(text: bytes, total: Sum) -> Sum:
-    """Read a text that follows what has been read; less costly than ``then``, once."""
-    return Sum(total.size + len(text), backend.crc32(text, total.crc))
-
-
-async def _deflate(text: bytes, compressor: _Compressor, pace: Pace) -> bytes:
-    blocks = []
-    for piece in pieces([text]):
+async def _pack(part: Part, compressor: _Compressor, pace: Pace, total: Sum) -> tuple[_Packed, Sum]:
+    """Compress a part; give also what *total* is with it, which costs less than ``then`` once."""
+    blocks, own = [], Sum()
+    for piece in pieces([part.text()]):
         blocks.append(compressor.compress(piece))
+        own, total = _over(piece, own), _over(piece, total)
         await pace.did(len(piece))
     blocks.append(compressor.flush(backend.Z_FULL_FLUSH))
-    return b"".join(blocks)
+    return _Packed(blocks, own), total
+
+
+def _over(piece: memoryview, total: Sum) -> Sum:
+    return Sum(total.size + len(piece), backend.crc32(piece, total.crc))
 
 
 def pieces(segments: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
