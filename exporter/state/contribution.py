@@ -5,7 +5,7 @@ from sys import intern
 
 from exporter.model.report import Findings, Piece, Reference, Report, clip
 from exporter.state.budget import NAMED, Budget, Said
-from exporter.state.profile import Failure, Profile, Profiles, messages_of
+from exporter.state.profile import Failure, Profile, Profiles, failing_messages
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW
 
@@ -129,7 +129,7 @@ class Accountant:
             if group is not None:
                 return group
         elif isinstance(held, Part) and held.says(scope, profile):
-            held.messages = messages_of(piece.findings, profile)
+            held.messages = failing_messages(piece.findings, profile)
             return held
         return self._part(report, piece, profile) or ()
 
@@ -201,7 +201,7 @@ class Accountant:
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
-        part = Part(group, name, subject, messages_of(piece.findings, profile))
+        part = Part(group, name, subject, failing_messages(piece.findings, profile))
         stamps = piece.stamps
         part.since = tuple([int(stamps[f.position]) for f in profile.failures])
         return part

@@ -77,7 +77,7 @@ class Ledger:
         """Let a report count as it is now."""
         metadata = report.metadata
         namespace, name = metadata.namespace, metadata.name
-        shelf = self._preferred if scope.resource.group == PREFERRED else self._other
+        shelf = self._shelf(scope)
         held = shelf.holds(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
         contribution = self._accountant.account(report, room, held)

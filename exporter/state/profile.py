@@ -130,7 +130,7 @@ class Found(NamedTuple):
     messages: tuple[str, ...]
 
 
-def messages_of(findings: Findings, profile: Profile) -> tuple[str, ...]:
+def failing_messages(findings: Findings, profile: Profile) -> tuple[str, ...]:
     """Give the messages of the failing results of a profile, in their order."""
     noted = findings.noted
     if isinstance(noted, Found) and noted.profile() is profile:
@@ -145,7 +145,7 @@ class Profiles:
         self.selection = selection
         self._known: dict[Key, Profile] = {}
         self._judged: dict[Spelling, Verdict] = {}
-        self._verdicts: dict[tuple[Outcome, int], Verdict] = {}
+        self._verdicts: dict[tuple[Outcome, int, bool], Verdict] = {}
         self._summaries: dict[Counts, Counts] = {}
 
     def __len__(self) -> int:
@@ -164,7 +164,7 @@ class Profiles:
                 if profile is not None and profile.users:
                     return profile
         profile = self._with(self._key(findings, summary, source))
-        messages = messages_of(findings, profile)
+        messages = failing_messages(findings, profile)
         findings.noted = Found(self, summary, source, ref(profile), messages)
         return profile
 
@@ -221,10 +221,11 @@ class Profiles:
 
     def _blurred(self, verdict: Verdict) -> Verdict:
         outcome = Outcome(OVERFLOW, OVERFLOW, verdict.outcome.severity, OVERFLOW, OVERFLOW)
-        return self._shared(Verdict(outcome, verdict.word_index, allowed=True))
+        return self._shared(Verdict(outcome, verdict.word_index, allowed=verdict.allowed))
 
     def _shared(self, verdict: Verdict) -> Verdict:
         """Give the one that all equal ones share, as far as it is remembered."""
         if len(self._verdicts) >= _MOST_VERDICTS:
             self._verdicts.clear()
-        return self._verdicts.setdefault((verdict.outcome, verdict.word_index), verdict)
+        key = (verdict.outcome, verdict.word_index, verdict.allowed)
+        return self._verdicts.setdefault(key, verdict)

@@ -244,13 +244,21 @@ def test_spellings_without_end_are_not_all_remembered() -> None:
     [{}, {"result": "fail", "message": "m"}, {"result": "error"}, {"result": "fail", "rule": "r"}],
     ids=["pass", "fail", "error", "silent"],
 )
-def test_a_result_is_read_once_whatever_stands_beside_it(more: dict[str, str]) -> None:
+def test_a_result_is_one_object_whatever_stands_beside_it(more: dict[str, str]) -> None:
     recall = Recall()
-    first = read(recall, msgspec.json.encode([result(), result(policy="q", **more)]))
-    body = msgspec.json.encode([result(AT + 9, policy="q", **more), result(AT + 9, policy="r")])
-    other = read(recall, body)
+
+    def body(*results: object) -> bytes:
+        return msgspec.json.encode(results, order="sorted")  # so a result ends with its timestamp
+
+    first = read(recall, body(result(), result(policy="q", **more)))
+    known = len(recall._singles._known)
+    assert known == (1 if more else 2), "what fails is not remembered"
+    others = body(result(AT + 9, policy="q", **more), result(AT + 9))
+    other = read(recall, others)
+    assert len(recall._singles._known) == known
+    assert other.pieces[0].findings.spellings == first.pieces[0].findings.spellings[::-1]
     assert other.pieces[0].findings.spellings[0] is first.pieces[0].findings.spellings[1]
-    assert told(other) == decoded(body)
+    assert told(other) == decoded(others)
 
 
 def test_a_timestamp_within_a_result_is_not_the_results() -> None:
