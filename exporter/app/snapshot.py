@@ -23,6 +23,7 @@ from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags, read_flags
 from exporter.state.cluster import ClusterState
+from exporter.state.tally import NOTHING
 from exporter.web.view import SEVERITIES
 
 PAGE_OBJECTS: Final = 250
@@ -162,7 +163,7 @@ def _stands(state: ClusterState, fail_on: tuple[str, str] | None, *, whole: bool
     if not whole:
         return any(row[i] for row in state.ledger.summary.rows.values() for i in indices)
     rows = state.ledger.by_severity.rows
-    return any(rows.get((s,), [0] * 5)[i] for s in severities for i in indices)
+    return any(rows.get((s,), NOTHING)[i] for s in severities for i in indices)
 
 
 def _say(text: str) -> None:

@@ -8,7 +8,7 @@ from exporter.app.exporter import Exporter
 from exporter.app.failing import failing_page
 from exporter.state.cluster import ClusterState
 from exporter.state.recent import Block
-from exporter.state.tally import Five, Tally
+from exporter.state.tally import NOTHING, Tally
 from exporter.watch.follower import Follower
 from exporter.web import view
 
@@ -88,7 +88,7 @@ def total(tally: Tally) -> view.Counts:
     return counts([sum(column) for column in zip(*tally.rows.values(), strict=True)] or [0] * 5)
 
 
-def counts(row: Five) -> view.Counts:
+def counts(row: Sequence[int]) -> view.Counts:
     """Name five counts."""
     return view.Counts(*row)
 
@@ -110,7 +110,7 @@ def by_first(tally: Tally) -> Tally:
 def by_severity(state: ClusterState) -> dict[str, int]:
     """Count the failing results of each severity, the worst first."""
     rows = state.ledger.by_severity.rows
-    found = {each: _failing(rows.get((each,), [0] * 5)) for each in view.SEVERITIES}
+    found = {each: _failing(rows.get((each,), NOTHING)) for each in view.SEVERITIES}
     return {severity: count for severity, count in found.items() if count}
 
 
@@ -119,7 +119,7 @@ def blocked(block: Block) -> view.Blocked:
     return view.Blocked(block.number, *block[:-1])
 
 
-def _failing(row: Five) -> int:
+def _failing(row: Sequence[int]) -> int:
     return counts(row).failing
 
 

@@ -8,8 +8,10 @@ from exporter.metrics.segments import Segments, Snapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
-from exporter.state.tally import EVERY, Counters, Gauge, Labels, Tally
+from exporter.state.tally import EVERY, Counters, Five, Gauge, Labels, Tally
 
+_INDICES: Final = range(len(RESULTS))
+_INDICES_OF: Final = tuple(tuple(i for i in _INDICES if news >> i & 1) for news in range(EVERY + 1))
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
@@ -43,9 +45,7 @@ class Projection:
         self.births = Births(self.source, birth_hold)
         self._words = words
         self._word_at = family.word_at if family.word else 0
-        self._optional: set[tuple[Labels, int]] = set()
         self._result_at = family.labels.index("result") if words is not None else -1
-        self._counts = self.source.rows if isinstance(self.source, Tally) else {}
         self._touch(self.source.rows)
 
     def owner(self, namespace: str) -> tuple[str, ...]:
@@ -65,13 +65,15 @@ class Projection:
 
     def settle(self, most: int) -> None:
         """Take up at most *most* changes."""
-        changed = self.source.changed
-        project = self._project_counts if isinstance(self.source, Tally) else self._project
-        while changed and most > 0:
-            project(changed.pop())  # type: ignore[arg-type]  # as the source has them
+        source = self.source
+        while source.changed and most > 0:
+            if isinstance(source, Tally):
+                self._project_counts(*source.changed.popitem())
+            else:
+                self._project(source.changed.pop())
             most -= 1
-        if not changed:
-            changed.clear()  # a set that was large stays so until this
+        if not source.changed:
+            source.changed.clear()  # what was large stays so until this
         self.series.settle(max(most, 1))
 
     def snapshot(self, now: float) -> Snapshot:
@@ -93,7 +95,7 @@ class Projection:
     def _touch(self, rows: Iterable[Labels]) -> None:
         """Take rows up anew at the next chance."""
         if isinstance(self.source, Tally):
-            self.source.changed.update((row, EVERY) for row in rows)
+            self.source.touch(rows)
         else:
             self.source.changed.update(rows)
 
@@ -106,23 +108,27 @@ class Projection:
                 value = self.source.shown.get(row)
                 self.series.put(row, 0 if value and self.births.held(row) else value)
 
-    def _project_counts(self, change: tuple[Labels, int]) -> None:
-        row, index = change
-        counts = self._counts.get(row)
-        for each in range(len(RESULTS)) if index == EVERY else (index,):
-            self._put(row, each, None if counts is None else counts[each])
+    def _project_counts(self, labels: Labels, row: Five) -> None:
+        """Show the counts of a row that are news; of one that changes, where that is is kept."""
+        news, row.news = row.news, 0
+        if row.slots is None and news != EVERY:
+            row.slots = [-1] * len(_INDICES)
+        slots = row.slots
+        always, show = self.family.always, self._segments.set
+        for index in _INDICES_OF[news]:
+            count = row[index]
+            if slots and slots[index] >= 0 and (count or (index in always and any(row))):
+                show(slots[index], count)  # nearly all changes, and nothing else to do
+                continue
+            worded = self._worded(labels, index)
+            self.series.put(worded, count if count or (index in always and any(row)) else None)
+            if slots:
+                slots[index] = self.series.slot(worded)
 
-    def _put(self, row: Labels, index: int, count: int | None) -> None:
+    def _worded(self, labels: Labels, index: int) -> Labels:
+        """Give the labels under which one of the five counts of a row is shown."""
         at = self._word_at
-        labels = (*row[:at], RESULTS[index], *row[at:])
-        if index in self.family.always:
-            self.series.put(labels, count)
-        elif count:
-            self._optional.add((row, index))
-            self.series.put(labels, count)
-        elif self._optional and (row, index) in self._optional:
-            self._optional.remove((row, index))
-            self.series.put(labels, None)
+        return (*labels[:at], RESULTS[index], *labels[at:])
 
 
 class Births:

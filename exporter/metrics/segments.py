@@ -4,7 +4,7 @@ Filling a template of some hundred series costs 40 ns a series, against 10 us in
 (measured; docs/performance.md); so values are never formatted one by one.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import partial
 from operator import itemgetter
@@ -14,36 +14,71 @@ from exporter.metrics.part import Content, Part
 from exporter.state.tally import Labels
 
 SIZE: Final = 512
+"""Series that a segment has at least when it was made of a larger one."""
+
+_TEMPLATE: Final = 50
+"""What a template costs, in series that are filed."""
 
 Prefix = Callable[[Labels], str]
 Pick = Callable[[list[float]], "tuple[float, ...] | float"]
 
 
 class Segment:
-    """Neighbouring series: sorted keys, and the template made of them and their slots.
+    """Neighbouring series: sorted keys, their slots, and the template made of them.
 
-    ``written`` are the keys of the template where they are not ``keys`` any more, ``content`` is
-    what it says with the values of the last snapshot.
+    ``edits`` say, in their order, what became of the keys since the template was written: at which
+    place one was added, or taken away (None). Where all is to be written anew they are None.
+    ``content`` is what the template says with the values of the last snapshot.
     """
 
-    __slots__ = ("content", "keys", "pick", "template", "written")
+    __slots__ = ("content", "edits", "keys", "pick", "slots", "template")
 
-    def __init__(self, keys: list[Labels]) -> None:
+    def __init__(self, keys: list[Labels], slots: list[int]) -> None:
         self.content = Content()
         self.keys = keys
-        self.written: list[Labels] | None = None
+        self.slots = slots
+        self.edits: list[tuple[int, Labels | None]] | None = None
         self.template = b""
         self.pick: Pick = _nothing
 
-    def before_change(self) -> None:
-        """Remember what the template says before the keys change."""
-        if self.written is None:
-            self.written = self.keys.copy()
+    def add(self, key: Labels, slot: int) -> None:
+        """Add a series in its place."""
+        at = bisect_left(self.keys, key)
+        self.keys.insert(at, key)
+        self.slots.insert(at, slot)
+        if self.edits is not None:
+            self.edits.append((at, key))
 
-    def lines(self) -> dict[int, bytes]:
-        """Give the lines of the template by the id of their keys, which ``written`` keeps alive."""
-        written = self.keys if self.written is None else self.written
-        return dict(zip(map(id, written), self.template.split(b"\n"), strict=False))
+    def remove(self, key: Labels) -> None:
+        """Take a series away."""
+        at = bisect_left(self.keys, key)
+        del self.keys[at], self.slots[at]
+        if self.edits is not None:
+            self.edits.append((at, None))
+
+    def split(self) -> "Segment":
+        """Leave the upper half to another segment."""
+        half = len(self.keys) // 2
+        upper = Segment(self.keys[half:], self.slots[half:])
+        del self.keys[half:], self.slots[half:]
+        self.edits = None
+        return upper
+
+    def write(self, line: Callable[[Labels], bytes]) -> int:
+        """Bring the template up to date; return how many lines were written for it."""
+        lines, edits = self.template.split(b"\n"), self.edits
+        if edits is None:
+            lines, edits = [b""], [*enumerate(self.keys)]
+        for at, key in edits:
+            if key is None:
+                del lines[at]
+            else:
+                lines.insert(at, line(key))
+        self.template = b"\n".join(lines)
+        self.pick = itemgetter(*self.slots)
+        self.content = Content()
+        self.edits = []
+        return len(edits)
 
 
 class Snapshot(NamedTuple):
@@ -106,8 +141,7 @@ class Segments:
             return
         at = bisect_right(self._firsts, labels) - 1
         segment = self._segments[at]
-        segment.before_change()
-        del segment.keys[bisect_left(segment.keys, labels)]
+        segment.remove(labels)
         if segment.keys:
             self._firsts[at] = segment.keys[0]
             self._stale.add(segment)
@@ -119,7 +153,7 @@ class Segments:
         """Write the prefixes of some series anew, because what *prefix* knows has changed."""
         for segment in self._segments:
             if any(map(concerned, segment.keys)):
-                segment.written = []
+                segment.edits = None
                 self._stale.add(segment)
 
     @property
@@ -135,9 +169,7 @@ class Segments:
         if not self._added:
             self._added.clear()  # a set that was large stays so until this
         while not self._added and self._stale and most > 0:
-            segment = self._stale.pop()
-            self._write(segment)
-            most -= len(segment.keys) // 4
+            most -= _TEMPLATE + self._stale.pop().write(self._line)
 
     def snapshot(self) -> Snapshot:
         """Take the values of this moment."""
@@ -152,37 +184,20 @@ class Segments:
     def _file(self, labels: Labels) -> None:
         at = max(bisect_right(self._firsts, labels) - 1, 0)
         if not self._segments:
-            self._place(0, Segment([]))
-        segment = self._segments[at]
-        segment.before_change()
-        insort(segment.keys, labels)
+            self._place(0, Segment([], []))
+        segment, slot = self._segments[at], self.slots[labels]
+        segment.add(labels, slot)
+        self._owners[slot] = segment
         self._firsts[at] = segment.keys[0]
         self._stale.add(segment)
         if len(segment.keys) > 2 * SIZE:
-            self._split(at, segment)
-
-    def _split(self, at: int, segment: Segment) -> None:
-        half = len(segment.keys) // 2
-        upper = Segment(segment.keys[half:])
-        upper.written, upper.template = segment.written, segment.template
-        del segment.keys[half:]
-        self._place(at + 1, upper)
+            self._place(at + 1, segment.split())
 
     def _place(self, at: int, segment: Segment) -> None:
         self._segments.insert(at, segment)
         self._firsts.insert(at, segment.keys[0] if segment.keys else ())
         self._stale.add(segment)
-
-    def _write(self, segment: Segment) -> None:
-        """Write a template; of the lines that it had before none is written anew."""
-        lines = segment.lines()
-        text = [lines.get(id(key)) or self._line(key) for key in segment.keys]
-        segment.template = b"\n".join(text) + b"\n"
-        segment.written = None
-        segment.content = Content()
-        slots = [self.slots[key] for key in segment.keys]
-        segment.pick = itemgetter(*slots)
-        for slot in slots:
+        for slot in segment.slots:
             self._owners[slot] = segment
 
     def _line(self, labels: Labels) -> bytes:

@@ -55,6 +55,11 @@ class Series:
             del self._shared[exposed]
         self._set(exposed, joined.value)
 
+    def slot(self, row: Labels) -> int:
+        """Give the slot that shows this row and no other; -1 where there is none."""
+        alone = self._keep is None and row not in self._shared
+        return self.slots.get(row, -1) if alone else -1
+
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them anew."""
         room = self.limit - len(self.slots)

@@ -28,13 +28,10 @@ from exporter.state.profile import Verdict
 from exporter.state.selection import Selection
 from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
-from exporter.state.tally import Gauge, Tally
+from exporter.state.tally import NOTHING, Gauge, Tally
 
 PREFERRED: Final = REPORTS.group
 """Of a report that both API groups serve, this group's counts."""
-
-MOST_DIFFERENCES: Final = 20_000
-"""Differences that are held before they are added: some 5 MB."""
 
 
 class Ledger:
@@ -68,8 +65,7 @@ class Ledger:
             (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
         )
         self._dirty: set[Group] = set()
-        self._differences: dict[tuple[tuple[str, str], Verdict], int] = {}
-        self._sums: dict[tuple[Tally, str, int], int] = {}
+        self._judged: dict[Verdict, int] = {}
         self._subjects = Subjects(self.resources)
         self._named: dict[str, int] = {}
 
@@ -86,24 +82,12 @@ class Ledger:
             if contribution is held:
                 return
         old = shelf.awaits(namespace, name) if held is None else held
-        if old is None and contribution and self._is_alone(shelf, namespace, name):
-            # Nearly every report of a first list: it changes nothing but how many there are.
-            group = direct_group(contribution)
-            if group is not None:
-                shelf.put(namespace, name, contribution)
-                group.count += 1
-                self._dirty.add(group)
-                if contribution is not group:
-                    count = scope in self.counting
-                    self.failures.replace(
-                        Place(namespace, name), None, contribution, None, count=count
-                    )
-                return
         place = Place(namespace, name)
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
             old.messages = contribution.messages
             contribution = old
-        self._put(scope, place, old, contribution)
+        if not (contribution and self._exchange_alone(scope, place, old, contribution)):
+            self._put(scope, place, old, contribution)
 
     def delete(self, scope: Scope, report: Report) -> None:
         """Let a report count no more."""
@@ -128,25 +112,18 @@ class Ledger:
         self.memory = {}
 
     def settle(self, most: int = 1 << 60) -> bool:
-        """Bring at most about *most* numbers up to date; True when more may be left.
-
-        Groups are multiplied out first and the differences added to the totals then: where a
-        report moves from one group to another, most of what both say is the same.
-        """
+        """Bring at most about *most* numbers up to date; True when more may be left."""
         self._count_reports()
         while most > 0:
-            if self._dirty and len(self._differences) < MOST_DIFFERENCES:
+            if self._dirty:
                 most -= self._multiply(self._dirty.pop())
-            elif self._differences:
+            elif self._judged:
                 most -= 1
-                self._add(*self._differences.popitem())
-            elif self._sums:
-                most -= 1
-                (tally, label, index), amount = self._sums.popitem()
-                if amount:
-                    tally.add((label,), index, amount)
+                self._add(*self._judged.popitem())
             else:
                 self._dirty.clear()  # a set that was large stays so until this
+                for shown_by_nobody in (self.by_namespace, self.by_policy, self.by_severity):
+                    shown_by_nobody.changed.clear()
                 return False
         return True
 
@@ -171,14 +148,36 @@ class Ledger:
                 if self._effective(place) is contribution:
                     yield place, contribution
 
-    def _is_alone(self, shelf: Shelf, namespace: str, name: str) -> bool:
+    def _exchange_alone(
+        self, scope: Scope, place: Place, old: Contribution | None, new: Contribution
+    ) -> bool:
+        """Do what ``_put`` does for nearly every report: nothing else speaks of its resource.
+
+        False where that is not so, and nothing was done.
+        """
+        before, after = None if old is None else direct_group(old), direct_group(new)
+        shelf = self._shelf(scope)
+        if after is None or (before is None) != (old is None) or not self._is_alone(shelf, place):
+            return False
+        shelf.put(place.namespace, place.name, new)
+        if old is new:
+            return True
+        if before is not None:
+            before.count -= 1
+            self._dirty.add(before)
+        after.count += 1
+        self._dirty.add(after)
+        if new is not after or old is not before:
+            self.failures.replace(place, old, new, None, count=scope in self.counting)
+        return True
+
+    def _is_alone(self, shelf: Shelf, place: Place) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
         other = self._other if shelf is self._preferred else self._preferred
         if self.memory:
             return False
         if self._subjects.are_none and other.is_empty:
             return True
-        place = Place(namespace, name)
         return place not in self._subjects and other.find(place) is None
 
     def _shelf(self, scope: Scope) -> Shelf:
@@ -272,32 +271,27 @@ class Ledger:
         times, rows = group.count - group.settled, group.profile.rows
         if times:
             where = (group.namespace, group.kind)
-            differences = self._differences
-            for row in rows:
-                key = (where, row)
-                differences[key] = differences.get(key, 0) + times
+            add, judged, sums = self.results.add, self._judged, [*NOTHING]
+            for verdict in rows:
+                index = verdict.word_index
+                add(where + verdict.outcome, index, times)
+                judged[verdict] = judged.get(verdict, 0) + times
+                sums[index] += times
+            self.by_namespace.add_all((group.namespace,), sums)
             self.summary.add_all(where, group.profile.summary, times)
             if group.direct:
                 self._add_status(group, times)
             group.settled = group.count
         if not group.count:
             self._accountant.release(group)
-        return 1 + len(rows) // 4
+        return 1 + len(rows) // 2
 
-    def _add(self, key: tuple[tuple[str, str], Verdict], amount: int) -> None:
-        """Add a difference to every total; those of few rows are summed up first."""
-        if not amount:
-            return
-        where, verdict = key
-        outcome, index = verdict.outcome, verdict.word_index
-        self.results.add((*where, *outcome), index, amount)
-        sums = self._sums
-        for each in (
-            (self.by_namespace, where[0], index),
-            (self.by_policy, outcome.policy, index),
-            (self.by_severity, outcome.severity, index),
-        ):
-            sums[each] = sums.get(each, 0) + amount
+    def _add(self, verdict: Verdict, amount: int) -> None:
+        """Add results of one verdict to the totals that tell no places apart."""
+        if amount:
+            outcome, index = verdict.outcome, verdict.word_index
+            self.by_policy.add((outcome.policy,), index, amount)
+            self.by_severity.add((outcome.severity,), index, amount)
 
     def _room(self, scope: Scope, report: Report) -> int:
         """Say how many resources the results of a report may name.

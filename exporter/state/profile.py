@@ -16,7 +16,7 @@ from exporter.model.report import (
     fold_rule,
 )
 from exporter.state.selection import Selection
-from exporter.state.tally import OVERFLOW
+from exporter.state.tally import NOTHING, OVERFLOW, Counts
 
 SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info"})
 
@@ -24,8 +24,6 @@ _INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
 _BADNESS: Final = tuple(_INDEX[word] for word in BADNESS)
 _FAILING: Final = tuple(_INDEX[word] for word in FAILING)
 _MOST_VERDICTS: Final = 20_000
-Counts = tuple[int, int, int, int, int]
-_NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 
 
 def severity_of(text: str) -> str:
@@ -85,7 +83,7 @@ class Profile:
         verdicts = key.verdicts
         words = {verdict.word_index for verdict in verdicts}
         self.key = key
-        self.summary = key.summary or _NOTHING if key.allowed else _NOTHING
+        self.summary = key.summary or NOTHING if key.allowed else NOTHING
         self.users = 0
         self.noted: object = None
         self.rows = verdicts

@@ -1,47 +1,74 @@
 """Counts by label values, which remember what changed since they were last read."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from exporter.state.least import Least
 
 Labels = tuple[str, ...]
+Counts = tuple[int, int, int, int, int]
+NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 OVERFLOW: Final = "__overflow__"
 SHARE: Final = 10_000
 CROWD: Final = 10_000
-Five = list[int]
-EVERY: Final = -1
-"""In place of an index: all five."""
+EVERY: Final = 0b11111
+"""All five counts are news: a row appeared or vanished."""
+
+
+class Five(list[int]):
+    """Five counts, one for each result word.
+
+    The bits of ``news`` say which of them changed since somebody looked; ``slots`` is room for
+    where whoever shows them does so.
+    """
+
+    __slots__ = ("news", "slots")
+
+    def __init__(self) -> None:
+        super().__init__(NOTHING)
+        self.news = 0
+        self.slots: list[int] | None = None
 
 
 class Tally:
     """Five-fold counts (one for each result word) by label values.
 
-    A row whose five counts are all zero does not exist. ``changed`` holds the labels of rows with
-    the index of the count that changed, ``EVERY`` where the row appeared or vanished; whoever
-    projects the rows takes from it.
+    A row whose five counts are all zero does not exist. ``changed`` holds the rows with news, those
+    that vanished included; whoever projects the rows takes from it, and resets their ``news``.
     """
 
     def __init__(self) -> None:
         self.rows: dict[Labels, Five] = {}
-        self.changed: set[tuple[Labels, int]] = set()
+        self.changed: dict[Labels, Five] = {}
 
     def add(self, labels: Labels, index: int, amount: int) -> None:
         """Add *amount* to one of the five counts of a row."""
         row = self.rows.get(labels)
         if row is None:
-            row = self.rows[labels] = [0, 0, 0, 0, 0]
-            self.changed.add((labels, EVERY))
+            # One that vanished and was not taken since is the same again.
+            row = self.rows[labels] = self.changed.get(labels) or Five()
+            row.news = EVERY
+            self.changed[labels] = row
         row[index] += amount
+        if not row.news:
+            self.changed[labels] = row
         if row[index] or any(row):
-            self.changed.add((labels, index))
+            row.news |= 1 << index
         else:
             del self.rows[labels]
-            self.changed.add((labels, EVERY))
+            row.news = EVERY
 
-    def add_all(self, labels: Labels, amounts: tuple[int, ...], times: int) -> None:
+    def touch(self, rows: Iterable[Labels]) -> None:
+        """Let rows, as far as they exist, be news altogether."""
+        for labels in rows:
+            row = self.rows.get(labels)
+            if row is not None:
+                row.news = EVERY
+                self.changed[labels] = row
+
+    def add_all(self, labels: Labels, amounts: Sequence[int], times: int = 1) -> None:
         """Add five amounts, *times* times each."""
         for index, amount in enumerate(amounts):
             if amount:
