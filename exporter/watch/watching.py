@@ -10,12 +10,13 @@ from exporter.model.changes import Scope
 from exporter.model.resource import Resource
 from exporter.model.wire import Line
 from exporter.watch.failure import failure
-from exporter.watch.feed import Feed
+from exporter.watch.feed import BETWEEN_LOOKS, Feed
 from exporter.watch.lists import Start
 from exporter.watch.options import Options
 from exporter.watch.pace import Clock
 from exporter.watch.ports import Source
 from exporter.watch.position import Position
+from exporter.watch.silence import Silence
 
 End = Literal["closed", "idle", "reconcile"]
 OnList = Callable[[Start], None]
@@ -68,23 +69,22 @@ class Watcher:
         """
         self.opened, self.lines, self._on_list = None, 0, on_list
         self._seconds = int(self._options.watch_seconds * (1 + self._clock.jitter()))
-        async with aclosing(self._open(resource)) as batches:
-            while True:
-                try:
-                    # Around one step only: a timeout that is open while lines are worked on
-                    # would cancel whatever the sink does.
-                    async with asyncio.timeout(self._patience()):
-                        batch = await anext(batches, None)
-                except TimeoutError:
-                    self._sends_bookmarks = False
-                    return "idle" if self._is_resumable else "reconcile"
-                if batch is None:
-                    return "closed"
-                if self.opened is None:
-                    self.opened = asyncio.get_running_loop().time()
-                    if not on_list:
-                        on_stand()
-                await self._take_all(batch)
+        try:
+            async with (
+                aclosing(self._open(resource)) as batches,
+                Silence(self._silent_until) as silence,
+            ):
+                while (batch := await anext(batches, None)) is not None:
+                    if self.opened is None:
+                        self.opened = asyncio.get_running_loop().time()
+                        if not on_list:
+                            on_stand()
+                    await self._take_all(batch)
+                    silence.hear()
+        except TimeoutError:
+            self._sends_bookmarks = False
+            return "idle" if self._is_resumable else "reconcile"
+        return "closed"
 
     def _open(self, resource: Resource) -> AsyncGenerator[Iterable[Line], None]:
         return self._source.watch(
@@ -99,23 +99,24 @@ class Watcher:
     def _is_resumable(self) -> bool:
         return self._on_list is not None or self.position.resumable
 
-    def _patience(self) -> float:
-        """Say how long silence may last, in seconds.
+    def _silent_until(self, heard: float) -> float:
+        """Say when silence, since something was heard, has lasted too long.
 
         Of Events a real API server sends no bookmarks. Once it was silent for long, it is given
         until it must end the watch itself; TCP finds out meanwhile if there is nobody any more.
         """
         if not self._is_resumable:
-            return max(self._deadline - asyncio.get_running_loop().time(), 0.0)
+            return self._deadline
         if self._sends_bookmarks or self.opened is None:
-            return self._options.idle_seconds
-        return self._seconds + self._options.idle_seconds
+            return heard + self._options.idle_seconds
+        return heard + self._seconds + self._options.idle_seconds
 
     async def _take_all(self, batch: Iterable[Line]) -> None:
-        for line in batch:
+        for count, line in enumerate(batch, 1):
             self.lines += 1
             self._take(line)
-            await self._feed.rest()
+            if not count % BETWEEN_LOOKS:
+                await self._feed.rest()
 
     def _take(self, line: Line) -> None:
         if line.status is not None:
