@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from exporter import __version__
 from exporter.app.about import About
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 POLICIES_FIRST_SECONDS: Final = 10.0
 """Events wait this long for the policies that give them severity and category."""
+
+SETTLE_SECONDS: Final = 60.0
+"""How long changes may wait to be taken up by a scrape: what waits takes memory."""
 
 _LOOK_SECONDS: Final = 0.05
 _ONCE: Final = frozenset(
@@ -162,6 +165,7 @@ class Exporter:
             tasks.create_task(self.keeper.run(interval), name="checkpoints")
             tasks.create_task(self._lag.run(), name="event loop lag")
             tasks.create_task(self._when_complete(), name="first sync")
+            tasks.create_task(self._settle(), name="unscraped changes")
             for follower in self.followers:
                 if kinds_of(follower.scope) != "events":
                     tasks.create_task(follower.run(), name=str(follower))
@@ -218,6 +222,13 @@ class Exporter:
         log.info("first sync of reports is complete")
         while not self.end_memory():
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _settle(self) -> NoReturn:
+        """Take up what changed where nobody scrapes, or not any more."""
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS)
+            if self.health.complete("reports"):
+                await self.scrapes.settle()
 
     def end_memory(self) -> bool:
         """Once all that the checkpoint knew was listed, count what vanished: refused is not gone.

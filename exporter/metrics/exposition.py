@@ -44,6 +44,7 @@ class Exposition:
             for family in CATALOGUE
             if family.name not in self.settings.disabled
         )
+        self._unshown = [f.read(state) for f in CATALOGUE if f.name in self.settings.disabled]
 
     def settle(self, most: int) -> bool:
         """Take up at most about *most* changes of the state; True when more may be left.
@@ -57,6 +58,8 @@ class Exposition:
             if projection.behind:
                 projection.settle(most)
                 return True
+        for source in self._unshown:
+            source.changed.clear()
         return False
 
     def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:

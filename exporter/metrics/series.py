@@ -57,8 +57,7 @@ class Series:
 
     def slot(self, row: Labels) -> int:
         """Give the slot that shows this row and no other; -1 where there is none."""
-        alone = self._keep is None and row not in self._shared
-        return self.slots.get(row, -1) if alone else -1
+        return -1 if row in self._shared else self.slots.get(row, -1)
 
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them anew."""
@@ -91,6 +90,9 @@ class Series:
         joined = self._shared.get(exposed)
         if joined is None:
             joined = self._shared[exposed] = Joined(exposed, self._join)
+            slot = self.slots.get(exposed)
+            if slot is not None:  # a row of just these labels had it for itself
+                joined.put(exposed, self.value(slot))
         return joined
 
     def _set(self, labels: Labels, value: float | None) -> None:

@@ -47,10 +47,8 @@ class Tally:
         """Add *amount* to one of the five counts of a row."""
         row = self.rows.get(labels)
         if row is None:
-            # One that vanished and was not taken since is the same again.
-            row = self.rows[labels] = self.changed.get(labels) or Five()
+            row = self.rows[labels] = self.changed[labels] = Five()
             row.news = EVERY
-            self.changed[labels] = row
         row[index] += amount
         if not row.news:
             self.changed[labels] = row
@@ -61,11 +59,11 @@ class Tally:
             row.news = EVERY
 
     def touch(self, rows: Iterable[Labels]) -> None:
-        """Let rows, as far as they exist, be news altogether."""
+        """Let rows, as far as they exist, be news altogether, wherever they were shown."""
         for labels in rows:
             row = self.rows.get(labels)
             if row is not None:
-                row.news = EVERY
+                row.news, row.slots = EVERY, None
                 self.changed[labels] = row
 
     def add_all(self, labels: Labels, amounts: Sequence[int], times: int = 1) -> None:

@@ -1,7 +1,10 @@
 """What an exposition says about itself."""
 
+from asyncio import sleep
+
 import pytest
 
+from exporter.app.exporter import SETTLE_SECONDS
 from tests.app.running import body, own, parse
 from tests.scale.living import Living
 from tests.virtual_time import virtual
@@ -19,3 +22,14 @@ async def test_its_size_is_that_of_the_whole_body() -> None:
     shown = parse(second.decode())
     assert own(shown, "exposition_bytes") == len(first)
     assert (own(shown, "render_duration_seconds") or 0) > 0
+
+
+@virtual
+async def test_what_changes_does_not_wait_for_a_scrape_for_ever() -> None:
+    async with Living() as cluster, cluster.exporter() as exporter:
+        await cluster.in_step(exporter)
+        sources = [projection.source for projection in exporter.exposition.projections]
+        await cluster.advance(600, exporter)
+        assert any(source.changed for source in sources)
+        await sleep(SETTLE_SECONDS)
+        assert not any(source.changed for source in sources)

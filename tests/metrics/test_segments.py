@@ -31,7 +31,7 @@ steps = st.lists(st.tuples(ranges, st.integers(1, 7), st.booleans()), min_size=1
 
 @given(steps)
 def test_whatever_comes_and_goes(steps: list[tuple[list[int], int, bool]]) -> None:
-    segments, values = Segments(text), dict[Labels, float]()
+    segments, values, known = Segments(text), dict[Labels, float](), dict[Content, bytes]()
     for step, ((first, last), stride, looked_at) in enumerate(steps):
         for key in KEYS[first:last:stride]:
             if key in values:
@@ -43,6 +43,8 @@ def test_whatever_comes_and_goes(steps: list[tuple[list[int], int, bool]]) -> No
                 values[key] = step
         if looked_at:
             assert rendered(segments) == plain(values)
+            for part in segments.snapshot().parts():
+                assert known.setdefault(part.content, part.text()) == part.text()
     assert rendered(segments) == plain(values)
 
 
@@ -70,6 +72,16 @@ def test_series_are_written_anew_where_their_prefix_changed() -> None:
     segments.remove(KEYS[0])
     segments.rewrite(lambda labels: labels[0] == "n0001")
     assert rendered(segments) == b"green 1\nn0002 1\n"
+
+
+def test_what_outgrows_its_segment_is_split_and_says_the_same() -> None:
+    segments, values = Segments(text), dict[Labels, float]()
+    for count in (SIZE, 1, SIZE - 1, 1, SIZE):
+        for key in KEYS[len(values) : len(values) + count]:
+            segments.insert(key, len(values))
+            values[key] = len(values)
+        assert rendered(segments) == plain(values)
+    assert len(segments.snapshot().pieces) > 1
 
 
 def test_they_are_behind_until_all_is_filed_and_written() -> None:

@@ -1,11 +1,21 @@
 """The ledger against the obvious model: recount everything, at every step."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
+from exporter.metrics.catalogue import Family
 from exporter.metrics.exposition import Exposition, ExposureSettings
+from exporter.metrics.projection import Projection
 from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import RESULTS, Instant, Reference, Report, Result, Summary
@@ -71,6 +81,11 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         self.full = Exposition(self.state, ExposureSettings(birth_hold=0))
         self.truth: dict[recount.Key, recount.Told] = {}
         self.group = st.sampled_from(sorted(SCOPES))
+        self.steps, self.stride = 0, 1
+
+    @initialize(stride=st.integers(1, 5))
+    def choose_how_often_to_look(self, stride: int) -> None:
+        self.stride = stride
 
     @rule(
         data=st.data(),
@@ -142,7 +157,23 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
             if key[0] == group and key[1:] in brought:
                 self.state.apply(Applied(SCOPES[group], report.report()))
 
+    @rule(most=st.integers(1, 30))
+    def begin_a_scrape(self, most: int) -> None:
+        """Take up some of what changed: the rest, and what changes meanwhile, comes later."""
+        self.full.settle(most)
+
     @invariant()
+    def look_now_and_then(self) -> None:
+        """Not after each step: what vanishes and comes back between two looks was always there."""
+        self.steps += 1
+        if not self.steps % self.stride:
+            self.totals_equal_recount()
+            self.exposition_equals_totals()
+
+    def teardown(self) -> None:
+        self.totals_equal_recount()
+        self.exposition_equals_totals()
+
     def totals_equal_recount(self) -> None:
         self.state.ledger.settle()
         ledger = self.state.ledger
@@ -167,13 +198,12 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         assert all(value >= 0 for value in failures.opened.rows.values())
         assert all(value >= 0 for value in failures.closed.rows.values())
 
-    @invariant()
     def exposition_equals_totals(self) -> None:
-        shots = {s.family.name: s.snapshot for s in self.full.take(NOW, lambda _: True)}
-        projection = self.full.projections[0]
-        values = shots["policyreport_results"].values
-        shown = sum(values[slot] for slot in projection.series.slots.values())
-        assert shown == sum(recount.results(self.truth).values())
+        self.full.take(NOW, lambda _: True)
+        results, summaries, resources, *_ = self.full.projections
+        assert shown(results) == exposed(results.family, recount.results(self.truth))
+        assert shown(summaries) == exposed(summaries.family, recount.summaries(self.truth))
+        assert shown(resources) == exposed(resources.family, recount.resources(self.truth))
 
 
 class BudgetedExposition(LedgerAgainstRecount):
@@ -192,7 +222,6 @@ class BudgetedExposition(LedgerAgainstRecount):
         )
         self.full = self.small
 
-    @invariant()
     def exposition_equals_totals(self) -> None:
         self.small.take(NOW, lambda _: True)
         sums = {p.family.name: p for p in self.small.projections}
@@ -206,6 +235,22 @@ class BudgetedExposition(LedgerAgainstRecount):
         assert +per_namespace == +truth
         own = [labels for labels in results.slots if OVERFLOW not in labels]
         assert len(own) <= 4
+
+
+def shown(projection: Projection) -> dict[tuple[str, ...], float]:
+    series = projection.series
+    return {labels: series.value(slot) for labels, slot in series.slots.items()}
+
+
+def exposed(family: Family, counts: Mapping[Any, int]) -> dict[tuple[str, ...], float]:
+    """Say what is exposed of counts: of what lives, the words that are always there as well."""
+    at, found = family.word_at, dict[tuple[str, ...], float]()
+    for labels in {key[:-1] for key, count in counts.items() if count}:
+        for index, word in enumerate(RESULTS):
+            count = counts.get((*labels, word), 0)
+            if count or index in family.always:
+                found[*labels[:at], word, *labels[at:]] = count
+    return found
 
 
 def flat(tally: Tally) -> Counter[tuple[str, ...]]:

@@ -1,0 +1,102 @@
+"""Series follow five-fold counts, however these come and go between two looks."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.metrics.exposition import Exposition, ExposureSettings
+from exporter.metrics.projection import Projection
+from exporter.model.changes import Applied
+from exporter.model.report import RESULTS
+from exporter.state.tally import Labels, Tally
+from tests.metrics.clusters import NOW, REPORTS, report, sample
+from tests.metrics.test_exposition import exposed
+
+RESULT_ROWS: list[Labels] = [
+    (namespace, "Pod", "p", "r", "none", "none", "kyverno") for namespace in ("a", "b")
+]
+adds = st.tuples(st.sampled_from(RESULT_ROWS), st.integers(0, 4), st.integers(-2, 2))
+looks = st.integers(1, 3) | st.none()
+steps = st.lists(adds | looks, max_size=40)
+
+
+def shown(projection: Projection) -> dict[Labels, float]:
+    series = projection.series
+    return {labels: series.value(slot) for labels, slot in series.slots.items()}
+
+
+def expected(tally: Tally, projection: Projection) -> dict[Labels, float]:
+    family, kept = projection.family, projection.labels
+    at, found = family.word_at, dict[Labels, float]()
+    for labels, row in tally.rows.items():
+        for index, word in enumerate(RESULTS):
+            if row[index] or index in family.always:
+                full = (*labels[:at], word, *labels[at:])
+                exposed = tuple(v for n, v in zip(family.labels, full, strict=True) if n in kept)
+                found[exposed] = found.get(exposed, 0) + row[index]
+    return found
+
+
+@pytest.mark.parametrize("drop", [frozenset[str](), frozenset({"kind"})])
+@given(steps)
+def test_series_are_the_counts(
+    drop: frozenset[str], steps: list[tuple[Labels, int, int] | int | None]
+) -> None:
+    state = sample()
+    exposition = exposed(state, drop=drop)
+    projection, tally = exposition.projections[0], state.ledger.results
+    for step in steps:
+        if isinstance(step, tuple):
+            labels, index, amount = step
+            row = tally.rows.get(labels)
+            tally.add(labels, index, max(amount, -row[index] if row else 0))
+        else:
+            projection.settle(step or 1 << 60)
+        if step is None:
+            assert shown(projection) == expected(tally, projection)
+    projection.settle(1 << 60)
+    assert shown(projection) == expected(tally, projection)
+
+
+def test_a_word_that_comes_again_is_shown_again_in_its_own_slot() -> None:
+    state = sample()
+    projection, tally = exposed(state).projections[0], state.ledger.results
+    row = RESULT_ROWS[0]
+    tally.add(row, 0, 1)
+    for amount in (1, 1, -2, 3, -1, -2, 1):
+        tally.add(row, 4, amount)
+        projection.settle(1 << 60)
+        assert shown(projection) == expected(tally, projection)
+        tally.add(RESULT_ROWS[1], 1, 1)  # takes what is free
+    labels = (*row[: projection.family.word_at], "skip", *row[projection.family.word_at :])
+    assert (tally.rows[row].slots or [])[4] == projection.series.slot(labels)
+    tally.add(row, 0, -1)
+    tally.add(row, 4, -1)
+    projection.settle(1 << 60)
+    assert shown(projection) == expected(tally, projection)
+
+
+def test_another_exposition_of_the_same_state_finds_its_own_series() -> None:
+    state = sample()
+    tally = state.ledger.results
+    for _ in range(2):
+        projection = exposed(state).projections[0]
+        for _ in range(3):
+            tally.add(RESULT_ROWS[0], 0, 1)
+            projection.settle(1 << 60)
+            assert shown(projection) == expected(tally, projection)
+
+
+def test_what_changes_of_families_that_are_not_shown_is_not_kept() -> None:
+    state = sample()
+    names = frozenset(family.name for family in CATALOGUE if family.kinds == "reports")
+    exposition = Exposition(state, ExposureSettings(disabled=names))
+    for number in range(3):
+        state.apply(Applied(REPORTS, report(f"v{number}", ["fail"])))
+        while exposition.settle(100):
+            pass
+    ledger = state.ledger
+    sources = (ledger.results, ledger.summary, ledger.reports, ledger.failures.resources)
+    assert [len(source.changed) for source in sources] == [0] * 4
+    assert not exposition.take(NOW, lambda kinds: kinds == "reports")
