@@ -19,7 +19,7 @@ def keep_calm() -> None:
     first sync took a fifth longer with its defaults. Elsewhere this changes nothing.
     """
     gc.freeze()
-    gc.set_threshold(5_000, 20, 500)  # some milliseconds a time; the old are left alone for long
+    gc.set_threshold(5_000, 6, 1_500)  # some milliseconds a time; the old are left alone for long
     _keep(_BUSY_BYTES)
 
 
