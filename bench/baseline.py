@@ -1,6 +1,7 @@
 """What the product is compared with: read the bytes, decode them and nothing else, make dicts."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -106,6 +107,33 @@ async def _paged(api: Api, take: Callable[[bytes], object]) -> Figures:
                 take(body)
                 cont = _continue(body)
     return figures | {"megabytes": size / 1e6}
+
+
+def follow(api: Api, rate: int, count: int) -> Figures:
+    """Read a watch's lines as they come, decode them, and discard that."""
+    return asyncio.run(_followed(api, rate, count))
+
+
+async def _followed(api: Api, rate: int, count: int) -> Figures:
+    keep_calm()
+    url = f"{api.url}{POLICY_REPORTS.path()}?watch=true"
+    async with aiohttp.ClientSession(read_bufsize=2**18) as session, session.get(url) as answer:
+        reading = asyncio.ensure_future(_decoded(answer.content, count))
+        spent, began = time.process_time(), time.monotonic()
+        await asyncio.to_thread(api.flow, POLICY_REPORTS.plural, count, rate)
+        await reading
+        spent, seconds = time.process_time() - spent, time.monotonic() - began
+        answer.close()
+    return {"cpu_percent": spent / seconds * 100, "changes": count}
+
+
+async def _decoded(stream: aiohttp.StreamReader, count: int) -> None:
+    rest = b""
+    while count:
+        *lines, rest = (rest + await stream.readany()).split(b"\n")
+        for line in lines:
+            decode_line(line)
+        count -= len(lines)
 
 
 def _continue(body: bytes) -> str:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from bench.api import Api, Sent
+from bench.baseline import follow
 from bench.bystander import bystanding
 from bench.changes import Changes, Mix
 from bench.measure import Figures, Lag, Waiting, fresh, memory_mb, percentile
@@ -23,6 +24,8 @@ from exporter.model.changes import Applied, Change, Deleted
 from exporter.model.resource import POLICY_REPORTS
 
 MIX = Mix()
+TIMESTAMPS = Mix(0, 0, 0)
+JUDGED = 2_000
 _STALE_SECONDS = 0.002
 """How old the time that was waited for a core may be: to read it costs as much as a change."""
 
@@ -37,17 +40,25 @@ class Moment(NamedTuple):
 
 
 def compare(shape: Shape, rates: tuple[int, ...], seconds: float) -> dict[str, Figures]:
-    """Send changes at each rate for a while, with a scrape of everything each second."""
-    return {f"{rate:,} a second": at(shape, rate, seconds) for rate in rates}
+    """Send changes at each rate for a while, with a scrape of everything each second.
+
+    At the rate that is judged also with timestamps that change and nothing else, and, for
+    comparison, to somebody who decodes what comes and discards it, and is not scraped.
+    """
+    found = {f"{rate:,} a second": at(shape, rate, seconds) for rate in rates}
+    found[f"{JUDGED:,} timestamps"] = at(shape, JUDGED, seconds, TIMESTAMPS)
+    with serving(Load(shape, mix=MIX)) as api:
+        decoded = fresh(follow, api, JUDGED, int(JUDGED * seconds))
+    return found | {f"{JUDGED:,} decoded": decoded}
 
 
-def at(shape: Shape, rate: int, seconds: float) -> Figures:
+def at(shape: Shape, rate: int, seconds: float, mix: Mix = MIX) -> Figures:
     """Send changes at one rate."""
     count = int(rate * seconds)
-    changes = Changes(shape, MIX)
+    changes = Changes(shape, mix)
     for _ in zip(range(count), changes, strict=False):
         pass
-    with serving(Load(shape, mix=MIX)) as api:
+    with serving(Load(shape, mix=mix)) as api:
         return fresh(_churn, api, rate, count, dict(changes.results()))
 
 

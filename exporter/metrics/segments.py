@@ -135,7 +135,9 @@ class Segments:
 
     def remove(self, labels: Labels) -> None:
         """Remove a series."""
-        self._free.append(self.slots.pop(labels))
+        slot = self.slots.pop(labels)
+        self._free.append(slot)
+        self._owners[slot] = None
         if labels in self._added:
             self._added.remove(labels)
             return
