@@ -4,11 +4,11 @@ import asyncio
 import os
 import re
 import time
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 from bench.api import Api, Sent
 from bench.baseline import follow
@@ -32,11 +32,32 @@ _STALE_SECONDS = 0.002
 _RESULT = re.compile(rb'^policyreport_results\{.*result="(\w+)".*\} (\d+)$', re.MULTILINE)
 
 
-class Moment(NamedTuple):
-    """When a change was seen, and how long the process had waited for a core until then."""
+class Seen:
+    """When changes were seen, and how long the process had waited for a core until then.
 
-    at: float
-    waited: float
+    ``at`` and ``waited`` are in seconds, for each change; they are arrays because they are in the
+    memory that is measured.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = Waiting()
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen."""
+        self.at = array("d")
+        self.waited = array("d")
+        self._version = self._read = 0.0
+
+    def note(self, change: Change) -> None:
+        """Note a change that is applied; a version that was seen before is none."""
+        if isinstance(change, Applied | Deleted) and int(change.object.version) > self._version:
+            self._version, now = int(change.object.version), time.monotonic()
+            stale = not self.waited or now - self._read > _STALE_SECONDS
+            if stale:
+                self._read = now
+            self.waited.append(self._waiting.seconds() if stale else self.waited[-1])
+            self.at.append(now)
 
 
 def compare(shape: Shape, rates: tuple[int, ...], seconds: float) -> dict[str, Figures]:
@@ -67,32 +88,22 @@ def _churn(api: Api, rate: int, count: int, expected: dict[str, int]) -> Figures
 
 
 async def _churned(api: Api, rate: int, count: int, expected: Counter[str]) -> Figures:
-    seen: dict[str, Moment] = {}
-    waiting, last = Waiting(), Moment(0.0, 0.0)
-
-    def note(change: Change) -> None:
-        nonlocal last
-        if isinstance(change, Applied | Deleted):
-            now = time.monotonic()
-            if now - last.at > _STALE_SECONDS:
-                last = Moment(now, waiting.seconds())
-            seen[change.object.version] = Moment(now, last.waited)
-
-    async with following(api, note=note) as exporter, served(exporter) as url:
+    seen = Seen()
+    async with following(api, note=seen.note) as exporter, served(exporter) as url:
         await until(lambda: reports(exporter).up)
-        seen.clear()
+        seen.begin()
         await _results(exporter)
         with bystanding() as late, scraping(f"{url}/metrics", os.getpid(), 1) as scrapes:
             async with _beside() as beside:
                 sent = await asyncio.to_thread(api.flow, POLICY_REPORTS.plural, count, rate)
                 await _seen_all(seen, count)
-        lost = count - len(seen)
+        lost = count - len(seen.at)
         wrong = await _results(exporter)
         wrong.subtract(expected)
     return (
         beside
         | late
-        | _visible(sent, [*seen.values()])
+        | _visible(sent, seen)
         | _scraped(scrapes)
         | {
             "changes": count,
@@ -115,21 +126,19 @@ async def _beside() -> AsyncIterator[Figures]:
     task.cancel()
 
 
-async def _seen_all(seen: dict[str, Moment], count: int) -> None:
+async def _seen_all(seen: Seen, count: int) -> None:
     """Wait for the last change, but not for what was lost."""
     end = time.monotonic() + 30
-    await until(lambda: len(seen) >= count or time.monotonic() > end)
+    await until(lambda: len(seen.at) >= count or time.monotonic() > end)
 
 
-def _visible(sent: Sent, seen: list[Moment]) -> Figures:
+def _visible(sent: Sent, seen: Seen) -> Figures:
     """Compare when changes were sent and seen; once more less the waiting for a core between."""
-    delays = [shown.at - at for at, shown in zip(sent.sent, seen, strict=False)]
-    at = [moment.at for moment in seen]
-    alone = []
-    for began, shown in zip(sent.sent, seen, strict=False):
-        last = bisect_right(at, began) - 1
-        waited = shown.waited - seen[max(last, 0)].waited
-        alone.append(max(shown.at - began - waited, 0.0))
+    delays, alone = list[float](), list[float]()
+    for began, at, waited in zip(sent.sent, seen.at, seen.waited, strict=False):
+        last = bisect_right(seen.at, began) - 1
+        delays.append(at - began)
+        alone.append(max(at - began - waited + seen.waited[max(last, 0)], 0.0))
     return {
         "sent_per_second": len(sent.sent) / sent.seconds,
         "visible_p50_ms": percentile(delays, 0.5) * 1e3,
