@@ -47,17 +47,21 @@ class Seen:
         """Forget what was seen."""
         self.at = array("d")
         self.waited = array("d")
-        self._version = self._read = 0.0
+        self._version = 0
+        self._read = self._waited = 0.0
 
     def note(self, change: Change) -> None:
         """Note a change that is applied; a version that was seen before is none."""
-        if isinstance(change, Applied | Deleted) and int(change.object.version) > self._version:
-            self._version, now = int(change.object.version), time.monotonic()
-            stale = not self.waited or now - self._read > _STALE_SECONDS
-            if stale:
-                self._read = now
-            self.waited.append(self._waiting.seconds() if stale else self.waited[-1])
-            self.at.append(now)
+        if not isinstance(change, Applied | Deleted):
+            return
+        version, now = int(change.object.version), time.monotonic()
+        if version <= self._version:
+            return
+        self._version = version
+        if now - self._read > _STALE_SECONDS:
+            self._read, self._waited = now, self._waiting.seconds()
+        self.at.append(now)
+        self.waited.append(self._waited)
 
 
 def compare(shape: Shape, rates: tuple[int, ...], seconds: float) -> dict[str, Figures]:

@@ -109,7 +109,7 @@ class Projection:
                 self.series.put(row, 0 if value and self.births.held(row) else value)
 
     def _project_counts(self, labels: Labels, row: Five) -> None:
-        """Show the counts of a row that are news; of one that changes, where that is is kept."""
+        """Show what is news of a row; once a row changes, it notes in which slots it is shown."""
         news, row.news = row.news, 0
         if row.slots is None and news != EVERY:
             row.slots = [-1] * len(_INDICES)
@@ -117,11 +117,12 @@ class Projection:
         always, show = self.family.always, self._segments.set
         for index in _INDICES_OF[news]:
             count = row[index]
-            if slots and slots[index] >= 0 and (count or (index in always and any(row))):
-                show(slots[index], count)  # nearly all changes, and nothing else to do
+            value = count if count or (index in always and any(row)) else None
+            if slots and slots[index] >= 0 and value is not None:
+                show(slots[index], value)  # nearly all changes, and nothing else to do
                 continue
             worded = self._worded(labels, index)
-            self.series.put(worded, count if count or (index in always and any(row)) else None)
+            self.series.put(worded, value)
             if slots:
                 slots[index] = self.series.slot(worded)
 

@@ -21,7 +21,7 @@ class Five(list[int]):
     """Five counts, one for each result word.
 
     The bits of ``news`` say which of them changed since somebody looked; ``slots`` is room for
-    where whoever shows them does so.
+    whoever shows them to note where.
     """
 
     __slots__ = ("news", "slots")

@@ -1,6 +1,6 @@
 """Who fails what since when, and how often that began and ended."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -14,6 +14,16 @@ from tests.state.violations import NOW, Clock
 
 SCOPE = Scope(POLICY_REPORTS)
 GROUP = ("team-a", "p", "high", "kyverno")
+UID_OF: list[Callable[[str], str]] = [str]
+
+
+@pytest.fixture(autouse=True, params=[str, lambda _: ""], ids=["of its resource", "of itself"])
+def _named_after(request: pytest.FixtureRequest) -> None:
+    """Reports are named after their resource's uid, as Kyverno's are, or have names of their own.
+
+    Those of the one kind are exchanged on a way of their own.
+    """
+    UID_OF[0] = request.param
 
 
 def report(name: str, failing: Iterable[str] = ("r",), *, seconds: float = NOW - 60) -> Report:
@@ -24,7 +34,8 @@ def report(name: str, failing: Iterable[str] = ("r",), *, seconds: float = NOW -
         Result("p", rule, word, severity="high", source="kyverno", timestamp=at)
         for rule, word in verdicts
     ]
-    return Report.of(Metadata(name, "team-a"), Reference("Pod", name), None, results)
+    about = Reference("Pod", name, uid=UID_OF[0](name))
+    return Report.of(Metadata(name, "team-a"), about, None, results)
 
 
 class Watched:

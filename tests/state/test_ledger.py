@@ -1,4 +1,4 @@
-"""The ledger against the obvious model: recount everything, at every step."""
+"""The ledger and what is exposed of it against the obvious model: recount everything."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -157,6 +157,16 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
             if key[0] == group and key[1:] in brought:
                 self.state.apply(Applied(SCOPES[group], report.report()))
 
+    @precondition(lambda self: self.truth)
+    @rule(data=st.data())
+    def say_something_else(self, data: st.DataObject) -> None:
+        """A report that is there says something else of the resource that it is named after."""
+        group, namespace, name = data.draw(st.sampled_from(sorted(self.truth)))
+        scope = Reference("Pod", "x", "", name)
+        told = data.draw(reports(namespace, name))._replace(scope=scope)
+        self.truth[group, namespace, name] = told
+        self.state.apply(Applied(SCOPES[group], told.report()))
+
     @rule(most=st.integers(1, 30))
     def begin_a_scrape(self, most: int) -> None:
         """Take up some of what changed: the rest, and what changes meanwhile, comes later."""
@@ -180,6 +190,11 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         assert flat(ledger.results) == recount.results(self.truth)
         assert flat(ledger.summary) == recount.summaries(self.truth)
         assert flat(ledger.resources) == recount.resources(self.truth)
+        for tally, at in ((ledger.by_namespace, 0), (ledger.by_policy, 2), (ledger.by_severity, 4)):
+            sums = Counter[tuple[str, ...]]()
+            for key, count in recount.results(self.truth).items():
+                sums[key[at], key[-1]] += count
+            assert flat(tally) == sums
         assert Counter(ledger.failures.resources.rows) == recount.failing(self.truth)
         groups = Counter((namespace, group) for group, namespace, _ in self.truth)
         assert Counter(ledger.reports.rows) == groups
