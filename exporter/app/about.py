@@ -62,7 +62,7 @@ class About:
             folded = projection.series.folded_total
             if isinstance(projection.source, Counters):
                 folded += projection.source.folded
-            elif projection.source is self._state.ledger.results:
+            elif projection.source is self._state.ledger.totals.results:
                 folded += self._state.ledger.folded
             name = projection.family.name
             yield (name,), folded + self._folded_before.get(name, 0)

@@ -64,15 +64,15 @@ class Scrapes:
         if openmetrics:
             yield Part(lambda: b"# EOF\n")
 
-    async def settle(self) -> None:
-        """Bring the series up to the state, a slice at a time.
+    async def settle(self, *, sums: bool = False) -> None:
+        """Bring the series up to the state, a slice at a time; with *sums* those too.
 
         Under a flood of changes it gives up after half a minute: what is left is then taken up
         in one go by the moment itself. Before that whoever scrapes has given up.
         """
         deadline = self._clock() + _PATIENCE_SECONDS
         turn = perf_counter()
-        while self._exposition.settle(UNIT) and self._clock() < deadline:
+        while self._exposition.settle(UNIT, sums=sums) and self._clock() < deadline:
             if perf_counter() - turn >= TURN_SECONDS:
                 await asyncio.sleep(0)
                 turn = perf_counter()

@@ -161,8 +161,8 @@ def _stands(state: ClusterState, fail_on: tuple[str, str] | None, *, whole: bool
     severities = SEVERITIES[: SEVERITIES.index(severity) + 1]
     indices = [("pass", "fail", "warn", "error", "skip").index(w) for w in words]
     if not whole:
-        return any(row[i] for row in state.ledger.summary.rows.values() for i in indices)
-    rows = state.ledger.by_severity.rows
+        return any(row[i] for row in state.ledger.totals.summary.values() for i in indices)
+    rows = state.ledger.sums.by_severity
     return any(rows.get((s,), NOTHING)[i] for s in severities for i in indices)
 
 

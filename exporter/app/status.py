@@ -52,11 +52,13 @@ class Status:
             started=self._started,
             ready=exporter.health.ready()[0],
             watched=tuple(_watched(f, objects) for f in exporter.followers),
-            resources=total(ledger.resources),
-            results=total(ledger.by_severity if whole else ledger.summary),
+            resources=total(ledger.totals.resources),
+            results=total(ledger.sums.by_severity if whole else ledger.totals.summary),
             failing_by_severity=by_severity(self._state) if whole else None,
-            namespaces=worst(ledger.by_namespace if whole else by_first(ledger.summary), most),
-            policies=worst(ledger.by_policy, most) if whole else None,
+            namespaces=worst(
+                ledger.sums.by_namespace if whole else by_first(ledger.totals.summary), most
+            ),
+            policies=worst(ledger.sums.by_policy, most) if whole else None,
         )
 
     async def failing(self, query: view.Query) -> view.FailingPage:
@@ -65,7 +67,7 @@ class Status:
             return view.FailingPage((), None)
         if self._exporter.health.complete("reports"):
             # Nobody may be scraping; the overview that is asked for next shows what is settled.
-            await self._exporter.scrapes.settle()
+            await self._exporter.scrapes.settle(sums=True)
         return await failing_page(self._state.ledger.failures, query)
 
     def blocked(self) -> Sequence[view.Blocked]:
@@ -85,7 +87,7 @@ class Status:
 
 def total(tally: Tally) -> view.Counts:
     """Add up all rows."""
-    return counts([sum(column) for column in zip(*tally.rows.values(), strict=True)] or [0] * 5)
+    return counts([sum(column) for column in zip(*tally.values(), strict=True)] or [0] * 5)
 
 
 def counts(row: Sequence[int]) -> view.Counts:
@@ -95,21 +97,21 @@ def counts(row: Sequence[int]) -> view.Counts:
 
 def worst(tally: Tally, most: int) -> tuple[view.Standing, ...]:
     """Choose the rows with most failing results."""
-    rows = nsmallest(most, tally.rows.items(), key=lambda row: (-_failing(row[1]), row[0]))
+    rows = nsmallest(most, tally.items(), key=lambda row: (-_failing(row[1]), row[0]))
     return tuple(view.Standing(labels[0], counts(row)) for labels, row in rows)
 
 
 def by_first(tally: Tally) -> Tally:
     """Add up the rows that agree in their first label."""
     found = Tally()
-    for labels, row in tally.rows.items():
+    for labels, row in tally.items():
         found.add_all(labels[:1], tuple(row), 1)
     return found
 
 
 def by_severity(state: ClusterState) -> dict[str, int]:
     """Count the failing results of each severity, the worst first."""
-    rows = state.ledger.by_severity.rows
+    rows = state.ledger.sums.by_severity
     found = {each: _failing(rows.get((each,), NOTHING)) for each in view.SEVERITIES}
     return {severity: count for severity, count in found.items() if count}
 

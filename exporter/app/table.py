@@ -102,20 +102,20 @@ def as_table(state: ClusterState, shown: Shown) -> None:
 def _snapshot(state: ClusterState, shown: Shown) -> Snapshot:
     ledger = state.ledger
     rows = [failing(one) for c in ledger.failures.places.values() for one in standing(c)]
-    resources, results = total(ledger.resources), ledger.results
+    resources, results = total(ledger.totals.resources), ledger.totals.results
     return Snapshot(
         reports=int(sum(ledger.reports.rows.values())),
         compliance=resources.compliance,
         resources=resources,
-        results=total(_by(results, _SEVERITY, shown) if shown.whole else ledger.summary),
+        results=total(_by(results, _SEVERITY, shown) if shown.whole else ledger.totals.summary),
         failing_by_severity=(
             {s: n for s, n in by_severity(state).items() if shown(s)} if shown.whole else None
         ),
         summary=[
-            Summary(n, k, Counts(*row)) for (n, k), row in sorted(ledger.summary.rows.items())
+            Summary(n, k, Counts(*row)) for (n, k), row in sorted(ledger.totals.summary.items())
         ],
         namespaces=_all(
-            _by(results, _NAMESPACE, shown) if shown.whole else by_first(ledger.summary)
+            _by(results, _NAMESPACE, shown) if shown.whole else by_first(ledger.totals.summary)
         ),
         policies=_all(_by(results, _POLICY, shown)) if shown.whole else None,
         failing=sorted((r for r in rows if shown(r.severity)), key=order) if shown.whole else None,
@@ -128,14 +128,14 @@ def _snapshot(state: ClusterState, shown: Shown) -> Snapshot:
 def _by(results: Tally, label: int, shown: Shown) -> Tally:
     """Add up the results that are shown by one of their labels."""
     found = Tally()
-    for labels, row in results.rows.items():
+    for labels, row in results.items():
         if shown(labels[_SEVERITY]):
             found.add_all((labels[label],), tuple(row), 1)
     return found
 
 
 def _all(tally: Tally) -> list[Standing]:
-    return list(worst(tally, len(tally.rows)))
+    return list(worst(tally, len(tally)))
 
 
 def _headline(found: Snapshot) -> Text:

@@ -46,26 +46,28 @@ class Exposition:
         )
         self._unshown = [f.read(state) for f in CATALOGUE if f.name in self.settings.disabled]
 
-    def settle(self, most: int) -> bool:
+    def settle(self, most: int, *, sums: bool = False) -> bool:
         """Take up at most about *most* changes of the state; True when more may be left.
+
+        With *sums* also in those of which no series are made.
 
         Rows that many groups share are taken up once, after the last; one family has its turn at
         a time.
         """
-        if self._state.ledger.settle(most):
+        if self._state.ledger.settle(most, sums=sums):
             return True
         for projection in self.projections:
             if projection.behind:
                 projection.settle(most)
                 return True
         for source in self._unshown:
-            source.changed.clear()
+            source.forget()
         return False
 
     def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:
         """Take one moment of every family whose kinds are *complete*, in catalogue order."""
         self._state.occurrences.recent.expire()
-        self._state.ledger.settle()
+        self._state.ledger.settle(sums=False)
         relabelled, self._state.namespaces.changed = self._state.namespaces.changed, set()
         shots = []
         for projection in self.projections:

@@ -1,5 +1,6 @@
 """From a family's part of the state to its series: what changed, and only that."""
 
+from array import array
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -8,18 +9,18 @@ from exporter.metrics.segments import Segments, Snapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
-from exporter.state.tally import EVERY, Counters, Five, Gauge, Labels, Tally
+from exporter.state.tally import WORDS, Counters, Gauge, Labels, Tally
 
-_INDICES: Final = range(len(RESULTS))
-_INDICES_OF: Final = tuple(tuple(i for i in _INDICES if news >> i & 1) for news in range(EVERY + 1))
+_NO_SLOTS: Final = array("i", [-1] * WORDS)
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 class Projection:
     """Keeps the series of one family in step with the state.
 
-    ``drop`` takes labels away (sums stay exact over what is left), ``extra`` adds the values of
-    ``extra_names`` for a namespace.
+    ``slots`` holds, for each cell of five-fold counts, the slot that shows it and nothing else, -1
+    where there is none. ``drop`` takes labels away (sums stay exact over what is left), ``extra``
+    adds the values of ``extra_names`` for a namespace.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of one family
@@ -46,7 +47,8 @@ class Projection:
         self._words = words
         self._word_at = family.word_at if family.word else 0
         self._result_at = family.labels.index("result") if words is not None else -1
-        self._touch(self.source.rows)
+        self.slots = array("i")
+        self._touch(self.source if isinstance(self.source, Tally) else self.source.rows)
 
     def owner(self, namespace: str) -> tuple[str, ...]:
         """Give the values of the extra labels of a namespace's series."""
@@ -66,14 +68,14 @@ class Projection:
     def settle(self, most: int) -> None:
         """Take up at most *most* changes."""
         source = self.source
-        while source.changed and most > 0:
-            if isinstance(source, Tally):
-                self._project_counts(*source.changed.popitem())
-            else:
+        if isinstance(source, Tally):
+            most -= self._settle_counts(source, most)
+        else:
+            while source.changed and most > 0:
                 self._project(source.changed.pop())
-            most -= 1
+                most -= 1
         if not source.changed:
-            source.changed.clear()  # what was large stays so until this
+            source.forget()  # what was large stays so until this
         self.series.settle(max(most, 1))
 
     def snapshot(self, now: float) -> Snapshot:
@@ -95,7 +97,9 @@ class Projection:
     def _touch(self, rows: Iterable[Labels]) -> None:
         """Take rows up anew at the next chance."""
         if isinstance(self.source, Tally):
-            self.source.touch(rows)
+            slots = self._slots_of(self.source)
+            for row in self.source.touch(rows):
+                slots[row : row + WORDS] = _NO_SLOTS
         else:
             self.source.changed.update(rows)
 
@@ -108,23 +112,35 @@ class Projection:
                 value = self.source.shown.get(row)
                 self.series.put(row, 0 if value and self.births.held(row) else value)
 
-    def _project_counts(self, labels: Labels, row: Five) -> None:
-        """Show what is news of a row; once a row changes, it notes in which slots it is shown."""
-        news, row.news = row.news, 0
-        if row.slots is None and news != EVERY:
-            row.slots = [-1] * len(_INDICES)
-        slots = row.slots
-        always, show = self.family.always, self._segments.set
-        for index in _INDICES_OF[news]:
-            count = row[index]
-            value = count if count or (index in always and any(row)) else None
-            if slots and slots[index] >= 0 and value is not None:
-                show(slots[index], value)  # nearly all changes, and nothing else to do
-                continue
-            worded = self._worded(labels, index)
-            self.series.put(worded, value)
-            if slots:
-                slots[index] = self.series.slot(worded)
+    def _settle_counts(self, tally: Tally, most: int) -> int:
+        """Show at most *most* counts that changed; return how many."""
+        counts, slots = tally.cells, self._slots_of(tally)
+        take, show = tally.take, self._segments.set
+        most = min(most, len(tally.changed))
+        for _ in range(most):
+            cell = take()
+            count, slot = counts[cell], slots[cell]
+            if count and slot >= 0:
+                show(slot, count)  # nearly all changes, and nothing else to do
+            else:
+                self._show(tally, cell)
+        return most
+
+    def _slots_of(self, tally: Tally) -> "array[int]":
+        """Give the slots in which cells are shown, -1 for those that have none for themselves."""
+        missing = len(tally.cells) - len(self.slots)
+        if missing:
+            self.slots.extend([-1] * missing)
+        return self.slots
+
+    def _show(self, tally: Tally, cell: int) -> None:
+        """Show a count, or no more; note in which slot, if it has one for itself."""
+        (labels, exists), index = tally.about(cell), cell % WORDS
+        count = tally.cells[cell]
+        worded = self._worded(labels, index)
+        shown = count or (exists and index in self.family.always)
+        self.series.put(worded, count if shown else None)
+        self.slots[cell] = self.series.slot(worded)
 
     def _worded(self, labels: Labels, index: int) -> Labels:
         """Give the labels under which one of the five counts of a row is shown."""

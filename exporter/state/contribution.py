@@ -16,11 +16,12 @@ Subject = tuple[str, str]
 class Group:
     """Resources of one kind in one namespace that have the same profile, and how many.
 
-    ``settled`` is how many of them the totals already show. ``direct`` says that each report
-    is named after its resource's uid, so that no other report speaks of the same resource.
+    ``settled`` is how many of them the totals already show, ``cells`` room for where they do.
+    ``direct`` says that each report is named after its resource's uid, so that no other report
+    speaks of the same resource.
     """
 
-    __slots__ = ("count", "direct", "kind", "namespace", "profile", "settled")
+    __slots__ = ("cells", "count", "direct", "kind", "namespace", "profile", "settled")
 
     def __init__(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> None:
         self.namespace = namespace
@@ -29,6 +30,7 @@ class Group:
         self.direct = direct
         self.count = 0
         self.settled = 0
+        self.cells: tuple[int, ...] = ()
 
     @property
     def said(self) -> Said:

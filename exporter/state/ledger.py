@@ -24,11 +24,12 @@ from exporter.state.contribution import (
 )
 from exporter.state.failures import Failures, Remembered
 from exporter.state.newest import Newest
-from exporter.state.profile import Verdict
 from exporter.state.selection import Selection
 from exporter.state.shelf import Place, Shelf
 from exporter.state.subjects import Subjects
-from exporter.state.tally import NOTHING, Gauge, Tally
+from exporter.state.sums import Sums
+from exporter.state.tally import Gauge
+from exporter.state.totals import Totals
 
 PREFERRED: Final = REPORTS.group
 """Of a report that both API groups serve, this group's counts."""
@@ -45,12 +46,8 @@ class Ledger:
     def __init__(
         self, selection: Selection, clock: Callable[[], float], limit: int = 200_000
     ) -> None:
-        self.results = Tally()
-        self.summary = Tally()
-        self.resources = Tally()
-        self.by_namespace = Tally()
-        self.by_policy = Tally()
-        self.by_severity = Tally()
+        self.totals = Totals()
+        self.sums = Sums()
         self.reports = Gauge()
         self.newest = Newest(selection, clock)
         self.failures = Failures(clock, limit)
@@ -65,8 +62,7 @@ class Ledger:
             (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
         )
         self._dirty: set[Group] = set()
-        self._judged: dict[Verdict, int] = {}
-        self._subjects = Subjects(self.resources)
+        self._subjects = Subjects(self.totals.resources)
         self._named: dict[str, int] = {}
 
     def apply(self, scope: Scope, report: Report) -> None:
@@ -111,20 +107,21 @@ class Ledger:
             self.failures.close(memory)
         self.memory = {}
 
-    def settle(self, most: int = 1 << 60) -> bool:
-        """Bring at most about *most* numbers up to date; True when more may be left."""
+    def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
+        """Bring at most about *most* numbers up to date; True when more may be left.
+
+        Without *sums* those may stay behind, up to a bound: no series are made of them.
+        """
         self._count_reports()
         while most > 0:
             if self._dirty:
-                most -= self._multiply(self._dirty.pop())
-            elif self._judged:
-                most -= 1
-                self._add(*self._judged.popitem())
-            else:
-                self._dirty.clear()  # a set that was large stays so until this
-                for shown_by_nobody in (self.by_namespace, self.by_policy, self.by_severity):
-                    shown_by_nobody.changed.clear()
+                most -= self._take(self._dirty.pop())
+                continue
+            self._dirty.clear()  # a set that was large stays so until this
+            cost = self.sums.take() if sums or self.sums.crowded else 0
+            if not cost:
                 return False
+            most -= cost
         return True
 
     def objects(self) -> Counter[str]:
@@ -228,7 +225,7 @@ class Ledger:
             if group.direct:
                 if place in self._subjects:
                     self._say(place, place, group, amount)
-                    self._add_status(group, -amount)
+                    self.totals.add_status(group, -amount)
             elif isinstance(part, Part) and part.subject is not None:
                 self._meet(Place(*part.subject))
                 self._say(Place(*part.subject), place, group, amount)
@@ -247,11 +244,7 @@ class Ledger:
             group = part.group if isinstance(part, Part) else part
             if group.direct:
                 self._say(subject, subject, group, +1)
-                self._add_status(group, -1)
-
-    def _add_status(self, group: Group, amount: int) -> None:
-        if group.profile.status >= 0:
-            self.resources.add((group.namespace, group.kind), group.profile.status, amount)
+                self.totals.add_status(group, -1)
 
     def _count_reports(self) -> None:
         for shelf, resources in self._shelves:
@@ -266,32 +259,17 @@ class Ledger:
         for part in parts(contribution):
             self._dirty.add(part.group if isinstance(part, Part) else part)
 
-    def _multiply(self, group: Group) -> int:
+    def _take(self, group: Group) -> int:
         """Take up what changed of a group; return about how many numbers that cost."""
-        times, rows = group.count - group.settled, group.profile.rows
+        times = group.count - group.settled
         if times:
-            where = (group.namespace, group.kind)
-            add, judged, sums = self.results.add, self._judged, [*NOTHING]
-            for verdict in rows:
-                index = verdict.word_index
-                add(where + verdict.outcome, index, times)
-                judged[verdict] = judged.get(verdict, 0) + times
-                sums[index] += times
-            self.by_namespace.add_all((group.namespace,), sums)
-            self.summary.add_all(where, group.profile.summary, times)
-            if group.direct:
-                self._add_status(group, times)
+            self.totals.take(group, times)
+            self.sums.note(group, times)
             group.settled = group.count
         if not group.count:
+            group.cells = ()
             self._accountant.release(group)
-        return 1 + len(rows) // 2
-
-    def _add(self, verdict: Verdict, amount: int) -> None:
-        """Add results of one verdict to the totals that tell no places apart."""
-        if amount:
-            outcome, index = verdict.outcome, verdict.word_index
-            self.by_policy.add((outcome.policy,), index, amount)
-            self.by_severity.add((outcome.severity,), index, amount)
+        return 1 + len(group.profile.rows) // 4
 
     def _room(self, scope: Scope, report: Report) -> int:
         """Say how many resources the results of a report may name.

@@ -72,12 +72,23 @@ class Failure(NamedTuple):
 class Profile:
     """The outcomes of a report with their numbers, its summary and its worst result.
 
-    ``rows`` holds what counts of each result; ``status`` is the index of the worst word, -1 when
-    nothing was counted. Profiles are compared by identity: the same key gives the same profile for
-    as long as a report has it. ``noted`` is room for whoever counts the reports that have it.
+    ``rows`` holds what counts of each result, ``counts`` how many have each word; ``status`` is the
+    index of the worst word, -1 when nothing was counted. Profiles are compared by identity: the
+    same key gives the same profile for as long as a report has it. ``noted`` is room for whoever
+    counts the reports that have it.
     """
 
-    __slots__ = ("__weakref__", "failures", "key", "noted", "rows", "status", "summary", "users")
+    __slots__ = (
+        "__weakref__",
+        "counts",
+        "failures",
+        "key",
+        "noted",
+        "rows",
+        "status",
+        "summary",
+        "users",
+    )
 
     def __init__(self, key: "Key") -> None:
         verdicts = key.verdicts
@@ -89,6 +100,11 @@ class Profile:
         self.rows = verdicts
         if -1 in words:
             self.rows = tuple([verdict for verdict in verdicts if verdict.word_index >= 0])
+        found = [*NOTHING]
+        for verdict in self.rows:
+            found[verdict.word_index] += 1
+        counts: Counts = (found[0], found[1], found[2], found[3], found[4])
+        self.counts = self.summary if counts == self.summary else counts
         self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
         if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}

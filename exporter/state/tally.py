@@ -1,7 +1,7 @@
 """Counts by label values, which remember what changed since they were last read."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -13,64 +13,123 @@ NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 OVERFLOW: Final = "__overflow__"
 SHARE: Final = 10_000
 CROWD: Final = 10_000
-EVERY: Final = 0b11111
-"""All five counts are news: a row appeared or vanished."""
+WORDS: Final = len(NOTHING)
 
 
-class Five(list[int]):
-    """Five counts, one for each result word.
-
-    The bits of ``news`` say which of them changed since somebody looked; ``slots`` is room for
-    whoever shows them to note where.
-    """
-
-    __slots__ = ("news", "slots")
-
-    def __init__(self) -> None:
-        super().__init__(NOTHING)
-        self.news = 0
-        self.slots: list[int] | None = None
-
-
-class Tally:
+class Tally(Mapping[Labels, Counts]):
     """Five-fold counts (one for each result word) by label values.
 
-    A row whose five counts are all zero does not exist. ``changed`` holds the rows with news, those
-    that vanished included; whoever projects the rows takes from it, and resets their ``news``.
+    A row whose five counts are all zero does not exist. As long as it does, its counts are five
+    neighbours in ``cells``, and whoever counts in it again may keep the number of the first.
+
+    ``changed`` holds the cells with news, each once: those that changed since somebody looked, all
+    five of a row that appeared or vanished. Whoever projects them takes them.
     """
 
     def __init__(self) -> None:
-        self.rows: dict[Labels, Five] = {}
-        self.changed: dict[Labels, Five] = {}
+        self.cells: list[int] = []
+        self.changed: list[int] = []
+        self._rows: dict[Labels, int] = {}
+        self._labels: list[Labels] = []
+        self._has_news = bytearray()
+        self._gone: dict[Labels, int] = {}
+        self._free: list[int] = []
+
+    def __getitem__(self, labels: Labels) -> Counts:
+        return self._counts(self._rows[labels])
+
+    def __iter__(self) -> Iterator[Labels]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, labels: Labels, index: int, amount: int) -> None:
         """Add *amount* to one of the five counts of a row."""
-        row = self.rows.get(labels)
-        if row is None:
-            row = self.rows[labels] = self.changed[labels] = Five()
-            row.news = EVERY
-        row[index] += amount
-        if not row.news:
-            self.changed[labels] = row
-        if row[index] or any(row):
-            row.news |= 1 << index
-        else:
-            del self.rows[labels]
-            row.news = EVERY
-
-    def touch(self, rows: Iterable[Labels]) -> None:
-        """Let rows, as far as they exist, be news altogether, wherever they were shown."""
-        for labels in rows:
-            row = self.rows.get(labels)
-            if row is not None:
-                row.news, row.slots = EVERY, None
-                self.changed[labels] = row
+        self.count((self.row(labels) + index,), amount)
 
     def add_all(self, labels: Labels, amounts: Sequence[int], times: int = 1) -> None:
         """Add five amounts, *times* times each."""
-        for index, amount in enumerate(amounts):
-            if amount:
-                self.add(labels, index, amount * times)
+        if any(amounts):
+            for cell, amount in enumerate(amounts, self.row(labels)):
+                if amount:
+                    self.count((cell,), amount * times)
+
+    def row(self, labels: Labels) -> int:
+        """Give the first cell of a row. If there was none there is now: count in it."""
+        row = self._rows.get(labels)
+        return self._appear(labels) if row is None else row
+
+    def count(self, cells: Iterable[int], amount: int) -> None:
+        """Add *amount* to each of these counts, of rows that exist."""
+        counts, has_news, note = self.cells, self._has_news, self.changed.append
+        for cell in cells:
+            counts[cell] = count = counts[cell] + amount
+            if not has_news[cell]:
+                has_news[cell] = True
+                note(cell)
+            if not count:
+                self._vanish_if_empty(cell)
+
+    def take(self) -> int:
+        """Take a cell with news from those that changed."""
+        cell = self.changed.pop()
+        self._has_news[cell] = False
+        return cell
+
+    def forget(self) -> None:
+        """Let go of what vanished, once what changed was taken, or where nobody takes it."""
+        self.changed.clear()
+        for row in self._gone.values():
+            self._labels[row // WORDS] = ()
+            self._free.append(row)
+        self._gone.clear()
+
+    def touch(self, rows: Iterable[Labels]) -> list[int]:
+        """Let rows, as far as they exist, be news altogether; give their first cells."""
+        found = [self._rows[labels] for labels in rows if labels in self._rows]
+        for row in found:
+            self._note(row)
+        return found
+
+    def about(self, cell: int) -> tuple[Labels, bool]:
+        """Give the labels of a cell's row, and whether it exists."""
+        row = cell - cell % WORDS
+        return self._labels[row // WORDS], self._counts(row) != NOTHING
+
+    def _counts(self, row: int) -> Counts:
+        cells = self.cells
+        return (cells[row], cells[row + 1], cells[row + 2], cells[row + 3], cells[row + 4])
+
+    def _appear(self, labels: Labels) -> int:
+        if labels in self._gone:
+            row = self._gone.pop(labels)
+        elif self._free:
+            row = self._free.pop()
+        else:
+            row = len(self.cells)
+            self.cells += NOTHING
+            self._has_news += bytes(WORDS)
+            self._labels.append(labels)
+        self._rows[labels] = row
+        self._labels[row // WORDS] = labels
+        self._note(row)
+        return row
+
+    def _vanish_if_empty(self, cell: int) -> None:
+        row = cell - cell % WORDS
+        if self._counts(row) == NOTHING:
+            labels = self._labels[row // WORDS]
+            del self._rows[labels]
+            self._gone[labels] = row
+            self._note(row)
+
+    def _note(self, row: int) -> None:
+        """Let a row be news altogether."""
+        for cell in range(row, row + WORDS):
+            if not self._has_news[cell]:
+                self._has_news[cell] = True
+                self.changed.append(cell)
 
 
 class Gauge:
@@ -91,6 +150,10 @@ class Gauge:
         elif self.rows.pop(labels, None) is None:
             return
         self.changed.add(labels)
+
+    def forget(self) -> None:
+        """Let what changed be no news."""
+        self.changed.clear()
 
 
 class Minimum:
@@ -157,6 +220,10 @@ class Counters:
         self.rows[labels] = self.rows.get(labels, 0) + amount
         if self.shown is self.rows:
             self.changed.add(labels)
+
+    def forget(self) -> None:
+        """Let what changed be no news."""
+        self.changed.clear()
 
     def is_unborn(self, labels: Labels) -> bool:
         """Say whether a row must still be shown at 0."""

@@ -134,15 +134,15 @@ def test_what_could_not_be_judged_counts_as_failing_in_every_figure() -> None:
     cluster.report("c", *(failed("p", f"r{n}", result="pass") for n in range(3)), namespace="good")
     ledger = cluster.state.ledger
     ledger.settle()
-    assert [each.name for each in worst(ledger.by_namespace, 3)] == ["bad", "team-a", "good"]
+    assert [each.name for each in worst(ledger.sums.by_namespace, 3)] == ["bad", "team-a", "good"]
     chips = by_severity(cluster.state)
-    assert sum(chips.values()) == total(ledger.by_severity).failing == len(rows(cluster)) == 5
+    assert sum(chips.values()) == total(ledger.sums.by_severity).failing == len(rows(cluster)) == 5
 
 
 def test_the_figures_of_all_results_are_those_of_all_severities() -> None:
     ledger = some_cluster().state.ledger
     ledger.settle()
-    assert total(ledger.by_severity) == total(ledger.results)
+    assert total(ledger.sums.by_severity) == total(ledger.totals.results)
 
 
 def test_ids_grow_by_arrival_even_when_an_older_block_comes_late() -> None:

@@ -26,12 +26,12 @@ def innocents() -> list[Report]:
 
 
 def only(tally: Tally, namespace: str) -> dict[tuple[str, ...], list[int]]:
-    return {labels: list(row) for labels, row in tally.rows.items() if labels[0] == namespace}
+    return {labels: list(row) for labels, row in tally.items() if labels[0] == namespace}
 
 
 def failing(watched: Watched, namespace: str) -> int:
     watched.state.ledger.settle()
-    return sum(row[1] for row in only(watched.state.ledger.results, namespace).values())
+    return sum(row[1] for row in only(watched.state.ledger.totals.results, namespace).values())
 
 
 def growth(work: Iterable[object]) -> list[int]:
@@ -60,7 +60,7 @@ def test_150_000_policies_in_one_namespace_take_the_room_of_a_namespace() -> Non
 
     held = growth(flood())
     assert failing(watched, EVIL) == 150_000
-    assert len(only(watched.state.ledger.results, EVIL)) <= SHARE + 1
+    assert len(only(watched.state.ledger.totals.results, EVIL)) <= SHARE + 1
     assert held[-1] - held[1] < 60 * MIB, [each // MIB for each in held]
     assert watched.state.ledger.folded >= 46
 
@@ -72,7 +72,7 @@ def test_the_others_numbers_are_what_they_were() -> None:
         watched.sees(*innocents())
         watched.scrape()
     for family in ("results", "summary", "resources"):
-        mine, theirs = (getattr(w.state.ledger, family) for w in (alone, beside))
+        mine, theirs = (getattr(w.state.ledger.totals, family) for w in (alone, beside))
         assert only(mine, "team-a") == only(theirs, "team-a")
     theirs = {line for line in alone.scrape().splitlines() if 'namespace="team-a"' in line}
     assert theirs <= set(beside.scrape().splitlines())
@@ -85,8 +85,8 @@ def test_what_was_folded_goes_with_its_report() -> None:
     assert failing(watched, EVIL) == 15_000
     watched.loses(*reports)
     watched.state.ledger.settle()
-    assert only(watched.state.ledger.results, EVIL) == {}
-    assert only(watched.state.ledger.resources, EVIL) == {}
+    assert only(watched.state.ledger.totals.results, EVIL) == {}
+    assert only(watched.state.ledger.totals.resources, EVIL) == {}
     assert watched.state.ledger.failures.resources.rows == {}
     assert len(watched.state.ledger._accountant.profiles) == 0
     budget = watched.state.ledger._accountant.budget
@@ -99,13 +99,13 @@ def test_room_that_was_given_back_is_taken_again() -> None:
     watched.sees(first, second)
     watched.state.ledger.settle()
     assert (EVIL, OVERFLOW, OVERFLOW, OVERFLOW, "none", OVERFLOW, OVERFLOW) in set(
-        watched.state.ledger.results.rows
+        watched.state.ledger.totals.results
     )
     watched.loses(first)
     watched.state.ledger.settle()
     watched.sees(second)
     watched.state.ledger.settle()
-    assert all(labels[1] == "Pod" for labels in only(watched.state.ledger.results, EVIL))
+    assert all(labels[1] == "Pod" for labels in only(watched.state.ledger.totals.results, EVIL))
 
 
 def test_severities_survive_the_folding() -> None:
@@ -113,7 +113,7 @@ def test_severities_survive_the_folding() -> None:
     high = [Result(f"p{n}", "r", "fail", "high", source="kyverno") for n in range(SHARE + 5)]
     watched.sees(report("r", high))
     watched.state.ledger.settle()
-    assert watched.state.ledger.by_severity.rows == {("high",): [0, SHARE + 5, 0, 0, 0]}
+    assert watched.state.ledger.sums.by_severity == {("high",): (0, SHARE + 5, 0, 0, 0)}
 
 
 def test_whoever_calls_a_kind_overflow_gets_no_room_for_it() -> None:
@@ -122,7 +122,7 @@ def test_whoever_calls_a_kind_overflow_gets_no_room_for_it() -> None:
         rows = [result(policy=f"p{number}-{n}") for n in range(3_000)]
         watched.sees(report(f"r{number}", rows, kind=OVERFLOW))
     assert failing(watched, EVIL) == 15_000
-    assert len(only(watched.state.ledger.results, EVIL)) <= SHARE + 1
+    assert len(only(watched.state.ledger.totals.results, EVIL)) <= SHARE + 1
 
 
 def test_kinds_are_bounded_as_policies_are() -> None:
@@ -239,7 +239,7 @@ def test_series_of_invented_namespaces_are_one_beyond_a_bound() -> None:
     watched = Watched(max_series=100)
     rest = ("Pod", "p", "r", "none", "none", "k")
     for number in range(CROWD + 300):
-        watched.state.ledger.results.add((f"ns{number}", *rest), 1, 1)
+        watched.state.ledger.totals.results.add((f"ns{number}", *rest), 1, 1)
     series = watched.exposition.projections[0].series
     watched.scrape("policyreport_results")
     assert len(series) <= 100 + CROWD + 1

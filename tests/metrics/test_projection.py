@@ -29,7 +29,7 @@ def shown(projection: Projection) -> dict[Labels, float]:
 def expected(tally: Tally, projection: Projection) -> dict[Labels, float]:
     family, kept = projection.family, projection.labels
     at, found = family.word_at, dict[Labels, float]()
-    for labels, row in tally.rows.items():
+    for labels, row in tally.items():
         for index, word in enumerate(RESULTS):
             if row[index] or index in family.always:
                 full = (*labels[:at], word, *labels[at:])
@@ -45,11 +45,11 @@ def test_series_are_the_counts(
 ) -> None:
     state = sample()
     exposition = exposed(state, drop=drop)
-    projection, tally = exposition.projections[0], state.ledger.results
+    projection, tally = exposition.projections[0], state.ledger.totals.results
     for step in steps:
         if isinstance(step, tuple):
             labels, index, amount = step
-            row = tally.rows.get(labels)
+            row = tally.get(labels)
             tally.add(labels, index, max(amount, -row[index] if row else 0))
         else:
             projection.settle(step or 1 << 60)
@@ -61,7 +61,7 @@ def test_series_are_the_counts(
 
 def test_a_word_that_comes_again_is_shown_again_in_its_own_slot() -> None:
     state = sample()
-    projection, tally = exposed(state).projections[0], state.ledger.results
+    projection, tally = exposed(state).projections[0], state.ledger.totals.results
     row = RESULT_ROWS[0]
     tally.add(row, 0, 1)
     for amount in (1, 1, -2, 3, -1, -2, 1):
@@ -70,7 +70,7 @@ def test_a_word_that_comes_again_is_shown_again_in_its_own_slot() -> None:
         assert shown(projection) == expected(tally, projection)
         tally.add(RESULT_ROWS[1], 1, 1)  # takes what is free
     labels = (*row[: projection.family.word_at], "skip", *row[projection.family.word_at :])
-    assert (tally.rows[row].slots or [])[4] == projection.series.slot(labels)
+    assert projection.slots[tally.row(row) + 4] == projection.series.slot(labels) >= 0
     tally.add(row, 0, -1)
     tally.add(row, 4, -1)
     projection.settle(1 << 60)
@@ -79,7 +79,7 @@ def test_a_word_that_comes_again_is_shown_again_in_its_own_slot() -> None:
 
 def test_another_exposition_of_the_same_state_finds_its_own_series() -> None:
     state = sample()
-    tally = state.ledger.results
+    tally = state.ledger.totals.results
     for _ in range(2):
         projection = exposed(state).projections[0]
         for _ in range(3):
@@ -97,6 +97,11 @@ def test_what_changes_of_families_that_are_not_shown_is_not_kept() -> None:
         while exposition.settle(100):
             pass
     ledger = state.ledger
-    sources = (ledger.results, ledger.summary, ledger.reports, ledger.failures.resources)
+    sources = (
+        ledger.totals.results,
+        ledger.totals.summary,
+        ledger.reports,
+        ledger.failures.resources,
+    )
     assert [len(source.changed) for source in sources] == [0] * 4
     assert not exposition.take(NOW, lambda kinds: kinds == "reports")

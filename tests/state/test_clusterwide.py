@@ -48,7 +48,7 @@ def read(selection: Selection, *reports: Report) -> Ledger:
 def numbers(ledger: Ledger) -> Counter[tuple[object, ...]]:
     found = Counter[tuple[object, ...]]()
     for name in ("results", "summary", "resources"):
-        for labels, five in getattr(ledger, name).rows.items():
+        for labels, five in getattr(ledger.totals, name).items():
             for at, count in enumerate(five):
                 found[name, labels, at] += count
     for labels, count in ledger.reports.rows.items():
@@ -64,7 +64,7 @@ def test_shards_add_up_to_what_one_process_shows(shards: int) -> None:
     parts = [numbers(read(Selection(shard=(n, shards)), *reports)) for n in range(shards)]
     whole = numbers(read(Selection(), *reports))
     assert sum(parts, Counter()) == whole
-    told = read(Selection(), *reports).results.rows
+    told = read(Selection(), *reports).totals.results
     assert {labels[0] for labels in told} == set(NAMESPACES)
     assert sum(any(part) for part in parts) > 1
 
@@ -80,7 +80,7 @@ def test_shards_tell_the_same_apart_however_many_resources_cluster_reports_name(
 
 def test_equal_reports_on_resources_of_two_namespaces_count_in_each() -> None:
     ledger = read(Selection(), scoped("carts"), scoped("catalog"))
-    assert sorted(labels[:2] for labels in ledger.results.rows) == [
+    assert sorted(labels[:2] for labels in ledger.totals.results) == [
         ("carts", "Pod"),
         ("catalog", "Pod"),
     ]
@@ -89,7 +89,7 @@ def test_equal_reports_on_resources_of_two_namespaces_count_in_each() -> None:
 def test_a_filter_of_namespaces_keeps_what_is_said_of_those() -> None:
     only = Selection(Filters(namespaces=Globs(include=("carts",))))
     ledger = read(only, scattered())
-    assert {labels[0] for labels in ledger.results.rows} == {"carts"}
+    assert {labels[0] for labels in ledger.totals.results} == {"carts"}
     assert ledger.reports.rows == {}
 
 

@@ -187,10 +187,14 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     def totals_equal_recount(self) -> None:
         self.state.ledger.settle()
         ledger = self.state.ledger
-        assert flat(ledger.results) == recount.results(self.truth)
-        assert flat(ledger.summary) == recount.summaries(self.truth)
-        assert flat(ledger.resources) == recount.resources(self.truth)
-        for tally, at in ((ledger.by_namespace, 0), (ledger.by_policy, 2), (ledger.by_severity, 4)):
+        assert flat(ledger.totals.results) == recount.results(self.truth)
+        assert flat(ledger.totals.summary) == recount.summaries(self.truth)
+        assert flat(ledger.totals.resources) == recount.resources(self.truth)
+        for tally, at in (
+            (ledger.sums.by_namespace, 0),
+            (ledger.sums.by_policy, 2),
+            (ledger.sums.by_severity, 4),
+        ):
             sums = Counter[tuple[str, ...]]()
             for key, count in recount.results(self.truth).items():
                 sums[key[at], key[-1]] += count
@@ -272,7 +276,7 @@ def flat(tally: Tally) -> Counter[tuple[str, ...]]:
     return Counter(
         {
             (*labels, word): count
-            for labels, row in tally.rows.items()
+            for labels, row in tally.items()
             for word, count in zip(RESULTS, row, strict=True)
             if count
         }

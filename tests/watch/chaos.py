@@ -194,8 +194,8 @@ def numbers(state: ClusterState) -> dict[str, object]:
     for labels, count in state.occurrences.total.rows.items():
         happened[labels[:3]] = happened.get(labels[:3], 0) + count
     return {
-        "results": {key: list(row) for key, row in state.ledger.results.rows.items()},
-        "summary": {key: list(row) for key, row in state.ledger.summary.rows.items()},
+        "results": {key: list(row) for key, row in state.ledger.totals.results.items()},
+        "summary": {key: list(row) for key, row in state.ledger.totals.summary.items()},
         "reports": state.ledger.reports.rows,
         "events": {key: count for key, count in happened.items() if count},
         "objects": state.objects(),

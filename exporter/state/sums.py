@@ -1,0 +1,62 @@
+"""Results added up by namespace, policy and severity: for people who look, not for scrapes."""
+
+from typing import Final
+
+from exporter.state.contribution import Group
+from exporter.state.profile import Verdict
+from exporter.state.tally import Tally
+
+CROWD: Final = 20_000
+"""How much may wait for somebody who looks: what waits takes a hundred bytes."""
+
+
+class Sums:
+    """Three five-fold counts of results, of which no series are made.
+
+    The changes of a group wait until somebody looks, as most groups change again before that; those
+    of a group that no report is in any more do not, so that none is kept for this. ``crowded`` says
+    that too much waits, until nothing does.
+    """
+
+    def __init__(self) -> None:
+        self.by_namespace: Final = Tally()
+        self.by_policy: Final = Tally()
+        self.by_severity: Final = Tally()
+        self.crowded = False
+        self._waiting: dict[Group, int] = {}
+        self._judged: dict[Verdict, int] = {}
+
+    def note(self, group: Group, times: int) -> None:
+        """Note that a group counts so many times more."""
+        waiting = self._waiting
+        waiting[group] = waiting.get(group, 0) + times
+        if not group.count:
+            self._take_group(group, waiting.pop(group))
+        if len(waiting) + len(self._judged) > CROWD:
+            self.crowded = True
+
+    def take(self) -> int:
+        """Take up some of what changed; return about how many numbers, 0 where nothing is left."""
+        if self._waiting:
+            return self._take_group(*self._waiting.popitem())
+        if self._judged:
+            return self._take_judged(*self._judged.popitem())
+        self.crowded = False
+        for tally in (self.by_namespace, self.by_policy, self.by_severity):
+            tally.forget()
+        return 0
+
+    def _take_group(self, group: Group, times: int) -> int:
+        profile, judged = group.profile, self._judged
+        if times:
+            self.by_namespace.add_all((group.namespace,), profile.counts, times)
+            for verdict in profile.rows:
+                judged[verdict] = judged.get(verdict, 0) + times
+        return 1 + len(profile.rows) // 4
+
+    def _take_judged(self, verdict: Verdict, times: int) -> int:
+        if times:
+            outcome, index = verdict.outcome, verdict.word_index
+            self.by_policy.add((outcome.policy,), index, times)
+            self.by_severity.add((outcome.severity,), index, times)
+        return 1

@@ -1,0 +1,41 @@
+"""Five-fold counts of what groups amount to."""
+
+from typing import Final
+
+from exporter.state.contribution import Group
+from exporter.state.tally import Tally
+
+
+class Totals:
+    """The five-fold gauges: results, summaries, and resources by their worst result."""
+
+    def __init__(self) -> None:
+        self.results: Final = Tally()
+        self.summary: Final = Tally()
+        self.resources: Final = Tally()
+
+    def take(self, group: Group, times: int) -> None:
+        """Count a group so many times more, as it is in one that changed."""
+        self.results.count(self._cells(group), times)
+        self.summary.add_all((group.namespace, group.kind), group.profile.summary, times)
+        if group.direct:
+            self.add_status(group, times)
+
+    def add_status(self, group: Group, amount: int) -> None:
+        """Count resources by what a group says of them."""
+        if group.profile.status >= 0:
+            self.resources.add((group.namespace, group.kind), group.profile.status, amount)
+
+    def _cells(self, group: Group) -> tuple[int, ...]:
+        """Give the cells in which a group counts.
+
+        While it counts in them they cannot vanish, so it remembers them once it changes: most
+        groups of a cluster in which hardly two reports are alike never do.
+        """
+        if group.cells:
+            return group.cells
+        where, row = (group.namespace, group.kind), self.results.row
+        cells = tuple([row(where + v.outcome) + v.word_index for v in group.profile.rows])
+        if group.settled and group.count:
+            group.cells = cells
+        return cells
