@@ -8,7 +8,8 @@ from exporter.app.exporter import Exporter
 from exporter.app.failing import failing_page
 from exporter.state.cluster import ClusterState
 from exporter.state.recent import Block
-from exporter.state.tally import NOTHING, Tally
+from exporter.state.sums import Sum
+from exporter.state.tally import NOTHING, FiveFold
 from exporter.watch.follower import Follower
 from exporter.web import view
 
@@ -85,7 +86,7 @@ class Status:
         return self._exporter.plan.config.reports.detail == "full"
 
 
-def total(tally: Tally) -> view.Counts:
+def total(tally: FiveFold) -> view.Counts:
     """Add up all rows."""
     return counts([sum(column) for column in zip(*tally.values(), strict=True)] or [0] * 5)
 
@@ -95,17 +96,17 @@ def counts(row: Sequence[int]) -> view.Counts:
     return view.Counts(*row)
 
 
-def worst(tally: Tally, most: int) -> tuple[view.Standing, ...]:
+def worst(tally: FiveFold, most: int) -> tuple[view.Standing, ...]:
     """Choose the rows with most failing results."""
     rows = nsmallest(most, tally.items(), key=lambda row: (-_failing(row[1]), row[0]))
     return tuple(view.Standing(labels[0], counts(row)) for labels, row in rows)
 
 
-def by_first(tally: Tally) -> Tally:
+def by_first(tally: FiveFold) -> Sum:
     """Add up the rows that agree in their first label."""
-    found = Tally()
+    found = Sum()
     for labels, row in tally.items():
-        found.add_all(labels[:1], tuple(row), 1)
+        found.add_all(labels[:1], row)
     return found
 
 

@@ -15,7 +15,8 @@ from exporter.app.status import blocked, by_first, by_severity, total, worst
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import standing
-from exporter.state.tally import Tally
+from exporter.state.sums import Sum
+from exporter.state.tally import FiveFold
 from exporter.web.view import Blocked, Counts, Failing, Standing
 from exporter.web.wording import percent
 
@@ -125,16 +126,16 @@ def _snapshot(state: ClusterState, shown: Shown) -> Snapshot:
     )
 
 
-def _by(results: Tally, label: int, shown: Shown) -> Tally:
+def _by(results: FiveFold, label: int, shown: Shown) -> Sum:
     """Add up the results that are shown by one of their labels."""
-    found = Tally()
+    found = Sum()
     for labels, row in results.items():
         if shown(labels[_SEVERITY]):
-            found.add_all((labels[label],), tuple(row), 1)
+            found.add_all((labels[label],), row)
     return found
 
 
-def _all(tally: Tally) -> list[Standing]:
+def _all(tally: FiveFold) -> list[Standing]:
     return list(worst(tally, len(tally)))
 
 

@@ -114,17 +114,15 @@ class Projection:
 
     def _settle_counts(self, tally: Tally, most: int) -> int:
         """Show at most *most* counts that changed; return how many."""
-        counts, slots = tally.cells, self._slots_of(tally)
-        take, show = tally.take, self._segments.set
-        most = min(most, len(tally.changed))
-        for _ in range(most):
-            cell = take()
+        counts, slots, show = tally.cells, self._slots_of(tally), self._segments.set
+        taken = tally.take(most)
+        for cell in taken:
             count, slot = counts[cell], slots[cell]
             if count and slot >= 0:
                 show(slot, count)  # nearly all changes, and nothing else to do
             else:
                 self._show(tally, cell)
-        return most
+        return len(taken)
 
     def _slots_of(self, tally: Tally) -> "array[int]":
         """Give the slots in which cells are shown, -1 for those that have none for themselves."""

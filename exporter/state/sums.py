@@ -1,13 +1,31 @@
 """Results added up by namespace, policy and severity: for people who look, not for scrapes."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from exporter.state.contribution import Group
 from exporter.state.profile import Verdict
-from exporter.state.tally import Tally
+from exporter.state.tally import NOTHING, Labels
 
 CROWD: Final = 20_000
 """How much may wait for somebody who looks: what waits takes a hundred bytes."""
+
+
+class Sum(dict[Labels, list[int]]):
+    """Five-fold counts by label values; a row of zeros does not exist."""
+
+    def add(self, labels: Labels, index: int, amount: int) -> None:
+        """Add *amount* to one of the five counts of a row."""
+        row = self.setdefault(labels, [*NOTHING])
+        row[index] += amount
+        if not any(row):
+            del self[labels]
+
+    def add_all(self, labels: Labels, amounts: Iterable[int], times: int = 1) -> None:
+        """Add five amounts, *times* times each."""
+        for index, amount in enumerate(amounts):
+            if amount:
+                self.add(labels, index, amount * times)
 
 
 class Sums:
@@ -19,9 +37,9 @@ class Sums:
     """
 
     def __init__(self) -> None:
-        self.by_namespace: Final = Tally()
-        self.by_policy: Final = Tally()
-        self.by_severity: Final = Tally()
+        self.by_namespace: Final = Sum()
+        self.by_policy: Final = Sum()
+        self.by_severity: Final = Sum()
         self.crowded = False
         self._waiting: dict[Group, int] = {}
         self._judged: dict[Verdict, int] = {}
@@ -42,8 +60,6 @@ class Sums:
         if self._judged:
             return self._take_judged(*self._judged.popitem())
         self.crowded = False
-        for tally in (self.by_namespace, self.by_policy, self.by_severity):
-            tally.forget()
         return 0
 
     def _take_group(self, group: Group, times: int) -> int:

@@ -9,6 +9,8 @@ from exporter.state.least import Least
 
 Labels = tuple[str, ...]
 Counts = tuple[int, int, int, int, int]
+FiveFold = Mapping[Labels, Sequence[int]]
+"""Five counts, one for each result word, by label values."""
 NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 OVERFLOW: Final = "__overflow__"
 SHARE: Final = 10_000
@@ -71,11 +73,13 @@ class Tally(Mapping[Labels, Counts]):
             if not count:
                 self._vanish_if_empty(cell)
 
-    def take(self) -> int:
-        """Take a cell with news from those that changed."""
-        cell = self.changed.pop()
-        self._has_news[cell] = False
-        return cell
+    def take(self, most: int) -> list[int]:
+        """Take at most *most* cells with news from those that changed."""
+        first = max(len(self.changed) - most, 0)
+        taken, self.changed[first:] = self.changed[first:], ()
+        for cell in taken:
+            self._has_news[cell] = False
+        return taken
 
     def forget(self) -> None:
         """Let go of what vanished, once what changed was taken, or where nobody takes it."""

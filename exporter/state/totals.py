@@ -36,6 +36,6 @@ class Totals:
             return group.cells
         where, row = (group.namespace, group.kind), self.results.row
         cells = tuple([row(where + v.outcome) + v.word_index for v in group.profile.rows])
-        if group.settled and group.count:
+        if group.settled:
             group.cells = cells
         return cells

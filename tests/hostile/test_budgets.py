@@ -10,7 +10,7 @@ from exporter.model.report import Reference, Report, Result
 from exporter.state.budget import NAMED, SHARE
 from exporter.state.newest import MOST_SOURCES
 from exporter.state.selection import remembered
-from exporter.state.tally import CROWD, OVERFLOW, Counters, Tally
+from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
 from tests.hostile.objects import EVIL, Watched, report, resident_bytes, result, scattered
 from tests.state.violations import Cluster, event
 
@@ -25,7 +25,7 @@ def innocents() -> list[Report]:
     ]
 
 
-def only(tally: Tally, namespace: str) -> dict[tuple[str, ...], list[int]]:
+def only(tally: FiveFold, namespace: str) -> dict[tuple[str, ...], list[int]]:
     return {labels: list(row) for labels, row in tally.items() if labels[0] == namespace}
 
 
@@ -113,7 +113,7 @@ def test_severities_survive_the_folding() -> None:
     high = [Result(f"p{n}", "r", "fail", "high", source="kyverno") for n in range(SHARE + 5)]
     watched.sees(report("r", high))
     watched.state.ledger.settle()
-    assert watched.state.ledger.sums.by_severity == {("high",): (0, SHARE + 5, 0, 0, 0)}
+    assert watched.state.ledger.sums.by_severity == {("high",): [0, SHARE + 5, 0, 0, 0]}
 
 
 def test_whoever_calls_a_kind_overflow_gets_no_room_for_it() -> None:

@@ -22,7 +22,7 @@ from exporter.model.report import RESULTS, Instant, Reference, Report, Result, S
 from exporter.model.resource import POLICY_REPORTS, REPORTS
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
-from exporter.state.tally import OVERFLOW, Tally
+from exporter.state.tally import OVERFLOW, FiveFold
 from tests.state import recount
 
 NOW = 1_800_000_000
@@ -272,7 +272,7 @@ def exposed(family: Family, counts: Mapping[Any, int]) -> dict[tuple[str, ...], 
     return found
 
 
-def flat(tally: Tally) -> Counter[tuple[str, ...]]:
+def flat(tally: FiveFold) -> Counter[tuple[str, ...]]:
     return Counter(
         {
             (*labels, word): count
