@@ -11,7 +11,6 @@ from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import WORDS, Counters, Gauge, Labels, Tally
 
-_NO_SLOTS: Final = array("i", [-1] * WORDS)
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
@@ -97,9 +96,7 @@ class Projection:
     def _touch(self, rows: Iterable[Labels]) -> None:
         """Take rows up anew at the next chance."""
         if isinstance(self.source, Tally):
-            slots = self._slots_of(self.source)
-            for row in self.source.touch(rows):
-                slots[row : row + WORDS] = _NO_SLOTS
+            self.source.touch(rows)
         else:
             self.source.changed.update(rows)
 

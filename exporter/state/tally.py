@@ -89,12 +89,11 @@ class Tally(Mapping[Labels, Counts]):
             self._free.append(row)
         self._gone.clear()
 
-    def touch(self, rows: Iterable[Labels]) -> list[int]:
-        """Let rows, as far as they exist, be news altogether; give their first cells."""
-        found = [self._rows[labels] for labels in rows if labels in self._rows]
-        for row in found:
-            self._note(row)
-        return found
+    def touch(self, rows: Iterable[Labels]) -> None:
+        """Let rows, as far as they exist, be news altogether."""
+        for labels in rows:
+            if labels in self._rows:
+                self._note(self._rows[labels])
 
     def about(self, cell: int) -> tuple[Labels, bool]:
         """Give the labels of a cell's row, and whether it exists."""

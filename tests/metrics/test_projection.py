@@ -9,7 +9,7 @@ from exporter.metrics.exposition import Exposition, ExposureSettings
 from exporter.metrics.projection import Projection
 from exporter.model.changes import Applied
 from exporter.model.report import RESULTS
-from exporter.state.tally import Labels, Tally
+from exporter.state.tally import WORDS, Labels, Tally
 from tests.metrics.clusters import NOW, REPORTS, report, sample
 from tests.metrics.test_exposition import exposed
 
@@ -74,6 +74,20 @@ def test_a_word_that_comes_again_is_shown_again_in_its_own_slot() -> None:
     tally.add(row, 0, -1)
     tally.add(row, 4, -1)
     projection.settle(1 << 60)
+    assert shown(projection) == expected(tally, projection)
+
+
+def test_what_vanished_makes_room() -> None:
+    state = sample()
+    projection, tally = exposed(state).projections[0], state.ledger.totals.results
+    projection.settle(1 << 60)
+    before = len(tally.cells)
+    for number in range(100):
+        row = (f"namespace-{number}", *RESULT_ROWS[0][1:])
+        for amount in (1, -1):
+            tally.add(row, 0, amount)
+            projection.settle(1 << 60)
+    assert len(tally.cells) <= before + WORDS
     assert shown(projection) == expected(tally, projection)
 
 

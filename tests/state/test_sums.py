@@ -8,6 +8,7 @@ from exporter.model.changes import Applied, Deleted, Listed, Scope
 from exporter.model.resource import POLICY_REPORTS
 from exporter.state import sums
 from exporter.state.cluster import ClusterState
+from exporter.state.contribution import Part
 from exporter.state.selection import Selection
 from tests.metrics.clusters import report
 
@@ -32,6 +33,20 @@ def test_they_wait_for_somebody_who_looks() -> None:
     assert [row[1] for row in ledger.sums.by_namespace.values()] == [1 + 2 + 3]
     assert sum(row[1] for row in ledger.sums.by_policy.values()) == 1 + 2 + 3
     assert sum(row[1] for row in ledger.sums.by_severity.values()) == 1 + 2 + 3
+
+
+def test_a_group_remembers_its_cells_once_it_changes() -> None:
+    """As of a cluster in which hardly two reports are alike that is memory for nothing."""
+    state = state_of(1)
+    state.ledger.settle()
+    ((_, contribution),) = state.ledger.contributions()
+    assert isinstance(contribution, Part)
+    group = contribution.group
+    assert [*group.cells] == []
+    state.apply(Applied(SCOPE, report("r1", ["fail"])))
+    state.ledger.settle()
+    assert len(group.cells) == 1
+    assert state.ledger.totals.results.cells[group.cells[0]] == group.count == 2
 
 
 def test_of_what_is_gone_nothing_waits() -> None:

@@ -37,7 +37,8 @@ def test_who_takes_what_changed_is_told_of_everything(
     truth, shown = Counter[tuple[Labels, int]](), dict[tuple[Labels, int], int]()
     for step in steps:
         if step == "touch":
-            assert tally.touch([*ROWS, ("nobody",)]) == [tally.row(k) for k in ROWS if k in tally]
+            tally.touch([*ROWS, ("nobody",)])
+            assert {tally.row(k) + i for k in tally for i in range(WORDS)} <= set(tally.changed)
         elif isinstance(step, tuple):
             labels, index, wanted = step
             amount = max(wanted, -truth[labels, index])
