@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.metrics.joined import Join
-from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters, Gauge, Tally
 
@@ -18,8 +17,7 @@ Source = Tally | Gauge | Counters
 class Family(NamedTuple):
     """A metric family and the part of the state that fills it.
 
-    ``word`` names the label that tells five-fold counts apart; ``always`` are the words (indices
-    of RESULTS) that a live row shows even when they are zero. ``kinds`` says which of the
+    ``word`` names the label that tells five-fold counts apart. ``kinds`` says which of the
     followed resources must have been listed before the family is complete enough to be shown.
     ``join`` is what rows amount to whose labels are dropped or folded.
     """
@@ -31,7 +29,6 @@ class Family(NamedTuple):
     read: Callable[[ClusterState], Source]
     kinds: str
     word: str = ""
-    always: tuple[int, ...] = ()
     fractional: bool = False
     limit: int | None = None
     join: Join = "sum"
@@ -41,8 +38,6 @@ class Family(NamedTuple):
         """Where the word stands among the labels."""
         return self.labels.index(self.word)
 
-
-_ALL: Final = tuple(range(len(RESULTS)))
 
 CATALOGUE: Final = (
     Family(
@@ -54,7 +49,6 @@ CATALOGUE: Final = (
         lambda state: state.ledger.totals.results,
         "reports",
         word="result",
-        always=(0, 1),
     ),
     Family(
         "policyreport_summary",
@@ -64,7 +58,6 @@ CATALOGUE: Final = (
         lambda state: state.ledger.totals.summary,
         "reports",
         word="result",
-        always=_ALL,
     ),
     Family(
         "policyreport_resources",
@@ -74,7 +67,6 @@ CATALOGUE: Final = (
         lambda state: state.ledger.totals.resources,
         "reports",
         word="status",
-        always=_ALL,
     ),
     Family(
         "policyreport_reports",

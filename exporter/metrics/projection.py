@@ -133,7 +133,7 @@ class Projection:
         (labels, exists), index = tally.about(cell), cell % WORDS
         count = tally.cells[cell]
         worded = self._worded(labels, index)
-        shown = count or (exists and index in self.family.always)
+        shown = count or (exists and index in tally.always)
         self.series.put(worded, count if shown else None)
         self.slots[cell] = self.series.slot(worded)
 

@@ -24,11 +24,13 @@ class Tally(Mapping[Labels, Counts]):
     A row whose five counts are all zero does not exist. As long as it does, its counts are five
     neighbours in ``cells``, and whoever counts in it again may keep the number of the first.
 
-    ``changed`` holds the cells with news, each once: those that changed since somebody looked, all
-    five of a row that appeared or vanished. Whoever projects them takes them.
+    ``changed`` holds the cells with news, each once: those that changed since somebody looked.
+    Whoever projects them takes them. ``always`` are the words, by index, that a row tells even of
+    0, and so when it appears or vanishes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, always: Sequence[int] = ()) -> None:
+        self.always = always
         self.cells: list[int] = []
         self.changed: list[int] = []
         self._rows: dict[Labels, int] = {}
@@ -93,7 +95,7 @@ class Tally(Mapping[Labels, Counts]):
         """Let rows, as far as they exist, be news altogether."""
         for labels in rows:
             if labels in self._rows:
-                self._note(self._rows[labels])
+                self._note(self._rows[labels], range(WORDS))
 
     def about(self, cell: int) -> tuple[Labels, bool]:
         """Give the labels of a cell's row, and whether it exists."""
@@ -116,7 +118,7 @@ class Tally(Mapping[Labels, Counts]):
             self._labels.append(labels)
         self._rows[labels] = row
         self._labels[row // WORDS] = labels
-        self._note(row)
+        self._note(row, self.always)
         return row
 
     def _vanish_if_empty(self, cell: int) -> None:
@@ -125,11 +127,12 @@ class Tally(Mapping[Labels, Counts]):
             labels = self._labels[row // WORDS]
             del self._rows[labels]
             self._gone[labels] = row
-            self._note(row)
+            self._note(row, self.always)
 
-    def _note(self, row: int) -> None:
-        """Let a row be news altogether."""
-        for cell in range(row, row + WORDS):
+    def _note(self, row: int, words: Sequence[int]) -> None:
+        """Let some counts of a row be news."""
+        for word in words:
+            cell = row + word
             if not self._has_news[cell]:
                 self._has_news[cell] = True
                 self.changed.append(cell)

@@ -3,16 +3,19 @@
 from typing import Final
 
 from exporter.state.contribution import Group
-from exporter.state.tally import Tally
+from exporter.state.tally import WORDS, Tally
 
 
 class Totals:
-    """The five-fold gauges: results, summaries, and resources by their worst result."""
+    """The five-fold gauges: results, summaries, and resources by their worst result.
+
+    Where anything counts, pass and fail are always told of results, and all five of the others.
+    """
 
     def __init__(self) -> None:
-        self.results: Final = Tally()
-        self.summary: Final = Tally()
-        self.resources: Final = Tally()
+        self.results: Final = Tally(always=(0, 1))
+        self.summary: Final = Tally(always=range(WORDS))
+        self.resources: Final = Tally(always=range(WORDS))
 
     def take(self, group: Group, times: int) -> None:
         """Count a group so many times more, as it is in one that changed."""

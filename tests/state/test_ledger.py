@@ -264,10 +264,11 @@ def shown(projection: Projection) -> dict[tuple[str, ...], float]:
 def exposed(family: Family, counts: Mapping[Any, int]) -> dict[tuple[str, ...], float]:
     """Say what is exposed of counts: of what lives, the words that are always there as well."""
     at, found = family.word_at, dict[tuple[str, ...], float]()
+    always = {"pass", "fail"} if family.name == "policyreport_results" else set(RESULTS)
     for labels in {key[:-1] for key, count in counts.items() if count}:
-        for index, word in enumerate(RESULTS):
+        for word in RESULTS:
             count = counts.get((*labels, word), 0)
-            if count or index in family.always:
+            if count or word in always:
                 found[*labels[:at], word, *labels[at:]] = count
     return found
 

@@ -1,6 +1,7 @@
 """Five-fold counts: rows that come and go, and what is told of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,11 +30,12 @@ def take(tally: Tally, most: int, shown: dict[tuple[Labels, int], int]) -> None:
         shown[labels, cell % WORDS] = tally.cells[cell]
 
 
-@given(steps)
+@given(st.sampled_from([(), (0, 1), range(WORDS)]), steps)
 def test_who_takes_what_changed_is_told_of_everything(
+    always: Sequence[int],
     steps: list[tuple[Labels, int, int] | int | str],
 ) -> None:
-    tally = Tally()
+    tally = Tally(always)
     truth, shown = Counter[tuple[Labels, int]](), dict[tuple[Labels, int], int]()
     for step in steps:
         if step == "touch":
@@ -56,6 +58,7 @@ def test_who_takes_what_changed_is_told_of_everything(
     take(tally, 1_000, shown)
     assert not tally.changed
     assert +Counter(shown) == +truth
+    assert all((labels, index) in shown for labels in tally for index in always)
     assert len(tally.cells) <= len(ROWS) * WORDS
 
 
