@@ -31,7 +31,7 @@ def expected(tally: Tally, projection: Projection) -> dict[Labels, float]:
     at, found = family.word_at, dict[Labels, float]()
     for labels, row in tally.items():
         for index, word in enumerate(RESULTS):
-            if row[index] or index in tally.always:
+            if row[index] or word in ("pass", "fail"):
                 full = (*labels[:at], word, *labels[at:])
                 exposed = tuple(v for n, v in zip(family.labels, full, strict=True) if n in kept)
                 found[exposed] = found.get(exposed, 0) + row[index]
