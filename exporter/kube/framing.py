@@ -15,13 +15,16 @@ class Lines:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take a chunk; return the lines that ended in it, without newlines and empty ones."""
-        head, *rest = chunk.split(b"\n")
-        self._hold(head)
-        if not rest:
+        start = chunk.find(b"\n") + 1
+        if not start:
+            self._hold(chunk)
             return []
-        *whole, tail = rest
-        lines = [self._release(), *whole]
-        self._hold(tail)
+        self._hold(chunk[: start - 1])
+        lines = [self._release()]
+        while end := chunk.find(b"\n", start) + 1:  # split() looks at each byte by itself
+            lines.append(chunk[start : end - 1])
+            start = end
+        self._hold(chunk[start:])
         return [line for line in lines if line and self._is_short(line)]
 
     def _hold(self, part: bytes) -> None:
