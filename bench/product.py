@@ -8,6 +8,7 @@ from typing import Final
 
 from bench.api import Api, Trusting
 from exporter.app.exporter import Exporter, Plan, own_metrics
+from exporter.app.loop import streams
 from exporter.app.memory import keep_calm
 from exporter.app.status import Audience, Status
 from exporter.kube.client import Client
@@ -37,7 +38,7 @@ async def following(
     """Begin to follow policy reports; *note* is told of each change once it is applied."""
     keep_calm()
     own = own_metrics()
-    async with Client(Trusting(api), own) as client:
+    async with Client(Trusting(api), own, streams=streams()) as client:
         source = KubeSource(client, own)
         exporter = Exporter(Plan(CONFIG), source, own)
         if options or note:

@@ -1,6 +1,5 @@
 """The initial sync: the product against reading and decoding the same bytes, and against dicts."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +9,7 @@ from bench.measure import Figures, fresh, medians, ratio, rounds, timed
 from bench.product import following, reports, until
 from bench.reports import Shape
 from bench.server import Load, serving
+from exporter.app.loop import run
 from exporter.model.resource import POLICY_REPORTS
 from exporter.watch.lists import ByNamespace
 from exporter.watch.options import Options
@@ -54,12 +54,12 @@ def compare_slow(shape: Shape, times: int) -> dict[str, Figures]:
 
 def sync(api: Api) -> Figures:
     """Follow until the list is complete, as the command does by default."""
-    return asyncio.run(_synced(api, None))
+    return run(_synced(api, None))
 
 
 def by_namespace(api: Api) -> Figures:
     """Follow likewise, with four namespaces listed at once."""
-    return asyncio.run(_synced(api, Options(lists=ByNamespace, stream=False)))
+    return run(_synced(api, Options(lists=ByNamespace, stream=False)))
 
 
 async def _synced(api: Api, options: Options | None) -> Figures:

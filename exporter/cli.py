@@ -57,14 +57,16 @@ def _fail(error: ExporterError, status: int) -> int:
 
 
 def _serve(given: Given) -> int:
+    from exporter.app.loop import run
     from exporter.app.serve import serve
 
     flags = _flags(given)
-    return asyncio.run(serve(flags))
+    return run(serve(flags))
 
 
 def _demo(given: Given) -> int:
     from exporter.app.demo import Demo, demo
+    from exporter.app.loop import run
 
     flags = _flags(given)
     given = f.resolved(given, os.environ, _DEMO)
@@ -75,7 +77,7 @@ def _demo(given: Given) -> int:
     if not 0 <= speed <= MOST_SPEED:
         raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
     how = Demo(str(given["demo.api-address"]), speed, seed)
-    return asyncio.run(demo(flags, how))
+    return run(demo(flags, how))
 
 
 def _flags(given: Given) -> f.Flags:

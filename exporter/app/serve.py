@@ -9,6 +9,7 @@ from typing import Final
 
 from exporter.app.composed import Composer
 from exporter.app.exporter import own_metrics
+from exporter.app.loop import streams
 from exporter.app.memory import keep_calm
 from exporter.app.reloading import Reloading
 from exporter.kube.access import Credentials
@@ -67,7 +68,7 @@ async def start(
     config = read()
     own = own_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
-    client = await stack.enter_async_context(Client(credentials, own))
+    client = await stack.enter_async_context(Client(credentials, own, streams=streams()))
     return Reloading(Composer(flags, client, own), config, read)
 
 

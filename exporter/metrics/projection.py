@@ -111,14 +111,9 @@ class Projection:
 
     def _settle_counts(self, tally: Tally, most: int) -> int:
         """Show at most *most* counts that changed; return how many."""
-        counts, slots, show = tally.cells, self._slots_of(tally), self._segments.set
         taken = tally.take(most)
-        for cell in taken:
-            count, slot = counts[cell], slots[cell]
-            if count and slot >= 0:
-                show(slot, count)  # nearly all changes, and nothing else to do
-            else:
-                self._show(tally, cell)
+        for cell in self._segments.set_counts(taken, tally.cells, self._slots_of(tally)):
+            self._show(tally, cell)
         return len(taken)
 
     def _slots_of(self, tally: Tally) -> "array[int]":
