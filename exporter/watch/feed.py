@@ -1,6 +1,7 @@
 """Hand the objects of one scope to its sink, counted, and in turns that others can get between."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,6 +29,7 @@ class Feed:
         self._observer = observer
         self._clock = clock
         self._turns = turns
+        self._taken: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Say that a list begins."""
@@ -61,16 +63,22 @@ class Feed:
         if listing and line.type == "ADDED":
             self.listed += 1
             self._sink(Applied(self._scope, line.object))
-            self._observer.change(self._label, "listed")
+            self._taken["listed"] += 1
             return
         change = Deleted if line.type == "DELETED" else Applied
         self._sink(change(self._scope, line.object))
-        self._observer.change(self._label, line.type.lower())
+        self._taken[line.type.lower()] += 1
         self.last_change = self._clock.wall()
 
     def note_bookmark(self) -> None:
-        """Count a line that says only how far the watch is."""
-        self._observer.change(self._label, "bookmark")
+        """Take a line that says only how far the watch is."""
+        self._taken["bookmark"] += 1
+
+    def tell(self) -> None:
+        """Count the lines that were taken since this was last asked for."""
+        for kind, count in self._taken.items():
+            self._observer.change(self._label, kind, count)
+        self._taken.clear()
 
     async def rest(self) -> None:
         """Leave the loop to others if this turn was long enough."""

@@ -112,11 +112,14 @@ class Watcher:
         return heard + self._seconds + self._options.idle_seconds
 
     async def _take_all(self, batch: Iterable[Line]) -> None:
-        for count, line in enumerate(batch, 1):
-            self.lines += 1
-            self._take(line)
-            if not count % BETWEEN_LOOKS:
-                await self._feed.rest()
+        try:
+            for count, line in enumerate(batch, 1):
+                self.lines += 1
+                self._take(line)
+                if not count % BETWEEN_LOOKS:
+                    await self._feed.rest()
+        finally:
+            self._feed.tell()
 
     def _take(self, line: Line) -> None:
         if line.status is not None:
