@@ -67,10 +67,8 @@ class Segment:
 
     def write(self, line: Callable[[Labels], bytes]) -> int:
         """Bring the template up to date; return how many lines were written for it."""
-        lines, edits = (
-            BytesIO(self.template).readlines(),
-            self.edits,
-        )  # split() takes three times as long
+        edits = self.edits
+        lines = BytesIO(self.template).readlines()  # bytes.split takes three times as long
         if edits is None:
             lines, edits = [], [*enumerate(self.keys)]
         for at, key in edits:
