@@ -13,8 +13,8 @@ from exporter.metrics.part import Part
 TURN_SECONDS: Final = 0.001
 """How long changes are taken up before others get a turn of the loop."""
 
-UNIT: Final = 50
-"""Changes that are taken up before the clock is looked at: a third of a millisecond."""
+UNIT: Final = 100
+"""Changes that are taken up before the clock is looked at: a tenth to half of a millisecond."""
 
 _PATIENCE_SECONDS: Final = 30.0
 
