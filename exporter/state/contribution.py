@@ -30,7 +30,7 @@ class Group:
         self.direct = direct
         self.count = 0
         self.settled = 0
-        self.cells: tuple[int, ...] = ()
+        self.cells: Sequence[int] = ()
 
     @property
     def said(self) -> Said:

@@ -1,5 +1,7 @@
 """Five-fold counts of what groups amount to."""
 
+from array import array
+from collections.abc import Sequence
 from typing import Final
 
 from exporter.state.contribution import Group
@@ -29,7 +31,7 @@ class Totals:
         if group.profile.status >= 0:
             self.resources.add((group.namespace, group.kind), group.profile.status, amount)
 
-    def _cells(self, group: Group) -> tuple[int, ...]:
+    def _cells(self, group: Group) -> Sequence[int]:
         """Give the cells in which a group counts.
 
         While it counts in them they cannot vanish, so it remembers them once it changes: most
@@ -38,7 +40,8 @@ class Totals:
         if group.cells:
             return group.cells
         where, row = (group.namespace, group.kind), self.results.row
-        cells = tuple([row(where + v.outcome) + v.word_index for v in group.profile.rows])
+        # An array takes a fifth of the memory of numbers that are objects, and lies together.
+        cells = array("i", [row(where + v.outcome) + v.word_index for v in group.profile.rows])
         if group.settled:
             group.cells = cells
         return cells
