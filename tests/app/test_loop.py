@@ -1,13 +1,17 @@
 """What streams bring gathers for some milliseconds, and nothing else has to wait for that."""
 
 import asyncio
+import itertools
 import selectors
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from exporter.app.loop import BUSY_SECONDS, CALM_SECONDS, GATHER_SECONDS, Gathering, run, streams
+from tests.app.reloads import reloaded
+from tests.app.running import Cluster
 
 SHORT = 0.001
 
@@ -128,6 +132,40 @@ def test_without_streams_nothing_gathers(desk: Desk) -> None:
         desk.send("stream")
         assert desk.heard(timeout) == {"stream"}
     assert desk.slept == []
+
+
+def test_a_timer_is_given_no_time_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    def select(_: object, timeout: float | None = None) -> list[object]:
+        waits.append(timeout)
+        return []
+
+    desk.send("stream")
+    desk.heard()
+    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
+    desk.heard(GATHER_SECONDS + SHORT)
+    desk.heard(GATHER_SECONDS)
+    assert waits == [pytest.approx(SHORT), GATHER_SECONDS]
+
+
+def test_watches_of_what_is_served_gather(tmp_path: Path) -> None:
+    async def main() -> tuple[set[int], set[int]]:
+        async with Cluster() as cluster, reloaded(cluster, tmp_path) as served:
+            async with asyncio.timeout(30):
+                while (await served.get("/-/ready"))[0] != 200:
+                    await asyncio.sleep(0.02)
+                for number in itertools.count():
+                    if streams():
+                        break
+                    cluster.report(f"web-{number}")
+                    await asyncio.sleep(0.01)
+            during = streams().copy()
+        return during, streams()
+
+    during, after = run(main())
+    assert during
+    assert not after
 
 
 def test_the_running_loop_knows_its_streams() -> None:

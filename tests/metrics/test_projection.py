@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import Exposition, ExposureSettings
+from exporter.metrics.part import Content
 from exporter.metrics.projection import Projection
 from exporter.model.changes import Applied
 from exporter.model.report import RESULTS
@@ -46,6 +47,7 @@ def test_series_are_the_counts(
     state = sample()
     exposition = exposed(state, drop=drop)
     projection, tally = exposition.projections[0], state.ledger.totals.results
+    known: dict[Content, bytes] = {}
     for step in steps:
         if isinstance(step, tuple):
             labels, index, amount = step
@@ -54,6 +56,8 @@ def test_series_are_the_counts(
         else:
             projection.settle(step or 1 << 60)
         if step is None:
+            for part in projection.snapshot(NOW).parts():
+                assert known.setdefault(part.content, part.text()) == part.text()
             assert shown(projection) == expected(tally, projection)
     projection.settle(1 << 60)
     assert shown(projection) == expected(tally, projection)
@@ -119,3 +123,20 @@ def test_what_changes_of_families_that_are_not_shown_is_not_kept() -> None:
     )
     assert [len(source.changed) for source in sources] == [0] * 4
     assert not exposition.take(NOW, lambda kinds: kinds == "reports")
+
+
+def test_a_count_that_is_what_it_was_makes_nothing_new() -> None:
+    state = sample()
+    state.ledger.settle()
+    projection, tally = exposed(state).projections[0], state.ledger.totals.results
+
+    def content() -> Content:
+        [part] = projection.snapshot(NOW).parts()
+        return part.content
+
+    labels, before = next(iter(tally)), content()
+    tally.add(labels, 0, 1)
+    tally.add(labels, 0, -1)
+    assert content() is before
+    tally.add(labels, 0, 1)
+    assert content() is not before
