@@ -1,6 +1,6 @@
 """Sorted series in segments, each with one template that a single ``%`` fills.
 
-Filling a template of some hundred series costs 40 ns a series, against 10 us in prometheus-client
+Filling a template of some hundred series costs 0.14 us a series, against 19 us in prometheus-client
 (measured; docs/performance.md); so values are never formatted one by one.
 """
 
@@ -67,10 +67,11 @@ class Segment:
 
     def write(self, line: Callable[[Labels], bytes]) -> int:
         """Bring the template up to date; return how many lines were written for it."""
-        edits = self.edits
-        lines = BytesIO(self.template).readlines()  # bytes.split takes three times as long
+        lines, edits = list[bytes](), self.edits
         if edits is None:
-            lines, edits = [], [*enumerate(self.keys)]
+            edits = [*enumerate(self.keys)]
+        else:
+            lines = BytesIO(self.template).readlines()  # bytes.split takes three times as long
         for at, key in edits:
             if key is None:
                 del lines[at]

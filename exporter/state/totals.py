@@ -40,7 +40,7 @@ class Totals:
         if group.cells:
             return group.cells
         where, row = (group.namespace, group.kind), self.results.row
-        # An array takes a fifth of the memory of numbers that are objects, and lies together.
+        # An array takes a quarter of the memory of numbers that are objects, and lies together.
         cells = array("i", [row(where + v.outcome) + v.word_index for v in group.profile.rows])
         if group.settled:
             group.cells = cells
