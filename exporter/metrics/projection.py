@@ -1,6 +1,5 @@
 """From a family's part of the state to its series: what changed, and only that."""
 
-from array import array
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -17,8 +16,7 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 class Projection:
     """Keeps the series of one family in step with the state.
 
-    ``slots`` holds, for each cell of five-fold counts, the slot that shows it and nothing else, -1
-    where there is none. ``drop`` takes labels away (sums stay exact over what is left), ``extra``
+    ``drop`` takes labels away (sums stay exact over what is left), ``extra``
     adds the values of ``extra_names`` for a namespace.
     """
 
@@ -39,15 +37,19 @@ class Projection:
         kept = [i for i, name in enumerate(family.labels) if name not in drop]
         self.labels = tuple(family.labels[i] for i in kept)
         self._namespaces = state.namespaces
-        self._segments = Segments(_prefix(self), "%a" if family.fractional else "%d")
+        counts = self.source if isinstance(self.source, Tally) else None
+        form = "%a" if family.fractional else "%d"
+        self._segments = Segments(_prefix(self), form, counts)
         keep = None if len(kept) == len(family.labels) else kept
         self.series = Series(self._segments, limit, keep, family.join)
         self.births = Births(self.source, birth_hold)
         self._words = words
         self._word_at = family.word_at if family.word else 0
         self._result_at = family.labels.index("result") if words is not None else -1
-        self.slots = array("i")
-        self._touch(self.source if isinstance(self.source, Tally) else self.source.rows)
+        if isinstance(self.source, Tally):
+            self.source.show_anew()
+        else:
+            self._touch(self.source.rows)
 
     def owner(self, namespace: str) -> tuple[str, ...]:
         """Give the values of the extra labels of a namespace's series."""
@@ -112,25 +114,17 @@ class Projection:
     def _settle_counts(self, tally: Tally, most: int) -> int:
         """Show at most *most* counts that changed; return how many."""
         taken = tally.take(most)
-        for cell in self._segments.set_counts(taken, tally.cells, self._slots_of(tally)):
+        for cell in taken:
             self._show(tally, cell)
         return len(taken)
 
-    def _slots_of(self, tally: Tally) -> "array[int]":
-        """Give the slots in which cells are shown, -1 for those that have none for themselves."""
-        missing = len(tally.cells) - len(self.slots)
-        if missing:
-            self.slots.extend([-1] * missing)
-        return self.slots
-
     def _show(self, tally: Tally, cell: int) -> None:
-        """Show a count, or no more; note in which slot, if it has one for itself."""
+        """Show a count, or no more."""
         (labels, exists), index = tally.about(cell), cell % WORDS
         count = tally.cells[cell]
         worded = self._worded(labels, index)
         shown = count or (exists and index in tally.always)
-        self.series.put(worded, count if shown else None)
-        self.slots[cell] = self.series.slot(worded)
+        self.series.put(worded, count if shown else None, cell)
 
     def _worded(self, labels: Labels, index: int) -> Labels:
         """Give the labels under which one of the five counts of a row is shown."""

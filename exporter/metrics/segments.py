@@ -5,14 +5,14 @@ Filling a template of some hundred series costs 0.14 us a series, against 19 us 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
-from operator import itemgetter
+from operator import itemgetter, mod
 from typing import Final, NamedTuple
 
 from exporter.metrics.part import Content, Part
-from exporter.state.tally import Labels
+from exporter.state.tally import Labels, Tally
 
 SIZE: Final = 512
 """Series that a segment has at least when it was made of a larger one."""
@@ -21,7 +21,24 @@ _TEMPLATE: Final = 50
 """What a template costs, in series that are filed."""
 
 Prefix = Callable[[Labels], str]
-Pick = Callable[[list[float]], "tuple[float, ...] | float"]
+Picked = tuple[float, ...] | float
+Pick = Callable[[list[float]], Picked]
+
+
+class Filled:
+    """What a template was last filled with, and what stands for that text."""
+
+    __slots__ = ("content", "values")
+
+    def __init__(self) -> None:
+        self.content = Content()
+        self.values: Picked = ()
+
+    def with_values(self, values: Picked) -> Content:
+        """Give what stands for the template filled with these values."""
+        if values != self.values:
+            self.content, self.values = Content(), values
+        return self.content
 
 
 class Segment:
@@ -29,13 +46,12 @@ class Segment:
 
     ``edits`` say, in their order, what became of the keys since the template was written: at which
     place one was added, or taken away (None). Where all is to be written anew they are None.
-    ``content`` is what the template says with the values of the last snapshot.
     """
 
-    __slots__ = ("content", "edits", "keys", "pick", "slots", "template")
+    __slots__ = ("edits", "filled", "keys", "pick", "slots", "template")
 
     def __init__(self, keys: list[Labels], slots: list[int]) -> None:
-        self.content = Content()
+        self.filled = Filled()
         self.keys = keys
         self.slots = slots
         self.edits: list[tuple[int, Labels | None]] | None = None
@@ -79,7 +95,7 @@ class Segment:
                 lines.insert(at, line(key))
         self.template = b"".join(lines)
         self.pick = itemgetter(*self.slots)
-        self.content = Content()
+        self.filled = Filled()
         self.edits = []
         return len(edits)
 
@@ -87,30 +103,31 @@ class Segment:
 class Snapshot(NamedTuple):
     """The values of one moment and how to render them; later changes do not touch it."""
 
-    pieces: tuple[tuple[bytes, Pick, Content], ...]
+    pieces: tuple[tuple[bytes, Pick, Filled], ...]
     values: list[float]
 
     def parts(self) -> Iterator[Part]:
         """Give the segments, to be rendered one by one."""
-        for template, pick, content in self.pieces:
-            yield Part(partial(_fill, template, pick, self.values), content)
+        for template, pick, filled in self.pieces:
+            values = pick(self.values)
+            yield Part(partial(mod, template, values), filled.with_values(values))
 
 
 class Segments:
     """All series of a family in the order of their labels.
 
     *prefix* writes a series up to its value; *form* is ``%d`` or ``%a``, which writes floats as
-    Python does. ``slots`` holds every series, ``values`` and ``_owners``, the segments whose
-    templates show them, are indexed by slot.
+    Python does. ``slots`` holds every series. A slot of 0 or more is a cell of *tally*, which the
+    series shows as it is at each moment; the others are of values that series have for themselves,
+    from the end of a list of both.
     """
 
-    def __init__(self, prefix: Prefix, form: str = "%d") -> None:
+    def __init__(self, prefix: Prefix, form: str = "%d", tally: Tally | None = None) -> None:
         self.slots: dict[Labels, int] = {}
-        self.values: list[float] = []
         self._prefix = prefix
         self._form = form
-        self._owners: list[Segment | None] = []
-        self._touched: set[Segment | None] = set()
+        self._tally = Tally() if tally is None else tally
+        self._own: list[float] = []
         self._free: list[int] = []
         self._added: set[Labels] = set()
         self._segments: list[Segment] = []
@@ -118,44 +135,40 @@ class Segments:
         self._stale: set[Segment] = set()
 
     def insert(self, labels: Labels, value: float) -> None:
-        """Add a series."""
+        """Add a series with a value of its own."""
         if self._free:
-            slot = self._free.pop()
-            self.values[slot] = value
-            self._owners[slot] = None
+            index = self._free.pop()
+            self._own[index] = value
         else:
-            slot = len(self.values)
-            self.values.append(value)
-            self._owners.append(None)
-        self.slots[labels] = slot
+            index = len(self._own)
+            self._own.append(value)
+        self.slots[labels] = ~index
         self._added.add(labels)
 
-    def set(self, slot: int, value: float) -> None:
-        """Set the value of a series."""
-        if self.values[slot] != value:
-            self.values[slot] = value
-            self._touched.add(self._owners[slot])
+    def show(self, labels: Labels, cell: int) -> None:
+        """Add a series that shows a cell."""
+        self._tally.shown[cell] = True
+        self.slots[labels] = cell
+        self._added.add(labels)
 
-    def set_counts(
-        self, cells: Iterable[int], counts: list[int], slots: Sequence[int]
-    ) -> list[int]:
-        """Set the slots of cells to their counts; return the cells with no slot or of count 0."""
-        values, changed, left = self.values, [], []
-        for cell in cells:
-            count, slot = counts[cell], slots[cell]
-            if not count or slot < 0:
-                left.append(cell)
-            elif values[slot] != count:
-                values[slot] = count
-                changed.append(slot)
-        self._touched.update(map(self._owners.__getitem__, changed))
-        return left
+    def set(self, labels: Labels, value: float) -> None:
+        """Set the value of a series; where it shows a cell that has the value already."""
+        slot = self.slots[labels]
+        if slot < 0:
+            self._own[~slot] = value
+
+    def value(self, labels: Labels) -> float:
+        """Give the value of a series."""
+        slot = self.slots[labels]
+        return self._own[~slot] if slot < 0 else self._tally.cells[slot]
 
     def remove(self, labels: Labels) -> None:
         """Remove a series."""
         slot = self.slots.pop(labels)
-        self._free.append(slot)
-        self._owners[slot] = None
+        if slot < 0:
+            self._free.append(~slot)
+        else:
+            self._tally.shown[slot] = False
         if labels in self._added:
             self._added.remove(labels)
             return
@@ -194,20 +207,15 @@ class Segments:
     def snapshot(self) -> Snapshot:
         """Take the values of this moment."""
         self.settle(1 << 60)
-        touched, self._touched = self._touched, set()
-        for segment in touched:
-            if segment is not None:
-                segment.content = Content()
-        pieces = tuple((s.template, s.pick, s.content) for s in self._segments)
-        return Snapshot(pieces, self.values.copy())
+        pieces = tuple((s.template, s.pick, s.filled) for s in self._segments)
+        return Snapshot(pieces, [*self._tally.cells, *self._own[::-1]])
 
     def _file(self, labels: Labels) -> None:
         at = max(bisect_right(self._firsts, labels) - 1, 0)
         if not self._segments:
             self._place(0, Segment([], []))
-        segment, slot = self._segments[at], self.slots[labels]
-        segment.add(labels, slot)
-        self._owners[slot] = segment
+        segment = self._segments[at]
+        segment.add(labels, self.slots[labels])
         self._firsts[at] = segment.keys[0]
         self._stale.add(segment)
         if len(segment.keys) > 2 * SIZE:
@@ -217,16 +225,10 @@ class Segments:
         self._segments.insert(at, segment)
         self._firsts.insert(at, segment.keys[0] if segment.keys else ())
         self._stale.add(segment)
-        for slot in segment.slots:
-            self._owners[slot] = segment
 
     def _line(self, labels: Labels) -> bytes:
         prefix = self._prefix(labels).replace("%", "%%")
         return f"{prefix}{self._form}\n".encode("utf-8", "replace")
-
-
-def _fill(template: bytes, pick: Pick, values: list[float]) -> bytes:
-    return template % pick(values)
 
 
 def _nothing(_: list[float]) -> tuple[float, ...]:

@@ -37,17 +37,19 @@ class Series:
     def __len__(self) -> int:
         return len(self.slots)
 
-    def put(self, row: Labels, value: float | None) -> None:
-        """Set a row's value; None removes the row."""
-        slot = self.slots.get(row)
-        if not (slot is None or value is None or self._keep is not None or row in self._shared):
-            self._segments.set(slot, value)  # nearly all changes, and nothing else to do
+    def put(self, row: Labels, value: float | None, cell: int | None = None) -> None:
+        """Set a row's value; None removes the row. *cell* is where the value stands, if anywhere.
+
+        A series that shows this row and no other then shows the cell.
+        """
+        if self._keep is None and value is not None and self._is_its_own(row):
+            self._segments.set(row, value)  # nearly all changes, and nothing else to do
             return
         exposed = self._exposed(row, value)
         if exposed is None:
             return
         if exposed == row and row not in self._shared:
-            self._set(exposed, value)
+            self._set(exposed, value, cell)
             return
         joined = self._joined(exposed)
         joined.put(row, value)
@@ -55,9 +57,9 @@ class Series:
             del self._shared[exposed]
         self._set(exposed, joined.value)
 
-    def slot(self, row: Labels) -> int:
-        """Give the slot that shows this row and no other; -1 where there is none."""
-        return -1 if row in self._shared else self.slots.get(row, -1)
+    def _is_its_own(self, row: Labels) -> bool:
+        """Whether there is a series with these labels that shows this row and no other."""
+        return row in self.slots and row not in self._shared
 
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them anew."""
@@ -90,24 +92,28 @@ class Series:
         joined = self._shared.get(exposed)
         if joined is None:
             joined = self._shared[exposed] = Joined(exposed, self._join)
-            slot = self.slots.get(exposed)
-            if slot is not None:  # a row of just these labels had it for itself
-                joined.put(exposed, self.value(slot))
+            if exposed in self.slots:  # a row of just these labels had it for itself
+                value = self._segments.value(exposed)
+                joined.put(exposed, value)
+                self._segments.remove(exposed)
+                self._segments.insert(exposed, value)
         return joined
 
-    def _set(self, labels: Labels, value: float | None) -> None:
-        slot = self.slots.get(labels)
-        if value is None:
-            if slot is not None:
+    def _set(self, labels: Labels, value: float | None, cell: int | None = None) -> None:
+        if labels in self.slots:
+            if value is None:
                 self._segments.remove(labels)
-        elif slot is None:
-            self._segments.insert(labels, value)
-        else:
-            self._segments.set(slot, value)
+            else:
+                self._segments.set(labels, value)
+        elif value is not None:
+            if cell is None:
+                self._segments.insert(labels, value)
+            else:
+                self._segments.show(labels, cell)
 
-    def value(self, slot: int) -> float:
-        """Give the value in a slot."""
-        return self._segments.values[slot]
+    def value(self, labels: Labels) -> float:
+        """Give the value of a series."""
+        return self._segments.value(labels)
 
     @property
     def behind(self) -> bool:

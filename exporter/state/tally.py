@@ -25,14 +25,16 @@ class Tally(Mapping[Labels, Counts]):
     neighbours in ``cells``, and whoever counts in it again may keep the number of the first.
 
     ``changed`` holds the cells with news, each once: those that changed since somebody looked.
-    Whoever projects them takes them. ``always`` are the words, by index, that a row tells even of
-    0, and so when it appears or vanishes.
+    Whoever projects them takes them, and may set in ``shown`` which of them it reads where they
+    stand: these are news only when they come from 0 or get there. ``always`` are the words, by
+    index, that a row tells even of 0, and so when it appears or vanishes.
     """
 
     def __init__(self, always: Sequence[int] = ()) -> None:
         self.always = always
         self.cells: list[int] = []
         self.changed: list[int] = []
+        self.shown = bytearray()
         self._rows: dict[Labels, int] = {}
         self._labels: list[Labels] = []
         self._has_news = bytearray()
@@ -66,13 +68,14 @@ class Tally(Mapping[Labels, Counts]):
 
     def count(self, cells: Iterable[int], amount: int) -> None:
         """Add *amount* to each of these counts, of rows that exist."""
-        counts, has_news, note = self.cells, self._has_news, self.changed.append
+        counts, shown = self.cells, self.shown
         for cell in cells:
-            counts[cell] = count = counts[cell] + amount
-            if not has_news[cell]:
-                has_news[cell] = True
-                note(cell)
-            if not count:
+            before = counts[cell]
+            counts[cell] = after = before + amount
+            if before and after and shown[cell]:
+                continue
+            self._note(cell)
+            if not after:
                 self._vanish_if_empty(cell)
 
     def take(self, most: int) -> list[int]:
@@ -85,7 +88,7 @@ class Tally(Mapping[Labels, Counts]):
 
     def forget(self) -> None:
         """Let go of what vanished, once what changed was taken, or where nobody takes it."""
-        self.changed.clear()
+        self.take(len(self.changed))
         for row in self._gone.values():
             self._labels[row // WORDS] = ()
             self._free.append(row)
@@ -95,7 +98,12 @@ class Tally(Mapping[Labels, Counts]):
         """Let rows, as far as they exist, be news altogether."""
         for labels in rows:
             if labels in self._rows:
-                self._note(self._rows[labels], range(WORDS))
+                self._note_words(self._rows[labels], range(WORDS))
+
+    def show_anew(self) -> None:
+        """Let everything be news, to somebody who shows nothing of it yet."""
+        self.shown = bytearray(len(self.cells))
+        self.touch(self._rows)
 
     def about(self, cell: int) -> tuple[Labels, bool]:
         """Give the labels of a cell's row, and whether it exists."""
@@ -115,10 +123,11 @@ class Tally(Mapping[Labels, Counts]):
             row = len(self.cells)
             self.cells += NOTHING
             self._has_news += bytes(WORDS)
+            self.shown += bytes(WORDS)
             self._labels.append(labels)
         self._rows[labels] = row
         self._labels[row // WORDS] = labels
-        self._note(row, self.always)
+        self._note_words(row, self.always)
         return row
 
     def _vanish_if_empty(self, cell: int) -> None:
@@ -127,15 +136,17 @@ class Tally(Mapping[Labels, Counts]):
             labels = self._labels[row // WORDS]
             del self._rows[labels]
             self._gone[labels] = row
-            self._note(row, self.always)
+            self._note_words(row, self.always)
 
-    def _note(self, row: int, words: Sequence[int]) -> None:
-        """Let some counts of a row be news."""
+    def _note_words(self, row: int, words: Sequence[int]) -> None:
         for word in words:
-            cell = row + word
-            if not self._has_news[cell]:
-                self._has_news[cell] = True
-                self.changed.append(cell)
+            self._note(row + word)
+
+    def _note(self, cell: int) -> None:
+        """Let a count be news."""
+        if not self._has_news[cell]:
+            self._has_news[cell] = True
+            self.changed.append(cell)
 
 
 class Gauge:

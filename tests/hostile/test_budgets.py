@@ -243,7 +243,7 @@ def test_series_of_invented_namespaces_are_one_beyond_a_bound() -> None:
     series = watched.exposition.projections[0].series
     watched.scrape("policyreport_results")
     assert len(series) <= 100 + CROWD + 1
-    shown = sum(int(series.value(slot)) for slot in series.slots.values())
+    shown = sum(int(series.value(labels)) for labels in series.slots)
     assert shown == CROWD + 300
 
 

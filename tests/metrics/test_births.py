@@ -13,7 +13,7 @@ def shown(exposition: Exposition, now: float) -> float:
     [series] = [
         p.series for p in exposition.projections if p.family.name == "policyviolation_events_total"
     ]
-    return series.value(series.slots[ROW])
+    return series.value(ROW)
 
 
 def fresh() -> tuple[ClusterState, Exposition]:

@@ -106,7 +106,7 @@ def test_parts_of_two_moments_have_the_same_content_when_they_say_the_same(
     shown = segments.snapshot()
     for change in changes:
         for index, value in change.items():
-            segments.set(segments.slots[KEYS[index]], value)
+            segments.set(KEYS[index], value)
         before, shown = shown, segments.snapshot()
         for old, new in zip(before.parts(), shown.parts(), strict=True):
             assert known.setdefault(old.content, old.text()) == old.text()

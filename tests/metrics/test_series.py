@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics.segments import Segments
 from exporter.metrics.series import Series
-from exporter.state.tally import OVERFLOW, Labels
+from exporter.state.tally import NOTHING, OVERFLOW, Labels, Tally
 
 # A state with a budget of its own has rows of just the labels into which series fold.
 ROWS: list[Labels] = [(n, name) for n in ("a", "b") for name in ("x", "y", "z", OVERFLOW)]
@@ -19,7 +19,16 @@ def series(limit: int) -> Series:
 
 
 def values(shown: Series) -> dict[Labels, float]:
-    return {labels: shown.value(slot) for labels, slot in shown.slots.items()}
+    return {labels: shown.value(labels) for labels in shown.slots}
+
+
+def assert_sums_are(shown: Series, rows: dict[Labels, int]) -> None:
+    sums, truth = Counter[str](), Counter[str]()
+    for labels, number in values(shown).items():
+        sums[labels[0]] += int(number)
+    for labels, number in rows.items():
+        truth[labels[0]] += number
+    assert +sums == +truth
 
 
 @given(puts, st.integers(1, 6))
@@ -31,16 +40,33 @@ def test_sums_of_namespaces_are_exact(puts: list[tuple[Labels, int | None]], lim
             rows.pop(row, None)
         else:
             rows[row] = value
-        slot = shown.slot(row)
-        assert slot < 0 or shown.value(slot) == rows[row]
         for freed in shown.unfold():
             shown.put(freed, rows[freed])
-    sums, truth = Counter[str](), Counter[str]()
-    for labels, number in values(shown).items():
-        sums[labels[0]] += int(number)
-    for labels, number in rows.items():
-        truth[labels[0]] += number
-    assert sums == truth
+    assert_sums_are(shown, rows)
+
+
+@given(puts, st.integers(1, 6))
+def test_sums_of_what_is_shown_where_it_stands_are_exact(
+    puts: list[tuple[Labels, int | None]], limit: int
+) -> None:
+    tally, rows = Tally(), dict[Labels, int]()
+    shown = Series(Segments(lambda labels: f"{labels} ", tally=tally), limit)
+    for row, value in puts:
+        rows[row] = value or 0
+        tally.add(row, 0, rows[row] - tally.get(row, NOTHING)[0])
+        put(shown, tally)
+        tally.touch(shown.unfold())
+        put(shown, tally)
+        assert_sums_are(shown, rows)
+    alone = [row for row in tally if shown.slots.get(row, -1) >= 0]
+    assert all(shown.slots[row] == tally.row(row) for row in alone)
+
+
+def put(shown: Series, tally: Tally) -> None:
+    """Do as a projection does."""
+    for cell in tally.take(1_000):
+        shown.put(tally.about(cell)[0], tally.cells[cell] or None, cell)
+    tally.forget()
 
 
 def test_a_row_of_the_labels_that_others_fold_into_counts_with_them() -> None:
@@ -52,12 +78,3 @@ def test_a_row_of_the_labels_that_others_fold_into_counts_with_them() -> None:
     assert values(shown) == {("a", OVERFLOW): 9}
     shown.put(("a", "x"), None)
     assert values(shown) == {("a", OVERFLOW): 6}
-
-
-def test_a_slot_is_told_of_a_row_that_has_it_for_itself() -> None:
-    shown = series(2)
-    shown.put(("a", "x"), 1)
-    shown.put(("a", "y"), 2)
-    shown.put(("a", "z"), 3)
-    assert shown.value(shown.slot(("a", "x"))) == 1
-    assert [shown.slot(row) for row in [("a", "z"), ("a", OVERFLOW), ("b", "x")]] == [-1] * 3

@@ -246,8 +246,8 @@ class BudgetedExposition(LedgerAgainstRecount):
         sums = {p.family.name: p for p in self.small.projections}
         results = sums["policyreport_results"].series
         per_namespace = Counter[str]()
-        for labels, slot in results.slots.items():
-            per_namespace[labels[0]] += int(results.value(slot))
+        for labels in results.slots:
+            per_namespace[labels[0]] += int(results.value(labels))
         truth = Counter[str]()
         for key, count in recount.results(self.truth).items():
             truth[key[0]] += count
@@ -258,7 +258,7 @@ class BudgetedExposition(LedgerAgainstRecount):
 
 def shown(projection: Projection) -> dict[tuple[str, ...], float]:
     series = projection.series
-    return {labels: series.value(slot) for labels, slot in series.slots.items()}
+    return {labels: series.value(labels) for labels in series.slots}
 
 
 def exposed(family: Family, counts: Mapping[Any, int]) -> dict[tuple[str, ...], float]:
