@@ -82,7 +82,7 @@ class Ledger:
         if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
             old.messages = contribution.messages
             contribution = old
-        if not (contribution and self._exchange_alone(scope, place, old, contribution)):
+        if not (contribution and self._exchange_alone(scope, shelf, place, old, contribution)):
             self._put(scope, place, old, contribution)
 
     def delete(self, scope: Scope, report: Report) -> None:
@@ -146,14 +146,18 @@ class Ledger:
                     yield place, contribution
 
     def _exchange_alone(
-        self, scope: Scope, place: Place, old: Contribution | None, new: Contribution
+        self,
+        scope: Scope,
+        shelf: Shelf,
+        place: Place,
+        old: Contribution | None,
+        new: Contribution,
     ) -> bool:
         """Do what ``_put`` does for nearly every report: nothing else speaks of its resource.
 
         False where that is not so, and nothing was done.
         """
         before, after = None if old is None else direct_group(old), direct_group(new)
-        shelf = self._shelf(scope)
         if after is None or (before is None) != (old is None) or not self._is_alone(shelf, place):
             return False
         shelf.put(place.namespace, place.name, new)

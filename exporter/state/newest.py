@@ -24,10 +24,15 @@ class Newest(Gauge):
         for piece in report.pieces:
             source = piece.findings.source
             if source is not None:
-                if piece.newest <= self.rows.get((source or report.source,), 0):
+                labels = (source or report.source,)
+                known = self.rows.get(labels, 0)
+                if piece.newest <= known:
                     continue
                 if piece.newest <= self._clock():
-                    self._raise(source or report.source, piece.newest)
+                    if known:
+                        self.put(labels, piece.newest)
+                    else:
+                        self._raise(labels[0], piece.newest)
                     continue
             for spelling, stamp in zip(piece.findings.spellings, piece.stamps, strict=True):
                 self._raise(spelling[5] or report.source, stamp)

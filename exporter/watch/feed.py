@@ -13,6 +13,8 @@ from exporter.watch.ports import Observer, Sink
 BETWEEN_LOOKS: Final = 8
 """Objects that are handed on between two looks at the clock: a tenth of a millisecond."""
 
+_CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+
 
 class Feed:
     """The way into the sink. ``last_change`` is in Unix seconds, 0 before the first change."""
@@ -58,26 +60,26 @@ class Feed:
 
     def take(self, line: Line, *, listing: bool) -> None:
         """Hand on what a watch line says."""
-        if line.object is None or not self._is_ours(line.object):
+        kind, found = line.type, line.object
+        if found is None or (self._namespace and not self._is_ours(found)):
             return
-        if listing and line.type == "ADDED":
+        change = Deleted if kind == "DELETED" else Applied
+        self._sink(change(self._scope, found))
+        if listing and kind == "ADDED":
             self.listed += 1
-            self._sink(Applied(self._scope, line.object))
-            self._taken["listed"] += 1
-            return
-        change = Deleted if line.type == "DELETED" else Applied
-        self._sink(change(self._scope, line.object))
-        self._taken[line.type.lower()] += 1
-        self.last_change = self._clock.wall()
+            kind = "LISTED"
+        self._taken[kind] += 1
 
     def note_bookmark(self) -> None:
         """Take a line that says only how far the watch is."""
-        self._taken["bookmark"] += 1
+        self._taken["BOOKMARK"] += 1
 
     def tell(self) -> None:
         """Count the lines that were taken since this was last asked for."""
         for kind, count in self._taken.items():
-            self._observer.change(self._label, kind, count)
+            self._observer.change(self._label, kind.lower(), count)
+            if kind in _CHANGES:
+                self.last_change = self._clock.wall()
         self._taken.clear()
 
     async def rest(self) -> None:
@@ -87,4 +89,4 @@ class Feed:
 
     def _is_ours(self, each: Object) -> bool:
         # Aggregated servers send a namespace's watch the events of every namespace.
-        return not self._namespace or each.metadata.namespace == self._namespace
+        return each.metadata.namespace == self._namespace

@@ -47,7 +47,7 @@ class Position:
         if seen < self._number:
             return
         self.version, self._number = version, seen if self._number else 0
-        if seen >= self._top:
+        if self._floors and seen >= self._top:
             self._floors.clear()
 
     def is_behind(self, version: str) -> bool:

@@ -122,8 +122,8 @@ class Watcher:
             self._feed.tell()
 
     def _take(self, line: Line) -> None:
-        if line.status is not None:
-            status = line.status
+        status = line.status
+        if status is not None:
             raise failure(status.code, status.message or status.reason, status.retry_after)
         if line.type == "BOOKMARK":
             self._take_bookmark(line)

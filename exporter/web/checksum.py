@@ -29,6 +29,12 @@ class Sum:
         """Give those of this text and another one behind it."""
         return Sum(self.size + other.size, _times(self.crc, other.shift) ^ other.crc)
 
+    def behind(self, first: "Sum") -> "Sum":
+        """Give those of what this text has behind *first*, with which it begins."""
+        rest = Sum(self.size - first.size)
+        rest.crc = self.crc ^ _times(first.crc, rest.shift)
+        return rest
+
     @cached_property
     def shift(self) -> int:
         """What the CRC of a text in front of this one is multiplied by."""

@@ -3,7 +3,8 @@
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator
-from typing import Final, NamedTuple, Protocol, cast
+from functools import cached_property
+from typing import Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from exporter.web.checksum import Sum
@@ -28,11 +29,22 @@ class _Compressor(Protocol):
     def flush(self, mode: int, /) -> bytes: ...
 
 
-class _Packed(NamedTuple):
-    """A part in compressed form, which refers to nothing before it."""
+class _Packed:
+    """A part in compressed form, which refers to nothing before it.
 
-    blocks: list[bytes]
-    sum: Sum
+    It was compressed behind what has the sum *before*, which made that *after*: to work its own out
+    of these, once it is met again, costs less than to read it twice.
+    """
+
+    def __init__(self, blocks: list[bytes], before: Sum, after: Sum) -> None:
+        self.blocks = blocks
+        self._before = before
+        self._after = after
+
+    @cached_property
+    def sum(self) -> Sum:
+        """Its own sum."""
+        return self._after.behind(self._before)
 
 
 class Pace:
@@ -76,19 +88,17 @@ class Gzip:
         return [b"".join([*blocks, _LAST, trailer])]  # a write costs more than a copy
 
 
-async def _pack(part: Part, compressor: _Compressor, pace: Pace, total: Sum) -> tuple[_Packed, Sum]:
-    """Compress a part; give also what *total* is with it, which costs less than ``then`` once."""
-    blocks, own = [], Sum()
+async def _pack(
+    part: Part, compressor: _Compressor, pace: Pace, before: Sum
+) -> tuple[_Packed, Sum]:
+    """Compress a part; give also what the sum *before* is with it."""
+    blocks, after = list[bytes](), before
     for piece in pieces([part.text()]):
         blocks.append(compressor.compress(piece))
-        own, total = _over(piece, own), _over(piece, total)
+        after = Sum(after.size + len(piece), backend.crc32(piece, after.crc))
         await pace.did(len(piece))
     blocks.append(compressor.flush(backend.Z_FULL_FLUSH))
-    return _Packed(blocks, own), total
-
-
-def _over(piece: memoryview, total: Sum) -> Sum:
-    return Sum(total.size + len(piece), backend.crc32(piece, total.crc))
+    return _Packed(blocks, before, after), after
 
 
 def pieces(segments: Iterable[bytes | memoryview]) -> Iterator[memoryview]:

@@ -64,5 +64,8 @@ async def test_others_have_their_turn_and_may_compress_meanwhile() -> None:
 def test_sums_of_parts_are_the_sum_of_the_whole(parts: list[bytes]) -> None:
     whole, total = b"".join(parts), Sum()
     for part in parts:
-        total = total.then(Sum(len(part), zlib.crc32(part)))
+        own, before = Sum(len(part), zlib.crc32(part)), total
+        total = before.then(own)
+        rest = total.behind(before)
+        assert (rest.size, rest.crc, rest.shift) == (own.size, own.crc, own.shift)
     assert (total.size, total.crc) == (len(whole), zlib.crc32(whole))
