@@ -109,7 +109,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 class Lag:
     """How late the event loop is: asked every *every_seconds*, in seconds."""
 
-    def __init__(self, every_seconds: float = 0.02) -> None:
+    def __init__(self, every_seconds: float) -> None:
         self.delays: list[float] = []
         self._every = every_seconds
 
