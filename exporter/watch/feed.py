@@ -10,8 +10,8 @@ from exporter.model.wire import Line
 from exporter.watch.pace import Clock, Turns
 from exporter.watch.ports import Observer, Sink
 
-BETWEEN_LOOKS: Final = 8
-"""Objects that are handed on between two looks at the clock: a tenth of a millisecond."""
+BETWEEN_LOOKS: Final = 16
+"""Objects that are handed on between two looks at the clock: half a millisecond."""
 
 _CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
