@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from typing import Literal
+from typing import Final, Literal
 
 from exporter.errors import Unavailable
 from exporter.model.changes import Scope
 from exporter.model.resource import Resource
 from exporter.model.wire import Line
 from exporter.watch.failure import failure
-from exporter.watch.feed import BETWEEN_LOOKS, Feed
+from exporter.watch.feed import Feed
 from exporter.watch.lists import Start
 from exporter.watch.options import Options
 from exporter.watch.pace import Clock
@@ -20,6 +20,9 @@ from exporter.watch.silence import Silence
 
 End = Literal["closed", "idle", "reconcile"]
 OnList = Callable[[Start], None]
+
+BETWEEN_LOOKS: Final = 16
+"""Lines between two looks at the clock, half a millisecond: to look makes the loop turn again."""
 
 
 class Watcher:
