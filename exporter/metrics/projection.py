@@ -16,8 +16,8 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 class Projection:
     """Keeps the series of one family in step with the state.
 
-    ``drop`` takes labels away (sums stay exact over what is left), ``extra``
-    adds the values of ``extra_names`` for a namespace.
+    *drop* takes labels away (sums stay exact over what is left), ``extra_names`` are labels that
+    namespaces have and their series get.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of one family
@@ -75,9 +75,9 @@ class Projection:
             while source.changed and most > 0:
                 self._project(source.changed.pop())
                 most -= 1
+        self.series.settle(max(most, 1))
         if not source.changed:
             source.forget()  # what was large stays so until this
-        self.series.settle(max(most, 1))
 
     def snapshot(self, now: float) -> Snapshot:
         """Take the series of this moment."""

@@ -25,20 +25,39 @@ Picked = tuple[float, ...] | float
 Pick = Callable[[list[float]], Picked]
 
 
-class Filled:
-    """What a template was last filled with, and what stands for that text."""
+class Filling:
+    """The values that a template is filled with, from one change to the next.
 
-    __slots__ = ("content", "values")
+    They are looked at when the first snapshot needs them. Where they are what those of the *former*
+    filling were, so is the text.
+    """
 
-    def __init__(self) -> None:
-        self.content = Content()
-        self.values: Picked = ()
+    __slots__ = ("_content", "_former", "_values")
 
-    def with_values(self, values: Picked) -> Content:
-        """Give what stands for the template filled with these values."""
-        if values != self.values:
-            self.content, self.values = Content(), values
-        return self.content
+    def __init__(self, former: "Filling | None" = None) -> None:
+        self._content: Content | None = None
+        self._values: Picked = ()
+        self._former = former
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its values were not looked at yet."""
+        return self._content is None
+
+    def next(self) -> "Filling":
+        """Give the filling after a change."""
+        return Filling(self._former if self.is_open else self)
+
+    def part(self, template: bytes, pick: Pick, values: list[float]) -> Part:
+        """Fill the template with its values, of all those of a moment."""
+        if self._content is None:
+            former, self._former = self._former, None
+            self._values = pick(values)
+            if former is not None and former._values == self._values:  # noqa: SLF001
+                self._content = former._content  # noqa: SLF001
+        if self._content is None:
+            self._content = Content()
+        return Part(partial(mod, template, self._values), self._content)
 
 
 class Segment:
@@ -48,10 +67,10 @@ class Segment:
     place one was added, or taken away (None). Where all is to be written anew they are None.
     """
 
-    __slots__ = ("edits", "filled", "keys", "pick", "slots", "template")
+    __slots__ = ("edits", "filling", "keys", "pick", "slots", "template")
 
     def __init__(self, keys: list[Labels], slots: list[int]) -> None:
-        self.filled = Filled()
+        self.filling = Filling()
         self.keys = keys
         self.slots = slots
         self.edits: list[tuple[int, Labels | None]] | None = None
@@ -95,7 +114,7 @@ class Segment:
                 lines.insert(at, line(key))
         self.template = b"".join(lines)
         self.pick = itemgetter(*self.slots)
-        self.filled = Filled()
+        self.filling = Filling()
         self.edits = []
         return len(edits)
 
@@ -103,14 +122,13 @@ class Segment:
 class Snapshot(NamedTuple):
     """The values of one moment and how to render them; later changes do not touch it."""
 
-    pieces: tuple[tuple[bytes, Pick, Filled], ...]
+    pieces: tuple[tuple[bytes, Pick, Filling], ...]
     values: list[float]
 
     def parts(self) -> Iterator[Part]:
         """Give the segments, to be rendered one by one."""
-        for template, pick, filled in self.pieces:
-            values = pick(self.values)
-            yield Part(partial(mod, template, values), filled.with_values(values))
+        for template, pick, filling in self.pieces:
+            yield filling.part(template, pick, self.values)
 
 
 class Segments:
@@ -128,6 +146,7 @@ class Segments:
         self._form = form
         self._tally = Tally() if tally is None else tally
         self._own: list[float] = []
+        self._moved: set[str] = set()
         self._free: list[int] = []
         self._added: set[Labels] = set()
         self._segments: list[Segment] = []
@@ -154,8 +173,9 @@ class Segments:
     def set(self, labels: Labels, value: float) -> None:
         """Set the value of a series; where it shows a cell that has the value already."""
         slot = self.slots[labels]
-        if slot < 0:
+        if slot < 0 and self._own[~slot] != value:
             self._own[~slot] = value
+            self._moved.add(_first(labels))
 
     def value(self, labels: Labels) -> float:
         """Give the value of a series."""
@@ -203,12 +223,27 @@ class Segments:
             self._added.clear()  # a set that was large stays so until this
         while not self._added and self._stale and most > 0:
             most -= _TEMPLATE + self._stale.pop().write(self._line)
+        self._renew()
 
     def snapshot(self) -> Snapshot:
         """Take the values of this moment."""
         self.settle(1 << 60)
-        pieces = tuple((s.template, s.pick, s.filled) for s in self._segments)
-        return Snapshot(pieces, [*self._tally.cells, *self._own[::-1]])
+        pieces = tuple((s.template, s.pick, s.filling) for s in self._segments)
+        if any(segment.filling.is_open for segment in self._segments):
+            return Snapshot(pieces, [*self._tally.cells, *self._own[::-1]])
+        return Snapshot(pieces, [])
+
+    def _renew(self) -> None:
+        """Let segments in which a value may have changed be filled anew."""
+        moved = sorted(self._moved | self._tally.moved)
+        if not moved:
+            return
+        self._moved.clear()
+        self._tally.moved.clear()
+        for segment in self._segments:
+            at = bisect_left(moved, _first(segment.keys[0]))
+            if at < len(moved) and moved[at] <= _first(segment.keys[-1]):
+                segment.filling = segment.filling.next()
 
     def _file(self, labels: Labels) -> None:
         at = max(bisect_right(self._firsts, labels) - 1, 0)
@@ -229,6 +264,10 @@ class Segments:
     def _line(self, labels: Labels) -> bytes:
         prefix = self._prefix(labels).replace("%", "%%")
         return f"{prefix}{self._form}\n".encode("utf-8", "replace")
+
+
+def _first(labels: Labels) -> str:
+    return labels[0] if labels else ""
 
 
 def _nothing(_: list[float]) -> tuple[float, ...]:

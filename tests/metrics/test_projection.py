@@ -122,7 +122,26 @@ def test_what_changes_of_families_that_are_not_shown_is_not_kept() -> None:
         ledger.failures.resources,
     )
     assert [len(source.changed) for source in sources] == [0] * 4
+    assert not ledger.totals.results.moved
     assert not exposition.take(NOW, lambda kinds: kinds == "reports")
+
+
+def test_a_moment_in_which_nothing_changed_needs_no_values() -> None:
+    state = sample()
+    exposition = exposed(state)
+
+    def needed(projection: Projection) -> bool:
+        snapshot = projection.snapshot(NOW)
+        for part in snapshot.parts():
+            part.text()
+        return bool(snapshot.values)
+
+    for word in ("pass", "fail"):
+        state.apply(Applied(REPORTS, report(f"v-{word}", [word])))
+        state.ledger.settle()
+        looks = [[needed(each) for _ in range(3)] for each in exposition.projections]
+        assert looks[0] == [True, False, False]
+        assert not any(again for _, *later in looks for again in later)
 
 
 def test_a_count_that_is_what_it_was_makes_nothing_new() -> None:
@@ -135,8 +154,9 @@ def test_a_count_that_is_what_it_was_makes_nothing_new() -> None:
         return part.content
 
     labels, before = next(iter(tally)), content()
-    tally.add(labels, 0, 1)
-    tally.add(labels, 0, -1)
+    for amount in (1, -1):
+        tally.add(labels, 0, amount)
+        projection.settle(1)  # as happens where nobody looks
     assert content() is before
     tally.add(labels, 0, 1)
     assert content() is not before
