@@ -126,8 +126,11 @@ class Accountant:
         piece = report.pieces[0]
         profile = self.profiles.of(piece.findings, report.summary, report.source)
         if not profile.failures and scope.uid == metadata.name:
-            # Nearly every report ends here, so this looks its group up without more ado.
-            group = self._find(metadata.namespace, scope.kind, profile, direct=True)
+            # Nearly every report ends here, and most often it is what it was.
+            if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
+                group: Group | None = held
+            else:
+                group = self._find(metadata.namespace, scope.kind, profile, direct=True)
             if group is not None:
                 return group
         elif isinstance(held, Part) and held.says(scope, profile):
