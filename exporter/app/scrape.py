@@ -47,10 +47,11 @@ class Scrapes:
     def _rendered(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
     ) -> Iterator[Part]:
-        spent, size = 0.0, 0
+        spent, size, began = 0.0, 0, perf_counter()
         for part in self._parts(shots, names, openmetrics=openmetrics):
+            spent += perf_counter() - began  # its values were looked up
             yield part
-            spent, size = spent + part.seconds, size + part.content.size
+            spent, size, began = spent + part.seconds, size + part.content.size, perf_counter()
         if not names:
             # The own metrics are most of a small exposition, so these are told by the next one.
             self._own.gauge("render_duration_seconds").set(spent)

@@ -11,7 +11,7 @@ from exporter.watch.pace import Clock, Turns
 from exporter.watch.ports import Observer, Sink
 
 _BETWEEN_LOOKS: Final = 8
-"""Objects that are handed on between two looks at the clock: a quarter of a millisecond."""
+"""Objects that are handed on between two looks at the clock: a third of a millisecond."""
 
 _CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 

@@ -21,7 +21,7 @@ from exporter.watch.silence import Silence
 End = Literal["closed", "idle", "reconcile"]
 OnList = Callable[[Start], None]
 
-BETWEEN_LOOKS: Final = 16
+_BETWEEN_LOOKS: Final = 16
 """Lines between two looks at the clock, half a millisecond: to look makes the loop turn again."""
 
 
@@ -119,7 +119,7 @@ class Watcher:
             for count, line in enumerate(batch, 1):
                 self.lines += 1
                 self._take(line)
-                if not count % BETWEEN_LOOKS:
+                if not count % _BETWEEN_LOOKS:
                     await self._feed.rest()
         finally:
             self._feed.tell()

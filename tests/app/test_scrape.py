@@ -1,9 +1,11 @@
 """What an exposition says about itself."""
 
 from asyncio import sleep
+from itertools import count
 
 import pytest
 
+from exporter.app import scrape
 from exporter.app.exporter import SETTLE_SECONDS
 from tests.app.running import body, own, parse
 from tests.scale.living import Living
@@ -22,6 +24,18 @@ async def test_its_size_is_that_of_the_whole_body() -> None:
     shown = parse(second.decode())
     assert own(shown, "exposition_bytes") == len(first)
     assert (own(shown, "render_duration_seconds") or 0) > 0
+
+
+@virtual
+async def test_rendering_takes_as_long_as_values_are_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Living() as cluster, cluster.exporter() as exporter:
+        await cluster.in_step(exporter)
+        monkeypatch.setattr(scrape, "perf_counter", count().__next__)
+        parts = list(await exporter.scrapes.scrape(openmetrics=False, names=frozenset()))
+        shown = parse((await body(exporter)).decode())
+    assert len(parts) <= (own(shown, "render_duration_seconds") or 0) < len(parts) + 1
 
 
 @virtual
