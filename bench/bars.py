@@ -51,9 +51,9 @@ BARS: Final = (
     Bar("peak of 100,000 distinct reports, MB", 180, "growth", "100,000 distinct", "peak_mb"),
     Bar(
         "growth in an hour of churn, MB",
-        2,
+        0,
         "endurance",
-        "hour",
+        "hours",
         "slope_mb_an_hour",
         slack="noise_mb_an_hour",
     ),

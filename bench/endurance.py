@@ -1,4 +1,4 @@
-"""An hour of churn, compressed: memory must not grow."""
+"""Hours of churn, compressed: memory must not grow."""
 
 import statistics
 from typing import Final
@@ -10,44 +10,59 @@ from bench.scraper import Scraper
 from bench.server import Load, serving
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 
-_SETTLED: Final = 50
-"""After so many minutes what is remembered of Events and findings has its bounded size."""
+_HOUR: Final = 60
+"""Minutes."""
 
-MINUTES: Final = _SETTLED + 60
+_SERIES: Final = "policyreport_exporter_series"
 
 
-def compare(shape: Shape, changes_a_minute: int, events_a_minute: int) -> dict[str, Figures]:
-    """Send an hour's changes minute by minute, as fast as they go, with a scrape after each.
+def compare(
+    shape: Shape, changes_a_minute: int, events_a_minute: int, settling: int, hours: int
+) -> dict[str, Figures]:
+    """Send what changes in an hour minute by minute, as fast as it goes, with a scrape after each.
 
-    Events are deleted after two minutes: an hour of them, as in a cluster, would look like growth.
+    *settling* hours come before the *hours* that are measured: what is remembered of Events and
+    findings gets its bounded size, and namespaces that begin alike get the mixture of outcomes
+    that they keep, with the series of it. Events are deleted after two minutes: an hour of them,
+    as in a cluster, would look like growth.
+
+    Memory goes up and down by a megabyte within an hour, more slowly than a line through one hour
+    could tell from growth; what the slope may be by chance is told by how the hours differ.
     """
-    kept = 2 * events_a_minute
+    minutes, kept = (settling + hours) * _HOUR, 2 * events_a_minute
     with serving(Load(shape, events_kept=kept)) as api, exporting(api) as command:
         command.ready()
-        scraper, resident = Scraper(f"{command.url}/metrics", command.pid), list[float]()
-        for _ in range(MINUTES):
+        scraper = Scraper(f"{command.url}/metrics", command.pid)
+        resident, series = list[float](), list[float]()
+        for _ in range(minutes):
             api.flow(POLICY_REPORTS.plural, changes_a_minute)
             api.flow(EVENTS.plural, 2 * events_a_minute)  # each is deleted, too
             scraper.scrape()
             resident.append(command.resident_mb)
-    slope, noise = _trend(resident[_SETTLED:])
+            if len(resident) % _HOUR == 0:
+                series.append(sum(command.values(_SERIES)))
+    slope, noise = trend(resident[settling * _HOUR :])
     return {
-        "hour": {
-            "changes": MINUTES * changes_a_minute,
-            "events": MINUTES * events_a_minute,
+        "hours": {
+            "changes": minutes * changes_a_minute,
+            "events": minutes * events_a_minute,
+            "hours": hours,
             "first_mb": resident[0],
-            "settled_mb": resident[_SETTLED],
+            "settled_mb": resident[settling * _HOUR],
             "last_mb": resident[-1],
-            "slope_mb_an_hour": slope * 60,
-            "noise_mb_an_hour": noise * 60,
+            "settled_series": series[settling - 1],
+            "last_series": series[-1],
+            "slope_mb_an_hour": slope,
+            "noise_mb_an_hour": noise,
         }
     }
 
 
-def _trend(values: list[float]) -> tuple[float, float]:
-    """Give the slope of a line through the values, and what it may be by chance (two sigma)."""
-    at = range(len(values))
-    line = statistics.linear_regression(at, values)
-    rest = [y - line.slope * x - line.intercept for x, y in zip(at, values, strict=True)]
-    spread = statistics.pstdev(at) * len(values) ** 0.5
-    return line.slope, 2 * statistics.pstdev(rest) / spread
+def trend(values: list[float]) -> tuple[float, float]:
+    """Give by how much values, one a minute, grow in an hour; and two standard errors of that.
+
+    It takes two whole hours at least.
+    """
+    hours = [values[at : at + _HOUR] for at in range(0, len(values), _HOUR)]
+    slopes = [statistics.linear_regression(range(_HOUR), hour).slope * _HOUR for hour in hours]
+    return statistics.fmean(slopes), 2 * statistics.stdev(slopes) / len(slopes) ** 0.5

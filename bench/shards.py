@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bench.measure import Figures, fresh
-from bench.reports import KINDS, NOW, PER_NAMESPACE, Shape, pages, report
+from bench.reports import KINDS, NOW, PER_NAMESPACE, Reports, Shape, line, pages, report
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.model.changes import Applied, Listed, Listing, Scope
 from exporter.model.metadata import Metadata
@@ -155,19 +155,19 @@ class _Placed(msgspec.Struct, gc=False):
     metadata: _Place
 
 
-class _RawPage(msgspec.Struct, gc=False):
-    items: list[msgspec.Raw]
+class _PlacedLine(msgspec.Struct, gc=False):
+    object: _Placed
 
 
 def _decoding() -> Figures:
-    """Compare decoding all with decoding what is in a shard, after a look at each namespace."""
-    shape = Shape(DECODED)
-    bodies = list(pages(shape))
-    whole = codec_for(POLICY_REPORTS)
-    figures = {"all_us": _each(lambda: [whole.page(body) for body in bodies])}
+    """Compare decoding all watch lines with those of a shard, after a look at each namespace."""
+    reports = Reports(Shape(DECODED))
+    lines = [line(reports.encode(number)) for number in range(DECODED)]
+    whole = codec_for(POLICY_REPORTS).line
+    figures = {"all_us": _each(lambda: list(map(whole, lines)))}
     for shards in (1, 3, 10):
         mine = Selection(shard=(0, shards)).namespace
-        figures[f"looked_first_{shards}_us"] = _each(partial(_looked_first, bodies, mine))
+        figures[f"looked_first_{shards}_us"] = _each(partial(_looked_first, whole, lines, mine))
     return figures
 
 
@@ -181,14 +181,13 @@ def _each(work: Callable[[], object]) -> float:
     return min(spent) / DECODED * 1e6
 
 
-def _looked_first(bodies: list[bytes], mine: Callable[[str], bool]) -> None:
-    raw_page = msgspec.json.Decoder(_RawPage).decode
-    place = msgspec.json.Decoder(_Placed).decode
-    one = codec_for(POLICY_REPORTS).one
-    for body in bodies:
-        for raw in raw_page(body).items:
-            if mine(place(raw).metadata.namespace):
-                one(bytes(raw))
+def _looked_first(
+    whole: Callable[[bytes], object], lines: list[bytes], mine: Callable[[str], bool]
+) -> None:
+    place = msgspec.json.Decoder(_PlacedLine).decode
+    for each in lines:
+        if mine(place(each).object.metadata.namespace):
+            whole(each)
 
 
 def _rows() -> Figures:
@@ -209,9 +208,9 @@ def _rows() -> Figures:
 
 
 def _resident_mb() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
+    for said in Path("/proc/self/status").read_text().splitlines():
+        if said.startswith("VmRSS:"):
+            return int(said.split()[1]) / 1024
     return 0.0
 
 
