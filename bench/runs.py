@@ -28,7 +28,7 @@ def small() -> dict[str, Run]:
         "scrape": partial(scrape.compare, 100_000, 3),
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000)),
-        "endurance": partial(endurance.compare, Shape.of(5_000), 3_000, 500, 1, 2),
+        "endurance": partial(endurance.compare, Shape.of(5_000), 3_000, 500, settling=1, hours=4),
         "idle": partial(life.idle, shape, 46.0),
     }
 
@@ -48,7 +48,7 @@ def full() -> dict[str, Run]:
         "scrape": partial(scrape.compare, 100_000, 7),
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000, 300_000, 1_000_000)),
-        "endurance": partial(endurance.compare, Shape.of(20_000), 6_000, 500, 4, 8),
+        "endurance": partial(endurance.compare, Shape.of(20_000), 6_000, 500, settling=4, hours=8),
         "idle": partial(life.idle, shape, 301.0),
     }
 

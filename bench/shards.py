@@ -10,13 +10,12 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
 import msgspec
 
-from bench.measure import Figures, fresh
+from bench.measure import Figures, fresh, memory_mb
 from bench.reports import KINDS, NOW, PER_NAMESPACE, Reports, Shape, line, pages, report
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.model.changes import Applied, Listed, Listing, Scope
@@ -89,7 +88,7 @@ def _name(namespace: int) -> str:
 
 def _shard(size: Size, index: int) -> Figures:
     state = ClusterState(Selection(shard=(index, size.shards)), time.time)
-    before, spent, held = _resident_mb(), 0.0, 0
+    before, spent, held = memory_mb()["VmRSS"], 0.0, 0
     state.apply(Listing(SCOPE))
     for namespace in _namespaces(size, index):
         batch = list(_reports(size.shape, namespace))
@@ -102,7 +101,7 @@ def _shard(size: Size, index: int) -> Figures:
     began = time.process_time()
     state.ledger.settle()
     settled = time.process_time() - began
-    after = _resident_mb()
+    after = memory_mb()["VmRSS"]
     return _exposed(state) | {
         "reports": held,
         "state_mb": after - before,
@@ -117,7 +116,7 @@ def _exposed(state: ClusterState) -> Figures:
     shots = exposition.take(time.time(), lambda _: True)
     size = sum(map(len, render(shots, frozenset(), openmetrics=False)))
     series = sum(len(each.series) for each in exposition.projections)
-    return {"series": series, "scrape_mb": size / 1e6, "with_series_mb": _resident_mb()}
+    return {"series": series, "scrape_mb": size / 1e6, "with_series_mb": memory_mb()["VmRSS"]}
 
 
 def _reports(shape: Shape, namespace: int) -> Iterator[Report]:
@@ -205,13 +204,6 @@ def _rows() -> Figures:
         "report_us": _each(lambda: [whole.page(each) for each in bodies]),
         "row_us": _each(lambda: codec.page(body)),
     }
-
-
-def _resident_mb() -> float:
-    for said in Path("/proc/self/status").read_text().splitlines():
-        if said.startswith("VmRSS:"):
-            return int(said.split()[1]) / 1024
-    return 0.0
 
 
 if __name__ == "__main__":
