@@ -28,7 +28,7 @@ def small() -> dict[str, Run]:
         "scrape": partial(scrape.compare, 100_000, 3),
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000)),
-        "endurance": partial(endurance.compare, Shape.of(5_000), 3_000, 500, settling=1, hours=4),
+        "endurance": partial(endurance.compare, Shape.of(5_000), 3_000, 500, settling=4, hours=4),
         "idle": partial(life.idle, shape, 46.0),
     }
 
