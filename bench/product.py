@@ -7,20 +7,22 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from bench.api import Api, Trusting
-from exporter.app.exporter import Exporter, Plan, own_metrics
+from exporter.app.exporter import Exporter
 from exporter.app.loop import streams
 from exporter.app.memory import keep_calm
-from exporter.app.status import Audience, Status
-from exporter.kube.client import Client
+from exporter.app.status import BlockFeed, LiveStatus
+from exporter.kube.client import KubeClient
 from exporter.kube.source import KubeSource
+from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.changes import Change, Scope
 from exporter.model.resource import POLICY_REPORTS
 from exporter.settings.file import ConfigFile, EventSettings, PolicySettings
-from exporter.watch.follower import Follower
-from exporter.watch.options import Options
+from exporter.settings.plan import Plan
+from exporter.watch.lists import ReflectorOptions
+from exporter.watch.reflector import Reflector
+from exporter.web.page.handlers import PageSettings
 from exporter.web.routes import Site
 from exporter.web.server import serving
-from exporter.web.status import Pages
 
 SCOPE: Final = Scope(POLICY_REPORTS)
 CONFIG: Final = ConfigFile(
@@ -32,19 +34,19 @@ _LOOK_SECONDS: Final = 0.005
 @asynccontextmanager
 async def following(
     api: Api,
-    options: Options | None = None,
+    options: ReflectorOptions | None = None,
     note: Callable[[Change], None] | None = None,
 ) -> AsyncIterator[Exporter]:
     """Begin to follow policy reports; *note* is told of each change once it is applied."""
     keep_calm()
-    own = own_metrics()
-    async with Client(Trusting(api), own, streams=streams()) as client:
+    own = new_self_metrics()
+    async with KubeClient(Trusting(api), own, streams=streams()) as client:
         source = KubeSource(client, own)
         exporter = Exporter(Plan(CONFIG), source, own)
         if options or note:
             sink = _noting(exporter.state.apply, note) if note else exporter.state.apply
             exporter.followers[:] = [
-                Follower(SCOPE, source, sink, own, options=options or Options())
+                Reflector(SCOPE, source, sink, own, options=options or ReflectorOptions())
             ]
         task = asyncio.ensure_future(exporter.follow())
         try:
@@ -64,7 +66,7 @@ def _noting(
     return sink
 
 
-def reports(exporter: Exporter) -> Follower:
+def reports(exporter: Exporter) -> Reflector:
     """Give the follower of policy reports."""
     return next(each for each in exporter.followers if each.scope == SCOPE)
 
@@ -88,7 +90,7 @@ class _Fixed:
 @asynccontextmanager
 async def served(exporter: Exporter) -> AsyncIterator[str]:
     """Serve its endpoints, and give the address."""
-    pages = Pages(Status(exporter, Audience(), time.time()))
+    pages = PageSettings(LiveStatus(exporter, BlockFeed(), time.time()))
     site = Site(exporter.scrapes, _Fixed(exporter), pages=lambda: pages)
     async with serving(site, ["127.0.0.1:0"], None) as (url,):
         yield url.rstrip("/")

@@ -9,11 +9,11 @@ from bench.measure import Figures, fresh
 from bench.product import SCOPE
 from bench.reports import NOW, Reports, Shape, line, pages
 from exporter.app.memory import keep_calm
-from exporter.model.changes import Applied, Listed, Listing
+from exporter.model.changes import Applied, Init, InitDone
 from exporter.model.resource import POLICY_REPORTS
-from exporter.model.wire import Codec, codec_for
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
+from exporter.wire.codec import Codec, codec_for
 
 HOUR = 3600
 _AT_ONCE = 500
@@ -36,11 +36,11 @@ class Known(NamedTuple):
 def filled(bodies: Iterable[bytes]) -> Known:
     """Make the state that a list's pages amount to."""
     state, codec = ClusterState(Selection(), time.time), codec_for(POLICY_REPORTS)
-    state.apply(Listing(SCOPE))
+    state.apply(Init(SCOPE))
     for body in bodies:
         for item in codec.page(body).objects:
             state.apply(Applied(SCOPE, item))
-    state.apply(Listed(SCOPE))
+    state.apply(InitDone(SCOPE))
     return Known(state, codec)
 
 

@@ -18,16 +18,16 @@ from bench.product import SCOPE
 from bench.reports import Reports, Shape
 from bench.scraper import Ask, Scrape, asking
 from exporter.app.memory import keep_calm
-from exporter.app.scrape import Scrapes
+from exporter.app.scrape import ScrapeRenderer
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
-from exporter.metrics.own import OwnMetrics
-from exporter.model.changes import Applied, Deleted, Listed, Listing
+from exporter.metrics.self_metrics import SelfMetrics
+from exporter.model.changes import Applied, Deleted, Init, InitDone
 from exporter.model.resource import POLICY_REPORTS
-from exporter.model.wire import codec_for
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
 from exporter.web.routes import Site
 from exporter.web.server import serving
+from exporter.wire.codec import codec_for
 
 SERIES_PER_NAMESPACE: Final = 300
 ROWS: Final = 24
@@ -62,10 +62,10 @@ class Town:
         self._reports = Reports(self._shape)
         self._twins: set[int] = set()
         self.state = ClusterState(Selection(), time.time)
-        self.state.apply(Listing(SCOPE))
+        self.state.apply(Init(SCOPE))
         for number in range(self._shape.reports):
             self._apply(number)
-        self.state.apply(Listed(SCOPE))
+        self.state.apply(InitDone(SCOPE))
         self.exposition = Exposition(self.state, ExposureSettings(birth_hold=0))
 
     def change(self, share: float = _SHARE) -> None:
@@ -143,7 +143,7 @@ class _Healthy:
 
 
 async def _over_http(town: Town, times: int, client: Callable[[], Figures]) -> Figures:
-    scrapes = Scrapes(town.exposition, OwnMetrics("bench"), lambda _: True, time.time)
+    scrapes = ScrapeRenderer(town.exposition, SelfMetrics("bench"), lambda _: True, time.time)
     figures: Figures = {}
     async with (
         serving(Site(scrapes, _Healthy()), ["127.0.0.1:0"]) as (url,),

@@ -18,16 +18,16 @@ import msgspec
 from bench.measure import Figures, fresh, memory_mb
 from bench.reports import KINDS, NOW, PER_NAMESPACE, Reports, Shape, line, pages, report
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
-from exporter.model.changes import Applied, Listed, Listing, Scope
+from exporter.model.changes import Applied, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report
 from exporter.model.resource import POLICY_REPORTS
-from exporter.model.table import TableCodec
-from exporter.model.wire import codec_for
 from exporter.simulator import tables
 from exporter.simulator.registry import Registry
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
+from exporter.wire.codec import codec_for
+from exporter.wire.table import TableCodec
 
 SCOPE: Final = Scope(POLICY_REPORTS)
 DECODED: Final = 2_000
@@ -89,7 +89,7 @@ def _name(namespace: int) -> str:
 def _shard(size: Size, index: int) -> Figures:
     state = ClusterState(Selection(shard=(index, size.shards)), time.time)
     before, spent, held = memory_mb()["VmRSS"], 0.0, 0
-    state.apply(Listing(SCOPE))
+    state.apply(Init(SCOPE))
     for namespace in _namespaces(size, index):
         batch = list(_reports(size.shape, namespace))
         held += len(batch)
@@ -97,7 +97,7 @@ def _shard(size: Size, index: int) -> Figures:
         for each in batch:
             state.apply(Applied(SCOPE, each))
         spent += time.process_time() - began
-    state.apply(Listed(SCOPE))
+    state.apply(InitDone(SCOPE))
     began = time.process_time()
     state.ledger.settle()
     settled = time.process_time() - began

@@ -11,8 +11,7 @@ from bench.reports import Shape
 from bench.server import Load, serving
 from exporter.app.loop import run
 from exporter.model.resource import POLICY_REPORTS
-from exporter.watch.lists import ByNamespace
-from exporter.watch.options import Options
+from exporter.watch.lists import NamespaceLists, ReflectorOptions
 
 ENCODE_SECONDS = 70e-6
 
@@ -59,10 +58,10 @@ def sync(api: Api) -> Figures:
 
 def by_namespace(api: Api) -> Figures:
     """Follow likewise, with four namespaces listed at once."""
-    return run(_synced(api, Options(lists=ByNamespace, stream=False)))
+    return run(_synced(api, ReflectorOptions(lists=NamespaceLists, stream=False)))
 
 
-async def _synced(api: Api, options: Options | None) -> Figures:
+async def _synced(api: Api, options: ReflectorOptions | None) -> Figures:
     async with following(api, options) as exporter:
         with timed() as figures:
             await until(lambda: reports(exporter).synced)

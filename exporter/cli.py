@@ -109,7 +109,7 @@ def _metrics(given: Given) -> int:
 
 
 def _healthcheck(given: Given) -> int:
-    from exporter.app.healthcheck import healthcheck
+    from exporter.app.health import healthcheck
 
     given = f.resolved(given, os.environ, _HEALTH)
     url, timeout = str(given["url"]), str(given["timeout"])
@@ -125,7 +125,7 @@ def _healthcheck(given: Given) -> int:
 
 
 def _snapshot(given: Given) -> int:
-    from exporter.app.snapshot import snapshot
+    from exporter.snapshot.command import snapshot
 
     return snapshot(f.resolved(given, os.environ, _SNAPSHOT))
 

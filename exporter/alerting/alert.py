@@ -22,7 +22,7 @@ class Alert(NamedTuple):
     generator: str = ""
 
 
-class Posting(NamedTuple):
+class PostedAlert(NamedTuple):
     """An alert as it is told: it ends at *ends* (Unix seconds) unless it is told again."""
 
     alert: Alert
@@ -42,7 +42,7 @@ def labels_of(values: Mapping[str, str]) -> Labels:
     return tuple(sorted((name, value) for name, value in values.items() if value))
 
 
-def encode(postings: Iterable[Posting]) -> bytes:
+def encode(postings: Iterable[PostedAlert]) -> bytes:
     """Spell the body of ``POST /api/v2/alerts``."""
     return msgspec.json.encode([_wire(*posting) for posting in postings])
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from exporter.alerting.settings import AlertFilters
-from exporter.alerting.settings import Blocks as BlockSettings
+from exporter.alerting.settings import BlockAlerts as BlockSettings
 from exporter.state.recent import SECONDS as LIFETIME_SECONDS
-from exporter.state.recent import Block, Recent
+from exporter.state.recent import Block, RecentBlocks
 
 NAMED: Final = 20
 
@@ -30,7 +30,7 @@ class Span:
         self.count += other.count
 
 
-class Blocked:
+class BlockGroup:
     """The blocks of one alert.
 
     After a restart the Events of the last hour come in any order; the spans they make do not
@@ -75,7 +75,7 @@ class Blocked:
         self.spans = [span for span in self.spans if span.last >= before]
 
 
-class Blocks:
+class BlockGroups:
     """Blocked requests grouped into alerts that stand for a while after the last of them.
 
     At most *limit* groups are told apart; what comes later while they stand goes to *overflowed*.
@@ -89,14 +89,14 @@ class Blocks:
         overflowed: Callable[[], None],
     ) -> None:
         self.group_by = settings.group_by
-        self.groups: dict[Key, Blocked] = {}
+        self.groups: dict[Key, BlockGroup] = {}
         self._hold = settings.hold
         self._limit = limit
         self._overflowed = overflowed
         self._namespace = filters.namespaces.matcher()
         self._policy = filters.policies.matcher()
 
-    def follow(self, recent: Recent) -> None:
+    def follow(self, recent: RecentBlocks) -> None:
         """Begin with the blocks that are known, and learn of every one from then on."""
         for block in recent.blocks:
             self.add(block)
@@ -113,10 +113,10 @@ class Blocks:
             if len(self.groups) >= self._limit:
                 self._overflowed()
                 return
-            group = self.groups[key] = Blocked(block)
+            group = self.groups[key] = BlockGroup(block)
         group.add(block, self._hold)
 
-    def standing(self, now: float) -> list[tuple[Key, Blocked]]:
+    def standing(self, now: float) -> list[tuple[Key, BlockGroup]]:
         """Give the groups whose last block is no longer ago than the hold time."""
         self._expire(now)
         kept = now - self._hold

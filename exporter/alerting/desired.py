@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from exporter.alerting.alert import Alert, Labels
-from exporter.alerting.blocks import Blocks
+from exporter.alerting.blocks import BlockGroups
 from exporter.alerting.settings import SEVERITIES, AlertingSettings
-from exporter.alerting.violations import Rank, Violations, rank_of
+from exporter.alerting.violations import Rank, ViolationGroups, rank_of
 from exporter.alerting.wording import Wording
 from exporter.state.cluster import ClusterState
-from exporter.state.register import Card
+from exporter.state.policy_index import PolicyInfo
 
 LOOKED_AT: Final = 500
 MADE: Final = 50
@@ -24,7 +24,7 @@ REMEMBERED: Final = 10
 Place = tuple[str, tuple[str, ...]]
 """What an alert is about, whatever its labels are: its origin and its key."""
 
-Cards = dict[str, list[Card]]
+Cards = dict[str, list[PolicyInfo]]
 """What is known of the policies of one name."""
 
 
@@ -41,14 +41,14 @@ class Fold:
         self.since = min(self.since, rank.since)
 
 
-class Choice(NamedTuple):
+class AlertSelection(NamedTuple):
     """What is told one by one, and what is not."""
 
     told: list[Rank]
     fold: Fold
 
 
-class Desired:
+class AlertDeriver:
     """Derives alerts from the state of the cluster.
 
     Of alerts beyond ``max_alerts`` the more severe are told. Among equally severe ones those told
@@ -63,8 +63,8 @@ class Desired:
         dropped: Callable[[str, int], None],
     ) -> None:
         remembered = REMEMBERED * settings.max_alerts
-        self.violations = Violations(settings.violations, settings.filters)
-        self.blocks = Blocks(
+        self.violations = ViolationGroups(settings.violations, settings.filters)
+        self.blocks = BlockGroups(
             settings.blocks, settings.filters, remembered, lambda: dropped("limit", 1)
         )
         if settings.violations.enabled:
@@ -80,7 +80,7 @@ class Desired:
         self._teams: dict[str, tuple[str, ...]] = {}
         self._former_teams: dict[str, tuple[str, ...]] = {}
 
-    def adopt(self, other: "Desired") -> None:
+    def adopt(self, other: "AlertDeriver") -> None:
         """Prefer what *other* told, and remember the namespaces that it knew."""
         self._told = other._told  # noqa: SLF001 - one of the same class
         if self._namespace_labels == other._namespace_labels:  # noqa: SLF001
@@ -122,7 +122,7 @@ class Desired:
                 ranks.append(Rank(rank_of(severity), group.standing.first, "events", key))
         return sorted(ranks)
 
-    def _choose(self, candidates: Iterator[Rank]) -> Generator[None, None, Choice]:
+    def _choose(self, candidates: Iterator[Rank]) -> Generator[None, None, AlertSelection]:
         told: list[Rank] = []
         fold = Fold()
         most = self._settings.max_alerts - 1  # the last one tells what is folded
@@ -146,9 +146,11 @@ class Desired:
             for rank in ranks[room:]:
                 fold.add(rank)
         self._told = {(rank.origin, rank.key) for rank in told}
-        return Choice(told, fold)
+        return AlertSelection(told, fold)
 
-    def _make(self, choice: Choice, cards: Cards) -> Generator[None, None, dict[Labels, Alert]]:
+    def _make(
+        self, choice: AlertSelection, cards: Cards
+    ) -> Generator[None, None, dict[Labels, Alert]]:
         self._former_teams, self._teams = self._teams, {}
         alerts: dict[Labels, Alert] = {}
         for made, rank in enumerate(choice.told, 1):
@@ -191,7 +193,7 @@ class Desired:
         return facts
 
 
-def _by_policy(cards: Iterable[Card]) -> Cards:
+def _by_policy(cards: Iterable[PolicyInfo]) -> Cards:
     known: Cards = {}
     for card in cards:
         known.setdefault(card.policy, []).append(card)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 
-class Answer(NamedTuple):
+class PostAnswer(NamedTuple):
     """What an HTTP server said; ``retry_after`` in seconds, ``date`` in Unix seconds, else 0."""
 
     status: int
@@ -18,7 +18,7 @@ class Answer(NamedTuple):
 class Post(Protocol):
     """Posts to one server, with its credentials."""
 
-    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
         """Post once, following no redirect; the caller limits the time.
 
         Raises:
@@ -28,7 +28,7 @@ class Post(Protocol):
         ...
 
 
-class Observer(Protocol):
+class DeliveryObserver(Protocol):
     """Counts what becomes of alerts. ``target`` is the Alertmanager's address."""
 
     def active(self, count: int) -> None:
@@ -60,7 +60,7 @@ class Observer(Protocol):
         ...
 
 
-class Clock(NamedTuple):
+class PushClock(NamedTuple):
     """Where time and chance come from; ``jitter`` is between 0 and 1."""
 
     wall: Callable[[], float] = time.time

@@ -5,18 +5,18 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Final, TypeVar
 
 from exporter.alerting.alert import Alert, Labels, Origin
-from exporter.alerting.desired import Desired
-from exporter.alerting.ports import Clock, Completeness, Observer, Post
+from exporter.alerting.desired import AlertDeriver
+from exporter.alerting.ports import Completeness, DeliveryObserver, Post, PushClock
 from exporter.alerting.sender import Failed, Sender
-from exporter.alerting.settings import AlertingSettings, Target
-from exporter.alerting.table import Table
+from exporter.alerting.settings import AlertingSettings, AlertmanagerTarget
+from exporter.alerting.table import AlertTable
 from exporter.state.cluster import ClusterState
 
 T = TypeVar("T")
 
 LOOKS: Final = 4
 """How many times in an interval the alerts are derived anew."""
-DEFAULT_CLOCK: Final = Clock()
+DEFAULT_CLOCK: Final = PushClock()
 
 
 class Push:
@@ -31,14 +31,14 @@ class Push:
         settings: AlertingSettings,
         state: ClusterState,
         complete: Completeness,
-        posts: Callable[[Target], Post],
-        observer: Observer,
+        posts: Callable[[AlertmanagerTarget], Post],
+        observer: DeliveryObserver,
         *,
         namespace_labels: tuple[str, ...] = (),
-        clock: Clock = DEFAULT_CLOCK,
+        clock: PushClock = DEFAULT_CLOCK,
     ) -> None:
-        self.table = Table(settings, observer.dropped)
-        self.desired = Desired(settings, state, namespace_labels, observer.dropped)
+        self.table = AlertTable(settings, observer.dropped)
+        self.desired = AlertDeriver(settings, state, namespace_labels, observer.dropped)
         self.senders = [
             Sender(target, posts(target), self.table, settings.interval, observer, clock)
             for target in settings.alertmanagers

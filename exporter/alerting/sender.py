@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from exporter.alerting.alert import Labels, Posting, encode
-from exporter.alerting.ports import Answer, Clock, Observer, Post
-from exporter.alerting.settings import Target
-from exporter.alerting.table import Entry, Table
+from exporter.alerting.alert import Labels, PostedAlert, encode
+from exporter.alerting.ports import DeliveryObserver, Post, PostAnswer, PushClock
+from exporter.alerting.settings import AlertmanagerTarget
+from exporter.alerting.table import AlertEntry, AlertTable
 from exporter.errors import ConfigError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _REASONS: Final = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 4
 _TOO_MUCH_OR_WRONG: Final = frozenset({400, 413, 422})
 
 
-class Told(NamedTuple):
+class Delivery(NamedTuple):
     """Which turn of an alert was told, and when (steady time) it is to be told again."""
 
     turn: int
@@ -51,14 +51,14 @@ class Sender:
 
     def __init__(
         self,
-        target: Target,
+        target: AlertmanagerTarget,
         post: Post,
-        table: Table,
+        table: AlertTable,
         interval: float,
-        observer: Observer,
-        clock: Clock,
+        observer: DeliveryObserver,
+        clock: PushClock,
     ) -> None:
-        self.told: dict[Labels, Told] = {}
+        self.told: dict[Labels, Delivery] = {}
         self.skew: float | None = None
         self._target = target
         self._post = post
@@ -109,7 +109,7 @@ class Sender:
         self.skew = self.skew or 0.0
         self._accepted({})
 
-    def _due(self, key: Labels, entry: Entry) -> bool:
+    def _due(self, key: Labels, entry: AlertEntry) -> bool:
         told = self.told.get(key)
         return told is None or told.turn != entry.turn or self._clock.steady() >= told.again
 
@@ -132,18 +132,18 @@ class Sender:
             await self._tell(keys[:half])
             await self._tell(keys[half:])
 
-    def _posting(self, entry: Entry) -> Posting:
+    def _posting(self, entry: AlertEntry) -> PostedAlert:
         """Say until when, by the Alertmanager's clock.
 
         Left out, the end would be up to the Alertmanager's resolve_timeout. A resolution must end
         in its past: an end in its future that is earlier than the former one is ignored.
         """
         if entry.resolved is not None:
-            return Posting(entry.alert, entry.resolved + (self.skew or 0.0) - MARGIN_SECONDS)
+            return PostedAlert(entry.alert, entry.resolved + (self.skew or 0.0) - MARGIN_SECONDS)
         lasting = INTERVALS * self._interval
-        return Posting(entry.alert, self._clock.wall() + (self.skew or 0.0) + lasting)
+        return PostedAlert(entry.alert, self._clock.wall() + (self.skew or 0.0) + lasting)
 
-    async def _exchange(self, body: bytes, count: int) -> Answer:
+    async def _exchange(self, body: bytes, count: int) -> PostAnswer:
         """Post a body; return an answer that settles what becomes of it."""
         began = self._clock.wall()
         try:
@@ -161,7 +161,7 @@ class Sender:
                 self._fail(answer, count)
             return answer
 
-    def _measure(self, answer: Answer, began: float) -> None:
+    def _measure(self, answer: PostAnswer, began: float) -> None:
         if answer.date:
             now = (began + self._clock.wall()) / 2
             self.skew = answer.date + 0.5 - now  # Date is cut to whole seconds
@@ -170,7 +170,7 @@ class Sender:
     def _accepted(self, turns: dict[Labels, int]) -> None:
         # A little early, as the table is looked at a few times in an interval only.
         again = self._clock.steady() + self._interval * 0.9
-        self.told |= {key: Told(turn, again) for key, turn in turns.items()}
+        self.told |= {key: Delivery(turn, again) for key, turn in turns.items()}
         self._heartbeat = again
         name = self._target.name
         self._observer.sent(name, len(turns))
@@ -182,15 +182,15 @@ class Sender:
             )
         self._failures, self._said = 0, ""
 
-    def _refused(self, turns: dict[Labels, int], answer: Answer) -> None:
+    def _refused(self, turns: dict[Labels, int], answer: PostAnswer) -> None:
         """Give up an alert that is wrong by itself, until it changes its turn or an hour later."""
         again = self._clock.steady() + REFUSED_SECONDS
-        self.told |= {key: Told(turn, again) for key, turn in turns.items()}
+        self.told |= {key: Delivery(turn, again) for key, turn in turns.items()}
         self._observer.failed(self._target.name, "rejected", 1)
         self._observer.dropped("rejected", 1)
         self._say(f"alert refused: {answer.status} {answer.text[:200]}", "rejected")
 
-    def _fail(self, answer: Answer, count: int) -> NoReturn:
+    def _fail(self, answer: PostAnswer, count: int) -> NoReturn:
         reason = _REASONS.get(answer.status, "server_error" if answer.status >= 500 else "refused")
         message = f"{answer.status} {answer.text[:200]}".strip()
         self._give_up(reason, message, count, answer.retry_after)
@@ -216,5 +216,5 @@ class Sender:
         return max(pause, asked * (1 + 0.1 * self._clock.jitter()))
 
 
-def _fires(entry: Entry) -> bool:
+def _fires(entry: AlertEntry) -> bool:
     return entry.gone is None

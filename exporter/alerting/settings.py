@@ -49,7 +49,7 @@ class ClientTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("cert_file and key_file belong together")
 
 
-class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AlertmanagerTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One Alertmanager; ``url`` is its address, with its path prefix where it has one."""
 
     url: str
@@ -85,7 +85,7 @@ def _map(critical: str, high: str, rest: str) -> dict[Severity, str]:
     return {**dict.fromkeys(SEVERITIES, rest), "critical": critical, "high": high}
 
 
-class Violations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ViolationAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Alerts about what fails now. ``severities`` gives the label ``severity`` by the policy's."""
 
     enabled: bool = True
@@ -102,7 +102,7 @@ class Violations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_group_by(self.group_by)
 
 
-class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BlockAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Alerts about requests that were refused; each stays ``hold`` seconds after the last."""
 
     enabled: bool = True
@@ -140,13 +140,13 @@ class AlertFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The push to Alertmanager; without ``alertmanagers`` there is none. Times in seconds."""
 
-    alertmanagers: tuple[Target, ...] = ()
+    alertmanagers: tuple[AlertmanagerTarget, ...] = ()
     interval: Annotated[float, msgspec.Meta(ge=1, le=300)] = 60.0
     resolve_delay: Annotated[float, msgspec.Meta(ge=0, le=60)] = 60.0
     max_alerts: Annotated[int, msgspec.Meta(ge=2)] = 1000
     filters: AlertFilters = AlertFilters()
-    violations: Violations = msgspec.field(default_factory=Violations)
-    blocks: Blocks = msgspec.field(default_factory=Blocks)
+    violations: ViolationAlerts = msgspec.field(default_factory=ViolationAlerts)
+    blocks: BlockAlerts = msgspec.field(default_factory=BlockAlerts)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     grafana_url: str = ""
@@ -170,7 +170,7 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ConfigError: an address is none, or stands there twice.
         """
         try:
-            targets = (*self.alertmanagers, *map(Target, urls))
+            targets = (*self.alertmanagers, *map(AlertmanagerTarget, urls))
             return msgspec.structs.replace(self, alertmanagers=targets)
         except ValueError as error:
             raise ConfigError(f"--alertmanager.url: {error}") from error

@@ -9,7 +9,7 @@ from exporter.alerting.settings import AlertingSettings
 RESOLVED_SECONDS: Final = 900.0
 
 
-class Entry:
+class AlertEntry:
     """One alert. *gone* is when it stopped to stand, *resolved* when that was believed.
 
     ``gone`` is steady time, ``resolved`` wall time; a new *turn* begins whenever it starts to
@@ -30,7 +30,7 @@ class Entry:
         return self.gone is not None and self.resolved is None
 
 
-class Table:
+class AlertTable:
     """All alerts that Alertmanagers are to know of, at most twice the configured maximum.
 
     An alert that stops to stand is told no more, and after ``resolve_delay`` that it is resolved:
@@ -39,7 +39,7 @@ class Table:
     """
 
     def __init__(self, settings: AlertingSettings, dropped: Callable[[str, int], None]) -> None:
-        self.entries: dict[Labels, Entry] = {}
+        self.entries: dict[Labels, AlertEntry] = {}
         self._delay = settings.resolve_delay
         self._most = settings.max_alerts
         self._kept = max(RESOLVED_SECONDS, 8 * settings.interval)
@@ -51,7 +51,7 @@ class Table:
         """How many alerts are not resolved."""
         return sum(entry.resolved is None for entry in self.entries.values())
 
-    def adopt(self, other: "Table") -> None:
+    def adopt(self, other: "AlertTable") -> None:
         """Take over what *other* says, which then says nothing."""
         self.entries, other.entries = other.entries, {}
         self._turn = other._turn  # noqa: SLF001 - one of the same class
@@ -80,7 +80,7 @@ class Table:
     def _stand(self, labels: Labels, alert: Alert) -> None:
         entry = self.entries.get(labels)
         if entry is None or entry.resolved is not None:
-            self.entries[labels] = Entry(alert, self._next())
+            self.entries[labels] = AlertEntry(alert, self._next())
             return
         # The incident began when its first violation did, though that one may be fixed by now.
         entry.alert = alert._replace(starts=min(alert.starts, entry.alert.starts))
@@ -89,7 +89,7 @@ class Table:
     def _end(
         self,
         labels: Labels,
-        entry: Entry,
+        entry: AlertEntry,
         resolvable: Callable[[Origin], bool],
         steady: float,
         wall: float,

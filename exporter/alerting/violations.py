@@ -7,8 +7,8 @@ from itertools import chain, islice
 from typing import Final, Literal, NamedTuple
 
 from exporter.alerting.settings import SEVERITIES, AlertFilters
-from exporter.alerting.settings import Violations as ViolationSettings
-from exporter.state.contribution import Contribution, Part, parts
+from exporter.alerting.settings import ViolationAlerts as ViolationSettings
+from exporter.state.contribution import Contribution, ReportPart, parts
 from exporter.state.ledger import Ledger
 from exporter.state.profile import Failure, Outcome
 
@@ -31,13 +31,13 @@ class Rank(NamedTuple):
     key: Key
 
 
-class Summary(NamedTuple):
+class ViolationSummary(NamedTuple):
     """What an alert says of those who fail: the first by name, how many, one message."""
 
     since: int
     resources: int
     first: tuple[tuple[str, str], ...]
-    told: Part
+    told: ReportPart
     position: int
 
     @property
@@ -46,15 +46,15 @@ class Summary(NamedTuple):
         return self.told.messages[self.position]
 
 
-class Group:
+class ViolationGroup:
     """The failures of one alert: by part of a report, their positions in it."""
 
     __slots__ = ("members", "rank", "summary")
 
     def __init__(self) -> None:
-        self.members: dict[Part, Positions] = {}
+        self.members: dict[ReportPart, Positions] = {}
         self.rank: Rank | None = None
-        self.summary: Summary | None = None
+        self.summary: ViolationSummary | None = None
 
 
 def rank_of(severity: str) -> int:
@@ -62,7 +62,7 @@ def rank_of(severity: str) -> int:
     return _RANKS.get(severity, _RANKS["none"])
 
 
-class Violations:
+class ViolationGroups:
     """Standing failures grouped into alerts.
 
     A change costs what it changes; ``refresh`` sums up only the groups that changed, in steps,
@@ -71,7 +71,7 @@ class Violations:
 
     def __init__(self, settings: ViolationSettings, filters: AlertFilters) -> None:
         self.group_by = settings.group_by
-        self.groups: dict[Key, Group] = {}
+        self.groups: dict[Key, ViolationGroup] = {}
         self.order: list[Rank] = []
         self._dirty: set[Key] = set()
         self._positions: dict[Positions, Positions] = {}
@@ -89,10 +89,10 @@ class Violations:
     def replace(self, before: Contribution | None, after: Contribution | None) -> None:
         """Let the failures of *after* stand instead of those of *before*."""
         for part in parts(before):
-            if isinstance(part, Part):
+            if isinstance(part, ReportPart):
                 self._remove(part)
         for part in parts(after):
-            if isinstance(part, Part):
+            if isinstance(part, ReportPart):
                 self._add(part)
 
     def refresh(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Violations:
                 yield
                 work = 0
 
-    def _rearrange(self, key: Key, group: Group) -> None:
+    def _rearrange(self, key: Key, group: ViolationGroup) -> None:
         """Put a group where it belongs in the order; forget it when nothing is left of it."""
         new = None
         if group.members and group.summary is not None:
@@ -124,20 +124,20 @@ class Violations:
         if not group.members and key not in self._dirty:
             del self.groups[key]
 
-    def _add(self, part: Part) -> None:
+    def _add(self, part: ReportPart) -> None:
         for key, positions in self._split(part).items():
             group = self.groups.get(key)
             if group is None:
-                group = self.groups[key] = Group()
+                group = self.groups[key] = ViolationGroup()
             group.members[part] = self._positions.setdefault(positions, positions)
             self._dirty.add(key)
 
-    def _remove(self, part: Part) -> None:
+    def _remove(self, part: ReportPart) -> None:
         for key in self._split(part):
             del self.groups[key].members[part]
             self._dirty.add(key)
 
-    def _split(self, part: Part) -> dict[Key, Positions]:
+    def _split(self, part: ReportPart) -> dict[Key, Positions]:
         """Sort a part's failures by the alert that tells them."""
         keys: dict[Key, Positions] = {}
         if not self._namespace(part.group.namespace):
@@ -158,8 +158,8 @@ class Violations:
         )
 
 
-def _values(names: tuple[str, ...]) -> tuple[Callable[[Part, Outcome], str], ...]:
-    known: dict[str, Callable[[Part, Outcome], str]] = {
+def _values(names: tuple[str, ...]) -> tuple[Callable[[ReportPart, Outcome], str], ...]:
+    known: dict[str, Callable[[ReportPart, Outcome], str]] = {
         "namespace": lambda part, _: part.group.namespace,
         "kind": lambda part, _: part.group.kind,
         "policy": lambda _, outcome: outcome.policy,
@@ -169,11 +169,11 @@ def _values(names: tuple[str, ...]) -> tuple[Callable[[Part, Outcome], str], ...
     return tuple(known[name] for name in names)
 
 
-def _sum_up(group: Group) -> Iterator[None]:
+def _sum_up(group: ViolationGroup) -> Iterator[None]:
     """Sum up the members that it has now; those that go during a pause make it dirty again."""
     members = group.members.copy()
     parts_left = iter(members)
-    first: list[Part] = []
+    first: list[ReportPart] = []
     since = 1 << 60
     while step := list(islice(parts_left, STEP)):
         first = nsmallest(LISTED, chain(first, step), key=_by_name)
@@ -182,8 +182,8 @@ def _sum_up(group: Group) -> Iterator[None]:
             yield
     told = first[0]
     names = tuple((part.group.kind, part.name) for part in first)
-    group.summary = Summary(since, len(members), names, told, members[told][0])
+    group.summary = ViolationSummary(since, len(members), names, told, members[told][0])
 
 
-def _by_name(part: Part) -> tuple[str, str]:
+def _by_name(part: ReportPart) -> tuple[str, str]:
     return (part.name, part.group.kind)

@@ -7,9 +7,9 @@ from typing import Final
 from urllib.parse import urlencode
 
 from exporter.alerting.alert import Alert, labels_of
-from exporter.alerting.blocks import Blocked
+from exporter.alerting.blocks import BlockGroup
 from exporter.alerting.settings import SEVERITIES, AlertingSettings, Severity
-from exporter.alerting.violations import Summary
+from exporter.alerting.violations import ViolationSummary
 
 VIOLATION: Final = "PolicyViolation"
 BLOCKED: Final = "PolicyBlocked"
@@ -25,7 +25,9 @@ class Wording:
     def __init__(self, settings: AlertingSettings) -> None:
         self._settings = settings
 
-    def violation(self, severity: str, facts: Facts, summary: Summary, title: str) -> Alert:
+    def violation(
+        self, severity: str, facts: Facts, summary: ViolationSummary, title: str
+    ) -> Alert:
         """Say what fails, and who."""
         labels = {
             "severity": _mapped(self._settings.violations.severities, severity),
@@ -45,7 +47,7 @@ class Wording:
         }
         return self._alert(VIOLATION, labels, annotations, summary.since, "policy-namespace")
 
-    def blocked(self, severity: str, facts: Facts, blocked: Blocked, title: str) -> Alert:
+    def blocked(self, severity: str, facts: Facts, blocked: BlockGroup, title: str) -> Alert:
         """Say what was blocked, and whose request it was."""
         labels = {
             "severity": _mapped(self._settings.blocks.severities, severity),

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from exporter.app.lag import Lag
+from exporter.app.scrape import LoopLag
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import OwnMetrics, Row, follow
+from exporter.metrics.self_metrics import Row, SelfMetrics, follow
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters
-from exporter.watch.follower import Follower
+from exporter.watch.reflector import Reflector
 
 
-class About:
+class ExporterRows:
     """The rows of one exporter among the own metrics; one exporter at a time shows them."""
 
     def __init__(
         self,
         state: ClusterState,
         exposition: Exposition,
-        followers: Sequence[Follower],
-        lag: Lag,
-        own: OwnMetrics,
+        followers: Sequence[Reflector],
+        lag: LoopLag,
+        own: SelfMetrics,
     ) -> None:
         self._state = state
         self._exposition = exposition
@@ -28,7 +28,7 @@ class About:
         self._own = own
         self._folded_before: dict[str, float] = {}
 
-    def expose(self, former: "About | None" = None) -> None:
+    def expose(self, former: "ExporterRows | None" = None) -> None:
         """Show the rows of this exporter from now on, instead of those of *former*."""
         if former is not None:
             self._fold_on(former)
@@ -40,7 +40,7 @@ class About:
         readings.on("series_limit", self._limits)
         readings.on("series_folded_total", self._folded)
 
-    def _fold_on(self, former: "About") -> None:
+    def _fold_on(self, former: "ExporterRows") -> None:
         """Count on from where *former* was: what it had folded was folded here anew."""
         now = dict(self._folded())
         for labels, value in former._folded():  # noqa: SLF001 - one of the same class

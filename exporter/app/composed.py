@@ -6,18 +6,19 @@ from functools import partial
 from typing import Final
 
 from exporter.alerting.settings import AlertingSettings
-from exporter.app.exporter import Exporter, Keeping, Plan
+from exporter.app.exporter import CheckpointTarget, Exporter
 from exporter.app.pushing import Pushing
-from exporter.app.statefile import StateFile
-from exporter.app.status import Audience, Status
-from exporter.kube.client import Client
-from exporter.kube.identity import cluster_id
+from exporter.app.status import BlockFeed, LiveStatus
+from exporter.checkpoint.file import StateFile
+from exporter.kube.client import KubeClient
+from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.self_metrics import SelfMetrics
 from exporter.settings.file import ConfigFile
 from exporter.settings.flags import Flags
-from exporter.web.page import Link
-from exporter.web.status import Pages
+from exporter.settings.plan import Plan
+from exporter.web.page.document import Link
+from exporter.web.page.handlers import PageSettings
 
 PROJECT: Final = "https://github.com/policy-report-exporter/policy-report-exporter"
 LINKS: Final = (
@@ -30,15 +31,15 @@ class Composed:
     """An exporter, its push of alerts and its pages."""
 
     def __init__(
-        self, exporter: Exporter, alerting: AlertingSettings, audience: Audience, started: float
+        self, exporter: Exporter, alerting: AlertingSettings, audience: BlockFeed, started: float
     ) -> None:
         page = exporter.plan.config.status_page
         self.config = exporter.plan.config
         self.exporter = exporter
         self.pushing = Pushing(exporter, alerting)
-        self.status = Status(exporter, audience, started)
+        self.status = LiveStatus(exporter, audience, started)
         links = (Link("Grafana", page.grafana_url),) if page.grafana_url else ()
-        self.pages = Pages(self.status if page.enabled else None, (*links, *LINKS))
+        self.pages = PageSettings(self.status if page.enabled else None, (*links, *LINKS))
         self._shown = asyncio.Event()
 
     def show(self) -> None:
@@ -64,14 +65,14 @@ class Composed:
 class Composer:
     """Makes what depends on a configuration; flags and client are the same for all."""
 
-    def __init__(self, flags: Flags, client: Client, own: OwnMetrics) -> None:
+    def __init__(self, flags: Flags, client: KubeClient, own: SelfMetrics) -> None:
         self.own = own
         self._flags = flags
         self._source = partial(KubeSource, client, own)
-        self._keeping: Keeping | None = None
+        self._keeping: CheckpointTarget | None = None
         if flags.state_dir is not None:
-            self._keeping = Keeping(StateFile(flags.state_dir), lambda: cluster_id(client))
-        self._audience = Audience()
+            self._keeping = CheckpointTarget(StateFile(flags.state_dir), lambda: cluster_id(client))
+        self._audience = BlockFeed()
         self._started = time.time()
 
     def compose(self, config: ConfigFile) -> Composed:

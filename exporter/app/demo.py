@@ -11,9 +11,8 @@ from exporter.errors import ConfigError, ExporterError
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
 from exporter.settings.flags import Flags
-from exporter.simulator.play import play
 from exporter.simulator.sample import sample
-from exporter.simulator.scenario import Scenario
+from exporter.simulator.scenario import Scenario, play
 from exporter.simulator.server import Simulator
 from exporter.simulator.store import Store
 from exporter.web.server import serving

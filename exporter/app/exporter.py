@@ -5,38 +5,65 @@ import logging
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from exporter import __version__
-from exporter.app.about import About
-from exporter.app.health import Health, kinds_of, settled
-from exporter.app.keeper import Keeper
-from exporter.app.lag import Lag
+from exporter.app.about import ExporterRows
+from exporter.app.health import Readiness, kinds_of, settled
 from exporter.app.memory import settle_down
-from exporter.app.moments import Moments
-from exporter.app.scrape import Scrapes
-from exporter.app.shards import options_of
-from exporter.app.statefile import StateFile
-from exporter.app.survey import survey
+from exporter.app.scrape import LoopLag, ScrapeRenderer
+from exporter.checkpoint.capture import Checkpointer
+from exporter.checkpoint.file import StateFile
+from exporter.checkpoint.format import Checkpoint
+from exporter.checkpoint.survey import survey
+from exporter.checkpoint.writer import CheckpointWriter
 from exporter.errors import ApiError, Malformed
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import OwnMetrics
+from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Change, Deleted, Scope
-from exporter.model.resource import (
-    EVENTS,
-    NAMESPACES,
-    POLICY_RESOURCES,
-    REPORT_RESOURCES,
-    Resource,
-)
-from exporter.settings.file import ConfigFile
-from exporter.state.checkpoint import Checkpoint
+from exporter.model.resource import REPORT_RESOURCES
+from exporter.settings.plan import Plan
 from exporter.state.cluster import ClusterState
-from exporter.watch.follower import Follower
-from exporter.watch.pace import Backoff, Turns
+from exporter.watch.cursor import number
+from exporter.watch.lists import (
+    Lists,
+    ListStrategy,
+    NamespaceLists,
+    PagedList,
+    Reader,
+    ReflectorOptions,
+)
+from exporter.watch.pace import Backoff, TimeSlice
 from exporter.watch.ports import Source
-from exporter.watch.position import number
+from exporter.watch.reflector import Reflector
+from exporter.wire.codec import ListPage
+
+
+def options_of(scope: Scope, shards: int, mine: Callable[[str], bool]) -> ReflectorOptions:
+    """Choose how to follow a scope in one of *shards* processes that takes the namespaces *mine*.
+
+    Watches bring the changes of every namespace all the same: there are few, and to watch each
+    namespace alone would take as many connections as there are namespaces.
+    """
+    if shards == 1 or scope.resource not in REPORT_RESOURCES:
+        # The Event of a cluster-wide policy's violation lies in the namespace `default`.
+        return ReflectorOptions()
+    return ReflectorOptions(lists=own_namespaces(mine), stream=False)
+
+
+def own_namespaces(mine: Callable[[str], bool]) -> Lists:
+    """List long lists by namespace, those that are *mine*."""
+
+    def lists(reader: Reader, namespace: str, first: ListPage) -> ListStrategy:
+        async def chosen() -> Sequence[str]:
+            return [each for each in await reader.namespaces() if mine(each)]
+
+        if not first.cont:
+            return PagedList(reader, namespace, first)
+        return NamespaceLists(reader._replace(namespaces=chosen), namespace, first)
+
+    return lists
+
 
 log = logging.getLogger(__name__)
 
@@ -58,28 +85,7 @@ _ONCE: Final = frozenset(
 """Families that shard 0 alone shows: the others know the same."""
 
 
-class Plan(NamedTuple):
-    """What to follow, and how."""
-
-    config: ConfigFile
-    namespaces: tuple[str, ...] = ()
-    shard: tuple[int, int] = (0, 1)
-
-    def scopes(self) -> list[Scope]:
-        """Name every scope to follow; a namespaced plan leaves out what a Role cannot permit."""
-        wanted: list[Resource] = [*REPORT_RESOURCES]
-        if self.config.policies.watch:
-            wanted += POLICY_RESOURCES
-        if self.config.events.watch:
-            wanted.append(EVENTS)
-        if self.config.labels.namespace_labels:
-            wanted.append(NAMESPACES)
-        if not self.namespaces:
-            return [Scope(resource) for resource in wanted]
-        return [Scope(r, n) for r in wanted if r.namespaced for n in self.namespaces]
-
-
-class Keeping(NamedTuple):
+class CheckpointTarget(NamedTuple):
     """Where checkpoints are kept, and how to learn which cluster they are of."""
 
     file: StateFile
@@ -96,9 +102,9 @@ class Exporter:
         self,
         plan: Plan,
         source: Source,
-        own: OwnMetrics,
+        own: SelfMetrics,
         clock: Callable[[], float] = time.time,
-        keeping: Keeping | None = None,
+        keeping: CheckpointTarget | None = None,
     ) -> None:
         self.heard: dict[Scope, int] | None = None
         self.plan = plan
@@ -117,9 +123,9 @@ class Exporter:
         if plan.shard[0]:
             exposure = exposure._replace(disabled=exposure.disabled | _ONCE)
         self.exposition = Exposition(self.state, exposure)
-        turns = Turns()
+        turns = TimeSlice()
         self.followers = [
-            Follower(
+            Reflector(
                 scope,
                 source,
                 self._take,
@@ -129,16 +135,16 @@ class Exporter:
             )
             for scope in plan.scopes()
         ]
-        self.health = Health(self.followers)
-        self.scrapes = Scrapes(self.exposition, own, self.health.complete, clock)
+        self.health = Readiness(self.followers)
+        self.scrapes = ScrapeRenderer(self.exposition, own, self.health.complete, clock)
         self.began = False
-        moments = Moments(self.state, self.followers, config.choice(plan.shard), clock)
-        self.keeper = Keeper(keeping.file if keeping else None, self.state, moments, own)
-        self._lag = Lag()
+        moments = Checkpointer(self.state, self.followers, config.choice(plan.shard), clock)
+        self.keeper = CheckpointWriter(keeping.file if keeping else None, self.state, moments, own)
+        self._lag = LoopLag()
         self._source = source
         self._keeping = keeping
         self._patience = POLICIES_FIRST_SECONDS
-        self.about = About(self.state, self.exposition, self.followers, self._lag, own)
+        self.about = ExporterRows(self.state, self.exposition, self.followers, self._lag, own)
 
     async def follow(self) -> None:
         """Follow everything until cancelled; then keep what must not be lost."""
@@ -175,7 +181,7 @@ class Exporter:
                     await self._resume(follower)
                     tasks.create_task(follower.run(), name=str(follower))
 
-    async def _resume(self, follower: Follower) -> None:
+    async def _resume(self, follower: Reflector) -> None:
         """Let a watch go on from the checkpoint, unless the cluster is older than that."""
         covered = self.state.occurrences.watermarks.get(follower.scope)
         if covered is None:
@@ -245,7 +251,7 @@ class Exporter:
         ledger.failures.watched = None
         return True
 
-    def follower(self, scope: Scope) -> Follower | None:
+    def follower(self, scope: Scope) -> Reflector | None:
         """Give the follower of a scope."""
         return next((f for f in self.followers if f.scope == scope), None)
 
@@ -255,8 +261,3 @@ class Exporter:
             version = number(change.object.version)
             if version > self.heard.get(change.scope, 0):
                 self.heard[change.scope] = version
-
-
-def own_metrics() -> OwnMetrics:
-    """Make the own metrics of this version."""
-    return OwnMetrics(__version__)

@@ -7,9 +7,9 @@ from typing import Final
 
 from exporter.app.exporter import Exporter
 from exporter.app.health import GIVEN_UP, settled
-from exporter.state.checkpoint import Checkpoint
-from exporter.watch.follower import Follower
-from exporter.watch.position import number
+from exporter.checkpoint.format import Checkpoint
+from exporter.watch.cursor import number
+from exporter.watch.reflector import Reflector
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def is_whole(new: Exporter, old: Exporter) -> bool:
     return True
 
 
-def _is_brought(follower: Follower, former: Follower | None) -> bool:
+def _is_brought(follower: Reflector, former: Reflector | None) -> bool:
     if follower.synced or former is None:
         return settled(follower)
     return follower.state in GIVEN_UP and not (former.synced and former.state not in GIVEN_UP)

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import aiohttp
+
 from exporter.model.changes import Scope
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
-from exporter.watch.follower import Follower
+from exporter.watch.reflector import Reflector
 
 GIVEN_UP: Final = ("not served", "refused")
 _REPORTS: Final = frozenset(r.name for r in REPORT_RESOURCES)
@@ -21,26 +23,26 @@ def kinds_of(scope: Scope) -> str:
     return "namespaces" if name == NAMESPACES.name else "policies"
 
 
-def settled(follower: Follower) -> bool:
+def settled(follower: Reflector) -> bool:
     """Say whether a follower has brought all it can, for now."""
     return follower.synced or follower.state in GIVEN_UP
 
 
-def _told(followers: Sequence[Follower]) -> bool:
+def _told(followers: Sequence[Reflector]) -> bool:
     """Say whether followers are settled, and not because all that they ask is refused."""
     if not all(map(settled, followers)):
         return False
     return any(f.synced for f in followers) or all(f.state != "refused" for f in followers)
 
 
-class Health:
+class Readiness:
     """Readiness over all followers.
 
     Once ready, always ready: that data is stale later is a metric and an alert, and taking the
     exporter out of the Service would only hide it.
     """
 
-    def __init__(self, followers: Sequence[Follower]) -> None:
+    def __init__(self, followers: Sequence[Reflector]) -> None:
         self._followers = followers
         self._complete: set[str] = set()
         self._ready = False
@@ -67,5 +69,23 @@ class Health:
         return False, "not ready, waiting for:\n" + "".join(_lines(missing or refused))
 
 
-def _lines(followers: Iterable[Follower]) -> list[str]:
+def _lines(followers: Iterable[Reflector]) -> list[str]:
     return [f"{follower}: {follower.state}\n" for follower in followers]
+
+
+async def healthcheck(url: str, timeout_seconds: float) -> tuple[bool, str]:
+    """Return whether it is ready, and what it said. TLS certificates are not verified.
+
+    Only the answer of a process beside this one matters here, and readiness is no secret.
+    """
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, ssl=False) as response,
+        ):
+            return response.status == 200, await response.text()
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        return False, f"{url}: expected http://host:port/path or https://host:port/path"
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        return False, f"{url}: {str(error) or type(error).__name__}"

@@ -10,7 +10,7 @@ _LEVELS: Final = {"debug": 10, "info": 20, "warn": 30, "error": 40}
 _NAMES: Final = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "error"}
 
 
-class Line(logging.Formatter):
+class LogFormatter(logging.Formatter):
     """Writes a record as logfmt or as a JSON object."""
 
     def __init__(self, style: str) -> None:
@@ -40,7 +40,7 @@ def _quoted(value: str) -> str:
 def log_to_stderr(level: str, style: str) -> None:
     """Send what is logged from *level* on to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Line(style))
+    handler.setFormatter(LogFormatter(style))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])

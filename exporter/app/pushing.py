@@ -8,8 +8,8 @@ from exporter.alerting.push import Push
 from exporter.alerting.settings import AlertingSettings
 from exporter.app.exporter import Exporter
 from exporter.app.health import GIVEN_UP, kinds_of, settled
-from exporter.metrics.own import OwnMetrics
-from exporter.notify.client import Client
+from exporter.metrics.self_metrics import SelfMetrics
+from exporter.notify.client import AlertmanagerClient
 
 FLUSH_SECONDS: Final = 5.0
 _STATES: Final = (
@@ -22,7 +22,7 @@ _STATES: Final = (
 class AlertMetrics:
     """Counts what becomes of alerts; see exporter.alerting.ports.Observer."""
 
-    def __init__(self, own: OwnMetrics) -> None:
+    def __init__(self, own: SelfMetrics) -> None:
         self._own = own
 
     def active(self, count: int) -> None:
@@ -64,7 +64,9 @@ class Pushing:
 
     def __init__(self, exporter: Exporter, settings: AlertingSettings) -> None:
         self._metrics = AlertMetrics(exporter.own)
-        self._clients = {target.name: Client(target) for target in settings.alertmanagers}
+        self._clients = {
+            target.name: AlertmanagerClient(target) for target in settings.alertmanagers
+        }
         self._left: AbstractSet[str] = frozenset()
         completeness = Completeness(
             reports=lambda: _whole(exporter, "reports", "policies", "namespaces"),

@@ -11,8 +11,8 @@ from exporter.app.handover import captured, take_over
 from exporter.app.memory import settle_down
 from exporter.errors import ConfigError
 from exporter.settings.file import ConfigFile
-from exporter.web.ports import Part
-from exporter.web.status import Pages
+from exporter.web.page.handlers import PageSettings
+from exporter.web.ports import BodyPart
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Reloading:
         self._own.gauge("config_last_reload_successful").set(1)
         return None
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[Part]:  # noqa: FBT001 - the web's port
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[BodyPart]:  # noqa: FBT001 - the web's port
         """Render what the present exporter shows."""
         return await self.present.exporter.scrapes.scrape(openmetrics, names)
 
@@ -70,7 +70,7 @@ class Reloading:
             text += "another configuration was accepted, and is in force once it is synced\n"
         return complete, text
 
-    def pages(self) -> Pages:
+    def pages(self) -> PageSettings:
         """Give the pages that are configured now."""
         return self.present.pages
 

@@ -1,14 +1,39 @@
 """One scrape: settle in slices, take one moment, render it part by part."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Final, NoReturn
 
 from exporter.metrics.exposition import Exposition, Shot, parts
-from exporter.metrics.own import OwnMetrics
-from exporter.metrics.part import Part
+from exporter.metrics.segments import ExpositionPart
+from exporter.metrics.self_metrics import SelfMetrics
+
+_EVERY_SECONDS: Final = 0.1
+_KEPT: Final = 100
+
+
+class LoopLag:
+    """The longest delay of the loop in the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._delays: deque[float] = deque([0.0], maxlen=_KEPT)
+
+    @property
+    def longest(self) -> float:
+        """Seconds."""
+        return max(self._delays)
+
+    async def run(self) -> NoReturn:
+        """Measure until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + _EVERY_SECONDS
+            await asyncio.sleep(_EVERY_SECONDS)
+            self._delays.append(max(clock() - due, 0.0))
+
 
 TURN_SECONDS: Final = 0.001
 """How long changes are taken up before others get a turn of the loop."""
@@ -19,7 +44,7 @@ UNIT: Final = 100
 _PATIENCE_SECONDS: Final = 30.0
 
 
-class Scrapes:
+class ScrapeRenderer:
     """Renders what /metrics shows.
 
     Never holds the event loop for longer than TURN_SECONDS, or whoever takes the pieces does.
@@ -28,7 +53,7 @@ class Scrapes:
     def __init__(
         self,
         exposition: Exposition,
-        own: OwnMetrics,
+        own: SelfMetrics,
         complete: Callable[[str], bool],
         clock: Callable[[], float],
     ) -> None:
@@ -37,7 +62,7 @@ class Scrapes:
         self._complete = complete
         self._clock = clock
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[Part]:  # noqa: FBT001 - the web's port
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[ExpositionPart]:  # noqa: FBT001 - the web's port
         """Take one moment of all families, or of those named; render it part by part."""
         if self._complete("reports"):
             await self.settle()
@@ -46,7 +71,7 @@ class Scrapes:
 
     def _rendered(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[ExpositionPart]:
         spent, size, began = 0.0, 0, perf_counter()
         for part in self._parts(shots, names, openmetrics=openmetrics):
             spent += perf_counter() - began  # its values were looked up
@@ -59,11 +84,11 @@ class Scrapes:
 
     def _parts(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[ExpositionPart]:
         yield from parts(shots, names, openmetrics=openmetrics)
-        yield Part(partial(self._own.render, openmetrics=openmetrics, names=names))
+        yield ExpositionPart(partial(self._own.render, openmetrics=openmetrics, names=names))
         if openmetrics:
-            yield Part(lambda: b"# EOF\n")
+            yield ExpositionPart(lambda: b"# EOF\n")
 
     async def settle(self, *, sums: bool = False) -> None:
         """Bring the series up to the state, a slice at a time; with *sums* those too.

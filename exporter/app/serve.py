@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from exporter.app.composed import Composer
-from exporter.app.exporter import own_metrics
 from exporter.app.loop import streams
 from exporter.app.memory import keep_calm
 from exporter.app.reloading import Reloading
 from exporter.kube.access import Credentials
-from exporter.kube.client import Client
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import find_credentials
+from exporter.metrics.self_metrics import new_self_metrics
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags
 from exporter.web.routes import Site
@@ -66,9 +66,9 @@ async def start(
         return read_config(flags.config_file) if flags.config_file else default or ConfigFile()
 
     config = read()
-    own = own_metrics()
+    own = new_self_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
-    client = await stack.enter_async_context(Client(credentials, own, streams=streams()))
+    client = await stack.enter_async_context(KubeClient(credentials, own, streams=streams()))
     return Reloading(Composer(flags, client, own), config, read)
 
 

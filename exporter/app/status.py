@@ -1,24 +1,21 @@
 """What the status page and the snapshot show, taken from the state."""
 
 from collections.abc import Callable, Sequence
-from heapq import nsmallest
 
 from exporter import __version__
 from exporter.app.exporter import Exporter
-from exporter.app.failing import failing_page
-from exporter.state.cluster import ClusterState
 from exporter.state.recent import Block
-from exporter.state.sums import Sum
-from exporter.state.tally import NOTHING, FiveFold
-from exporter.watch.follower import Follower
-from exporter.web import view
+from exporter.view import values
+from exporter.view.failing import failing_page
+from exporter.view.summary import blocked, by_first, by_severity, total, worst
+from exporter.watch.reflector import Reflector
 
 
-class Audience:
+class BlockFeed:
     """Who is told of blocked requests, whichever exporter hears of them."""
 
     def __init__(self) -> None:
-        self.listeners: list[Callable[[view.Blocked], None]] = []
+        self.listeners: list[Callable[[values.BlockedRequest], None]] = []
 
     def hear(self, block: Block) -> None:
         """Tell everyone."""
@@ -26,10 +23,10 @@ class Audience:
             listener(blocked(block))
 
 
-class Status:
+class LiveStatus:
     """The state as the status page asks for it; *started* is Unix seconds."""
 
-    def __init__(self, exporter: Exporter, audience: Audience, started: float) -> None:
+    def __init__(self, exporter: Exporter, audience: BlockFeed, started: float) -> None:
         self._exporter = exporter
         self._state = exporter.state
         self._audience = audience
@@ -43,12 +40,12 @@ class Status:
         """Tell the audience no more."""
         self._state.occurrences.recent.listeners.remove(self._audience.hear)
 
-    def overview(self, most: int) -> view.Overview:
+    def overview(self, most: int) -> values.Overview:
         """Sum everything up, with at most *most* namespaces and policies."""
         exporter, ledger = self._exporter, self._state.ledger
         whole = self._reads_results()
         objects = self._state.objects()
-        return view.Overview(
+        return values.Overview(
             version=__version__,
             started=self._started,
             ready=exporter.health.ready()[0],
@@ -62,21 +59,21 @@ class Status:
             policies=worst(ledger.sums.by_policy, most) if whole else None,
         )
 
-    async def failing(self, query: view.Query) -> view.FailingPage:
+    async def failing(self, query: values.Query) -> values.FailingPage:
         """List failing results, worst severity first, in a stable order."""
         if not self._reads_results():
-            return view.FailingPage((), None)
+            return values.FailingPage((), None)
         if self._exporter.health.complete("reports"):
             # Nobody may be scraping; the overview that is asked for next shows what is settled.
             await self._exporter.scrapes.settle(sums=True)
         return await failing_page(self._state.ledger.failures, query)
 
-    def blocked(self) -> Sequence[view.Blocked]:
+    def blocked(self) -> Sequence[values.BlockedRequest]:
         """List the last blocked requests, the newest first."""
         self._state.occurrences.recent.expire()
         return [blocked(block) for block in reversed(self._state.occurrences.recent.blocks)]
 
-    def subscribe(self, listener: Callable[[view.Blocked], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[values.BlockedRequest], None]) -> Callable[[], None]:
         """Call *listener* with each request that is blocked from now on."""
         listeners = self._audience.listeners
         listeners.append(listener)
@@ -86,49 +83,9 @@ class Status:
         return self._exporter.plan.config.reports.detail == "full"
 
 
-def total(tally: FiveFold) -> view.Counts:
-    """Add up all rows."""
-    return counts([sum(column) for column in zip(*tally.values(), strict=True)] or [0] * 5)
-
-
-def counts(row: Sequence[int]) -> view.Counts:
-    """Name five counts."""
-    return view.Counts(*row)
-
-
-def worst(tally: FiveFold, most: int) -> tuple[view.Standing, ...]:
-    """Choose the rows with most failing results."""
-    rows = nsmallest(most, tally.items(), key=lambda row: (-_failing(row[1]), row[0]))
-    return tuple(view.Standing(labels[0], counts(row)) for labels, row in rows)
-
-
-def by_first(tally: FiveFold) -> Sum:
-    """Add up the rows that agree in their first label."""
-    found = Sum()
-    for labels, row in tally.items():
-        found.add_all(labels[:1], row)
-    return found
-
-
-def by_severity(state: ClusterState) -> dict[str, int]:
-    """Count the failing results of each severity, the worst first."""
-    rows = state.ledger.sums.by_severity
-    found = {each: _failing(rows.get((each,), NOTHING)) for each in view.SEVERITIES}
-    return {severity: count for severity, count in found.items() if count}
-
-
-def blocked(block: Block) -> view.Blocked:
-    """Show a block."""
-    return view.Blocked(block.number, *block[:-1])
-
-
-def _failing(row: Sequence[int]) -> int:
-    return counts(row).failing
-
-
-def _watched(follower: Follower, objects: dict[str, int]) -> view.Watched:
+def _watched(follower: Reflector, objects: dict[str, int]) -> values.Watched:
     resource = follower.scope.resource
-    return view.Watched(
+    return values.Watched(
         resource=resource.name,
         state="synced" if follower.state == "watching" else follower.state,
         synced=follower.synced,

@@ -1,7 +1,9 @@
 """Ask one API server: bodies and lines as bytes, all else as errors that say what to do next."""
 
 import asyncio
+import binascii
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,23 +11,85 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from exporter import __version__
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
 from exporter.kube.access import Access, Credentials
-from exporter.kube.framing import Lines
-from exporter.kube.refusal import refusal
 from exporter.kube.stream import Stream
-from exporter.kube.token import expiry
 from exporter.kube.transport import (
     CONNECT_SECONDS,
     accepted_encoding,
     drop,
     new_session,
+    refusal,
     translated,
 )
-from exporter.watch.ports import Observer
+from exporter.watch.ports import WatchObserver
+
+
+class Lines:
+    """Cuts chunks into lines. Holds at most ``limit`` bytes of a line that has not ended.
+
+    What follows the last newline of a stream is never a line: its end was lost.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.too_long = 0
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take a chunk; return the lines that ended in it, without newlines and empty ones."""
+        start = chunk.find(b"\n") + 1
+        if not start:
+            self._hold(chunk)
+            return []
+        self._hold(chunk[: start - 1])
+        lines = [self._release()]
+        while end := chunk.find(b"\n", start) + 1:  # split() looks at each byte by itself
+            lines.append(chunk[start : end - 1])
+            start = end
+        self._hold(chunk[start:])
+        return [line for line in lines if line and self._is_short(line)]
+
+    def _hold(self, part: bytes) -> None:
+        self._held += len(part)
+        if self._held > self._limit:
+            self._parts.clear()
+        elif part:
+            self._parts.append(part)
+
+    def _release(self) -> bytes:
+        self.too_long += self._held > self._limit
+        line = b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        return line
+
+    def _is_short(self, line: bytes) -> bool:
+        self.too_long += len(line) > self._limit
+        return len(line) <= self._limit
+
+
+class _Claims(msgspec.Struct):
+    exp: float = 0
+
+
+def expiry(authorization: str) -> datetime | None:
+    """Read the expiry of a JSON web token; None where the token is none, or has none."""
+    parts = authorization.rpartition(" ")[2].split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        claims = msgspec.json.decode(urlsafe_b64decode(padded), type=_Claims)
+        return datetime.fromtimestamp(claims.exp, UTC) if claims.exp else None
+    except (binascii.Error, ValueError, msgspec.MsgspecError, OverflowError, OSError):
+        return None
+
 
 USER_AGENT: Final = f"policy-report-exporter/{__version__}"
 JSON: Final = "application/json"
@@ -45,7 +109,7 @@ class Request(NamedTuple):
     verb: str = "get"
 
 
-class Client:
+class KubeClient:
     """A session with one API server; use it as an async context manager.
 
     No request has a total timeout. A body that stalls for ``idle_seconds`` is given up; how long
@@ -56,7 +120,7 @@ class Client:
     def __init__(
         self,
         credentials: Credentials,
-        observer: Observer,
+        observer: WatchObserver,
         *,
         idle_seconds: float = IDLE_SECONDS,
         line_bytes: int = LINE_BYTES,

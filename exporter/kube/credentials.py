@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.errors import ConfigError
 from exporter.kube.access import Access, Credentials, bearer
-from exporter.kube.tls import Tls, TlsFiles
+from exporter.kube.tls import ClientTlsContext, TlsFiles
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -39,7 +39,7 @@ class InCluster:
         host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
         self._server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         self._token = directory / "token"
-        self._tls = Tls(TlsFiles(ca=str(directory / "ca.crt")))
+        self._tls = ClientTlsContext(TlsFiles(ca=str(directory / "ca.crt")))
         self._tls.context()
 
     async def access(self) -> Access:

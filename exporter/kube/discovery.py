@@ -7,9 +7,43 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from exporter.errors import NotServed, Refused, Unavailable
-from exporter.kube.client import JSON, Client, Request
+from exporter.errors import ApiError, Malformed, NotServed, Refused, Unavailable
+from exporter.kube.client import JSON, KubeClient, Request
 from exporter.model.resource import EVENTS, POLICY_RESOURCES, REPORT_RESOURCES, Resource
+
+_PATH: Final = "/api/v1/namespaces/kube-system"
+
+
+class _Metadata(msgspec.Struct):
+    uid: str = ""
+
+
+class _Namespace(msgspec.Struct):
+    metadata: _Metadata
+
+
+async def cluster_id(client: KubeClient) -> str:
+    """Return the uid of the namespace kube-system, by convention the cluster's identity.
+
+    Empty where it may not be read, as with a Role in other namespaces.
+
+    Raises:
+        ApiError: there was no answer; ask again.
+        Malformed: the answer is no namespace.
+    """
+    try:
+        body = await client.get(Request(_PATH, resource="namespaces", verb="get"))
+    except Refused:
+        return ""
+    except ApiError as error:
+        if error.status == 404:
+            return ""
+        raise
+    try:
+        return msgspec.json.decode(body, type=_Namespace).metadata.uid
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"{_PATH}: {error}") from error
+
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +112,7 @@ class Discovery:
     Followers begin together, so they share an answer.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: KubeClient) -> None:
         self._client = client
         self._lock = asyncio.Lock()
         self._asked_at = float("-inf")

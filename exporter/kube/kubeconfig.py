@@ -25,7 +25,7 @@ from kubernetes.aio.config.kube_config import (
 
 from exporter.errors import ConfigError, Refused
 from exporter.kube.access import Access, bearer
-from exporter.kube.tls import Tls, TlsFiles
+from exporter.kube.tls import ClientTlsContext, TlsFiles
 
 EXEC_SECONDS: Final = 60.0
 RENEW_SECONDS: Final = 10.0  # at least this long between two attempts to get other credentials
@@ -119,7 +119,7 @@ class Kubeconfig:
         self._renew_seconds = renew_seconds
         self._lock = asyncio.Lock()
         self._loader = self._read()
-        self._tls = Tls(_tls_files(self._loader))
+        self._tls = ClientTlsContext(_tls_files(self._loader))
         if self._loader.host.startswith("https"):
             self._tls.context()
         self._loaded: Access | None = None
@@ -151,7 +151,7 @@ class Kubeconfig:
 
     def _use(self, files: TlsFiles) -> None:
         if files != self._tls.files:
-            tls = Tls(files)
+            tls = ClientTlsContext(files)
             tls.context()
             self._tls = tls
 

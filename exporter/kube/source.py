@@ -1,5 +1,6 @@
 """The source that followers read: lists and watches of one API server, decoded."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -7,15 +8,38 @@ from typing import Final
 import msgspec
 
 from exporter.errors import Malformed
-from exporter.kube.client import JSON, Client, Request
+from exporter.kube.client import JSON, KubeClient, Request
 from exporter.kube.discovery import Discovery
-from exporter.kube.rejects import Rejects
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
-from exporter.model.slices import Uncut, field
-from exporter.model.table import ACCEPT as TABLES
-from exporter.model.table import TableCodec
-from exporter.model.wire import Codec, Line, Page, codec_for
-from exporter.watch.ports import Observer
+from exporter.watch.ports import WatchObserver
+from exporter.wire.codec import Codec, ListPage, WatchLine, codec_for
+from exporter.wire.slices import Uncut, field
+from exporter.wire.table import ACCEPT as TABLES
+from exporter.wire.table import TableCodec
+
+log = logging.getLogger(__name__)
+
+NAMED: Final = 1000
+
+
+class RejectLog:
+    """Remembers at most ``NAMED`` objects, so that who makes many of them cannot fill the log."""
+
+    def __init__(self, observer: WatchObserver) -> None:
+        self._observer = observer
+        self._named: set[tuple[str, str]] = set()
+
+    def note(self, resource: str, name: str, reason: str, message: str) -> None:
+        """Count an object that was skipped; log it the first time."""
+        self._observer.skipped(resource, reason)
+        if (resource, name) in self._named or len(self._named) >= NAMED:
+            log.debug("skipped: %s", message)
+            return
+        self._named.add((resource, name))
+        log.warning("skipped: %s", message)
+        if len(self._named) == NAMED:
+            log.warning("skipped: %d objects were named; others are only counted", NAMED)
+
 
 FIELD_SELECTORS: Final = {EVENTS.name: "reason=PolicyViolation"}
 NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -52,15 +76,15 @@ class KubeSource:
 
     def __init__(
         self,
-        client: Client,
-        observer: Observer,
+        client: KubeClient,
+        observer: WatchObserver,
         selectors: Mapping[str, str] = FIELD_SELECTORS,
         *,
         summaries: bool = False,
     ) -> None:
         self._client = client
         self._discovery = Discovery(client)
-        self._rejects = Rejects(observer)
+        self._rejects = RejectLog(observer)
         self._selectors = selectors
         self._summaries = summaries
         self._codecs: dict[Resource, Codec] = {}
@@ -69,7 +93,7 @@ class KubeSource:
         """Return the resource in the version to ask for, None if it is not served."""
         return await self._discovery.find(resource)
 
-    async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> Page:
+    async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
         """Read one page of a list, a shorter one where that is too large.
 
         Raises:
@@ -88,7 +112,7 @@ class KubeSource:
 
     async def watch(
         self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
-    ) -> AsyncGenerator[Iterable[Line], None]:
+    ) -> AsyncGenerator[Iterable[WatchLine], None]:
         """Stream what happened after *since*; see exporter.watch.ports.Source."""
         query = self._query(
             resource,
@@ -126,7 +150,7 @@ class KubeSource:
     def _query(self, resource: Resource, **parameters: str) -> dict[str, str]:
         return _given(fieldSelector=self._selectors.get(resource.name, ""), **parameters)
 
-    def _decoded(self, resource: Resource, body: bytes) -> Page:
+    def _decoded(self, resource: Resource, body: bytes) -> ListPage:
         page = self._codec(resource).page(body)
         for rejected in page.rejected:
             self._rejects.note(resource.name, rejected.name, rejected.reason, rejected.message)
@@ -147,7 +171,7 @@ class KubeSource:
             self._codecs[resource] = codec
         return codec
 
-    def _lines(self, resource: Resource, lines: Sequence[bytes]) -> Iterator[Line]:
+    def _lines(self, resource: Resource, lines: Sequence[bytes]) -> Iterator[WatchLine]:
         """Decode lazily, so that a long batch can be worked on in turns."""
         codec = self._codec(resource)
         for line in lines:
@@ -157,7 +181,7 @@ class KubeSource:
                 decoded = self._rejected(resource, line, error)
             yield decoded
 
-    def _rejected(self, resource: Resource, line: bytes, error: Malformed) -> Line:
+    def _rejected(self, resource: Resource, line: bytes, error: Malformed) -> WatchLine:
         """Note a broken object. Raises the error where the line does not even name one."""
         try:
             kind = msgspec.json.decode(field(line, "type") or b"", type=str)
@@ -167,7 +191,7 @@ class KubeSource:
             raise error from None
         name = f"{metadata.namespace}/{metadata.name}".lstrip("/")
         self._rejects.note(resource.name, name, "malformed", str(error))
-        return Line(kind, None, metadata.resource_version, False, None)
+        return WatchLine(kind, None, metadata.resource_version, False, None)
 
 
 def _partials(body: bytes) -> _Partials:

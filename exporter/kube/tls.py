@@ -21,7 +21,7 @@ class TlsFiles(NamedTuple):
     verify: bool = True
 
 
-class Tls:
+class ClientTlsContext:
     """A client's TLS context, renewed when a file that it was made of is replaced."""
 
     def __init__(self, files: TlsFiles) -> None:

@@ -7,7 +7,7 @@ use nothing that it does not name.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from exporter.metrics.joined import Join
+from exporter.metrics.series import Join
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters, Gauge, Tally
 

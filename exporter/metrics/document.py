@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from exporter.metrics.catalogue import CATALOGUE, Family
-from exporter.metrics.own_catalogue import OWN
+from exporter.metrics.self_catalogue import OWN
 
 _TITLES = {
     "reports": "From reports",

@@ -5,9 +5,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from exporter.metrics.catalogue import CATALOGUE, Family
-from exporter.metrics.part import Part
 from exporter.metrics.projection import Projection
-from exporter.metrics.segments import Snapshot
+from exporter.metrics.segments import ExpositionPart, SegmentSnapshot
 from exporter.state.cluster import ClusterState
 
 BIRTH_HOLD_SECONDS: Final = 35.0
@@ -30,7 +29,7 @@ class Shot(NamedTuple):
     """A family at one moment."""
 
     family: Family
-    snapshot: Snapshot
+    snapshot: SegmentSnapshot
 
 
 class Exposition:
@@ -107,12 +106,14 @@ def head(family: Family, *, openmetrics: bool) -> bytes:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
 
 
-def parts(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[Part]:
+def parts(
+    shots: list[Shot], names: frozenset[str], *, openmetrics: bool
+) -> Iterator[ExpositionPart]:
     """Give what was taken, segment by segment; *names* chooses families, empty for all."""
     for family, snapshot in shots:
         if names and not names & {family.name, family.name.removesuffix("_total")}:
             continue
-        yield Part(partial(head, family, openmetrics=openmetrics))
+        yield ExpositionPart(partial(head, family, openmetrics=openmetrics))
         yield from snapshot.parts()
 
 

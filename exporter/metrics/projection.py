@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from exporter.metrics.catalogue import Family, Source
-from exporter.metrics.segments import Segments, Snapshot
+from exporter.metrics.segments import Segments, SegmentSnapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
@@ -42,7 +42,7 @@ class Projection:
         self._segments = Segments(_prefix(self), form, counts)
         keep = None if len(kept) == len(family.labels) else kept
         self.series = Series(self._segments, limit, keep, family.join)
-        self.births = Births(self.source, birth_hold)
+        self.births = ZeroFirst(self.source, birth_hold)
         self._words = words
         self._word_at = family.word_at if family.word else 0
         self._result_at = family.labels.index("result") if words is not None else -1
@@ -79,7 +79,7 @@ class Projection:
         if not source.changed:
             source.forget()  # what was large stays so until this
 
-    def snapshot(self, now: float) -> Snapshot:
+    def snapshot(self, now: float) -> SegmentSnapshot:
         """Take the series of this moment."""
         self._touch(self.births.due(now))
         self.settle(1 << 60)
@@ -132,7 +132,7 @@ class Projection:
         return (*labels[:at], RESULTS[index], *labels[at:])
 
 
-class Births:
+class ZeroFirst:
     """Counter series that are shown at 0 before they take their value.
 
     increase() never counts a series' first sample, so a series that is born at 1 loses its
@@ -144,7 +144,7 @@ class Births:
         self._hold = hold
         self._shown_at: dict[Labels, float | None] = {}
 
-    def go_on_from(self, former: "Births") -> None:
+    def go_on_from(self, former: "ZeroFirst") -> None:
         """Remember since when *former* has shown at 0 what still is."""
         for row, at in former._shown_at.items():  # noqa: SLF001 - one of the same class
             if row in self._counters.unborn:

@@ -9,10 +9,42 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
 from operator import itemgetter, mod
+from time import perf_counter
 from typing import Final, NamedTuple
 
-from exporter.metrics.part import Content, Part
 from exporter.state.tally import Labels, Tally
+
+
+class Content:
+    """Stands for a text: whatever has the same content, at whatever moment, says the same.
+
+    ``size`` is its length in bytes, 0 before it was first written.
+    """
+
+    __slots__ = ("__weakref__", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
+class ExpositionPart:
+    """Some of an exposition; ``seconds`` is what it took to write, 0 when nobody asked."""
+
+    __slots__ = ("_write", "content", "seconds")
+
+    def __init__(self, write: Callable[[], bytes], content: Content | None = None) -> None:
+        self.content = content or Content()
+        self.seconds = 0.0
+        self._write = write
+
+    def text(self) -> bytes:
+        """Write it."""
+        began = perf_counter()
+        text = self._write()
+        self.seconds = perf_counter() - began
+        self.content.size = len(text)
+        return text
+
 
 SIZE: Final = 512
 """Series that a segment has at least when it was made of a larger one."""
@@ -48,7 +80,7 @@ class Filling:
         """Give the filling after a change."""
         return Filling(self._former if self.is_open else self)
 
-    def part(self, template: bytes, pick: Pick, values: list[float]) -> Part:
+    def part(self, template: bytes, pick: Pick, values: list[float]) -> ExpositionPart:
         """Fill the template with its values, of all those of a moment."""
         if self._content is None:
             former, self._former = self._former, None
@@ -57,7 +89,7 @@ class Filling:
                 self._content = former._content  # noqa: SLF001
         if self._content is None:
             self._content = Content()
-        return Part(partial(mod, template, self._values), self._content)
+        return ExpositionPart(partial(mod, template, self._values), self._content)
 
 
 class Segment:
@@ -119,13 +151,13 @@ class Segment:
         return len(edits)
 
 
-class Snapshot(NamedTuple):
+class SegmentSnapshot(NamedTuple):
     """The values of one moment and how to render them; later changes do not touch it."""
 
     pieces: tuple[tuple[bytes, Pick, Filling], ...]
     values: list[float]
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ExpositionPart]:
         """Give the segments, to be rendered one by one."""
         for template, pick, filling in self.pieces:
             yield filling.part(template, pick, self.values)
@@ -225,13 +257,13 @@ class Segments:
             most -= _TEMPLATE + self._stale.pop().write(self._line)
         self._renew()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> SegmentSnapshot:
         """Take the values of this moment."""
         self.settle(1 << 60)
         pieces = tuple((s.template, s.pick, s.filling) for s in self._segments)
         if any(segment.filling.is_open for segment in self._segments):
-            return Snapshot(pieces, [*self._tally.cells, *self._own[::-1]])
-        return Snapshot(pieces, [])
+            return SegmentSnapshot(pieces, [*self._tally.cells, *self._own[::-1]])
+        return SegmentSnapshot(pieces, [])
 
     def _renew(self) -> None:
         """Let segments in which a value may have changed be filled anew."""

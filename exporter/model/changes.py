@@ -1,7 +1,7 @@
 """The vocabulary between following a cluster and keeping its numbers.
 
-A list is ``Listing``, an ``Applied`` for each object, then ``Listed``: whatever the list did not
-contain is gone. A list that breaks half-way is followed by another ``Listing``; until a list has
+A list is ``Init``, an ``Applied`` for each object, then ``InitDone``: whatever the list did not
+contain is gone. A list that breaks half-way is followed by another ``Init``; until a list has
 ended nothing disappears.
 """
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.model.event import Event
-from exporter.model.namespace import Namespace
+from exporter.model.metadata import Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import Report
 from exporter.model.resource import Resource
@@ -25,7 +25,7 @@ class Scope(NamedTuple):
     namespace: str = ""
 
 
-class Listing(msgspec.Struct, frozen=True, gc=False):
+class Init(msgspec.Struct, frozen=True, gc=False):
     """A list of *scope* begins."""
 
     scope: Scope
@@ -45,10 +45,10 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
     object: Object
 
 
-class Listed(msgspec.Struct, frozen=True, gc=False):
+class InitDone(msgspec.Struct, frozen=True, gc=False):
     """A list of *scope* ended; what it did not contain no longer exists."""
 
     scope: Scope
 
 
-Change = Listing | Applied | Deleted | Listed
+Change = Init | Applied | Deleted | InitDone

@@ -1,12 +1,47 @@
 """Events, in the shape of events.k8s.io/v1 and of core/v1, and what a violation's Event says."""
 
+import re
 from typing import Final, NamedTuple
 
 import msgspec
 
-from exporter.model.metadata import CreatedMetadata, Stored, unix_seconds
-from exporter.model.notes import Note, parse_note
+from exporter.model.metadata import CreatedMetadata, KubeObject, unix_seconds
 from exporter.model.report import Reference
+
+_COMBINED: Final = r"^(?:\(combined from similar events\): )?"
+_STATUS: Final = r"pass|fail|warning|error|skip"
+_POLICY_NOTE: Final = re.compile(
+    _COMBINED + r"(?P<kind>[A-Za-z][A-Za-z0-9-]*) (?:(?P<namespace>[^/\s]+)/)?(?P<name>[^/\s]+): "
+    rf"(?:\[(?P<rule>.*?)\] (?=(?:{_STATUS})\b|\(|;|$))?"
+    rf"(?P<status>{_STATUS}|)(?P<blocked> \(blocked\))?(?:; (?P<message>.*))?$",
+    re.DOTALL,
+)
+_MOST: Final = 4096
+
+
+class Note(NamedTuple):
+    """What a policy's note says about a resource; ``status`` is Kyverno's engine word."""
+
+    kind: str
+    namespace: str
+    name: str
+    rule: str
+    status: str
+    blocked: bool
+    message: str
+
+
+def parse_note(text: str) -> Note | None:
+    """Read the note of an Event that regards a policy; None when it is not of the grammar.
+
+    Only the first 4096 characters are read: the API server allows 1024 bytes.
+    """
+    match = _POLICY_NOTE.match(text[:_MOST])
+    if match is None:
+        return None
+    kind, namespace, name, rule, status, blocked, message = match.groups(default="")
+    return Note(kind, namespace, name, rule, status, bool(blocked), message)
+
 
 REASON: Final = "PolicyViolation"
 POLICY_KINDS: Final = frozenset(
@@ -26,7 +61,7 @@ _COUNTED: Final = frozenset({"fail", "error"})
 _BLOCKED: Final = "Resource Blocked"
 
 
-class Series(msgspec.Struct, frozen=True, gc=False):
+class EventSeries(msgspec.Struct, frozen=True, gc=False):
     """How often an Event recurred, in the newer API."""
 
     count: int = 0
@@ -38,14 +73,14 @@ class Component(msgspec.Struct, frozen=True, gc=False):
     component: str = ""
 
 
-class Event(Stored, gc=False, rename="camel"):
+class Event(KubeObject, gc=False, rename="camel"):
     """One Event object. Fields of core/v1 and of events.k8s.io/v1 stand side by side."""
 
     metadata: CreatedMetadata
     reason: str = ""
     action: str = ""
     event_time: str | None = None
-    series: Series | None = None
+    series: EventSeries | None = None
     reporting_controller: str = ""
     reporting_component: str = ""
     regarding: Reference | None = None

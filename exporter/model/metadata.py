@@ -26,7 +26,7 @@ class CreatedMetadata(Metadata, frozen=True, gc=False, rename="camel"):
     creation_timestamp: str | None = None
 
 
-class Stored(msgspec.Struct, gc=False):
+class KubeObject(msgspec.Struct, gc=False):
     """Any object of the API: what it is called, and which version of it this is."""
 
     metadata: Metadata
@@ -55,3 +55,20 @@ def unix_seconds(rfc3339: str | None) -> float:
         return datetime.fromisoformat(rfc3339).timestamp()
     except (ValueError, OverflowError):
         return 0.0
+
+
+class LabelledMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    """Metadata with labels."""
+
+    labels: dict[str, str] | None = None
+
+
+class Namespace(KubeObject, gc=False):
+    """A namespace and its labels."""
+
+    metadata: LabelledMetadata
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The namespace's labels."""
+        return self.metadata.labels or {}

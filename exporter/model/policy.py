@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exporter.model.metadata import CreatedMetadata, ManagedField, Stored, unix_seconds
+from exporter.model.metadata import CreatedMetadata, KubeObject, ManagedField, unix_seconds
 
 _Text = Annotated[str, msgspec.Meta(max_length=1 << 20)]
 _SOURCES: Final = {"ClusterPolicy": "kyverno", "Policy": "kyverno"}
@@ -78,7 +78,7 @@ class ConditionStatus(msgspec.Struct, frozen=True, gc=False):
     ready: bool | None = None
 
 
-class Status(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class PolicyStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Readiness in every place where Kyverno keeps it."""
 
     ready: bool | None = None
@@ -86,13 +86,13 @@ class Status(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     condition_status: ConditionStatus | None = None
 
 
-class Policy(Stored, gc=False):
+class Policy(KubeObject, gc=False):
     """A policy of any kind; ``kind`` is filled in by whoever knows what was listed."""
 
     metadata: PolicyMetadata
     kind: str = ""
     spec: Spec | None = None
-    status: Status | None = None
+    status: PolicyStatus | None = None
 
     @property
     def label(self) -> str:
@@ -137,7 +137,7 @@ class Policy(Stored, gc=False):
     @property
     def ready(self) -> bool | None:
         """What Kyverno says; None when it says nothing yet."""
-        status = self.status or Status()
+        status = self.status or PolicyStatus()
         if status.condition_status and status.condition_status.ready is not None:
             return status.condition_status.ready
         for condition in status.conditions or ():

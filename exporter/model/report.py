@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 
 import msgspec
 
-from exporter.model.metadata import Metadata, Stored
+from exporter.model.metadata import KubeObject, Metadata
 
 RESULTS: Final = ("pass", "fail", "warn", "error", "skip")
 """The words a result can be; the order of every five-fold count in this program."""
@@ -76,13 +76,13 @@ class Summary(msgspec.Struct, frozen=True, gc=False, rename={"pass_": "pass"}):
     skip: Count = 0
 
 
-Spelling = tuple[str, str, str, str, str, str]
+RawResult = tuple[str, str, str, str, str, str]
 """Policy, rule, result, severity, category and source of a result, as the wire spells them."""
 
-spelling_of = attrgetter("policy", "rule", "result", "severity", "category", "source")
+raw_result_of = attrgetter("policy", "rule", "result", "severity", "category", "source")
 
 
-def clip_all(spelling: Spelling) -> Spelling:
+def clip_all(spelling: RawResult) -> RawResult:
     """Cut each of them as long as a label may be."""
     if max(map(len, spelling)) <= LONGEST_LABEL:
         return spelling
@@ -90,7 +90,7 @@ def clip_all(spelling: Spelling) -> Spelling:
     return (policy, rule, word, severity, category, source)
 
 
-class Findings:
+class ResultSet:
     """What results say about one resource, but for when, which changes at every scan.
 
     Compared by identity: that of many reports is one object, as far as whoever decodes them
@@ -101,7 +101,7 @@ class Findings:
 
     __slots__ = ("__weakref__", "messages", "noted", "source", "spellings")
 
-    def __init__(self, spellings: tuple[Spelling, ...], messages: tuple[str, ...]) -> None:
+    def __init__(self, spellings: tuple[RawResult, ...], messages: tuple[str, ...]) -> None:
         self.spellings = spellings
         self.messages = messages
         sources = {spelling[5] for spelling in spellings} or {""}
@@ -111,7 +111,7 @@ class Findings:
     @classmethod
     def of(cls, results: Iterable[Result]) -> Self:
         """Take what results say."""
-        spellings = tuple(map(spelling_of, results))
+        spellings = tuple(map(raw_result_of, results))
         return cls(spellings, messages_of(results))
 
 
@@ -130,7 +130,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     """
 
     about: Reference
-    findings: Findings
+    findings: ResultSet
     newest: float
     apart: Sequence[float] = ()
 
@@ -138,7 +138,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     def of(cls, about: Reference, results: Sequence[Result]) -> Self:
         """Take what results say about a resource."""
         stamps = stamps_of(results)
-        return cls(about, Findings.of(results), max(stamps, default=0), stamps)
+        return cls(about, ResultSet.of(results), max(stamps, default=0), stamps)
 
     @property
     def stamps(self) -> Sequence[float]:
@@ -151,7 +151,7 @@ def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:
     return tuple(r.timestamp.seconds if r.timestamp is not None else 0 for r in results)
 
 
-class Report(Stored, gc=False):
+class Report(KubeObject, gc=False):
     """A report of any of the four kinds, by the resources that it speaks of.
 
     ``scope`` is the only one where the report names one (Kyverno 1.11 and later). The results of

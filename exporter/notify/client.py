@@ -12,8 +12,8 @@ from typing import Final
 import aiohttp
 
 from exporter import __version__
-from exporter.alerting.ports import Answer
-from exporter.alerting.settings import ClientTls, Target
+from exporter.alerting.ports import PostAnswer
+from exporter.alerting.settings import AlertmanagerTarget, ClientTls
 from exporter.errors import ConfigError, Unavailable
 
 LONGEST_ANSWER_BYTES: Final = 4096
@@ -21,19 +21,19 @@ _HEADERS: Final = {"User-Agent": f"policy-report-exporter/{__version__}", "Accep
 _NO_LIMIT: Final = aiohttp.ClientTimeout(total=None)  # the sender limits the time
 
 
-class Client:
+class AlertmanagerClient:
     """Posts to one Alertmanager; implements exporter.alerting.ports.Post.
 
     Files of certificates, passwords and tokens may be replaced at any time: each post reads them.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: AlertmanagerTarget) -> None:
         self._target = target
         self._session: aiohttp.ClientSession | None = None
         self._context: ssl.SSLContext | None = None
         self._stamp: tuple[tuple[int, int, int], ...] = ()
 
-    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
         """Post once.
 
         Raises:
@@ -81,9 +81,9 @@ class Client:
         return self._context
 
 
-def _answer(response: aiohttp.ClientResponse, text: bytes) -> Answer:
+def _answer(response: aiohttp.ClientResponse, text: bytes) -> PostAnswer:
     date = _http_date(response.headers.get("Date", ""))
-    return Answer(
+    return PostAnswer(
         response.status,
         _retry_after(response.headers.get("Retry-After", ""), date),
         date.timestamp() if date else 0.0,

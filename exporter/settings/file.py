@@ -11,14 +11,14 @@ import msgspec
 import yaml
 
 from exporter.alerting.settings import AlertingSettings
+from exporter.checkpoint.filters import CountingFilters
 from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
 from exporter.model.report import RESULTS
-from exporter.state.choice import Choice
-from exporter.state.occurrences import CONTROLLERS
 from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
-from exporter.web.strict import decode
+from exporter.state.violation_events import CONTROLLERS
+from exporter.yamlfile import decode
 
 Word = Literal["pass", "fail", "warn", "error", "skip"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -107,10 +107,10 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Compile what counts, in the namespaces of a shard."""
         return Selection(self.filters, self.sources, self.results, shard)
 
-    def choice(self, shard: tuple[int, int] = (0, 1)) -> Choice:
+    def choice(self, shard: tuple[int, int] = (0, 1)) -> CountingFilters:
         """Say what counts, as a checkpoint remembers it."""
         failures = self.reports.detail == "full" and "fail" in self.results
-        return Choice(self.sources, self.filters, self.events.controllers, failures, shard)
+        return CountingFilters(self.sources, self.filters, self.events.controllers, failures, shard)
 
     def exposure(self) -> ExposureSettings:
         """Give what is exposed."""

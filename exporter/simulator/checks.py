@@ -6,7 +6,7 @@ POD = ("Pod",)
 WORKLOADS = ("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job")
 
 
-class Check(NamedTuple):
+class SampleCheck(NamedTuple):
     """One rule of one policy, or a CEL policy, which has no rule.
 
     ``fails`` is the message of a violation: ``{rule}`` and ``{template}`` (``/spec/template`` for
@@ -72,7 +72,7 @@ _PLATFORM = ("kube-system", "monitoring", "orders", "payments", "ui")
 _BASELINE = "Pod Security Standards (Baseline)"
 _RESTRICTED = "Pod Security Standards (Restricted)"
 
-BASELINE = Check(
+BASELINE = SampleCheck(
     "baseline-policy",
     "baseline",
     "Validation rule '{rule}' failed. It violates PodSecurity \"baseline:latest\": (Forbidden "
@@ -88,7 +88,7 @@ BASELINE = Check(
         ("version", "latest"),
     ),
 )
-REGISTRIES = Check(
+REGISTRIES = SampleCheck(
     "restrict-image-registries",
     "validate-registries",
     "validation error: Unknown Image registry. rule {rule} failed at path "
@@ -97,7 +97,7 @@ REGISTRIES = Check(
     category="Software Supply Chain Security",
     title="Restrict Image Registries",
 )
-LABELS = Check(
+LABELS = SampleCheck(
     "require-labels",
     "check-team",
     "validation error: Label 'CostCenter' is required to deploy the Pod. rule {rule} failed at "
@@ -107,7 +107,7 @@ LABELS = Check(
     category="Best Practices",
     title="Require Labels",
 )
-REQUESTS = Check(
+REQUESTS = SampleCheck(
     "require-requests",
     "validate-resources",
     "validation error: CPU and memory requests are required. rule {rule} failed at path "
@@ -116,7 +116,7 @@ REQUESTS = Check(
     policy_kind="Policy",
     kinds=POD,
 )
-REPLICAS = Check(
+REPLICAS = SampleCheck(
     "minimum-replicas",
     "two-replicas",
     "validation error: At least two replicas are required. rule {rule} failed at path "
@@ -130,7 +130,7 @@ REPLICAS = Check(
     kinds=("Deployment",),
     names=("carts",),
 )
-NON_ROOT = Check(
+NON_ROOT = SampleCheck(
     "require-run-as-nonroot",
     "run-as-non-root",
     "validation error: Running as root is not allowed. rule {rule} failed at path "
@@ -141,7 +141,7 @@ NON_ROOT = Check(
     title="Require runAsNonRoot",
     namespaces=_PLATFORM,
 )
-LATEST = Check(
+LATEST = SampleCheck(
     "disallow-latest-tag",
     "validate-image-tag",
     "validation error: Using a mutable image tag e.g. 'latest' is not allowed. rule {rule} "
@@ -153,7 +153,7 @@ LATEST = Check(
     scored=False,
     namespaces=_PLATFORM,
 )
-SIGNATURES = Check(
+SIGNATURES = SampleCheck(
     "verify-image-signatures",
     "check-signature",
     "failed to verify image registry.example.com/payments/api:1.8: "
@@ -166,7 +166,7 @@ SIGNATURES = Check(
     namespaces=("payments",),
     verifies_images=True,
 )
-HOST_PATH = Check(
+HOST_PATH = SampleCheck(
     "disallow-host-path",
     "",
     "HostPath volumes are forbidden.",
@@ -180,7 +180,7 @@ HOST_PATH = Check(
     namespaces=_PLATFORM,
     properties=(("cel.validationIndex", "0"),),
 )
-PROBES = Check(
+PROBES = SampleCheck(
     "require-probes",
     "",
     "Liveness and readiness probes are required.",
@@ -194,7 +194,7 @@ PROBES = Check(
     kinds=("Deployment", "StatefulSet", "DaemonSet"),
     namespaces=_PLATFORM,
 )
-OWNER = Check(
+OWNER = SampleCheck(
     "require-namespace-owner",
     "check-owner",
     "validation error: You must have label `team` on all namespaces. rule {rule} failed at path "
@@ -205,7 +205,7 @@ OWNER = Check(
     title="Require Namespace Owner",
     kinds=("Namespace",),
 )
-NETWORK = Check(
+NETWORK = SampleCheck(
     "add-default-deny",
     "default-deny",
     "",

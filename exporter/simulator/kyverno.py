@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from exporter.model import resource as known
-from exporter.simulator.checks import Check
+from exporter.simulator.checks import SampleCheck
 from exporter.simulator.times import rfc3339, rfc3339_micro
 
 Object = dict[str, Any]
@@ -18,7 +18,7 @@ _API_VERSIONS = {
 }
 
 
-class Target(NamedTuple):
+class ReportTarget(NamedTuple):
     """A resource that is checked."""
 
     kind: str
@@ -42,7 +42,9 @@ class Target(NamedTuple):
         return f"{self.kind} {path}"
 
 
-def result(check: Check, verdict: str, target: Target, at: float, **properties: str) -> Object:
+def result(
+    check: SampleCheck, verdict: str, target: ReportTarget, at: float, **properties: str
+) -> Object:
     """One entry of results; an unscored fail becomes a warn."""
     if verdict == "fail" and not check.scored:
         verdict = "warn"
@@ -63,7 +65,7 @@ def result(check: Check, verdict: str, target: Target, at: float, **properties: 
     return {key: value for key, value in found.items() if value not in ("", False)}
 
 
-def report(target: Target, results: list[Object], created: float | None = None) -> Object:
+def report(target: ReportTarget, results: list[Object], created: float | None = None) -> Object:
     """Write the report on one resource: named by its UID, owned by it, counted."""
     resource = known.POLICY_REPORTS if target.namespace else known.CLUSTER_POLICY_REPORTS
     reference = target.reference
@@ -94,7 +96,12 @@ def summary(results: list[Object]) -> dict[str, int]:
 
 
 def policy_event(
-    check: Check, target: Target, at: float, *, blocked: bool, controller: str = "kyverno-admission"
+    check: SampleCheck,
+    target: ReportTarget,
+    at: float,
+    *,
+    blocked: bool,
+    controller: str = "kyverno-admission",
 ) -> Object:
     """Write the Event about the policy: one for each violation, blocked or not."""
     rule = check.rule_for(target.kind)
@@ -113,7 +120,7 @@ def policy_event(
 
 
 def resource_event(
-    check: Check, target: Target, at: float, controller: str = "kyverno-admission"
+    check: SampleCheck, target: ReportTarget, at: float, controller: str = "kyverno-admission"
 ) -> Object:
     """Write the second Event, about the resource, of a violation that was let through."""
     said = check.says("fail", target.kind)

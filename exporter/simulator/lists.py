@@ -5,10 +5,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from exporter.simulator import selectors, tables
-from exporter.simulator.query import EXACT, NOT_OLDER, Form, Options, Token
+from exporter.simulator.query import EXACT, NOT_OLDER, Form, ListOptions, Token
 from exporter.simulator.registry import Served
 from exporter.simulator.status import Refusal, too_large_version
-from exporter.simulator.store import Compacted, Snapshot, Store, Stored, encode
+from exporter.simulator.store import Compacted, Store, StoredObject, StoreSnapshot, encode
 from exporter.simulator.views import data_as, partial, raw_as
 
 Object = dict[str, Any]
@@ -22,14 +22,14 @@ _EXPIRED = (
 )
 
 
-class Page(NamedTuple):
+class SimulatedPage(NamedTuple):
     """Some objects of a list, and the list's own metadata."""
 
-    objects: list[Stored]
+    objects: list[StoredObject]
     metadata: Object
 
 
-def page(store: Store, served: Served, namespace: str, options: Options) -> Page:
+def page(store: Store, served: Served, namespace: str, options: ListOptions) -> SimulatedPage:
     """Return the page that is asked for. Raises Refusal 410 and 504 as the real server does."""
     snapshot = _snapshot(store, served, options)
     matches = selectors.parse(options.labels, options.fields, served)
@@ -47,7 +47,7 @@ def page(store: Store, served: Served, namespace: str, options: Options) -> Page
         metadata["continue"] = Token(snapshot.version, chosen[-1].key, number + 1).encoded()
         if not (options.labels or options.fields):
             metadata["remainingItemCount"] = len(keys) - len(chosen)
-    return Page(chosen, metadata)
+    return SimulatedPage(chosen, metadata)
 
 
 def _remaining(keys: list[str], namespace: str, token: Token | None) -> list[str]:
@@ -60,7 +60,7 @@ def _remaining(keys: list[str], namespace: str, token: Token | None) -> list[str
     return keys[first:last]
 
 
-def body(found: Page, served: Served, form: Form, now: float) -> bytes:
+def body(found: SimulatedPage, served: Served, form: Form, now: float) -> bytes:
     """Return the page as JSON, in the form that is asked for."""
     if form.name == "Table":
         rows = [
@@ -80,7 +80,7 @@ def body(found: Page, served: Served, form: Form, now: float) -> bytes:
     return b'{"items":[%b],%b}\n' % (joined, members)
 
 
-def _snapshot(store: Store, served: Served, options: Options) -> Snapshot:
+def _snapshot(store: Store, served: Served, options: ListOptions) -> StoreSnapshot:
     if options.token:
         return _continued(store, served, options.token)
     wanted = int(options.version or 0)
@@ -94,7 +94,7 @@ def _snapshot(store: Store, served: Served, options: Options) -> Snapshot:
         raise Refusal(410, f"The provided resourceVersion is too old: {error}") from error
 
 
-def _continued(store: Store, served: Served, token: Token) -> Snapshot:
+def _continued(store: Store, served: Served, token: Token) -> StoreSnapshot:
     try:
         return store.snapshot(served.storage, token.version if token.version >= 0 else None)
     except Compacted as error:

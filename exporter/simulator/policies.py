@@ -3,12 +3,12 @@
 from typing import Any
 
 from exporter.model import resource as known
-from exporter.simulator.checks import Check
+from exporter.simulator.checks import SampleCheck
 
 Object = dict[str, Any]
 
 
-def policy(check: Check) -> Object:
+def policy(check: SampleCheck) -> Object:
     """Write the policy object behind a check."""
     annotations = {
         "policies.kyverno.io/title": check.title,
@@ -28,7 +28,7 @@ def policy(check: Check) -> Object:
     return _rule_policy(check, metadata)
 
 
-def _rule_policy(check: Check, metadata: Object) -> Object:
+def _rule_policy(check: SampleCheck, metadata: Object) -> Object:
     body: str = "validate"
     if check.verifies_images:
         body = "verifyImages"
@@ -56,7 +56,7 @@ def _rule_policy(check: Check, metadata: Object) -> Object:
 _RULE_TYPES = ("validate", "mutate", "generate", "verifyimages")
 
 
-def _match(check: Check) -> Object:
+def _match(check: SampleCheck) -> Object:
     resources: Object = {"kinds": ["Pod"] if "Pod" in check.kinds else list(check.kinds)}
     if not check.kinds:
         resources["kinds"] = ["Namespace"]
@@ -65,7 +65,7 @@ def _match(check: Check) -> Object:
     return {"any": [{"resources": resources}]}
 
 
-def _body(check: Check, body: str) -> Object | list[Object]:
+def _body(check: SampleCheck, body: str) -> Object | list[Object]:
     if body == "generate":
         return {"kind": "NetworkPolicy", "apiVersion": "networking.k8s.io/v1", "name": check.rule}
     if body == "verifyImages":
@@ -74,7 +74,7 @@ def _body(check: Check, body: str) -> Object | list[Object]:
     return {"failureAction": check.action, "message": message, "pattern": {"metadata": {}}}
 
 
-def _ready(check: Check) -> Object:
+def _ready(check: SampleCheck) -> Object:
     good = {"status": "True", "reason": "Succeeded", "message": "Ready"}
     bad = {
         "status": "False",
@@ -84,7 +84,7 @@ def _ready(check: Check) -> Object:
     return {"type": "Ready", **(good if check.ready else bad)}
 
 
-def _cel_policy(check: Check, metadata: Object) -> Object:
+def _cel_policy(check: SampleCheck, metadata: Object) -> Object:
     resource = next(each for each in known.CEL_POLICIES if each.kind == check.policy_kind)
     rules = {
         "apiGroups": ["", "apps"],

@@ -47,7 +47,7 @@ class Token(msgspec.Struct, frozen=True):
             raise Refusal(400, message) from error
 
 
-class Options(NamedTuple):
+class ListOptions(NamedTuple):
     """metav1.ListOptions."""
 
     labels: str = ""
@@ -88,10 +88,10 @@ def address(path: str) -> Address | None:
     return Address(group, version, plural, namespace, *name) if len(name) <= 1 else None
 
 
-def options(query: Mapping[str, str], *, watch_list: bool) -> Options:
+def options(query: Mapping[str, str], *, watch_list: bool) -> ListOptions:
     """Read the options of a list or watch. Raises Refusal where a real server does."""
     token = query.get("continue", "")
-    found = Options(
+    found = ListOptions(
         query.get("labelSelector", ""),
         query.get("fieldSelector", ""),
         query.get("watch", "").lower() in ("1", "true"),
@@ -141,7 +141,7 @@ def _number(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def _invalid_version(found: Options) -> Refusal:
+def _invalid_version(found: ListOptions) -> Refusal:
     text = found.version
     why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
     if found.watch:
@@ -149,7 +149,7 @@ def _invalid_version(found: Options) -> Refusal:
     return Refusal(400, f"invalid resource version: {why}invalid syntax")
 
 
-def _check_initial_events(found: Options, *, watch_list: bool) -> None:
+def _check_initial_events(found: ListOptions, *, watch_list: bool) -> None:
     if not found.watch:
         raise _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
     if not watch_list:
@@ -162,7 +162,7 @@ def _check_initial_events(found: Options, *, watch_list: bool) -> None:
         raise _forbidden("resourceVersionMatch", why)
 
 
-def _check_match(found: Options) -> None:
+def _check_match(found: ListOptions) -> None:
     field = "resourceVersionMatch"
     if found.watch:
         why = f"{field} is forbidden for watch unless sendInitialEvents is provided"

@@ -2,7 +2,7 @@
 
 from exporter.simulator import checks
 from exporter.simulator.checks import BASELINE, CHECKS, LABELS, REGISTRIES, REPLICAS
-from exporter.simulator.kyverno import Target
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.store import Store
 from exporter.simulator.world import Subject, World
 
@@ -80,38 +80,44 @@ def sample(store: Store) -> World:
         world.add_policy(check, now - _OLD)
     for name, labels in NAMESPACES.items():
         uid = world.add_namespace(name, labels, now - _OLD)
-        subject = Subject(Target("Namespace", "", name, uid), {}, {})
+        subject = Subject(ReportTarget("Namespace", "", name, uid), {}, {})
         if not labels:
             subject.verdicts[checks.OWNER.policy] = "fail"
         world.put(subject, now - _OLD)
     _workshop(world, now)
     for namespace, kind, name, pods, verdicts in PLATFORM:
-        workload(world, Target(kind, namespace, name, store.uid()), pods, verdicts, now - _OLD)
+        workload(
+            world, ReportTarget(kind, namespace, name, store.uid()), pods, verdicts, now - _OLD
+        )
     for ago, check, name in BLOCKED:
-        world.block(check, Target("Pod", "default", name, store.uid()), now - ago)
+        world.block(check, ReportTarget("Pod", "default", name, store.uid()), now - ago)
     return world
 
 
 def workload(
-    world: World, owner: Target, pods: int, verdicts: dict[str, str], created: float | None = None
+    world: World,
+    owner: ReportTarget,
+    pods: int,
+    verdicts: dict[str, str],
+    created: float | None = None,
 ) -> list[Subject]:
     """Start a workload: its own report, its ReplicaSet's where it has one, its Pods'."""
     subjects = [_subject(world, owner, verdicts)]
     prefix = owner.name
     if owner.kind == "Deployment":
         prefix = f"{owner.name}-{world.store.uid().replace('-', '')[:9]}"
-        replica_set = Target("ReplicaSet", owner.namespace, prefix, world.store.uid())
+        replica_set = ReportTarget("ReplicaSet", owner.namespace, prefix, world.store.uid())
         subjects.append(_subject(world, replica_set, verdicts))
     for number in range(pods):
         suffix = str(number) if owner.kind == "StatefulSet" else world.store.uid()[:5]
-        pod = Target("Pod", owner.namespace, f"{prefix}-{suffix}", world.store.uid())
+        pod = ReportTarget("Pod", owner.namespace, f"{prefix}-{suffix}", world.store.uid())
         subjects.append(_subject(world, pod, verdicts))
     for subject in subjects:
         world.put(subject, created)
     return subjects
 
 
-def _subject(world: World, target: Target, verdicts: dict[str, str]) -> Subject:
+def _subject(world: World, target: ReportTarget, verdicts: dict[str, str]) -> Subject:
     kind, namespace, name, _ = target
     applying = {p for p, c in world.checks.items() if c.applies_to(kind, namespace, name)}
     return Subject(target, {p: v for p, v in verdicts.items() if p in applying}, {})
@@ -124,5 +130,5 @@ def _workshop(world: World, now: int) -> None:
         if (kind, name) == ("Deployment", "carts"):
             verdicts[REPLICAS.policy] = "skip"
             exceptions[REPLICAS.policy] = "carts-single-replica"
-        target = Target(kind, namespace, name, uid)
+        target = ReportTarget(kind, namespace, name, uid)
         world.put(Subject(target, verdicts, exceptions), now - age)

@@ -1,14 +1,17 @@
 """The life of the sample cluster: what happens next, decided by a seed, step by step."""
 
+import asyncio
 import heapq
 import random
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from exporter.simulator import checks
-from exporter.simulator.checks import Check
-from exporter.simulator.kyverno import Target
-from exporter.simulator.sample import NAMESPACES, workload
+from exporter.simulator.checks import SampleCheck
+from exporter.simulator.kyverno import ReportTarget
+from exporter.simulator.sample import NAMESPACES, sample, workload
+from exporter.simulator.store import Store
 from exporter.simulator.world import Subject, World
 
 EVENT_TTL_SECONDS = 3600.0
@@ -21,7 +24,7 @@ RETRY_SECONDS = (5.0, 160.0)
 MENDED = 25
 
 
-class Clock:
+class ScenarioClock:
     """A clock that stands still until it is moved; for runs that must not depend on the hour."""
 
     def __init__(self, now: float) -> None:
@@ -45,7 +48,7 @@ class Scenario:
     cut into steps. With a ``clock`` of ours, objects carry simulated times; else the store's.
     """
 
-    def __init__(self, world: World, *, seed: int = 0, clock: Clock | None = None) -> None:
+    def __init__(self, world: World, *, seed: int = 0, clock: ScenarioClock | None = None) -> None:
         self.world = world
         self.elapsed = 0.0
         self._clock = clock
@@ -99,7 +102,7 @@ class Scenario:
     def _suffix(self) -> str:
         return "".join(self._random.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
 
-    def _enforcing(self, namespace: str, kind: str) -> list[Check]:
+    def _enforcing(self, namespace: str, kind: str) -> list[SampleCheck]:
         return [
             check
             for check in self.world.checks.values()
@@ -108,7 +111,7 @@ class Scenario:
 
     def _refuse(self, namespace: str, kind: str, name: str) -> None:
         check = self._random.choice(self._enforcing(namespace, kind))
-        self.world.block(check, Target(kind, namespace, name, self.world.store.uid()))
+        self.world.block(check, ReportTarget(kind, namespace, name, self.world.store.uid()))
 
     def _block(self) -> float:
         namespace = self._random.choice([name for name in NAMESPACES if name != "kube-system"])
@@ -123,7 +126,9 @@ class Scenario:
     def _retry(self) -> float:
         # A ReplicaSet whose Pods are refused asks again, ever more slowly, under ever new names.
         target = f"orders-batch-6c9f7d5b4c-{self._suffix()}"
-        self.world.block(checks.BASELINE, Target("Pod", "orders", target, self.world.store.uid()))
+        self.world.block(
+            checks.BASELINE, ReportTarget("Pod", "orders", target, self.world.store.uid())
+        )
         self._backoff = self._backoff * 2 if self._backoff < RETRY_SECONDS[1] else RETRY_SECONDS[0]
         return self._backoff
 
@@ -136,7 +141,7 @@ class Scenario:
         check = self._random.choice(auditing)
         namespace = self._random.choice(check.namespaces or tuple(NAMESPACES))
         name = f"{self._random.choice(_NAMES)}-{self._suffix()}"
-        target = Target("Pod", namespace, name, self.world.store.uid())
+        target = ReportTarget("Pod", namespace, name, self.world.store.uid())
         self.world.audit(check, target)
         self.world.put(Subject(target, {check.policy: "fail"}, {}))
         self._keep(target.uid)
@@ -237,6 +242,28 @@ class Scenario:
 _NAMES = ("debug", "nginx", "toolbox", "report", "import", "shell", "migrate", "cache")
 
 
-def _revision_of(target: Target, deployment: str) -> bool:
+def _revision_of(target: ReportTarget, deployment: str) -> bool:
     dashes = {"ReplicaSet": 1, "Pod": 2}.get(target.kind, 0)
     return bool(dashes) and target.name.rsplit("-", dashes)[0] == deployment
+
+
+STEP_SECONDS = 0.25
+# Each remembered write holds two versions of an object: this many are some tens of megabytes.
+HISTORY = 2_000
+
+
+def living(seed: int = 0) -> Scenario:
+    """Build the sample cluster as of now; serve ``.world.store``, and ``play`` it."""
+    store = Store(time.time, seed=seed, history=HISTORY)
+    return Scenario(sample(store), seed=seed)
+
+
+async def play(scenario: Scenario, speed: float = 1.0) -> NoReturn:
+    """Advance the scenario by ``speed`` simulated seconds a second, until cancelled."""
+    clock = asyncio.get_running_loop().time
+    last = clock()
+    while True:
+        await asyncio.sleep(STEP_SECONDS)
+        now = clock()
+        scenario.advance((now - last) * speed)
+        last = now

@@ -23,7 +23,7 @@ class Conflict(Exception):  # noqa: N818
     """The object exists already, does not exist, or is not the one that was meant."""
 
 
-class Stored(NamedTuple):
+class StoredObject(NamedTuple):
     """One version of an object: as data, and as the JSON that goes out.
 
     Never mutated: a change makes a new one.
@@ -36,22 +36,22 @@ class Stored(NamedTuple):
     raw: bytes
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """One write. ``new`` is None for a deletion, whose ``last`` is what watchers are shown."""
 
     version: int
     storage: str
-    old: Stored | None
-    new: Stored | None
-    last: Stored
+    old: StoredObject | None
+    new: StoredObject | None
+    last: StoredObject
 
 
-class Snapshot(NamedTuple):
+class StoreSnapshot(NamedTuple):
     """The objects of one storage at one version, by key, with the keys in etcd's order."""
 
     version: int
     keys: list[str]
-    objects: dict[str, Stored]
+    objects: dict[str, StoredObject]
 
 
 class Store:
@@ -74,24 +74,24 @@ class Store:
         self.floor = version
         self._history = history
         self._random = random.Random(seed)  # noqa: S311 - names, not secrets
-        self._objects: dict[str, dict[str, Stored]] = {}
+        self._objects: dict[str, dict[str, StoredObject]] = {}
         self._keys: dict[str, list[str]] = {}
-        self._log: list[Entry] = []
+        self._log: list[HistoryEntry] = []
         self._listeners: list[Callable[[], None]] = []
 
     def uid(self) -> str:
         """Make a random, repeatable UID."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
-    def get(self, storage: str, namespace: str, name: str) -> Stored | None:
+    def get(self, storage: str, namespace: str, name: str) -> StoredObject | None:
         """Return the object, None where there is none."""
         return self._objects.get(storage, {}).get(key_of(namespace, name))
 
-    def all(self, storage: str) -> list[Stored]:
+    def all(self, storage: str) -> list[StoredObject]:
         """Every object of a storage, in no order that means anything."""
         return list(self._objects.get(storage, {}).values())
 
-    def create(self, storage: str, data: Object, manager: str = "kyverno") -> Stored:
+    def create(self, storage: str, data: Object, manager: str = "kyverno") -> StoredObject:
         """Add an object. The server's part of metadata is filled in; a uid that is given stays."""
         metadata = data["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
@@ -105,7 +105,7 @@ class Store:
             own["generation"] = 1
         return self._put(storage, data, own, manager)
 
-    def replace(self, storage: str, data: Object, manager: str = "kyverno") -> Stored:
+    def replace(self, storage: str, data: Object, manager: str = "kyverno") -> StoredObject:
         """Change an object; like a real server, an update that changes nothing writes nothing."""
         metadata = data["metadata"]
         old = self.get(storage, metadata.get("namespace", ""), metadata["name"])
@@ -122,7 +122,7 @@ class Store:
             kept["generation"] = old.data["metadata"]["generation"] + changed
         return self._put(storage, data, kept, manager)
 
-    def delete(self, storage: str, namespace: str, name: str) -> Stored:
+    def delete(self, storage: str, namespace: str, name: str) -> StoredObject:
         """Remove an object; watchers see its last state, at the version of the deletion."""
         old = self.get(storage, namespace, name)
         if old is None:
@@ -132,8 +132,8 @@ class Store:
         self.version += 1
         metadata = old.data["metadata"] | {"resourceVersion": str(self.version)}
         data = old.data | {"metadata": metadata}
-        last = Stored(old.key, old.namespace, self.version, data, encode(data))
-        self._record(Entry(self.version, storage, old, None, last))
+        last = StoredObject(old.key, old.namespace, self.version, data, encode(data))
+        self._record(HistoryEntry(self.version, storage, old, None, last))
         return last
 
     def compact(self, version: int | None = None) -> None:
@@ -147,25 +147,25 @@ class Store:
         self.version += 1
         self._wake()
 
-    def snapshot(self, storage: str, version: int | None = None) -> Snapshot:
+    def snapshot(self, storage: str, version: int | None = None) -> StoreSnapshot:
         """Return the objects at a version, by undoing what came after it.
 
         Raises Compacted where that is no longer known.
         """
         objects = self._objects.get(storage, {})
         if version is None or version >= self.version:
-            return Snapshot(self.version, self._sorted(storage), objects)
-        undone: dict[str, Stored | None] = {}
+            return StoreSnapshot(self.version, self._sorted(storage), objects)
+        undone: dict[str, StoredObject | None] = {}
         for entry in self.since(storage, version):
             undone.setdefault(entry.last.key, entry.old)
         if not undone:
-            return Snapshot(version, self._sorted(storage), objects)
+            return StoreSnapshot(version, self._sorted(storage), objects)
         then = {**objects, **{key: old for key, old in undone.items() if old}}
         for key in [key for key, old in undone.items() if old is None]:
             then.pop(key, None)
-        return Snapshot(version, sorted(then), then)
+        return StoreSnapshot(version, sorted(then), then)
 
-    def since(self, storage: str, version: int) -> Iterator[Entry]:
+    def since(self, storage: str, version: int) -> Iterator[HistoryEntry]:
         """Return the writes after a version, oldest first. Raises Compacted at once."""
         if version < self.floor:
             raise Compacted(f"too old resource version: {version} ({self.floor})")
@@ -182,7 +182,7 @@ class Store:
             self._keys[storage] = sorted(self._objects.get(storage, {}))
         return self._keys[storage]
 
-    def _put(self, storage: str, data: Object, own: Object, manager: str) -> Stored:
+    def _put(self, storage: str, data: Object, own: Object, manager: str) -> StoredObject:
         self.version += 1
         given = {k: v for k, v in data["metadata"].items() if k not in _SERVER_FIELDS}
         body = {"apiVersion": data["apiVersion"], "kind": data["kind"], "metadata": given}
@@ -192,16 +192,16 @@ class Store:
         body["metadata"] = given | own
         namespace = given.get("namespace", "")
         key = key_of(namespace, given["name"])
-        new = Stored(key, namespace, self.version, body, encode(body))
+        new = StoredObject(key, namespace, self.version, body, encode(body))
         objects = self._objects.setdefault(storage, {})
         old = objects.get(key)
         if old is None:
             self._keys.pop(storage, None)
         objects[key] = new
-        self._record(Entry(self.version, storage, old, new, new))
+        self._record(HistoryEntry(self.version, storage, old, new, new))
         return new
 
-    def _record(self, entry: Entry) -> None:
+    def _record(self, entry: HistoryEntry) -> None:
         self._log.append(entry)
         if len(self._log) > 2 * self._history:
             self.floor = self._log[-self._history - 1].version
@@ -237,5 +237,5 @@ def _without(data: Object) -> Object:
     return {key: value for key, value in data.items() if key not in ("metadata", "status")}
 
 
-def _version_of(entry: Entry) -> int:
+def _version_of(entry: HistoryEntry) -> int:
     return entry.version

@@ -3,7 +3,7 @@
 from typing import Any
 
 from exporter.simulator.registry import CORE_EVENTS, Served
-from exporter.simulator.store import Stored, encode
+from exporter.simulator.store import StoredObject, encode
 
 Object = dict[str, Any]
 
@@ -26,7 +26,7 @@ _EVENT_DEFAULTS: Object = {
 }
 
 
-def data_as(stored: Stored, served: Served) -> Object:
+def data_as(stored: StoredObject, served: Served) -> Object:
     """Return the object in the served version."""
     if served.resource == CORE_EVENTS:
         renamed = {_EVENT_FIELDS.get(key, key): value for key, value in stored.data.items()}
@@ -34,7 +34,7 @@ def data_as(stored: Stored, served: Served) -> Object:
     return stored.data | {"apiVersion": served.group_version}
 
 
-def raw_as(stored: Stored, served: Served, *, in_list: bool = False) -> bytes:
+def raw_as(stored: StoredObject, served: Served, *, in_list: bool = False) -> bytes:
     """Return the object's JSON in the served version.
 
     Items of a list of a built-in type carry no apiVersion and kind, on real servers too.

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
 from exporter.simulator import selectors, tables
-from exporter.simulator.query import Form, Options
+from exporter.simulator.query import Form, ListOptions
 from exporter.simulator.registry import Served
 from exporter.simulator.status import Refusal, too_large_version
-from exporter.simulator.store import Compacted, Entry, Store, Stored, encode
+from exporter.simulator.store import Compacted, HistoryEntry, Store, StoredObject, encode
 from exporter.simulator.views import data_as, partial, raw_as
 
 Object = dict[str, Any]
@@ -17,7 +17,7 @@ DEFAULT_SECONDS = 1800
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
-class Line(NamedTuple):
+class SimulatedLine(NamedTuple):
     """One watch event, as it goes over the wire; ``key`` is the object's, if it is about one."""
 
     type: str
@@ -32,7 +32,7 @@ class Watch:
     """
 
     def __init__(
-        self, store: Store, served: Served, namespace: str, options: Options, form: Form
+        self, store: Store, served: Served, namespace: str, options: ListOptions, form: Form
     ) -> None:
         self.store = store
         self.served = served
@@ -44,7 +44,7 @@ class Watch:
         self._matches = selectors.parse(options.labels, options.fields, served)
         self._headed = True
 
-    def initial(self) -> Iterator[Line]:
+    def initial(self) -> Iterator[SimulatedLine]:
         """Yield what is there already, as ADDED, where the request wants that."""
         if not self._synthetic:
             return
@@ -59,7 +59,7 @@ class Watch:
         if self._options.initial_events and self._options.bookmarks:
             yield self.bookmark({INITIAL_EVENTS_END: "true"})
 
-    def news(self) -> Iterator[Line]:
+    def news(self) -> Iterator[SimulatedLine]:
         """Yield what happened since. Raises Refusal 410 where that is forgotten."""
         try:
             entries = self.store.since(self.served.storage, self.version)
@@ -75,7 +75,7 @@ class Watch:
                 yield line
         self.version = max(self.version, upto)
 
-    def bookmark(self, annotations: dict[str, str] | None = None) -> Line:
+    def bookmark(self, annotations: dict[str, str] | None = None) -> SimulatedLine:
         """Make the line that says only how far the watch is."""
         metadata: Object = {"resourceVersion": str(self.version)}
         if self.served.builtin:
@@ -85,9 +85,11 @@ class Watch:
         resource = self.served.resource
         data = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
         version = metadata["resourceVersion"]
-        return Line("BOOKMARK", event_line("BOOKMARK", self._formed(data, version) or encode(data)))
+        return SimulatedLine(
+            "BOOKMARK", event_line("BOOKMARK", self._formed(data, version) or encode(data))
+        )
 
-    def _translated(self, entry: Entry) -> Line | None:
+    def _translated(self, entry: HistoryEntry) -> SimulatedLine | None:
         was = entry.old is not None and self._selects(entry.old)
         now = entry.new is not None and self._selects(entry.new)
         if not was and not now:
@@ -96,13 +98,13 @@ class Watch:
             return self._line("MODIFIED", entry.last)
         return self._line("ADDED" if now else "DELETED", entry.last)
 
-    def _selects(self, stored: Stored) -> bool:
+    def _selects(self, stored: StoredObject) -> bool:
         return self._namespace in ("", stored.namespace) and self._matches(stored.data)
 
-    def _line(self, kind: str, stored: Stored) -> Line:
-        return Line(kind, event_line(kind, self._shown(stored)), stored.key)
+    def _line(self, kind: str, stored: StoredObject) -> SimulatedLine:
+        return SimulatedLine(kind, event_line(kind, self._shown(stored)), stored.key)
 
-    def _shown(self, stored: Stored) -> bytes:
+    def _shown(self, stored: StoredObject) -> bytes:
         if not self._form.name:
             return raw_as(stored, self.served)
         return self._formed(data_as(stored, self.served), str(stored.version)) or stored.raw
@@ -120,7 +122,7 @@ class Watch:
 
 async def lines(
     watch: Watch, served: Callable[[], bool], seconds: float, bookmark_seconds: float
-) -> AsyncIterator[Line]:
+) -> AsyncIterator[SimulatedLine]:
     """Yield the watch's lines as they happen, for that long, or while ``served`` says so.
 
     A Refusal becomes the last line. ``bookmark_seconds`` 0: no bookmarks.
@@ -133,7 +135,7 @@ async def lines(
         async for line in _live(watch, written, served, seconds, bookmark_seconds):
             yield line
     except Refusal as refusal:
-        yield Line("ERROR", event_line("ERROR", refusal.body))
+        yield SimulatedLine("ERROR", event_line("ERROR", refusal.body))
     finally:
         unsubscribe()
 
@@ -144,7 +146,7 @@ async def _live(
     served: Callable[[], bool],
     seconds: float,
     bookmark_seconds: float,
-) -> AsyncIterator[Line]:
+) -> AsyncIterator[SimulatedLine]:
     now: Callable[[], float] = asyncio.get_running_loop().time
     end = now() + seconds
     next_bookmark = now() + bookmark_seconds if bookmark_seconds else end

@@ -10,7 +10,7 @@ from isal import isal_zlib
 
 from exporter.simulator import faults
 from exporter.simulator.faults import Fault
-from exporter.simulator.watches import Line
+from exporter.simulator.watches import SimulatedLine
 
 
 class Ended(Exception):  # noqa: N818 - the stream is over, on purpose
@@ -38,14 +38,14 @@ class Wire:
         await self._write(b"")
         await self._after()
 
-    async def send(self, line: Line) -> None:
+    async def send(self, line: SimulatedLine) -> None:
         """Send one line, or what the faults make of it. Raises Ended."""
         for raw in await self._befallen(line):
             await self._write(raw)
         self.sent += 1
         await self._after()
 
-    async def _befallen(self, line: Line) -> list[bytes]:
+    async def _befallen(self, line: SimulatedLine) -> list[bytes]:
         for fault in [each for each in self._faults if getattr(each, "after", -1) == self.sent]:
             match fault:
                 case faults.CutLine(_, reset):
@@ -65,7 +65,7 @@ class Wire:
                 return []
         return [line.raw, *self._late(line)]
 
-    def _late(self, line: Line) -> list[bytes]:
+    def _late(self, line: SimulatedLine) -> list[bytes]:
         fault = next((each for each in self._faults if isinstance(each, faults.Late)), None)
         if not fault or line.type not in ("ADDED", "MODIFIED"):
             return []

@@ -5,17 +5,17 @@ from typing import Any, NamedTuple
 
 from exporter.model import resource as known
 from exporter.simulator import kyverno
-from exporter.simulator.checks import Check
-from exporter.simulator.kyverno import Target
+from exporter.simulator.checks import SampleCheck
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.policies import policy
 from exporter.simulator.registry import PODS
-from exporter.simulator.store import Store, Stored
+from exporter.simulator.store import Store, StoredObject
 from exporter.simulator.times import rfc3339
 
 Object = dict[str, Any]
 
 
-class Violation(NamedTuple):
+class SampleViolation(NamedTuple):
     """What the truth counts occurrences by; ``rule`` is the policy's own, not the derived one."""
 
     namespace: str
@@ -27,7 +27,7 @@ class Violation(NamedTuple):
 class Subject(NamedTuple):
     """A resource with a report. ``verdicts`` has what is not a pass, by policy name."""
 
-    target: Target
+    target: ReportTarget
     verdicts: dict[str, str]
     exceptions: dict[str, str]
 
@@ -39,17 +39,17 @@ class World:
     ``allowed`` count every admission violation whose Event was ever written, expired ones included.
     """
 
-    def __init__(self, store: Store, checks: tuple[Check, ...]) -> None:
+    def __init__(self, store: Store, checks: tuple[SampleCheck, ...]) -> None:
         self.store = store
         self.checks = {check.policy: check for check in checks}
         self.subjects: dict[str, Subject] = {}
-        self.blocked: Counter[Violation] = Counter()
-        self.allowed: Counter[Violation] = Counter()
-        self.scanned: Counter[Violation] = Counter()
+        self.blocked: Counter[SampleViolation] = Counter()
+        self.allowed: Counter[SampleViolation] = Counter()
+        self.scanned: Counter[SampleViolation] = Counter()
         self._events: deque[tuple[float, str, str]] = deque()
         self._stamp = 0.0
 
-    def add_policy(self, check: Check, created: float | None = None) -> None:
+    def add_policy(self, check: SampleCheck, created: float | None = None) -> None:
         """Create the policy, or change it."""
         self.checks[check.policy] = check
         self._write(policy(check), created)
@@ -82,7 +82,7 @@ class World:
         if target.kind == "Pod":
             self.store.delete(PODS.name, target.namespace, target.name)
 
-    def failing(self) -> list[tuple[Subject, Check]]:
+    def failing(self) -> list[tuple[Subject, SampleCheck]]:
         """Every violation that stands."""
         return [
             (subject, self.checks[policy])
@@ -104,12 +104,12 @@ class World:
                 found.append(kyverno.result(check, verdict, subject.target, now, **extra))
         return found
 
-    def block(self, check: Check, target: Target, at: float | None = None) -> None:
+    def block(self, check: SampleCheck, target: ReportTarget, at: float | None = None) -> None:
         """Refuse a request; all that remains is one Event."""
         self.blocked[_violation(check, target)] += 1
         self._emit(kyverno.policy_event(check, target, self._at(at), blocked=True))
 
-    def audit(self, check: Check, target: Target) -> None:
+    def audit(self, check: SampleCheck, target: ReportTarget) -> None:
         """Let a violation through: one Event about the policy, one about the resource."""
         self.allowed[_violation(check, target)] += 1
         self._pair(check, target, "kyverno-admission")
@@ -129,7 +129,7 @@ class World:
             if self.store.get(known.EVENTS.name, namespace, name):
                 self.store.delete(known.EVENTS.name, namespace, name)
 
-    def _pair(self, check: Check, target: Target, controller: str) -> None:
+    def _pair(self, check: SampleCheck, target: ReportTarget, controller: str) -> None:
         about_policy = kyverno.policy_event(
             check, target, self._at(None), blocked=False, controller=controller
         )
@@ -147,7 +147,7 @@ class World:
         seconds = int(stored.data["metadata"]["name"].rpartition(".")[2], 16) / 1e9
         self._events.append((seconds, stored.namespace, stored.data["metadata"]["name"]))
 
-    def _write(self, data: Object, created: float | None = None) -> Stored:
+    def _write(self, data: Object, created: float | None = None) -> StoredObject:
         group = data["apiVersion"].rpartition("/")[0]
         plural = f"{data['kind'].lower()}s".replace("policys", "policies")
         storage = f"{plural}.{group}" if group else plural
@@ -159,15 +159,15 @@ class World:
         return self.store.create(storage, data, _manager(data))
 
 
-def _violation(check: Check, target: Target) -> Violation:
-    return Violation(target.namespace, target.kind, check.reported_policy, check.rule)
+def _violation(check: SampleCheck, target: ReportTarget) -> SampleViolation:
+    return SampleViolation(target.namespace, target.kind, check.reported_policy, check.rule)
 
 
 def _manager(data: Object) -> str:
     return "reports-controller" if "results" in data else "kubectl-client-side-apply"
 
 
-def _pod(target: Target) -> Object:
+def _pod(target: ReportTarget) -> Object:
     container = {"name": "app", "image": "public.ecr.aws/docker/library/app:1.0"}
     return {
         "apiVersion": "v1",

@@ -8,13 +8,13 @@ import msgspec
 from exporter.simulator.query import Address
 from exporter.simulator.registry import Served
 from exporter.simulator.status import Refusal, already_exists, not_found
-from exporter.simulator.store import Conflict, Store, Stored
+from exporter.simulator.store import Conflict, Store, StoredObject
 from exporter.simulator.views import to_stored
 
 Object = dict[str, Any]
 
 
-def create(store: Store, served: Served, at: Address, body: bytes, manager: str) -> Stored:
+def create(store: Store, served: Served, at: Address, body: bytes, manager: str) -> StoredObject:
     """Add the object in a request's body. Raises Refusal."""
     data = _decoded(body, served, at)
     metadata = data["metadata"]
@@ -30,7 +30,7 @@ def create(store: Store, served: Served, at: Address, body: bytes, manager: str)
         raise already_exists(served.resource, metadata["name"]) from error
 
 
-def replace(store: Store, served: Served, at: Address, body: bytes, manager: str) -> Stored:
+def replace(store: Store, served: Served, at: Address, body: bytes, manager: str) -> StoredObject:
     """Put the object in a request's body in the place of the one that is there. Raises Refusal."""
     data = _decoded(body, served, at)
     data["metadata"].setdefault("name", at.name)

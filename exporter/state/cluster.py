@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from exporter.model.changes import Applied, Change, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Change, Deleted, Init, InitDone, Scope
 from exporter.model.event import Event
-from exporter.model.namespace import Namespace
+from exporter.model.metadata import Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES
 from exporter.state.ledger import Ledger
 from exporter.state.namespaces import Namespaces
-from exporter.state.occurrences import CONTROLLERS, Occurrences
-from exporter.state.register import Register
+from exporter.state.policy_index import PolicyIndex
 from exporter.state.selection import Selection
+from exporter.state.violation_events import CONTROLLERS, ViolationEvents
 
 _REPORT_PLURALS = frozenset((r.group, r.plural) for r in REPORT_RESOURCES)
 
@@ -31,9 +31,9 @@ class ClusterState:
         known_policies_only: bool = False,
     ) -> None:
         self.ledger = Ledger(selection, clock)
-        self.register = Register(clock)
+        self.register = PolicyIndex(clock)
         self.namespaces = Namespaces(namespace_labels)
-        self.occurrences = Occurrences(
+        self.occurrences = ViolationEvents(
             selection,
             self.register,
             clock,
@@ -51,9 +51,9 @@ class ClusterState:
                 self._applied(scope, item)
             case Deleted(scope, item):
                 self._deleted(scope, item)
-            case Listing(scope):
+            case Init(scope):
                 self._listing(scope)
-            case Listed(scope):
+            case InitDone(scope):
                 self._listed(scope)
             case _:
                 assert_never(change)

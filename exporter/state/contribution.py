@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from sys import intern
 
-from exporter.model.report import Findings, Piece, Reference, Report, clip
+from exporter.model.report import Piece, Reference, Report, ResultSet, clip
 from exporter.state.budget import NAMED, Budget, Said
 from exporter.state.profile import Failure, Profile, Profiles, failing_messages
 from exporter.state.selection import Selection
@@ -40,7 +40,7 @@ class Group:
         return {None, *[row.outcome for row in self.profile.rows]}
 
 
-class Part:
+class ReportPart:
     """The part of a report that is about one resource, where a group alone does not say it all.
 
     ``since`` (Unix seconds) and ``messages`` stand in the order of the profile's failures.
@@ -70,10 +70,10 @@ class Part:
         return same and self.name == about.name and group.kind == about.kind
 
 
-Contribution = Group | Part | tuple["Group | Part", ...]
+Contribution = Group | ReportPart | tuple["Group | ReportPart", ...]
 
 
-def parts(contribution: Contribution | None) -> tuple[Group | Part, ...]:
+def parts(contribution: Contribution | None) -> tuple[Group | ReportPart, ...]:
     """Look at any contribution as a tuple of its parts."""
     if contribution is None:
         return ()
@@ -84,7 +84,7 @@ def direct_group(contribution: Contribution) -> Group | None:
     """Give the group of a contribution if its report is named after the only resource in it."""
     if isinstance(contribution, Group):
         return contribution
-    if isinstance(contribution, Part) and contribution.group.direct:
+    if isinstance(contribution, ReportPart) and contribution.group.direct:
         return contribution.group
     return None
 
@@ -92,7 +92,8 @@ def direct_group(contribution: Contribution) -> Group | None:
 def counts(contribution: Contribution) -> bool:
     """Whether the filters leave anything of a report."""
     return any(
-        (p.group if isinstance(p, Part) else p).profile.status >= 0 for p in parts(contribution)
+        (p.group if isinstance(p, ReportPart) else p).profile.status >= 0
+        for p in parts(contribution)
     )
 
 
@@ -133,7 +134,7 @@ class Accountant:
                 group = self._find(metadata.namespace, scope.kind, profile, direct=True)
             if group is not None:
                 return group
-        elif isinstance(held, Part) and held.says(scope, profile):
+        elif isinstance(held, ReportPart) and held.says(scope, profile):
             held.messages = failing_messages(piece.findings, profile)
             return held
         return self._part(report, piece, profile) or ()
@@ -172,7 +173,7 @@ class Accountant:
 
         Its summary goes with the first of them whose results count.
         """
-        kept: list[Group | Part] = []
+        kept: list[Group | ReportPart] = []
         summary = report.summary
         for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
             profile = self.profiles.of(piece.findings, summary, report.source)
@@ -191,7 +192,7 @@ class Accountant:
         self.budget.folded += 1
         return (*kept, _together(rest))
 
-    def _part(self, report: Report, piece: Piece, profile: Profile) -> Group | Part | None:
+    def _part(self, report: Report, piece: Piece, profile: Profile) -> Group | ReportPart | None:
         # A report speaks only for its own namespace; a cluster report for any.
         resource = piece.about
         namespace = report.namespace or resource.namespace
@@ -206,7 +207,7 @@ class Accountant:
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
-        part = Part(group, name, subject, failing_messages(piece.findings, profile))
+        part = ReportPart(group, name, subject, failing_messages(piece.findings, profile))
         stamps = piece.stamps
         part.since = tuple([int(stamps[f.position]) for f in profile.failures])
         return part
@@ -251,4 +252,4 @@ def _together(pieces: Sequence[Piece]) -> Piece:
     messages = tuple(m for f in said for m in f.messages or ("",) * len(f.spellings))
     stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
     newest = max(piece.newest for piece in pieces)
-    return Piece(Reference(OVERFLOW, OVERFLOW), Findings(spellings, messages), newest, stamps)
+    return Piece(Reference(OVERFLOW, OVERFLOW), ResultSet(spellings, messages), newest, stamps)

@@ -1,13 +1,46 @@
 """Who fails what, since when, and how often that began and ended."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from exporter.state.buckets import Bucket, Buckets
-from exporter.state.contribution import Contribution, Part, parts
+from exporter.state.contribution import Contribution, ReportPart, parts
 from exporter.state.profile import Failure
-from exporter.state.shelf import Place
+from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Gauge, Labels, Minimum
+
+
+class FailureBucket(NamedTuple):
+    """Failing results of one severity in one namespace."""
+
+    severity: str
+    namespace: str
+
+
+class FailureBuckets:
+    """How many failing results each bucket has, and how many of them each report brings.
+
+    What is zero is not there: ``counts`` and ``places`` have the same keys.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[FailureBucket] = Counter()
+        self.places: dict[FailureBucket, dict[ReportKey, int]] = {}
+
+    def add(self, bucket: FailureBucket, place: ReportKey, amount: int) -> None:
+        """Let *amount* more failing results of a report stand, or fewer."""
+        places = self.places.get(bucket)
+        if places is None:
+            places = self.places[bucket] = {}
+        count = places.get(place, 0) + amount
+        if count:
+            places[place] = count
+        else:
+            del places[place]
+        self.counts[bucket] += amount
+        if not places:
+            del self.counts[bucket], self.places[bucket]
+
 
 EARLIEST_SECONDS = 1_000_000_000
 """Timestamps before September 2001 are mistakes: Falco writes the second of the minute."""
@@ -23,7 +56,7 @@ class Identity(NamedTuple):
     source: str
 
 
-class Standing(NamedTuple):
+class OpenFailure(NamedTuple):
     """A failure that stands: its labels, since when (Unix seconds), and Kyverno's message."""
 
     namespace: str
@@ -50,28 +83,28 @@ Remembered = dict[Identity, tuple[int, Labels]]
 """Since when each failure of a report stands, and its counter's labels."""
 
 
-def standing(contribution: Contribution | None) -> Iterator[Standing]:
+def standing(contribution: Contribution | None) -> Iterator[OpenFailure]:
     """List the failures in a contribution."""
     for part in parts(contribution):
-        if isinstance(part, Part):
+        if isinstance(part, ReportPart):
             group = part.group
             facts = zip(part.failures, part.since, part.messages, strict=True)
             for failure, since, message in facts:
-                yield Standing(group.namespace, group.kind, part.name, failure, since, message)
+                yield OpenFailure(group.namespace, group.kind, part.name, failure, since, message)
 
 
 def standing_in(
-    bucket: Bucket, policy: str, contribution: Contribution | None
-) -> Iterator[Standing]:
+    bucket: FailureBucket, policy: str, contribution: Contribution | None
+) -> Iterator[OpenFailure]:
     """List those of one bucket, and of one policy if it is named; the others cost nothing."""
     for part in parts(contribution):
-        if not isinstance(part, Part) or part.group.namespace != bucket.namespace:
+        if not isinstance(part, ReportPart) or part.group.namespace != bucket.namespace:
             continue
         for index, failure in enumerate(part.failures):
             outcome = failure.outcome
             if outcome.severity == bucket.severity and policy in ("", outcome.policy):
                 where = (bucket.namespace, part.group.kind, part.name)
-                yield Standing(*where, failure, part.since[index], part.messages[index])
+                yield OpenFailure(*where, failure, part.since[index], part.messages[index])
 
 
 def remember(contribution: Contribution | None) -> Remembered:
@@ -98,13 +131,13 @@ class Failures:
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: set[str] = set()
         self.watched: Callable[[Identity, Labels], bool] | None = None
-        self.places: dict[Place, Contribution] = {}
-        self.buckets = Buckets()
+        self.places: dict[ReportKey, Contribution] = {}
+        self.buckets = FailureBuckets()
         self._clock = clock
 
     def replace(
         self,
-        place: Place,
+        place: ReportKey,
         before: Contribution | None,
         after: Contribution | None,
         memory: Remembered | None,
@@ -132,11 +165,11 @@ class Failures:
         """Count failures that ended while nobody watched."""
         self._count(memory, {})
 
-    def _stand(self, place: Place, contribution: Contribution | None, amount: int) -> bool:
+    def _stand(self, place: ReportKey, contribution: Contribution | None, amount: int) -> bool:
         """Let the failures of a contribution stand, or no more; False where it has none."""
         any_stands = False
         for part in parts(contribution):
-            if not isinstance(part, Part) or not part.failures:
+            if not isinstance(part, ReportPart) or not part.failures:
                 continue
             any_stands = True
             namespace, kind, name = part.group.namespace, part.group.kind, part.name
@@ -145,7 +178,7 @@ class Failures:
                 # As policyreport_resource_results has them.
                 labels = (namespace, kind, name, policy, rule, failure.word, severity, source)
                 self.resources.add(labels, amount)
-                self.buckets.add(Bucket(severity, namespace), place, amount)
+                self.buckets.add(FailureBucket(severity, namespace), place, amount)
                 if failure.word == "fail":
                     self._fail((namespace, policy, severity, source), since, amount)
             self.touched.add(namespace)
@@ -165,7 +198,7 @@ class Failures:
         """Say since when: as known, else as the result proves, never in the future."""
         now = int(self._clock())
         for part in parts(contribution):
-            if not isinstance(part, Part) or not part.failures:
+            if not isinstance(part, ReportPart) or not part.failures:
                 continue
             first = part.since
             if known:
@@ -181,7 +214,7 @@ class Failures:
             self.closed.add(before[identity][1])
 
 
-def _known_since(part: Part, known: Remembered) -> Iterator[int]:
+def _known_since(part: ReportPart, known: Remembered) -> Iterator[int]:
     """Give since when each failure stands, as far as it is known; else what its result says."""
     for failure, proof in zip(part.failures, part.since, strict=True):
         identity = Identity(part.group.kind, part.name, *failure.identity)

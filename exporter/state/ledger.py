@@ -6,30 +6,24 @@ from typing import Final
 
 from exporter.model.changes import Scope
 from exporter.model.report import Report
-from exporter.model.resource import (
-    CLUSTER_POLICY_REPORTS,
-    CLUSTER_REPORTS,
-    POLICY_REPORTS,
-    REPORTS,
-)
+from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
 from exporter.state.budget import NAMED
 from exporter.state.contribution import (
     Accountant,
     Contribution,
     Group,
-    Part,
+    ReportPart,
     counts,
     direct_group,
     parts,
 )
 from exporter.state.failures import Failures, Remembered
-from exporter.state.newest import Newest
+from exporter.state.newest import NewestTimestamps
+from exporter.state.report_store import ReportKey, ReportStore
 from exporter.state.selection import Selection
-from exporter.state.shelf import Place, Shelf
-from exporter.state.subjects import Subjects
 from exporter.state.sums import Sums
 from exporter.state.tally import Gauge
-from exporter.state.totals import Totals
+from exporter.state.totals import Subjects, Totals
 
 PREFERRED: Final = REPORTS.group
 """Of a report that both API groups serve, this group's counts."""
@@ -49,14 +43,14 @@ class Ledger:
         self.totals = Totals()
         self.sums = Sums()
         self.reports = Gauge()
-        self.newest = Newest(selection, clock)
+        self.newest = NewestTimestamps(selection, clock)
         self.failures = Failures(clock, limit)
-        self.memory: dict[Place, Remembered] = {}
+        self.memory: dict[ReportKey, Remembered] = {}
         self.counting: set[Scope] = set()
         self._selection = selection
         self._accountant = Accountant(selection)
-        self._preferred = Shelf()
-        self._other = Shelf()
+        self._preferred = ReportStore()
+        self._other = ReportStore()
         self._shelves = (
             (self._preferred, (REPORTS, CLUSTER_REPORTS)),
             (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
@@ -78,8 +72,12 @@ class Ledger:
             if contribution is held:
                 return
         old = shelf.awaits(namespace, name) if held is None else held
-        place = Place(namespace, name)
-        if isinstance(contribution, Part) and isinstance(old, Part) and _alike(old, contribution):
+        place = ReportKey(namespace, name)
+        if (
+            isinstance(contribution, ReportPart)
+            and isinstance(old, ReportPart)
+            and _alike(old, contribution)
+        ):
             old.messages = contribution.messages
             contribution = old
         if not (contribution and self._exchange_alone(scope, shelf, place, old, contribution)):
@@ -87,7 +85,7 @@ class Ledger:
 
     def delete(self, scope: Scope, report: Report) -> None:
         """Let a report count no more."""
-        place = Place(report.namespace, report.name)
+        place = ReportKey(report.namespace, report.name)
         self._put(scope, place, self._shelf(scope).find(place), None)
 
     def begin_list(self, scope: Scope) -> None:
@@ -132,24 +130,24 @@ class Ledger:
                 counts[resources[not namespace].name] += shelf.count(namespace)
         return counts
 
-    def contributions(self) -> Iterator[tuple[Place, Contribution]]:
+    def contributions(self) -> Iterator[tuple[ReportKey, Contribution]]:
         """Give the contribution of every report that counts."""
         yield from ((p, c) for p, c in self._preferred.items() if self._effective(p) is c)
         yield from ((p, c) for p, c in self._other.items() if self._effective(p) is c)
 
-    def contributions_in(self, namespace: str) -> Iterator[tuple[Place, Contribution]]:
+    def contributions_in(self, namespace: str) -> Iterator[tuple[ReportKey, Contribution]]:
         """Give the contributions of a namespace's reports that count."""
         for shelf in (self._preferred, self._other):
             for name, contribution in list(shelf.names(namespace)):
-                place = Place(namespace, name)
+                place = ReportKey(namespace, name)
                 if self._effective(place) is contribution:
                     yield place, contribution
 
     def _exchange_alone(
         self,
         scope: Scope,
-        shelf: Shelf,
-        place: Place,
+        shelf: ReportStore,
+        place: ReportKey,
         old: Contribution | None,
         new: Contribution,
     ) -> bool:
@@ -172,7 +170,7 @@ class Ledger:
             self.failures.replace(place, old, new, None, count=scope in self.counting)
         return True
 
-    def _is_alone(self, shelf: Shelf, place: Place) -> bool:
+    def _is_alone(self, shelf: ReportStore, place: ReportKey) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
         other = self._other if shelf is self._preferred else self._preferred
         if self.memory:
@@ -181,10 +179,10 @@ class Ledger:
             return True
         return place not in self._subjects and other.find(place) is None
 
-    def _shelf(self, scope: Scope) -> Shelf:
+    def _shelf(self, scope: Scope) -> ReportStore:
         return self._preferred if scope.resource.group == PREFERRED else self._other
 
-    def _effective(self, place: Place) -> Contribution | None:
+    def _effective(self, place: ReportKey) -> Contribution | None:
         """Choose between both groups' reports of one name the one that counts."""
         preferred = self._preferred.find(place)
         if preferred is None:
@@ -195,7 +193,7 @@ class Ledger:
         return preferred if other is None else other
 
     def _put(
-        self, scope: Scope, place: Place, old: Contribution | None, new: Contribution | None
+        self, scope: Scope, place: ReportKey, old: Contribution | None, new: Contribution | None
     ) -> None:
         shelf = self._shelf(scope)
         before = self._effective(place)
@@ -212,7 +210,11 @@ class Ledger:
             self._touch(old)
 
     def _exchange(
-        self, scope: Scope, place: Place, before: Contribution | None, after: Contribution | None
+        self,
+        scope: Scope,
+        place: ReportKey,
+        before: Contribution | None,
+        after: Contribution | None,
     ) -> None:
         self._move(place, before, -1)
         self._move(place, after, +1)
@@ -221,31 +223,31 @@ class Ledger:
         if memory is not None or _fails(before) or _fails(after):
             self.failures.replace(place, before, after, memory, count=count)
 
-    def _move(self, place: Place, contribution: Contribution | None, amount: int) -> None:
+    def _move(self, place: ReportKey, contribution: Contribution | None, amount: int) -> None:
         for part in parts(contribution):
-            group = part.group if isinstance(part, Part) else part
+            group = part.group if isinstance(part, ReportPart) else part
             group.count += amount
             self._dirty.add(group)
             if group.direct:
                 if place in self._subjects:
                     self._say(place, place, group, amount)
                     self.totals.add_status(group, -amount)
-            elif isinstance(part, Part) and part.subject is not None:
-                self._meet(Place(*part.subject))
-                self._say(Place(*part.subject), place, group, amount)
+            elif isinstance(part, ReportPart) and part.subject is not None:
+                self._meet(ReportKey(*part.subject))
+                self._say(ReportKey(*part.subject), place, group, amount)
 
-    def _say(self, subject: Place, place: Place, group: Group, amount: int) -> None:
+    def _say(self, subject: ReportKey, place: ReportKey, group: Group, amount: int) -> None:
         source = (place.namespace, place.name, group.kind)
         if amount > 0:
             self._subjects.say(subject, source, group.kind, group.profile.status)
         else:
             self._subjects.unsay(subject, source)
 
-    def _meet(self, subject: Place) -> None:
+    def _meet(self, subject: ReportKey) -> None:
         """Bring a report that is counted by group to those that speak of the same resource."""
         direct = None if subject in self._subjects else self._effective(subject)
         for part in parts(direct):
-            group = part.group if isinstance(part, Part) else part
+            group = part.group if isinstance(part, ReportPart) else part
             if group.direct:
                 self._say(subject, subject, group, +1)
                 self.totals.add_status(group, -1)
@@ -261,7 +263,7 @@ class Ledger:
     def _touch(self, contribution: Contribution | None) -> None:
         """Let ``settle`` look whether the groups of a contribution are still used."""
         for part in parts(contribution):
-            self._dirty.add(part.group if isinstance(part, Part) else part)
+            self._dirty.add(part.group if isinstance(part, ReportPart) else part)
 
     def _take(self, group: Group) -> int:
         """Take up what changed of a group; return about how many numbers that cost."""
@@ -283,7 +285,7 @@ class Ledger:
         """
         if not report.namespace:
             return NAMED
-        old = self._shelf(scope).find(Place(report.namespace, report.name))
+        old = self._shelf(scope).find(ReportKey(report.namespace, report.name))
         return NAMED - self._named.get(report.namespace, 0) + _named(old)
 
     @property
@@ -297,10 +299,10 @@ def _named(contribution: Contribution | None) -> int:
     return len(contribution) if isinstance(contribution, tuple) else 0
 
 
-def _alike(old: Part, new: Part) -> bool:
+def _alike(old: ReportPart, new: ReportPart) -> bool:
     """Whether nothing but messages and timestamps changed."""
     return old.group is new.group and old.name == new.name and old.subject == new.subject
 
 
 def _fails(contribution: Contribution | None) -> bool:
-    return any(isinstance(p, Part) and p.failures for p in parts(contribution))
+    return any(isinstance(p, ReportPart) and p.failures for p in parts(contribution))

@@ -1,6 +1,6 @@
 """The namespaces and their labels."""
 
-from exporter.model.namespace import Namespace
+from exporter.model.metadata import Namespace
 from exporter.model.report import clip
 from exporter.state.tally import Gauge
 

@@ -11,7 +11,7 @@ MOST_SOURCES: Final = 1000
 """Sources whose newest result is told apart; reports name them freely."""
 
 
-class Newest(Gauge):
+class NewestTimestamps(Gauge):
     """The newest timestamp of each source (Unix seconds) that is not in the future."""
 
     def __init__(self, selection: Selection, clock: Callable[[], float]) -> None:

@@ -8,8 +8,8 @@ from exporter.model.report import (
     BADNESS,
     FAILING,
     RESULTS,
-    Findings,
-    Spelling,
+    RawResult,
+    ResultSet,
     Summary,
     clip,
     clip_all,
@@ -131,7 +131,7 @@ class Key(NamedTuple):
     folded: bool = False
 
 
-class Found(NamedTuple):
+class CachedProfile(NamedTuple):
     """The profile that findings had last among *profiles*, beside a summary and a source.
 
     ``messages`` are those of its failures, one object for all reports that have these findings.
@@ -144,10 +144,10 @@ class Found(NamedTuple):
     messages: tuple[str, ...]
 
 
-def failing_messages(findings: Findings, profile: Profile) -> tuple[str, ...]:
+def failing_messages(findings: ResultSet, profile: Profile) -> tuple[str, ...]:
     """Give the messages of the failing results of a profile, in their order."""
     noted = findings.noted
-    if isinstance(noted, Found) and noted.profile() is profile:
+    if isinstance(noted, CachedProfile) and noted.profile() is profile:
         return noted.messages
     return tuple([findings.messages[failure.position] for failure in profile.failures])
 
@@ -158,20 +158,20 @@ class Profiles:
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self._known: dict[Key, Profile] = {}
-        self._judged: dict[Spelling, Verdict] = {}
+        self._judged: dict[RawResult, Verdict] = {}
         self._verdicts: dict[tuple[Outcome, int, bool], Verdict] = {}
         self._summaries: dict[Counts, Counts] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, findings: Findings, summary: Summary | None, source: str = "") -> Profile:
+    def of(self, findings: ResultSet, summary: Summary | None, source: str = "") -> Profile:
         """Find the profile of these findings, made anew when no report has it yet.
 
         *source* is the report's own, for results that name none.
         """
         noted = findings.noted
-        if isinstance(noted, Found):
+        if isinstance(noted, CachedProfile):
             profiles, known_summary, known_source, known, _ = noted
             if profiles is self and known_summary == summary and known_source == source:
                 profile = known()
@@ -179,7 +179,7 @@ class Profiles:
                     return profile
         profile = self._with(self._key(findings, summary, source))
         messages = failing_messages(findings, profile)
-        findings.noted = Found(self, summary, source, ref(profile), messages)
+        findings.noted = CachedProfile(self, summary, source, ref(profile), messages)
         return profile
 
     def folded(self, profile: Profile) -> Profile:
@@ -197,7 +197,7 @@ class Profiles:
             known = self._known[key] = Profile(key)
         return known
 
-    def _key(self, findings: Findings, summary: Summary | None, source: str) -> Key:
+    def _key(self, findings: ResultSet, summary: Summary | None, source: str) -> Key:
         known, judge = self._judged.get, self._judge
         said = findings.spellings
         if source:
@@ -217,7 +217,7 @@ class Profiles:
             self._summaries.clear()
         return self._summaries.setdefault(counts, counts)
 
-    def _judge(self, spelling: Spelling) -> Verdict:
+    def _judge(self, spelling: RawResult) -> Verdict:
         """Say what a result counts as; results repeat, so each is worked out once."""
         if len(self._judged) >= _MOST_VERDICTS:
             self._judged.clear()

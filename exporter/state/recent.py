@@ -33,7 +33,7 @@ class Block(NamedTuple):
         return (self.namespace, self.kind, self.name, self.policy, self.rule)
 
 
-class Recent:
+class RecentBlocks:
     """At most the last 100 blocks of the last hour, oldest first.
 
     Above that the namespace that has most of them loses its oldest.
@@ -53,7 +53,7 @@ class Recent:
         self.expire()
         self._tell(block)
 
-    def go_on_from(self, former: "Recent", chosen: Callable[[Block], bool]) -> None:
+    def go_on_from(self, former: "RecentBlocks", chosen: Callable[[Block], bool]) -> None:
         """Take over the blocks of *former*, under the numbers that they were told with.
 
         Of what only this one has heard of, the numbers follow.

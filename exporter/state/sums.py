@@ -11,7 +11,7 @@ CROWD: Final = 20_000
 """How much may wait for somebody who looks: what waits takes a hundred bytes."""
 
 
-class Sum(dict[Labels, list[int]]):
+class SumTable(dict[Labels, list[int]]):
     """Five-fold counts by label values; a row of zeros does not exist."""
 
     def add(self, labels: Labels, index: int, amount: int) -> None:
@@ -37,9 +37,9 @@ class Sums:
     """
 
     def __init__(self) -> None:
-        self.by_namespace: Final = Sum()
-        self.by_policy: Final = Sum()
-        self.by_severity: Final = Sum()
+        self.by_namespace: Final = SumTable()
+        self.by_policy: Final = SumTable()
+        self.by_severity: Final = SumTable()
         self.crowded = False
         self._waiting: dict[Group, int] = {}
         self._judged: dict[Verdict, int] = {}

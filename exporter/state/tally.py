@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from exporter.state.least import Least
+from exporter.state.minbag import MinBag
 
 Labels = tuple[str, ...]
 Counts = tuple[int, int, int, int, int]
@@ -182,13 +182,13 @@ class Minimum:
 
     def __init__(self) -> None:
         self.least = Gauge()
-        self._standing: dict[Labels, Least[int]] = {}
+        self._standing: dict[Labels, MinBag[int]] = {}
 
     def add(self, labels: Labels, value: int) -> None:
         """Let one more *value* stand."""
         standing = self._standing.get(labels)
         if standing is None:
-            standing = self._standing[labels] = Least()
+            standing = self._standing[labels] = MinBag()
         standing.add(value)
         if value < self.least.rows.get(labels, float("inf")):
             self.least.put(labels, value)

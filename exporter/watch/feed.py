@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Object, Scope
-from exporter.model.wire import Line
-from exporter.watch.pace import Clock, Turns
-from exporter.watch.ports import Observer, Sink
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Object, Scope
+from exporter.watch.pace import TimeSlice, WatchClock
+from exporter.watch.ports import Sink, WatchObserver
+from exporter.wire.codec import WatchLine
 
 _BETWEEN_LOOKS: Final = 8
 """Objects that are handed on between two looks at the clock: a third of a millisecond."""
@@ -16,11 +16,11 @@ _BETWEEN_LOOKS: Final = 8
 _CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
-class Feed:
+class SinkAdapter:
     """The way into the sink. ``last_change`` is in Unix seconds, 0 before the first change."""
 
     def __init__(
-        self, scope: Scope, sink: Sink, observer: Observer, clock: Clock, turns: Turns
+        self, scope: Scope, sink: Sink, observer: WatchObserver, clock: WatchClock, turns: TimeSlice
     ) -> None:
         self.last_change = 0.0
         self.listed = 0
@@ -36,7 +36,7 @@ class Feed:
     def begin(self) -> None:
         """Say that a list begins."""
         self.listed = 0
-        self._sink(Listing(self._scope))
+        self._sink(Init(self._scope))
 
     async def apply(self, objects: Sequence[Object]) -> None:
         """Hand on listed objects."""
@@ -55,10 +55,10 @@ class Feed:
 
     def end(self) -> None:
         """Say that the list ended: what was not in it is gone."""
-        self._sink(Listed(self._scope))
+        self._sink(InitDone(self._scope))
         self.last_change = self._clock.wall()
 
-    def take(self, line: Line, *, listing: bool) -> None:
+    def take(self, line: WatchLine, *, listing: bool) -> None:
         """Hand on what a watch line says."""
         kind, found = line.type, line.object
         if found is None or (self._namespace and not self._is_ours(found)):

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from exporter.errors import Refused
-from exporter.model.changes import Object
-from exporter.model.wire import Page
-from exporter.watch.position import number
+from exporter.errors import Refused, Unavailable
+from exporter.model.changes import Object, Scope
+from exporter.model.resource import Resource
+from exporter.watch.cursor import UNVERSIONED, number
+from exporter.watch.feed import SinkAdapter
+from exporter.watch.ports import Source, WatchObserver
+from exporter.wire.codec import ListPage
 
 PAGE_OBJECTS: Final = 250
 PARALLEL_LISTS: Final = 4
@@ -26,12 +29,12 @@ class Reader(NamedTuple):
     ``page`` takes a namespace and a continue token; ``apply`` gives objects to the sink.
     """
 
-    page: Callable[[str, str], Awaitable[Page]]
+    page: Callable[[str, str], Awaitable[ListPage]]
     apply: Callable[[Sequence[Object]], Awaitable[None]]
     namespaces: Callable[[], Awaitable[Sequence[str]]]
 
 
-class Reading(Protocol):
+class ListStrategy(Protocol):
     """A list under way. It can be run again after a failure, and goes on where it was."""
 
     async def run(self) -> Start:
@@ -39,14 +42,14 @@ class Reading(Protocol):
         ...
 
 
-Lists = Callable[[Reader, str, Page], Reading]
+Lists = Callable[[Reader, str, ListPage], ListStrategy]
 """Begins to read the rest of a list of a namespace whose first page is known."""
 
 
-class Pages:
+class PagedList:
     """Reads page after page of one snapshot, the next one on its way while one is handed on."""
 
-    def __init__(self, reader: Reader, namespace: str, first: Page | None = None) -> None:
+    def __init__(self, reader: Reader, namespace: str, first: ListPage | None = None) -> None:
         self._reader = reader
         self._namespace = namespace
         self._ready = first
@@ -61,8 +64,8 @@ class Pages:
         await self._reader.apply(page.objects)
         return Start(page.version, {})
 
-    async def _hand_on(self, page: Page) -> Page:
-        async def fetch() -> Page:
+    async def _hand_on(self, page: ListPage) -> ListPage:
+        async def fetch() -> ListPage:
             return await self._reader.page(self._namespace, page.cont)
 
         ahead = asyncio.create_task(fetch())
@@ -74,16 +77,16 @@ class Pages:
             await _end(ahead)
 
 
-class ByNamespace:
+class NamespaceLists:
     """Reads several namespaces at once: a server encodes one list on one core.
 
     The version of the first page is older than every list, so whatever is created meanwhile, in
     namespaces of any age, is in what is watched from there.
     """
 
-    def __init__(self, reader: Reader, namespace: str, first: Page) -> None:
+    def __init__(self, reader: Reader, namespace: str, first: ListPage) -> None:
         self._reader = reader
-        self._whole = Pages(reader, namespace, first)
+        self._whole = PagedList(reader, namespace, first)
         self._version = first.version
         self._todo: list[str] | None = None
         self._floors: dict[str, int] = {}
@@ -106,14 +109,14 @@ class ByNamespace:
         while todo:
             namespace = todo.pop()
             try:
-                start = await Pages(self._reader, namespace).run()
+                start = await PagedList(self._reader, namespace).run()
             except BaseException:
                 todo.append(namespace)
                 raise
             self._floors[namespace] = number(start.version)
 
 
-async def _end(*tasks: asyncio.Task[Page] | asyncio.Task[None]) -> None:
+async def _end(*tasks: asyncio.Task[ListPage] | asyncio.Task[None]) -> None:
     """End tasks whose results nobody wants any more, and wait until they have ended."""
     for task in tasks:
         task.cancel()
@@ -121,3 +124,99 @@ async def _end(*tasks: asyncio.Task[Page] | asyncio.Task[None]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.exception()  # marks it as seen, else asyncio complains
+
+
+class ReflectorOptions(NamedTuple):
+    """How to follow.
+
+    ``stream`` asks for long lists as a stream where the server knows how; else ``lists`` reads
+    them, where they are of several namespaces. A watch is asked to end after ``watch_seconds`` to
+    twice that, by chance, so that not all end together. A server sends a bookmark each minute;
+    after ``idle_seconds`` without any sign of life a connection is given up. What has no versions
+    to resume from is listed again every ``reconcile_seconds``; what is not served or not
+    permitted is looked for every ``look_again_seconds``. That something followed has gone is
+    believed when it was seen twice, ``confirm_seconds`` apart.
+    """
+
+    lists: Lists = PagedList
+    stream: bool = True
+    page_objects: int = PAGE_OBJECTS
+    watch_seconds: int = 300
+    idle_seconds: float = 90.0
+    reconcile_seconds: float = 300.0
+    look_again_seconds: float = 30.0
+    confirm_seconds: float = 5.0
+
+
+class Lister:
+    """Lists one scope. ``relist_reason`` says why the next list is needed, if one was complete."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        source: Source,
+        feed: SinkAdapter,
+        observer: WatchObserver,
+        options: ReflectorOptions,
+    ) -> None:
+        self.relist_reason = ""
+        self.streams = options.stream
+        self._scope = scope
+        self._resource = scope.resource
+        self._source = source
+        self._feed = feed
+        self._observer = observer
+        self._options = options
+        self._reader = Reader(self._page, feed.apply, source.namespaces)
+        self._reading: ListStrategy | None = None
+        self._doubted = False
+
+    async def run(self, resource: Resource) -> Start | None:
+        """List to the end; return where to watch from, or None if a watch should bring the list.
+
+        The first page tells what kind of server this is, and whether the list is long.
+        """
+        self._resource = resource
+        if self._reading is None:
+            first = await self._page(self._scope.namespace, "")
+            self._doubt(first)
+            self._begin()
+            if self.streams and first.cont and first.version not in UNVERSIONED:
+                return None
+            is_divisible = self._scope.resource.namespaced and not self._scope.namespace
+            lists = self._options.lists if is_divisible else PagedList
+            self._reading = lists(self._reader, self._scope.namespace, first)
+        start = await self._reading.run()
+        self._reading = None
+        self._feed.end()
+        return start
+
+    async def present_version(self, resource: Resource) -> str:
+        """Ask for the version that a list would have now."""
+        namespace = self._scope.namespace
+        page = await self._source.page(resource, namespace, limit=1, cont="")
+        return page.version
+
+    def start_over(self, reason: str) -> None:
+        """Make the next run begin from the first page."""
+        self._reading = None
+        self.relist_reason = reason
+
+    async def _page(self, namespace: str, cont: str) -> ListPage:
+        limit = self._options.page_objects
+        return await self._source.page(self._resource, namespace, limit=limit, cont=cont)
+
+    def _doubt(self, first: ListPage) -> None:
+        """Believe that everything is gone only when it is said twice."""
+        if first.objects or first.cont or not self._feed.listed or self._doubted:
+            self._doubted = False
+            return
+        self._doubted = True
+        message = f"an empty list, where there were {self._feed.listed} objects: asked again"
+        raise Unavailable(message, 200, self._options.confirm_seconds)
+
+    def _begin(self) -> None:
+        if self.relist_reason:
+            self._observer.relist(self._scope.resource.name, self.relist_reason)
+            self.relist_reason = ""
+        self._feed.begin()

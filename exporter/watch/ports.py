@@ -5,7 +5,7 @@ from typing import Protocol
 
 from exporter.model.changes import Change
 from exporter.model.resource import Resource
-from exporter.model.wire import Line, Page
+from exporter.wire.codec import ListPage, WatchLine
 
 Sink = Callable[[Change], None]
 
@@ -20,13 +20,13 @@ class Source(Protocol):
         """Return the resource in the version to ask for, None if it is not served."""
         ...
 
-    async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> Page:
+    async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
         """Read one page of a list; *namespace* "" means all of them."""
         ...
 
     def watch(
         self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
-    ) -> AsyncGenerator[Iterable[Line], None]:
+    ) -> AsyncGenerator[Iterable[WatchLine], None]:
         """Stream what happened after *since*, in batches, for about *seconds*.
 
         The first batch is empty and says that the watch stands; each sign of life is a batch.
@@ -41,7 +41,7 @@ class Source(Protocol):
         ...
 
 
-class Observer(Protocol):
+class WatchObserver(Protocol):
     """Counts what happens while following. ``resource`` is Resource.name, or "" for discovery."""
 
     def request(self, resource: str, verb: str, code: int, seconds: float) -> None:

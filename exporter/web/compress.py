@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from exporter.web.checksum import Sum
-from exporter.web.ports import Part
+from exporter.web.ports import BodyPart
 
 try:
     from isal import isal_zlib as backend
@@ -61,7 +61,7 @@ class Pace:
             await asyncio.sleep(0)
 
 
-class Gzip:
+class GzipStream:
     """Compresses at level 1: metrics shrink tenfold, a better level costs more than it saves.
 
     A part is compressed by itself, which costs a few bytes, and remembered for as long as its
@@ -71,7 +71,7 @@ class Gzip:
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Hashable, _Packed] = WeakKeyDictionary()
 
-    async def compress(self, parts: Iterable[Part]) -> list[bytes]:
+    async def compress(self, parts: Iterable[BodyPart]) -> list[bytes]:
         """Make one gzip member of the parts; no more than one of them exists at a time."""
         compressor = cast(_Compressor, backend.compressobj(level=1, wbits=_RAW))
         pace, total, blocks = Pace(), Sum(), [_HEADER]
@@ -89,7 +89,7 @@ class Gzip:
 
 
 async def _pack(
-    part: Part, compressor: _Compressor, pace: Pace, before: Sum
+    part: BodyPart, compressor: _Compressor, pace: Pace, before: Sum
 ) -> tuple[_Packed, Sum]:
     """Compress a part; give also what the sum *before* is with it."""
     blocks, after = list[bytes](), before

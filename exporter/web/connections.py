@@ -9,7 +9,7 @@ from typing import cast
 
 from aiohttp import web
 
-from exporter.web.tls import Tls
+from exporter.web.tls import ServerTls
 
 LOG = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         self,
         connections: Connections,
         serve: Callable[[], web.RequestHandler],
-        tls: Callable[[], Tls | None],
+        tls: Callable[[], ServerTls | None],
     ) -> None:
         self.protocol: web.RequestHandler | None = None
         self._connections = connections
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
             self.protocol.data_received(self._early)
             self._early = b""
 
-    async def _shake_hands(self, raw: asyncio.Transport, tls: Tls) -> None:
+    async def _shake_hands(self, raw: asyncio.Transport, tls: ServerTls) -> None:
         try:
             secured = await asyncio.get_running_loop().start_tls(
                 raw,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from exporter.web.view import Blocked, StatusView
+from exporter.view.values import BlockedRequest, StatusView
 
 MAX_LISTENERS = 32
 MAX_QUEUED = 100
@@ -24,14 +24,14 @@ _HEADERS = {
 class Listener:
     """Blocked requests that one browser has not been sent; the oldest go when there are many."""
 
-    def __init__(self, missed: Sequence[Blocked]) -> None:
+    def __init__(self, missed: Sequence[BlockedRequest]) -> None:
         self._queue = deque(missed, MAX_QUEUED)
         self._news = asyncio.Event()
         self.ended = False
         if missed:
             self._news.set()
 
-    def hear(self, block: Blocked) -> None:
+    def hear(self, block: BlockedRequest) -> None:
         """Take one in."""
         self._queue.append(block)
         self._news.set()
@@ -41,7 +41,7 @@ class Listener:
         self.ended = True
         self._news.set()
 
-    async def next(self) -> list[Blocked]:
+    async def next(self) -> list[BlockedRequest]:
         """Wait for news, but not longer than a heartbeat."""
         try:
             async with asyncio.timeout(BEAT_SECONDS):
@@ -108,5 +108,5 @@ def _cut(request: web.Request) -> None:
         request.transport.abort()
 
 
-def _event(block: Blocked) -> bytes:
+def _event(block: BlockedRequest) -> bytes:
     return b"id: %d\nevent: blocked\ndata: %b\n\n" % (block.id, msgspec.json.encode(block))

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 
-class Part(Protocol):
+class BodyPart(Protocol):
     """Some of a body, written when it is asked for."""
 
     @property
@@ -20,7 +20,7 @@ class Part(Protocol):
 class Scraper(Protocol):
     """Where an exposition comes from."""
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[Part]:  # noqa: FBT001
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[BodyPart]:  # noqa: FBT001
         """Take one consistent moment, in parts that are sent in order.
 
         ``names`` restricts it to these families; empty means all. Raises nothing.

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from aiohttp import web
 
 from exporter.errors import ConfigError
-from exporter.web.assets import Assets
-from exporter.web.page import Link
+from exporter.web.page.assets import Assets
+from exporter.web.page.document import Link
+from exporter.web.page.handlers import PageSettings, StatusPages
 from exporter.web.ports import Health, Scraper
-from exporter.web.scrape import Scrapes
-from exporter.web.status import Pages, StatusPages
+from exporter.web.respond import ScrapeHandler
 
 _OWN_PREFIXES = ("/-/", "/api/", "/static/")
 _OWN_PATHS = frozenset({"/", "/livez", "/readyz"})
@@ -22,7 +22,7 @@ class Site(NamedTuple):
     scraper: Scraper
     health: Health
     telemetry_path: str = "/metrics"
-    pages: Callable[[], Pages] = Pages
+    pages: Callable[[], PageSettings] = PageSettings
 
 
 def add_routes(app: web.Application, site: Site) -> None:
@@ -35,7 +35,7 @@ def add_routes(app: web.Application, site: Site) -> None:
         or path.startswith(_OWN_PREFIXES)
     ):
         raise ConfigError(f"--web.telemetry-path {path}: expected a path that is not taken")
-    app.router.add_get(path, Scrapes(site.scraper).answer)
+    app.router.add_get(path, ScrapeHandler(site.scraper).answer)
     for path in ("/-/healthy", "/livez"):
         app.router.add_get(path, _healthy)
     for path in ("/-/ready", "/readyz"):

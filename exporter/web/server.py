@@ -14,8 +14,8 @@ from exporter.web.addresses import BACKLOG, bind, url
 from exporter.web.connections import Connection, Connections, affordable
 from exporter.web.guard import Answer, Guard
 from exporter.web.routes import Site, add_routes
+from exporter.web.tls import Rules, WebFile
 from exporter.web.webconfig import WebConfig
-from exporter.web.webfile import Rules, WebFile
 
 LOG = logging.getLogger(__name__)
 

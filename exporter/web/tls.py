@@ -1,15 +1,16 @@
 """Builds the SSL context that tls_server_config describes, and checks who the client says it is."""
 
 import ipaddress
+import logging
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from exporter.errors import ConfigError
-from exporter.web.webconfig import CIPHERS, CURVES, TlsServer
+from exporter.web.webconfig import CIPHERS, CURVES, TlsServer, WebConfig, parse
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _VERIFY = {
@@ -21,7 +22,7 @@ _VERIFY = {
 }
 
 
-class Tls(NamedTuple):
+class ServerTls(NamedTuple):
     """How to secure the next connection, and which client names it may come from."""
 
     context: ssl.SSLContext
@@ -38,7 +39,7 @@ def files(config: TlsServer, beside: Path) -> list[Path]:
     return [beside / name for name in named if name]
 
 
-def build(config: TlsServer, path: Path) -> Tls:
+def build(config: TlsServer, path: Path) -> ServerTls:
     """Load certificates and keys; ConfigError when they cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
@@ -51,7 +52,7 @@ def build(config: TlsServer, path: Path) -> Tls:
     _load_identity(context, config, path)
     _load_authority(context, config, path)
     context.verify_mode = _VERIFY[config.client_auth_type]
-    return Tls(context, frozenset(_normal(name) for name in config.client_allowed_sans))
+    return ServerTls(context, frozenset(_normal(name) for name in config.client_allowed_sans))
 
 
 def _restrict(context: ssl.SSLContext, config: TlsServer) -> None:
@@ -120,3 +121,85 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).lower().replace("_", " ")
     return getattr(error, "strerror", None) or str(error)
+
+
+LOG = logging.getLogger(__name__)
+LOOK_SECONDS = 1.0
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class Rules(NamedTuple):
+    """What the file demands of connections and requests."""
+
+    config: WebConfig
+    tls: ServerTls | None
+
+
+class WebFile:
+    """The last good rules, looked after at most once a second.
+
+    A file that goes bad while running changes nothing: what was good stays, and is said once.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._complaint = ""
+        self._watched = [path]
+        self._rules = self._read()
+        self._stamp = self._stat()
+        self._looked = clock()
+
+    def current(self) -> Rules:
+        """Give the rules for the connection or request that is at hand."""
+        now = self._clock()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            stamp = self._stat()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._reread()
+        return self._rules
+
+    def _reread(self) -> None:
+        try:
+            rules = self._read()
+            self._check_scheme(rules)
+        except ConfigError as error:
+            if str(error) != self._complaint:
+                LOG.error("web configuration not taken, the old one stays: %s", error)  # noqa: TRY400
+            self._complaint = str(error)
+        else:
+            self._complaint = ""
+            self._rules = rules
+            LOG.info("web configuration read again: %s", self._path)
+
+    def _check_scheme(self, rules: Rules) -> None:
+        if (rules.tls is None) != (self._rules.tls is None):
+            raise ConfigError(f"{self._path}: switching TLS on or off needs a restart")
+
+    def _read(self) -> Rules:
+        try:
+            text = self._path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise ConfigError(f"{self._path}: {reason}") from error
+        config = parse(text, self._path)
+        server = config.tls_server_config
+        if server is None:
+            self._watched = [self._path]
+            return Rules(config, None)
+        self._watched = [self._path, *files(server, self._path.parent)]
+        return Rules(config, build(server, self._path))
+
+    def _stat(self) -> _Stamp:
+        return tuple(_stamp(path) for path in self._watched)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from exporter.errors import ConfigError
-from exporter.web.strict import decode
+from exporter.yamlfile import decode
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from exporter.alerting.alert import Labels, labels_of
-from exporter.alerting.ports import Answer, Clock, Completeness
+from exporter.alerting.ports import Completeness, PostAnswer, PushClock
 from exporter.alerting.push import Push
-from exporter.alerting.settings import AlertingSettings, Target
+from exporter.alerting.settings import AlertingSettings, AlertmanagerTarget
 from exporter.errors import Unavailable
 from tests.alerting.cluster import START, Cluster
 
@@ -73,7 +73,7 @@ class FakeAlertmanager:
     def names(self) -> set[str]:
         return {dict(labels)["alertname"] for labels in self.firing()}
 
-    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
         assert url.endswith("/api/v2/alerts")
         assert headers["Content-Type"] == "application/json"
         alerts = msgspec.json.decode(body, type=list[Wire])
@@ -84,14 +84,14 @@ class FakeAlertmanager:
         if self.mode == "hang":
             await asyncio.Event().wait()
         if self.mode != "ok":
-            return Answer(int(self.mode), self.retry_after, self.date, "no")
+            return PostAnswer(int(self.mode), self.retry_after, self.date, "no")
         return self._take(alerts)
 
-    def _take(self, alerts: list[Wire]) -> Answer:
+    def _take(self, alerts: list[Wire]) -> PostAnswer:
         if self.largest is not None and len(alerts) > self.largest:
-            return Answer(413, 0.0, self.date, "too large")
+            return PostAnswer(413, 0.0, self.date, "too large")
         refused = [self._put(alert) for alert in alerts].count(False)
-        return Answer(400 if refused else 200, 0.0, self.date, "invalid" if refused else "")
+        return PostAnswer(400 if refused else 200, 0.0, self.date, "invalid" if refused else "")
 
     def _put(self, alert: Wire) -> bool:
         labels = labels_of(alert.labels)
@@ -182,7 +182,7 @@ class Site:
             partial(_post, posts),
             self.counts,
             namespace_labels=self.namespace_labels,
-            clock=Clock(wall, asyncio.get_running_loop().time, lambda: 0.5),
+            clock=PushClock(wall, asyncio.get_running_loop().time, lambda: 0.5),
         )
 
     @asynccontextmanager
@@ -206,5 +206,5 @@ class Site:
         self.push = self._push()
 
 
-def _post(posts: Mapping[str, FakeAlertmanager], target: Target) -> FakeAlertmanager:
+def _post(posts: Mapping[str, FakeAlertmanager], target: AlertmanagerTarget) -> FakeAlertmanager:
     return posts[target.url]

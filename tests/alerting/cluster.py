@@ -7,8 +7,7 @@ import msgspec
 
 from exporter.model.changes import Applied, Deleted, Object, Scope
 from exporter.model.event import Event
-from exporter.model.metadata import CreatedMetadata, Metadata
-from exporter.model.namespace import LabelledMetadata, Namespace
+from exporter.model.metadata import CreatedMetadata, LabelledMetadata, Metadata, Namespace
 from exporter.model.policy import Policy, PolicyMetadata, Spec
 from exporter.model.report import Instant, Reference, Report, Result
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICY_REPORTS, Resource

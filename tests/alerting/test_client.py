@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from exporter.alerting.ports import Answer
-from exporter.alerting.settings import BasicAuth, ClientTls, Target
+from exporter.alerting.ports import PostAnswer
+from exporter.alerting.settings import AlertmanagerTarget, BasicAuth, ClientTls
 from exporter.errors import ConfigError, Unavailable
-from exporter.notify.client import Client
+from exporter.notify.client import AlertmanagerClient
 from tests.pki import Authority
 
 HEADERS = {"Content-Type": "application/json"}
@@ -35,13 +35,13 @@ async def served(respond: Respond, context: ssl.SSLContext | None = None) -> Asy
         await runner.cleanup()
 
 
-async def post(client: Client, url: str, body: bytes = b"[]") -> Answer:
+async def post(client: AlertmanagerClient, url: str, body: bytes = b"[]") -> PostAnswer:
     return await client(url, body, HEADERS)
 
 
 @asynccontextmanager
-async def client(target: Target) -> AsyncIterator[Client]:
-    made = Client(target)
+async def client(target: AlertmanagerTarget) -> AsyncIterator[AlertmanagerClient]:
+    made = AlertmanagerClient(target)
     try:
         yield made
     finally:
@@ -56,7 +56,7 @@ async def test_a_body_arrives_with_its_headers_and_the_answer_comes_back() -> No
         seen.append((body, request.headers["Content-Type"], request.headers["User-Agent"]))
         return web.Response(status=400, text="bad\n  label")
 
-    async with served(respond) as url, client(Target(url)) as sending:
+    async with served(respond) as url, client(AlertmanagerTarget(url)) as sending:
         large = b"[" + b" " * 3_000_000 + b"]"
         answer = await post(sending, url, large)
     assert answer.status == 400
@@ -84,7 +84,7 @@ async def test_retry_after_is_seconds_or_an_instant_by_the_servers_clock(
         date = "Mon, 23 Nov 2026 10:00:00 GMT"
         return web.Response(status=429, headers={"Retry-After": said, "Date": date})
 
-    async with served(respond) as url, client(Target(url)) as sending:
+    async with served(respond) as url, client(AlertmanagerTarget(url)) as sending:
         answer = await post(sending, url)
     assert (answer.status, answer.retry_after) == (429, seconds)
     assert answer.date == datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
@@ -97,14 +97,14 @@ async def test_redirects_are_not_followed() -> None:
         seen.append(request.path)
         return web.Response(status=307, headers={"Location": "/elsewhere"})
 
-    async with served(respond) as url, client(Target(url)) as sending:
+    async with served(respond) as url, client(AlertmanagerTarget(url)) as sending:
         answer = await post(sending, f"{url}/api/v2/alerts")
     assert (answer.status, seen) == (307, ["/api/v2/alerts"])
 
 
 async def test_a_refused_connection_is_no_answer(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
-    async with client(Target(url)) as sending:
+    async with client(AlertmanagerTarget(url)) as sending:
         with pytest.raises(Unavailable, match=r"no answer: .*Connect"):
             await post(sending, url)
 
@@ -117,7 +117,7 @@ async def test_a_connection_that_breaks_is_no_answer() -> None:
     server = await asyncio.start_server(slam, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with client(Target(url)) as sending:
+        async with client(AlertmanagerTarget(url)) as sending:
             with pytest.raises(Unavailable):
                 await post(sending, url)
 
@@ -131,8 +131,8 @@ async def test_credentials_are_read_anew_for_each_post(tmp_path: Path) -> None:
 
     secret = tmp_path / "secret"
     async with served(respond) as url:
-        basic = Target(url, basic_auth=BasicAuth("user", str(secret)))
-        bearer = Target(url, bearer_token_file=str(secret))
+        basic = AlertmanagerTarget(url, basic_auth=BasicAuth("user", str(secret)))
+        bearer = AlertmanagerTarget(url, bearer_token_file=str(secret))
         async with client(basic) as first, client(bearer) as second:
             for text in ("one\n", "two ü\n"):
                 secret.write_text(text, encoding="utf-8")
@@ -151,7 +151,7 @@ async def test_a_secret_that_cannot_be_used_is_named(
     secret = tmp_path / "secret"
     if content is not None:
         secret.write_bytes(content.encode() if isinstance(content, str) else content)
-    target = Target("http://127.0.0.1:9", bearer_token_file=str(secret))
+    target = AlertmanagerTarget("http://127.0.0.1:9", bearer_token_file=str(secret))
     async with client(target) as sending:
         with pytest.raises(ConfigError, match="secret: "):
             await post(sending, target.url)
@@ -176,12 +176,14 @@ async def test_a_server_is_trusted_by_its_authority_only(tmp_path: Path) -> None
     ca.write_text(authority.pem)
     files = authority.server().write(tmp_path, "server")
     async with served(ok, server_context(files)) as url:
-        async with client(Target(url)) as sending:
+        async with client(AlertmanagerTarget(url)) as sending:
             with pytest.raises(Unavailable, match=r"(?i)certificate"):
                 await post(sending, url)
-        async with client(Target(url, tls=ClientTls(ca_file=str(ca)))) as sending:
+        async with client(AlertmanagerTarget(url, tls=ClientTls(ca_file=str(ca)))) as sending:
             assert (await post(sending, url)).status == 200
-        async with client(Target(url, tls=ClientTls(insecure_skip_verify=True))) as sending:
+        async with client(
+            AlertmanagerTarget(url, tls=ClientTls(insecure_skip_verify=True))
+        ) as sending:
             assert (await post(sending, url)).status == 200
 
 
@@ -192,7 +194,7 @@ async def test_an_authority_that_is_replaced_is_read_again(tmp_path: Path) -> No
     ca.write_text(Authority("another").pem)
     async with (
         served(ok, server_context(files)) as url,
-        client(Target(url, tls=ClientTls(ca_file=str(ca)))) as sending,
+        client(AlertmanagerTarget(url, tls=ClientTls(ca_file=str(ca)))) as sending,
     ):
         with pytest.raises(Unavailable):
             await post(sending, url)
@@ -209,16 +211,16 @@ async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
     files = authority.server().write(tmp_path, "server")
     cert, key = map(str, authority.issue("exporter").write(tmp_path, "exporter"))
     async with served(ok, server_context(files, ca)) as url:
-        async with client(Target(url, tls=ClientTls(str(ca), cert, key))) as sending:
+        async with client(AlertmanagerTarget(url, tls=ClientTls(str(ca), cert, key))) as sending:
             assert (await post(sending, url)).status == 200
-        async with client(Target(url, tls=ClientTls(str(ca)))) as sending:
+        async with client(AlertmanagerTarget(url, tls=ClientTls(str(ca)))) as sending:
             with pytest.raises(Unavailable):
                 await post(sending, url)
 
 
 async def test_a_missing_certificate_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.crt")
-    target = Target("https://127.0.0.1:9", tls=ClientTls(ca_file=missing))
+    target = AlertmanagerTarget("https://127.0.0.1:9", tls=ClientTls(ca_file=missing))
     async with client(target) as sending:
         with pytest.raises(ConfigError, match=r"missing\.crt"):
             await post(sending, target.url)

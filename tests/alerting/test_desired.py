@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from exporter.alerting.alert import Alert, Labels
-from exporter.alerting.desired import Desired
+from exporter.alerting.desired import AlertDeriver
 from exporter.alerting.settings import AlertingSettings
 from tests.alerting.cluster import START, Cluster, failing
 
@@ -18,12 +18,14 @@ class Dropped(dict[str, int]):
 
 def desired(
     cluster: Cluster, *, namespace_labels: tuple[str, ...] = (), **settings: object
-) -> Desired:
+) -> AlertDeriver:
     made = msgspec.convert(settings, AlertingSettings)
-    return Desired(made, cluster.state, namespace_labels, Dropped())
+    return AlertDeriver(made, cluster.state, namespace_labels, Dropped())
 
 
-def alerts(found: Desired, *, reports: bool = True, blocks_at: float | None = START) -> list[Alert]:
+def alerts(
+    found: AlertDeriver, *, reports: bool = True, blocks_at: float | None = START
+) -> list[Alert]:
     steps = found.steps(reports=reports, blocks_at=blocks_at)
     while True:
         try:
@@ -34,7 +36,7 @@ def alerts(found: Desired, *, reports: bool = True, blocks_at: float | None = ST
             return list(value.values())
 
 
-def only(found: Desired) -> Alert:
+def only(found: AlertDeriver) -> Alert:
     (alert,) = alerts(found)
     return alert
 
@@ -268,7 +270,7 @@ def test_groups_of_blocks_are_bounded_and_what_does_not_fit_is_counted() -> None
     cluster = Cluster()
     dropped = Dropped()
     settings = AlertingSettings(max_alerts=5)
-    wanted = Desired(settings, cluster.state, (), dropped)
+    wanted = AlertDeriver(settings, cluster.state, (), dropped)
     for number in range(60):
         cluster.block("web", policy=f"policy-{number}")
     assert len(wanted.blocks.groups) == 50

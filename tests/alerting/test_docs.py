@@ -11,21 +11,21 @@ from exporter.alerting.settings import (
     RUNBOOKS,
     AlertFilters,
     AlertingSettings,
+    AlertmanagerTarget,
     BasicAuth,
-    Blocks,
+    BlockAlerts,
     ClientTls,
-    Target,
-    Violations,
+    ViolationAlerts,
 )
 from exporter.alerting.wording import BLOCKED, FOLDED, VIOLATION
 from exporter.errors import ConfigError
-from exporter.web.strict import decode
+from exporter.yamlfile import decode
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "push.md").read_text(encoding="utf-8")
 NESTED: dict[str, type[msgspec.Struct]] = {
     "filters.": AlertFilters,
-    "violations.": Violations,
-    "blocks.": Blocks,
+    "violations.": ViolationAlerts,
+    "blocks.": BlockAlerts,
     "basic_auth.": BasicAuth,
     "tls.": ClientTls,
 }
@@ -39,7 +39,7 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
 
 def keys() -> set[str]:
     """Every key that the configuration knows, with the path inside its table."""
-    flat = {*AlertingSettings.__struct_fields__, *Target.__struct_fields__}
+    flat = {*AlertingSettings.__struct_fields__, *AlertmanagerTarget.__struct_fields__}
     flat -= {prefix.rstrip(".") for prefix in NESTED}
     for prefix, struct in NESTED.items():
         flat |= {prefix + name for name in struct.__struct_fields__}
@@ -68,7 +68,7 @@ def test_the_defaults_are_those_of_the_settings() -> None:
     rows = re.findall(r"^\| `([a-z_.]+)` \| `?([^|]+?)`? \|", PAGE, re.MULTILINE)
     told = {key: yaml.safe_load(default) for key, default in rows}
     made = msgspec.json.decode(msgspec.json.encode(AlertingSettings()))
-    target = msgspec.json.decode(msgspec.json.encode(Target("http://am")))
+    target = msgspec.json.decode(msgspec.json.encode(AlertmanagerTarget("http://am")))
     checked = {
         "interval": made["interval"],
         "resolve_delay": made["resolve_delay"],

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from exporter.alerting.push import leisurely
-from exporter.alerting.settings import Target
+from exporter.alerting.settings import AlertmanagerTarget
 from tests.alerting.alertmanagers import FakeAlertmanager, Mode, Site, wall
 from tests.alerting.cluster import START, failing
 from tests.virtual_time import virtual
@@ -58,7 +58,7 @@ async def test_a_change_while_a_batch_is_on_its_way_is_heeded_by_the_next() -> N
     for number in range(300):
         site.cluster.report(f"web-{number}", failing(f"policy-{number}"))
     site.settings = msgspec.structs.replace(
-        site.settings, alertmanagers=(Target("http://a:9093", timeout=60),)
+        site.settings, alertmanagers=(AlertmanagerTarget("http://a:9093", timeout=60),)
     )
     site.restart_push()
     async with site.running():

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from exporter.alerting.alert import Alert, Posting, encode, labels_of
+from exporter.alerting.alert import Alert, PostedAlert, encode, labels_of
 from exporter.alerting.ports import Completeness
 from exporter.alerting.push import Push
-from exporter.alerting.settings import AlertingSettings, Target
-from exporter.notify.client import Client
+from exporter.alerting.settings import AlertingSettings, AlertmanagerTarget
+from exporter.notify.client import AlertmanagerClient
 from tests.alerting.alertmanagers import Counts
 from tests.alerting.cluster import Cluster, failing
 from tests.servers import Alertmanager, alertmanager
@@ -37,12 +37,12 @@ def alertmanagers(*programs: str) -> Iterator[list[Alertmanager]]:
 class Setup:
     """A cluster, and a push whose minute is two seconds."""
 
-    def __init__(self, *targets: Target, **settings: object) -> None:
+    def __init__(self, *targets: AlertmanagerTarget, **settings: object) -> None:
         said = {"interval": INTERVAL, "resolve_delay": 0.5, **settings}
         made = msgspec.convert(said, AlertingSettings)
         self.settings = msgspec.structs.replace(made, alertmanagers=targets)
         self.counts = Counts()
-        self.clients: list[Client] = []
+        self.clients: list[AlertmanagerClient] = []
         self.began()
 
     def began(self) -> None:
@@ -56,8 +56,8 @@ class Setup:
             self.counts,
         )
 
-    def _client(self, target: Target) -> Client:
-        self.clients.append(Client(target))
+    def _client(self, target: AlertmanagerTarget) -> AlertmanagerClient:
+        self.clients.append(AlertmanagerClient(target))
         return self.clients[-1]
 
     @asynccontextmanager
@@ -85,7 +85,7 @@ async def until(look: Callable[[], bool], what: str) -> None:
 @pytest.mark.parametrize("program", ["alertmanager", "alertmanager31"])
 async def test_a_violation_and_a_block_arrive_as_they_were_sent(program: str) -> None:
     with alertmanagers(program) as (manager,):
-        setup = Setup(Target(manager.url))
+        setup = Setup(AlertmanagerTarget(manager.url))
         setup.cluster.report("web", failing(since=1_790_000_000))
         setup.cluster.block("pod", ago=60)
         async with setup.running():
@@ -106,7 +106,7 @@ async def test_a_violation_and_a_block_arrive_as_they_were_sent(program: str) ->
 @pytest.mark.parametrize("program", ["alertmanager", "alertmanager31"])
 async def test_what_is_mended_is_resolved_long_before_it_expires(program: str) -> None:
     with alertmanagers(program) as (manager,):
-        setup = Setup(Target(manager.url), interval=60.0, resolve_delay=0.0)
+        setup = Setup(AlertmanagerTarget(manager.url), interval=60.0, resolve_delay=0.0)
         setup.cluster.report("web", failing())
         async with setup.running():
             await until(lambda: bool(manager.alerts()), "it fires")
@@ -118,7 +118,7 @@ async def test_what_is_mended_is_resolved_long_before_it_expires(program: str) -
 
 async def test_of_two_alertmanagers_one_may_be_down_for_a_while() -> None:
     with alertmanagers("alertmanager", "alertmanager31") as (down, up):
-        setup = Setup(Target(down.url), Target(up.url))
+        setup = Setup(AlertmanagerTarget(down.url), AlertmanagerTarget(up.url))
         setup.cluster.report("web", failing("stays"), failing("goes"))
         async with setup.running():
             await until(lambda: policies(down) == {"stays", "goes"}, "the first knows")
@@ -170,7 +170,7 @@ async def test_a_restart_of_the_exporter_is_no_new_incident() -> None:
             "{name: nobody}", f"{{name: nobody, webhook_configs: [url: '{url}']}}"
         )
         with alertmanager(config) as manager:
-            setup = Setup(Target(manager.url))
+            setup = Setup(AlertmanagerTarget(manager.url))
             objects()
             async with setup.running():
                 await until(lambda: len(notified) == 2, "both are notified")
@@ -193,10 +193,10 @@ async def test_a_restart_of_the_exporter_is_no_new_incident() -> None:
 
 async def test_one_alert_that_is_refused_does_not_keep_the_others_back() -> None:
     with alertmanagers("alertmanager") as (manager,):
-        client = Client(Target(manager.url))
+        client = AlertmanagerClient(AlertmanagerTarget(manager.url))
         good = Alert(labels_of({"alertname": "Good"}), {}, time.time(), "reports")
         bad = Alert(labels_of({"alertname": "Bad", "no-label": "x"}), {}, time.time(), "reports")
-        body = encode(Posting(alert, time.time() + 60) for alert in (bad, good))
+        body = encode(PostedAlert(alert, time.time() + 60) for alert in (bad, good))
         answer = await client(
             f"{manager.url}/api/v2/alerts", body, {"Content-Type": "application/json"}
         )

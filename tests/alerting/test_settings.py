@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from exporter.alerting.settings import AlertingSettings, Target
+from exporter.alerting.settings import AlertingSettings, AlertmanagerTarget
 from exporter.errors import ConfigError
 
 
@@ -27,8 +27,8 @@ def test_without_alertmanagers_nothing_is_required() -> None:
     ],
 )
 def test_the_path_of_the_api_is_added(url: str, endpoint: str) -> None:
-    assert Target(url).endpoint == endpoint
-    assert Target(url).name == endpoint.removesuffix("/api/v2/alerts")
+    assert AlertmanagerTarget(url).endpoint == endpoint
+    assert AlertmanagerTarget(url).name == endpoint.removesuffix("/api/v2/alerts")
 
 
 @pytest.mark.parametrize(

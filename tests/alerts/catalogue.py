@@ -1,7 +1,7 @@
 """The names and labels that rules may use."""
 
 from exporter.metrics.catalogue import CATALOGUE
-from exporter.metrics.own_catalogue import OWN
+from exporter.metrics.self_catalogue import OWN
 
 # Labels that the scrape adds.
 SCRAPE = {"cluster", "job", "instance"}

@@ -15,7 +15,7 @@ from exporter.app.reloading import Reloading
 from exporter.app.serve import site_of, start
 from exporter.kube.credentials import Anonymous
 from exporter.settings.flags import Flags
-from exporter.simulator.kyverno import Target
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.world import Subject
 from exporter.web.server import serving
 from tests.app.running import EVENTS_TOTAL, Cluster, Increase, Samples, parse, total
@@ -159,7 +159,7 @@ async def watching(served: Reloaded) -> AsyncIterator[Watchful]:
 
 def fail(cluster: Cluster, namespace: str, name: str, *policies: str) -> None:
     """Write the report on a Pod that fails some policies."""
-    target = Target("Pod", namespace, name, f"uid-{name}")
+    target = ReportTarget("Pod", namespace, name, f"uid-{name}")
     cluster.world.put(Subject(target, dict.fromkeys(policies, "fail"), {}))
 
 

@@ -10,17 +10,19 @@ from typing import Final, NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app.exporter import Exporter, Keeping, Plan, own_metrics
-from exporter.app.statefile import StateFile
+from exporter.app.exporter import CheckpointTarget, Exporter
+from exporter.checkpoint.file import StateFile
 from exporter.errors import StateError
-from exporter.kube.client import Client
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
-from exporter.kube.identity import cluster_id
+from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
+from exporter.metrics.self_metrics import new_self_metrics
 from exporter.settings.file import ConfigFile
+from exporter.settings.plan import Plan
 from exporter.simulator import Simulator, Store
 from exporter.simulator.checks import BASELINE, CHECKS, REGISTRIES
-from exporter.simulator.kyverno import Target
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.world import Subject, World
 
 EVENTS_TOTAL: Final = "policyviolation_events_total"
@@ -103,13 +105,13 @@ class Cluster:
     def block(self, times: int = 1, namespace: str = "team-a") -> None:
         for _ in range(times):
             check = (BASELINE, REGISTRIES)[self.blocked % 2]
-            target = Target("Pod", namespace, f"web-{self.blocked}", self.store.uid())
+            target = ReportTarget("Pod", namespace, f"web-{self.blocked}", self.store.uid())
             self.world.block(check, target)
             self.blocked += 1
 
     def report(self, name: str, *failing: str) -> None:
         """Write the report on a Pod that fails some policies."""
-        target = Target("Pod", "team-a", name, f"uid-{name}")
+        target = ReportTarget("Pod", "team-a", name, f"uid-{name}")
         self.world.put(Subject(target, dict.fromkeys(failing, "fail"), {}))
 
     @asynccontextmanager
@@ -210,10 +212,10 @@ async def living(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Life]:
     """Run an exporter; at the end it is stopped, with a last commit if its file lets it."""
-    own = own_metrics()
+    own = new_self_metrics()
     file = StateFile(state) if isinstance(state, Path) else state
-    async with Client(Anonymous(cluster.api.url), own) as client:
-        keeping = Keeping(file, lambda: cluster_id(client)) if file else None
+    async with KubeClient(Anonymous(cluster.api.url), own) as client:
+        keeping = CheckpointTarget(file, lambda: cluster_id(client)) if file else None
         exporter = Exporter(Plan(config), KubeSource(client, own), own, clock, keeping)
         task = asyncio.create_task(exporter.follow())
         try:

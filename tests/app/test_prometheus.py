@@ -11,8 +11,7 @@ from exporter.app.serve import site_of, start
 from exporter.kube.credentials import Anonymous
 from exporter.settings.flags import Flags
 from exporter.simulator import Simulator
-from exporter.simulator.play import living, play
-from exporter.simulator.scenario import Scenario
+from exporter.simulator.scenario import Scenario, living, play
 from exporter.web.server import serving
 from tests.app.running import recount
 from tests.servers import Prometheus, prometheus

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from exporter.app.statefile import NAME
+from exporter.checkpoint.file import NAME
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.settings.file import ConfigFile
 from exporter.simulator.faults import Answer

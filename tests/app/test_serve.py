@@ -14,7 +14,7 @@ from exporter import __version__
 from exporter.cli import main
 from exporter.simulator.checks import BASELINE
 from exporter.simulator.faults import Hang
-from exporter.simulator.kyverno import Target
+from exporter.simulator.kyverno import ReportTarget
 from tests.app.commands import serving
 from tests.app.conftest import Beside, Served
 from tests.app.running import EVENTS_TOTAL, Samples, own, recount, summaries, total
@@ -60,7 +60,7 @@ def test_counters_go_on_after_a_stop(run: Run, beside: Beside, tmp_path: Path) -
 
     def block() -> None:
         uid = beside.world.store.uid()
-        beside.do(lambda: beside.world.block(BASELINE, Target("Pod", "orders", "x", uid)))
+        beside.do(lambda: beside.world.block(BASELINE, ReportTarget("Pod", "orders", "x", uid)))
 
     def first(served: Served) -> None:
         block()

@@ -7,12 +7,12 @@ from itertools import product
 
 import pytest
 
-from exporter.app import failing as pages
-from exporter.app.failing import failing, failing_page, order
-from exporter.app.status import blocked, by_severity, total, worst
 from exporter.model.report import Result
-from exporter.state.failures import Standing, standing
-from exporter.web.view import SEVERITIES, Failing, Query
+from exporter.state.failures import OpenFailure, standing
+from exporter.view import failing as pages
+from exporter.view.failing import failing, failing_page, order
+from exporter.view.summary import blocked, by_severity, total, worst
+from exporter.view.values import SEVERITIES, FailingResult, Query
 from tests.alerting.cluster import Cluster
 from tests.alerting.cluster import failing as failed
 
@@ -51,12 +51,12 @@ def some_result(chance: random.Random) -> Result:
     )
 
 
-def rows(cluster: Cluster) -> list[Failing]:
+def rows(cluster: Cluster) -> list[FailingResult]:
     found = cluster.state.ledger.failures.places.values()
     return sorted((failing(s) for each in found for s in standing(each)), key=order)
 
 
-def wanted(row: Failing, query: Query) -> bool:
+def wanted(row: FailingResult, query: Query) -> bool:
     text = f"{row.namespace}\n{row.name}\n{row.policy}\n{row.rule}\n{row.message}".lower()
     return (
         query.severity in ("", row.severity)
@@ -98,7 +98,7 @@ async def test_the_first_page_looks_only_where_it_shows_something(
         cluster.report(f"web-{number}", failed(severity=severity))
     looked: list[str] = []
 
-    def look(found: Standing) -> Failing:
+    def look(found: OpenFailure) -> FailingResult:
         looked.append(found.name)
         return failing(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 from exporter.model.resource import REPORTS
 from exporter.simulator import kyverno
 from exporter.simulator.checks import BASELINE, LABELS, REGISTRIES
-from exporter.simulator.kyverno import Target
+from exporter.simulator.kyverno import ReportTarget
 
 Object = dict[str, Any]
 Sums = Counter[tuple[str, str, str]]
@@ -18,13 +18,13 @@ SCANNED_AT = 1_795_435_200.0
 
 def pod_report(namespace: str, name: str, *failing: str) -> Object:
     """Write the report on a Pod that fails some policies and passes the others."""
-    target = Target("Pod", namespace, name, f"{namespace}-{name}")
+    target = ReportTarget("Pod", namespace, name, f"{namespace}-{name}")
     return _report(target, failing)
 
 
 def namespace_report(name: str, *failing: str) -> Object:
     """Write the report on a Namespace, which has none of its own."""
-    return _report(Target("Namespace", "", name, f"namespace-{name}"), failing)
+    return _report(ReportTarget("Namespace", "", name, f"namespace-{name}"), failing)
 
 
 def as_open_report(report: Object) -> Object:
@@ -32,7 +32,7 @@ def as_open_report(report: Object) -> Object:
     return report | {"apiVersion": REPORTS.api_version, "kind": REPORTS.kind}
 
 
-def _report(target: Target, failing: Iterable[str]) -> Object:
+def _report(target: ReportTarget, failing: Iterable[str]) -> Object:
     failed = frozenset(failing)
     results = [
         kyverno.result(c, "fail" if c.policy in failed else "pass", target, SCANNED_AT)

@@ -9,19 +9,12 @@ import pytest
 from kubernetes import client
 
 from exporter.simulator import kyverno
-from exporter.simulator.checks import BASELINE, LABELS, REGISTRIES, Check
-from exporter.simulator.kyverno import Target
+from exporter.simulator.checks import BASELINE, LABELS, REGISTRIES, SampleCheck
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.policies import policy
 from tests.app.running import EVENTS_TOTAL, Samples, own, summaries, total
 from tests.cluster.harness import ControlPlane
-from tests.cluster.objects import (
-    Object,
-    Sums,
-    as_open_report,
-    namespace_report,
-    pod_report,
-    sums,
-)
+from tests.cluster.objects import Object, Sums, as_open_report, namespace_report, pod_report, sums
 from tests.cluster.running import SUMMARY, Running, exporter
 
 pytestmark = pytest.mark.tier("cluster")
@@ -118,8 +111,8 @@ def test_who_fails_what_is_named(running: Running, cluster: ControlPlane, namesp
 
 
 def known_policy(
-    running: Running, objects: client.CustomObjectsApi, check: Check, name: str
-) -> Check:
+    running: Running, objects: client.CustomObjectsApi, check: SampleCheck, name: str
+) -> SampleCheck:
     """Create a policy like another under a name of the test's own, and wait until it is seen."""
     own_check = check._replace(policy=name)
     body = policy(own_check)
@@ -151,7 +144,7 @@ def test_a_violation_is_counted_once_with_its_policys_severity(
     blocked: bool,
 ) -> None:
     check = known_policy(running, objects, BASELINE, namespace)
-    target = Target("Pod", namespace, "web", "uid-web")
+    target = ReportTarget("Pod", namespace, "web", "uid-web")
     violation = kyverno.policy_event(check, target, time.time(), blocked=blocked)
     about_it = kyverno.resource_event(check, target, time.time())
     last = kyverno.policy_event(check, target, time.time(), blocked=blocked)

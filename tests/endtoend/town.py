@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from exporter.simulator import Simulator, Store
-from exporter.simulator.checks import BASELINE, CHECKS, Check
-from exporter.simulator.kyverno import Target
+from exporter.simulator.checks import BASELINE, CHECKS, SampleCheck
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.world import Subject, World
 
 T = TypeVar("T")
@@ -43,9 +43,9 @@ class Town:
 
         self.wait(acting())
 
-    def fail(self, namespace: str, name: str, *checks: Check) -> None:
+    def fail(self, namespace: str, name: str, *checks: SampleCheck) -> None:
         """Let a Deployment fail these policies, and no other."""
-        target = Target("Deployment", namespace, name, f"uid-{namespace}-{name}")
+        target = ReportTarget("Deployment", namespace, name, f"uid-{namespace}-{name}")
         verdicts = {check.policy: "fail" for check in checks}
         self._act(lambda: self.world.put(Subject(target, verdicts, {})))
 
@@ -53,9 +53,9 @@ class Town:
         """Let Kyverno write all reports anew, with the time of now in each result."""
         self._act(self.world.rescan)
 
-    def block(self, namespace: str, name: str, check: Check = BASELINE) -> None:
+    def block(self, namespace: str, name: str, check: SampleCheck = BASELINE) -> None:
         """Let a request for a Pod be refused."""
-        target = Target("Pod", namespace, name, self.store.uid())
+        target = ReportTarget("Pod", namespace, name, self.store.uid())
         self._act(lambda: self.world.block(check, target))
 
 

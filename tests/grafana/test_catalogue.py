@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from exporter.metrics.catalogue import CATALOGUE
-from exporter.metrics.own_catalogue import OWN
+from exporter.metrics.self_catalogue import OWN
 from grafana.classic import Dashboard, Panel
 from tests.grafana.boards import BOARDS, IDS, PANELS, ROOT, expressions, grouped, selectors
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Instant, Reference, Report, Result
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, EVENTS, POLICY_REPORTS
@@ -62,8 +62,8 @@ class Watched:
         settings = ExposureSettings(birth_hold=0, max_series=max_series)
         self.exposition = Exposition(self.state, settings)
         for scope in (REPORTS, CLUSTER_REPORTS, ALL_EVENTS):
-            self.state.apply(Listing(scope))
-            self.state.apply(Listed(scope))
+            self.state.apply(Init(scope))
+            self.state.apply(InitDone(scope))
 
     def sees(self, *reports: Report) -> None:
         for each in reports:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from exporter.state.occurrences import TOMBSTONES
 from exporter.state.recent import MOST
+from exporter.state.violation_events import MAX_SEEN_DELETED
 from tests.hostile.objects import EVIL
 from tests.state.violations import NOW, Cluster, cluster_policy, event, old_event
 
@@ -109,12 +109,12 @@ def test_a_flood_of_tombstones_changes_no_number_that_stands() -> None:
     cluster = Cluster()
     cluster.sees(event(), old_event(5))
     cluster.loses(event())
-    for number in range(TOMBSTONES + 10):
+    for number in range(MAX_SEEN_DELETED + 10):
         forged = event(**mine(f"f.{number}", eventTime="2026-08-20T08:01:46Z"))
         cluster.sees(forged)
         cluster.loses(forged)
     mine_total = sum(v for row, v in cluster.occurrences.total.rows.items() if row[0] == "team-a")
     assert mine_total == 6
-    assert len(cluster.occurrences.tombstones) == TOMBSTONES
+    assert len(cluster.occurrences.tombstones) == MAX_SEEN_DELETED
     cluster.sees(old_event(6))
     assert sum(v for r, v in cluster.occurrences.total.rows.items() if r[0] == "team-a") == 7

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import Malformed
 from exporter.model.changes import Applied, Scope
-from exporter.model.depth import shallow
-from exporter.model.event import Event, violation
-from exporter.model.notes import parse_note
+from exporter.model.event import Event, parse_note, violation
 from exporter.model.report import Report
 from exporter.model.resource import (
     CLUSTER_POLICIES,
@@ -24,7 +22,8 @@ from exporter.model.resource import (
     REPORTS,
     Resource,
 )
-from exporter.model.wire import Codec, codec_for
+from exporter.wire.codec import Codec, codec_for
+from exporter.wire.slices import shallow
 from tests.hostile.objects import ALL_EVENTS, EVIL, Watched
 from tests.hostile.objects import REPORTS as REPORT_SCOPE
 

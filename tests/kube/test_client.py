@@ -20,7 +20,7 @@ from cryptography import x509
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
 from exporter.kube import transport
 from exporter.kube.access import Access
-from exporter.kube.client import Client, Request
+from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import Anonymous
 from exporter.kube.kubeconfig import Kubeconfig
 from tests.kube.kubeconfigs import kubeconfig
@@ -54,7 +54,7 @@ async def ok(request: web.BaseRequest) -> web.StreamResponse:
     return json()
 
 
-async def lines_of(client: Client, request: Request = REQUEST) -> list[list[bytes]]:
+async def lines_of(client: KubeClient, request: Request = REQUEST) -> list[list[bytes]]:
     async with aclosing(client.lines(request)) as batches:
         return [batch async for batch in batches]
 
@@ -67,7 +67,7 @@ async def test_a_request_says_what_it_wants_and_who_asks() -> None:
         return json('{"a":1}')
 
     counts = Counts()
-    async with serving(answer) as url, Client(Tokens(f"{url}/prefix", "t"), counts) as client:
+    async with serving(answer) as url, KubeClient(Tokens(f"{url}/prefix", "t"), counts) as client:
         assert await client.get(REQUEST._replace(query={"continue": "a+b/=&"})) == b'{"a":1}'
     assert str(seen[0].rel_url.path) == "/prefix/apis/x"
     assert seen[0].query["continue"] == "a+b/=&"
@@ -91,10 +91,10 @@ async def test_a_refused_token_is_renewed_and_the_request_made_once_more() -> No
         return json(status=200 if seen[-1] == "Bearer new" else 401)
 
     counts = Counts()
-    async with serving(answer) as url, Client(Tokens(url, "old", "new"), counts) as client:
+    async with serving(answer) as url, KubeClient(Tokens(url, "old", "new"), counts) as client:
         await client.get(REQUEST)
         assert seen == ["Bearer old", "Bearer new"]
-    async with serving(answer) as url, Client(Tokens(url, "old"), counts) as client:
+    async with serving(answer) as url, KubeClient(Tokens(url, "old"), counts) as client:
         with pytest.raises(Refused):
             await client.get(REQUEST)
         assert seen[2:] == ["Bearer old"], "there is no other token"
@@ -106,7 +106,7 @@ async def test_an_expired_token_is_named_with_its_file_and_context() -> None:
 
     claims = base64.urlsafe_b64encode(jsonlib.dumps({"exp": 1_600_000_000}).encode()).decode()
     token = f"e30.{claims.rstrip('=')}.sig"
-    async with serving(answer) as url, Client(Tokens(url, token), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Tokens(url, token), Counts()) as client:
         with pytest.raises(Refused) as caught:
             await client.get(REQUEST)
     assert str(caught.value) == (
@@ -128,7 +128,7 @@ async def test_credentials_are_sent_to_nobody_else() -> None:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return web.Response(status=302, headers={"Location": other})
 
-        async with serving(answer) as url, Client(Tokens(url, "t"), Counts()) as client:
+        async with serving(answer) as url, KubeClient(Tokens(url, "t"), Counts()) as client:
             with pytest.raises(Unavailable, match="Found"):
                 await client.get(REQUEST)
     assert seen == []
@@ -138,7 +138,7 @@ async def test_a_page_of_a_proxy_is_not_an_answer() -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text="<html>", content_type="text/html")
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         with pytest.raises(Unavailable, match="answers text/html, not JSON"):
             await client.get(REQUEST)
         with pytest.raises(Unavailable, match="text/html"):
@@ -147,21 +147,21 @@ async def test_a_page_of_a_proxy_is_not_an_answer() -> None:
 
 async def test_nobody_listening_is_unavailable_and_counted_without_a_status() -> None:
     counts = Counts()
-    async with Client(Anonymous(f"http://127.0.0.1:{free_port()}"), counts) as client:
+    async with KubeClient(Anonymous(f"http://127.0.0.1:{free_port()}"), counts) as client:
         with pytest.raises(Unavailable, match="Connect call failed"):
             await client.get(REQUEST)
     assert counts.requests == {("things", "list", 0): 1}
 
 
 async def test_an_unknown_host_is_unavailable() -> None:
-    async with Client(Anonymous("http://nowhere.invalid"), Counts()) as client:
+    async with KubeClient(Anonymous("http://nowhere.invalid"), Counts()) as client:
         with pytest.raises(Unavailable, match=r"http://nowhere\.invalid: "):
             await client.get(REQUEST)
 
 
 async def test_when_no_more_files_can_be_opened_a_request_fails_and_later_ones_do_not() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with serving(ok) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(ok) as url, KubeClient(Anonymous(url), Counts()) as client:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         try:
             with pytest.raises(Unavailable, match="Too many open files"):
@@ -179,7 +179,10 @@ async def test_a_body_that_stalls_is_given_up() -> None:
         await never()
         return response
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts(), idle_seconds=0.1) as client:
+    async with (
+        serving(answer) as url,
+        KubeClient(Anonymous(url), Counts(), idle_seconds=0.1) as client,
+    ):
         with pytest.raises(Unavailable, match="does not answer in time"):
             await client.get(REQUEST)
 
@@ -194,7 +197,7 @@ async def test_a_body_cut_short_is_unavailable() -> None:
         request.transport.close()
         return response
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         with pytest.raises(Unavailable):
             await client.get(REQUEST)
 
@@ -203,7 +206,10 @@ async def test_a_body_beyond_the_limit_is_not_held() -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return json("x" * 10_000)
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts(), body_bytes=1000) as client:
+    async with (
+        serving(answer) as url,
+        KubeClient(Anonymous(url), Counts(), body_bytes=1000) as client,
+    ):
         with pytest.raises(Malformed, match="exceeds 1000 bytes"):
             await client.get(REQUEST)
 
@@ -222,7 +228,7 @@ async def test_a_stream_begins_with_an_empty_batch_and_shows_every_sign_of_life(
         return response
 
     seen = []
-    async with serving(answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         async for batch in client.lines(REQUEST):
             seen.append(batch)
             go_on.set()
@@ -234,7 +240,7 @@ async def test_lines_that_are_too_long_are_counted() -> None:
         return json("1\n" + "x" * 100 + "\n2\n")
 
     counts = Counts()
-    async with serving(answer) as url, Client(Anonymous(url), counts, line_bytes=10) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), counts, line_bytes=10) as client:
         assert list(chain(*await lines_of(client))) == [b"1", b"2"]
     assert counts.skips == {"too_large": 1}
 
@@ -251,7 +257,7 @@ async def test_a_stream_that_is_left_closes_its_connection() -> None:
             left.set()
         return response
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         async with aclosing(client.lines(REQUEST)) as batches:
             assert await anext(batches) == []
         async with asyncio.timeout(5):
@@ -272,7 +278,7 @@ async def asked(
     tmp_path: Path, url: str, user: dict[str, str], cluster: dict[str, object]
 ) -> bytes:
     credentials = Kubeconfig(kubeconfig(tmp_path, url, user, cluster))
-    async with Client(credentials, Counts()) as client:
+    async with KubeClient(credentials, Counts()) as client:
         return await client.get(REQUEST)
 
 
@@ -326,7 +332,9 @@ def test_no_socket_outlives_a_client_though_its_streams_stand(tmp_path: Path) ->
         return response
 
     async def follow(url: str) -> None:
-        async with Client(Kubeconfig(kubeconfig(tmp_path, url, {}, cluster)), Counts()) as client:
+        async with KubeClient(
+            Kubeconfig(kubeconfig(tmp_path, url, {}, cluster)), Counts()
+        ) as client:
             watches = [client.lines(REQUEST) for _ in range(8)]
             assert [await anext(each) for each in watches] == [[]] * 8
             for each in watches:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from exporter.errors import Unavailable
-from exporter.kube.client import Client
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.discovery import Discovery
 from exporter.model.resource import (
@@ -85,7 +85,7 @@ class Server:
 
 
 async def found(server: Server, resource: Resource) -> Resource | None:
-    async with serving(server.answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(server.answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         return await Discovery(client).find(resource)
 
 
@@ -146,13 +146,13 @@ async def test_a_version_that_vanishes_while_it_is_asked_for_is_not_served() -> 
         server.groups[REPORT_GROUP] = {}
         return response
 
-    async with serving(forgetful) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(forgetful) as url, KubeClient(Anonymous(url), Counts()) as client:
         assert await Discovery(client).find(POLICY_REPORTS) is None
 
 
 @virtual
 async def test_followers_that_begin_together_share_one_answer_for_two_seconds() -> None:
-    async with Simulator() as api, Client(Anonymous(api.url), Counts()) as client:
+    async with Simulator() as api, KubeClient(Anonymous(api.url), Counts()) as client:
         discovery = Discovery(client)
         async with asyncio.TaskGroup() as group:
             for resource in (POLICY_REPORTS, EVENTS, CLUSTER_POLICIES, *CEL_POLICIES):
@@ -165,14 +165,14 @@ async def test_followers_that_begin_together_share_one_answer_for_two_seconds() 
 
 @virtual
 async def test_where_discovery_is_not_permitted_a_resource_is_taken_to_be_served() -> None:
-    async with Simulator() as api, Client(Anonymous(api.url), Counts()) as client:
+    async with Simulator() as api, KubeClient(Anonymous(api.url), Counts()) as client:
         api.faults.add(faults.Answer(403), verb="discover")
         assert await Discovery(client).find(POLICY_REPORTS) == POLICY_REPORTS
 
 
 @virtual
 async def test_nonsense_is_not_taken_for_an_answer() -> None:
-    async with Simulator() as api, Client(Anonymous(api.url), Counts()) as client:
+    async with Simulator() as api, KubeClient(Anonymous(api.url), Counts()) as client:
         api.faults.add(faults.Answer(200, body=b'{"items":7}'), verb="discover")
         with pytest.raises(Unavailable, match="/apis: not a discovery document"):
             await Discovery(client).find(POLICY_REPORTS)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.kube.framing import Lines
+from exporter.kube.client import Lines
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import ApiError, Gone, NotServed, Refused, Unavailable, Unsupported
-from exporter.kube.refusal import refusal
+from exporter.kube.transport import refusal
 
 
 @pytest.mark.parametrize(

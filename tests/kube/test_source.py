@@ -9,13 +9,12 @@ import pytest
 from aiohttp import web
 
 from exporter.errors import Malformed, Unsupported
-from exporter.kube.client import Client
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
-from exporter.kube.rejects import NAMED, Rejects
-from exporter.kube.source import KubeSource
+from exporter.kube.source import NAMED, KubeSource, RejectLog
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_REPORTS
-from exporter.model.wire import Line
 from exporter.simulator import Simulator, faults
+from exporter.wire.codec import WatchLine
 from tests.kube.serving import json, serving
 from tests.virtual_time import virtual
 from tests.watch.cluster import report
@@ -33,7 +32,7 @@ class Here:
 
     async def __aenter__(self) -> KubeSource:
         await self.api.start()
-        self.client = Client(Anonymous(self.api.url), self.counts)
+        self.client = KubeClient(Anonymous(self.api.url), self.counts)
         await self.client.__aenter__()
         return KubeSource(self.client, self.counts)
 
@@ -42,9 +41,11 @@ class Here:
         await self.api.stop()
 
 
-async def first_lines(source: KubeSource, since: str, count: int, **options: bool) -> list[Line]:
+async def first_lines(
+    source: KubeSource, since: str, count: int, **options: bool
+) -> list[WatchLine]:
     """Read that many lines of a watch."""
-    found: list[Line] = []
+    found: list[WatchLine] = []
     options = {"initial": False, **options}
     stream = source.watch(POLICY_REPORTS, "", since, seconds=300, **options)
     try:
@@ -147,7 +148,7 @@ async def test_one_broken_item_among_a_thousand_costs_one(
     broken_list: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     counts = Counts()
-    async with Client(Anonymous(broken_list), counts) as client:
+    async with KubeClient(Anonymous(broken_list), counts) as client:
         page = await KubeSource(client, counts).page(POLICY_REPORTS, "", limit=250, cont="")
     assert len(page.objects) == 999
     assert counts.skips == {"malformed": 1}
@@ -159,7 +160,7 @@ async def test_what_is_no_list_is_not_taken_for_an_empty_one(body: str) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return json(body)
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         with pytest.raises(Malformed):
             await KubeSource(client, Counts()).page(POLICY_REPORTS, "", limit=250, cont="")
 
@@ -169,7 +170,7 @@ async def test_an_empty_list_is_one(items: str) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return json(f'{{"metadata":{{"resourceVersion":"7"}},"items":{items}}}')
 
-    async with serving(answer) as url, Client(Anonymous(url), Counts()) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
         page = await KubeSource(client, Counts()).page(POLICY_REPORTS, "", limit=250, cont="")
     assert (list(page.objects), page.version) == ([], "7")
 
@@ -198,7 +199,7 @@ def test_whoever_makes_many_broken_objects_cannot_fill_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     counts = Counts()
-    rejects = Rejects(counts)
+    rejects = RejectLog(counts)
     with caplog.at_level(logging.WARNING):
         for i in range(3 * NAMED):
             rejects.note("things", f"ns/{i}", "malformed", f"Thing ns/{i}: broken")

@@ -7,7 +7,7 @@ from typing import Any, cast
 import aiohttp
 from aiohttp import web
 
-from exporter.kube.client import Client, Request
+from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import Anonymous
 from exporter.kube.stream import CALM, MUCH, Stream
 from tests.kube.serving import serving
@@ -77,7 +77,7 @@ async def test_a_watch_is_a_stream_for_as_long_as_it_is_read() -> None:
     streams, found, seen = set[int](), list[bytes](), list[int]()
     async with (
         serving(lines) as url,
-        Client(Anonymous(url), Counts(), streams=streams) as client,
+        KubeClient(Anonymous(url), Counts(), streams=streams) as client,
     ):
         async for batch in client.lines(REQUEST):
             for line in batch:

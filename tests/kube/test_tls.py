@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.kube.tls import Tls, TlsFiles
+from exporter.kube.tls import ClientTlsContext, TlsFiles
 from tests.pki import Authority
 
 
 def test_a_context_is_made_once_and_again_when_a_file_is_replaced(tmp_path: Path) -> None:
     ca = tmp_path / "ca.crt"
     ca.write_text(Authority("first").pem)
-    tls = Tls(TlsFiles(ca=str(ca)))
+    tls = ClientTlsContext(TlsFiles(ca=str(ca)))
     context = tls.context()
     assert tls.context() is context
     fresh = tmp_path / "fresh"
@@ -29,7 +29,7 @@ def test_files_half_way_through_a_rotation_leave_the_former_ones_in_use(
 ) -> None:
     authority = Authority()
     cert, key = authority.issue("exporter").write(tmp_path, "client")
-    tls = Tls(TlsFiles(cert=str(cert), key=str(key)))
+    tls = ClientTlsContext(TlsFiles(cert=str(cert), key=str(key)))
     context = tls.context()
     cert.write_text(authority.issue("exporter").cert)
     with caplog.at_level(logging.WARNING):
@@ -43,17 +43,17 @@ def test_files_half_way_through_a_rotation_leave_the_former_ones_in_use(
 def test_a_file_that_is_missing_or_is_no_certificate_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.crt")
     with pytest.raises(ConfigError, match=r"missing\.crt: No such file"):
-        Tls(TlsFiles(ca=missing)).context()
+        ClientTlsContext(TlsFiles(ca=missing)).context()
     nonsense = tmp_path / "nonsense.crt"
     nonsense.write_text("nonsense")
     with pytest.raises(ConfigError, match=r"nonsense\.crt"):
-        Tls(TlsFiles(ca=str(nonsense))).context()
+        ClientTlsContext(TlsFiles(ca=str(nonsense))).context()
 
 
 def test_verification_can_be_switched_off_and_is_otherwise_on(tmp_path: Path) -> None:
     ca = tmp_path / "ca.crt"
     ca.write_text(Authority().pem)
-    assert Tls(TlsFiles(verify=False)).context().verify_mode == ssl.CERT_NONE
-    strict = Tls(TlsFiles(ca=str(ca))).context()
+    assert ClientTlsContext(TlsFiles(verify=False)).context().verify_mode == ssl.CERT_NONE
+    strict = ClientTlsContext(TlsFiles(ca=str(ca))).context()
     assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert not strict.verify_flags & ssl.VERIFY_X509_STRICT

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.kube.token import expiry
+from exporter.kube.client import expiry
 
 
 def jwt(claims: object) -> str:

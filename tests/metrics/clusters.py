@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from exporter.model.changes import Applied, Listed, Listing, Scope
+from exporter.model.changes import Applied, Init, InitDone, Scope
 from exporter.model.event import Event
-from exporter.model.metadata import Metadata
-from exporter.model.namespace import Namespace
+from exporter.model.metadata import Metadata, Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import Instant, Reference, Report, Result, Summary
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICY_REPORTS
@@ -84,10 +83,10 @@ def namespace(name: str, **labels: str) -> Namespace:
 
 
 def listed(state: ClusterState, scope: Scope, *objects: Any) -> None:
-    state.apply(Listing(scope))
+    state.apply(Init(scope))
     for each in objects:
         state.apply(Applied(scope, each))
-    state.apply(Listed(scope))
+    state.apply(InitDone(scope))
 
 
 def sample(clock: Clock | None = None, **settings: Any) -> ClusterState:

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.document import as_json, as_markdown
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
-from exporter.metrics.own import OwnMetrics
-from exporter.metrics.own_catalogue import OWN
+from exporter.metrics.self_catalogue import OWN
+from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Deleted
 from exporter.model.report import Report
 from exporter.state.cluster import ClusterState
@@ -92,7 +92,7 @@ def test_any_label_value_is_read_back(policy: str, name: str, namespace: str) ->
 @pytest.mark.tier("monitoring")
 def test_promtool_finds_nothing_but_the_one_name() -> None:
     """policyreport_summary is the contract's name for what the reports call their summary."""
-    own = OwnMetrics("1.0.0")
+    own = SelfMetrics("1.0.0")
     own.request("events.events.k8s.io", "list", 200, 0.1)
     own.skipped("events.events.k8s.io", "malformed")
     body = text(exposed(sample()))
@@ -216,7 +216,7 @@ def test_a_dozen_thousand_series_stay_sorted_and_exact() -> None:
 
 
 def test_own_metrics_read_back() -> None:
-    own = OwnMetrics("1.2.3")
+    own = SelfMetrics("1.2.3")
     own.request("a", "list", 200, 0.5)
     own.change("a", "added")
     read = samples(parse_openmetrics(own.render(openmetrics=True).decode() + "# EOF\n"))
@@ -234,7 +234,7 @@ def test_own_metrics_read_back() -> None:
     "name", ["policyreport_exporter_watch_up", "process_cpu_seconds_total", "nothing"]
 )
 def test_own_families_are_chosen_by_name(name: str) -> None:
-    own = OwnMetrics("1.2.3")
+    own = SelfMetrics("1.2.3")
     own.readings.on("watch_up", lambda: [(("events.events.k8s.io",), 1.0)])
     body = own.render(openmetrics=False, names=frozenset([name])).decode()
     found = {line.split()[2] for line in body.splitlines() if line.startswith("# TYPE")}

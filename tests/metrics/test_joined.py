@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics.catalogue import CATALOGUE, Family
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.joined import Join, Joined
+from exporter.metrics.series import Join, Joined
 from exporter.model.changes import Applied, Deleted
 from exporter.model.metadata import Metadata
 from exporter.model.report import Instant, Reference, Report, Result

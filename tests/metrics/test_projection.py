@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import Exposition, ExposureSettings
-from exporter.metrics.part import Content
 from exporter.metrics.projection import Projection
+from exporter.metrics.segments import Content
 from exporter.model.changes import Applied
 from exporter.model.report import RESULTS
 from exporter.state.tally import WORDS, Labels, Tally

@@ -6,8 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.part import Content
-from exporter.metrics.segments import SIZE, Segments
+from exporter.metrics.segments import SIZE, Content, Segments
 from exporter.state.tally import Labels
 
 KEYS: list[Labels] = [(f"n{number:04d}", "100%") for number in range(3 * SIZE)]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.notes import Note, parse_note
+from exporter.model.event import Note, parse_note
 
 CASES = [
     pytest.param(

@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, Self
 
-from exporter.app.exporter import Exporter, Plan, own_metrics
-from exporter.kube.client import Client
+from exporter.app.exporter import Exporter
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
+from exporter.metrics.self_metrics import new_self_metrics
 from exporter.settings.file import ConfigFile, Labels, ReportSettings
+from exporter.settings.plan import Plan
 from exporter.simulator import Simulator, Store
 from exporter.simulator.registry import Registry
 from exporter.simulator.sample import sample
-from exporter.simulator.scenario import Clock, Scenario
+from exporter.simulator.scenario import Scenario, ScenarioClock
 from tests.app.running import OWN, Samples, body, parse
 from tests.watch.cluster import NOON, report
 
@@ -29,7 +31,7 @@ class Living:
     """A cluster in which things happen when a test says so; ``store`` has one clock with it."""
 
     def __init__(self, registry: Registry | None = None, *, watch_list: bool = True) -> None:
-        self.clock = Clock(NOON)
+        self.clock = ScenarioClock(NOON)
         self.store = Store(self.clock)
         self.scenario = Scenario(sample(self.store), seed=7, clock=self.clock)
         self.api = Simulator(
@@ -56,8 +58,8 @@ class Living:
         self, config: ConfigFile = FULL, shard: tuple[int, int] = (0, 1)
     ) -> AsyncIterator[Exporter]:
         """Run an exporter until the test has seen enough."""
-        own = own_metrics()
-        async with Client(Anonymous(self.api.url), own) as client:
+        own = new_self_metrics()
+        async with KubeClient(Anonymous(self.api.url), own) as client:
             source = KubeSource(client, own, summaries=config.reports.detail == "summary")
             exporter = Exporter(Plan(config, shard=shard), source, own, self.clock)
             task = asyncio.create_task(exporter.follow())

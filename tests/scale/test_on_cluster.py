@@ -6,12 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from exporter.app.exporter import Exporter, Plan, own_metrics
-from exporter.kube.client import Client
+from exporter.app.exporter import Exporter
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import find_credentials
 from exporter.kube.source import KubeSource
+from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.resource import POLICY_REPORTS
 from exporter.settings.file import FROM_RESULTS, ConfigFile
+from exporter.settings.plan import Plan
 from tests.app.running import Samples, total
 from tests.cluster.harness import ControlPlane, control_plane
 from tests.scale.living import FULL, SUMMARY, scraped
@@ -34,8 +36,8 @@ def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
 @asynccontextmanager
 async def exporter(plane: ControlPlane, config: ConfigFile) -> AsyncIterator[Exporter]:
-    own = own_metrics()
-    async with Client(find_credentials(str(plane.kubeconfig), ""), own) as client:
+    own = new_self_metrics()
+    async with KubeClient(find_credentials(str(plane.kubeconfig), ""), own) as client:
         source = KubeSource(client, own, summaries=config.reports.detail == "summary")
         running = Exporter(Plan(config), source, own)
         task = asyncio.create_task(running.follow())

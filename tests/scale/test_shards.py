@@ -5,19 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from exporter.app.shards import options_of
+from exporter.app.exporter import options_of
 from exporter.model.changes import Scope
-from exporter.model.resource import (
-    CLUSTER_POLICIES,
-    EVENTS,
-    NAMESPACES,
-    POLICY_REPORTS,
-    Resource,
-)
+from exporter.model.resource import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICY_REPORTS, Resource
 from exporter.settings.file import ConfigFile
 from exporter.simulator import faults
 from exporter.state.recent import MOST
-from exporter.watch.options import Options
+from exporter.watch.lists import ReflectorOptions
 from tests.app.running import Samples, total
 from tests.scale.living import Living, scraped
 from tests.virtual_time import virtual
@@ -135,8 +129,8 @@ async def test_a_shard_lists_its_own_namespaces_only() -> None:
 
 @pytest.mark.parametrize("resource", [EVENTS, CLUSTER_POLICIES, NAMESPACES], ids=lambda r: r.name)
 def test_what_lies_in_other_namespaces_than_it_is_about_is_listed_whole(resource: Resource) -> None:
-    assert options_of(Scope(resource), 3, lambda _: False) == Options()
-    assert options_of(Scope(POLICY_REPORTS), 3, lambda _: False) != Options()
+    assert options_of(Scope(resource), 3, lambda _: False) == ReflectorOptions()
+    assert options_of(Scope(POLICY_REPORTS), 3, lambda _: False) != ReflectorOptions()
 
 
 @virtual

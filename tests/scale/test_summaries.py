@@ -7,16 +7,16 @@ import pytest
 from aiohttp import web
 
 from exporter.app.exporter import Exporter
-from exporter.app.status import Audience, Status
+from exporter.app.status import BlockFeed, LiveStatus
 from exporter.errors import Malformed
-from exporter.kube.client import Client, Request
+from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.model.resource import POLICY_REPORTS, REPORT_RESOURCES
-from exporter.model.table import ACCEPT
 from exporter.settings.file import FROM_RESULTS
 from exporter.simulator.registry import REGISTRY, Registry
-from exporter.web.view import Query
+from exporter.view.values import Query
+from exporter.wire.table import ACCEPT
 from tests.app.running import Samples, body
 from tests.kube.serving import json, serving
 from tests.scale.living import FULL, SUMMARY, Living, scraped
@@ -81,7 +81,7 @@ async def test_the_status_page_sums_summaries_up_and_says_what_it_does_not_know(
         cluster.exporter(SUMMARY) as summary,
     ):
         await cluster.in_step(full, summary)
-        whole, rows = (Status(each, Audience(), 0.0) for each in (full, summary))
+        whole, rows = (LiveStatus(each, BlockFeed(), 0.0) for each in (full, summary))
         page = await rows.failing(Query())
         await whole.failing(Query())
         known, seen = whole.overview(10), rows.overview(10)
@@ -132,7 +132,7 @@ async def test_a_server_that_makes_no_rows_is_not_taken_for_an_empty_cluster() -
         return json('{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a"}}]}')
 
     counts = Counts()
-    async with serving(answer) as url, Client(Anonymous(url), counts) as client:
+    async with serving(answer) as url, KubeClient(Anonymous(url), counts) as client:
         source = KubeSource(client, counts, summaries=True)
         with pytest.raises(Malformed, match="rows is missing"):
             await source.page(POLICY_REPORTS, "", limit=250, cont="")
@@ -140,7 +140,7 @@ async def test_a_server_that_makes_no_rows_is_not_taken_for_an_empty_cluster() -
 
 @virtual
 async def test_rows_are_less_than_half_of_the_bytes_where_reports_are_small() -> None:
-    async with Living() as cluster, Client(Anonymous(cluster.api.url), Counts()) as client:
+    async with Living() as cluster, KubeClient(Anonymous(cluster.api.url), Counts()) as client:
         whole = await client.get(Request(POLICY_REPORTS.path()))
         rows = await client.get(Request(POLICY_REPORTS.path(), accept=ACCEPT))
     assert len(rows) * 2 < len(whole), (len(rows), len(whole))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.model.resource import POLICY_REPORTS
 from exporter.simulator import Store
 from exporter.simulator.lists import page
-from exporter.simulator.query import Form, Options, Token
+from exporter.simulator.query import Form, ListOptions, Token
 from exporter.simulator.registry import REGISTRY
 from exporter.simulator.store import key_of
 from exporter.simulator.watches import Watch
@@ -32,7 +32,7 @@ class Client:
     def __init__(self, store: Store, namespace: str, labels: str) -> None:
         self.store = store
         self.namespace = namespace
-        self.options = Options(labels=labels)
+        self.options = ListOptions(labels=labels)
         self.objects: dict[str, Any] = {}
         self.version = 0
 
@@ -41,7 +41,7 @@ class Client:
         self.objects, self.version = {}, 0
         return self.more(self.options._replace(limit=2))
 
-    def more(self, options: Options) -> list[Any]:
+    def more(self, options: ListOptions) -> list[Any]:
         found = page(self.store, SERVED, self.namespace, options)
         self.objects |= {stored.key: stored.data for stored in found.objects}
         if token := found.metadata.get("continue"):
@@ -118,7 +118,7 @@ def test_any_interleaving_of_writes_pages_and_watches_reconstructs_the_store(
     while left:
         left = client.more(left[0])
     client.watch()
-    truth = page(store, SERVED, namespace, Options(labels=labels)).objects
+    truth = page(store, SERVED, namespace, ListOptions(labels=labels)).objects
     assert client.objects == {stored.key: stored.data for stored in truth}
 
 

@@ -7,9 +7,15 @@ from typing import Any
 
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, POLICY_REPORTS
 from exporter.simulator import Store
-from exporter.simulator.play import STEP_SECONDS, living, play
 from exporter.simulator.sample import sample
-from exporter.simulator.scenario import EVENT_TTL_SECONDS, Clock, Scenario
+from exporter.simulator.scenario import (
+    EVENT_TTL_SECONDS,
+    STEP_SECONDS,
+    Scenario,
+    ScenarioClock,
+    living,
+    play,
+)
 from exporter.simulator.world import World
 
 NOON = 1_795_435_200.0
@@ -19,7 +25,7 @@ class Life:
     """A sample cluster with virtual time."""
 
     def __init__(self, seed: int = 0) -> None:
-        self.clock = Clock(NOON)
+        self.clock = ScenarioClock(NOON)
         self.store = Store(self.clock, seed=seed)
         self.world: World = sample(self.store)
         self.scenario = Scenario(self.world, seed=seed, clock=self.clock)

@@ -6,18 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.model.metadata import Metadata
-from exporter.model.report import (
-    BADNESS,
-    RESULTS,
-    Reference,
-    Report,
-    Result,
-    Summary,
-    fold_rule,
-)
+from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result, Summary, fold_rule
 from exporter.model.resource import POLICY_REPORTS
-from exporter.model.wire import codec_for
 from exporter.state.profile import severity_of
+from exporter.wire.codec import codec_for
 
 Key = tuple[str, str, str]
 """API group, namespace, name."""

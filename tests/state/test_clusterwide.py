@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Result, Summary
 from exporter.model.resource import CLUSTER_POLICY_REPORTS
@@ -37,10 +37,10 @@ def scoped(namespace: str) -> Report:
 
 def read(selection: Selection, *reports: Report) -> Ledger:
     state = ClusterState(selection, lambda: 1_800_000_000)
-    state.apply(Listing(SCOPE))
+    state.apply(Init(SCOPE))
     for report in reports:
         state.apply(Applied(SCOPE, report))
-    state.apply(Listed(SCOPE))
+    state.apply(InitDone(SCOPE))
     state.ledger.settle()
     return state.ledger
 

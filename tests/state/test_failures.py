@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Instant, Reference, Report, Result
 from exporter.model.resource import POLICY_REPORTS
@@ -48,9 +48,9 @@ class Watched:
         self.list(*listed)
 
     def list(self, *reports: Report) -> None:
-        self.state.apply(Listing(SCOPE))
+        self.state.apply(Init(SCOPE))
         self.sees(*reports)
-        self.state.apply(Listed(SCOPE))
+        self.state.apply(InitDone(SCOPE))
 
     def sees(self, *reports: Report) -> None:
         for each in reports:

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from exporter.metrics.catalogue import Family
 from exporter.metrics.exposition import Exposition, ExposureSettings
 from exporter.metrics.projection import Projection
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import RESULTS, Instant, Reference, Report, Result, Summary
 from exporter.model.resource import POLICY_REPORTS, REPORTS
@@ -136,7 +136,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     )
     def relist(self, group: str, keep: set[tuple[str, str]]) -> None:
         """A list that brings some of what was there; the rest has been deleted meanwhile."""
-        self.state.apply(Listing(SCOPES[group]))
+        self.state.apply(Init(SCOPES[group]))
         for key, report in list(self.truth.items()):
             if key[0] != group:
                 continue
@@ -144,7 +144,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
                 self.state.apply(Applied(SCOPES[group], report.report()))
             else:
                 del self.truth[key]
-        self.state.apply(Listed(SCOPES[group]))
+        self.state.apply(InitDone(SCOPES[group]))
 
     @rule(
         group=st.sampled_from(sorted(SCOPES)),
@@ -152,7 +152,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     )
     def broken_relist(self, group: str, brought: set[tuple[str, str]]) -> None:
         """A list that ends half-way takes nothing away."""
-        self.state.apply(Listing(SCOPES[group]))
+        self.state.apply(Init(SCOPES[group]))
         for key, report in self.truth.items():
             if key[0] == group and key[1:] in brought:
                 self.state.apply(Applied(SCOPES[group], report.report()))

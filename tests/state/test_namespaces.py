@@ -2,8 +2,8 @@
 
 import msgspec
 
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
-from exporter.model.namespace import Namespace
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
+from exporter.model.metadata import Namespace
 from exporter.model.resource import NAMESPACES
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
@@ -17,10 +17,10 @@ def namespace(name: str, **labels: str) -> Namespace:
 
 def known(*items: Namespace) -> ClusterState:
     state = ClusterState(Selection(), lambda: 0.0, namespace_labels=("team",))
-    state.apply(Listing(SCOPE))
+    state.apply(Init(SCOPE))
     for item in items:
         state.apply(Applied(SCOPE, item))
-    state.apply(Listed(SCOPE))
+    state.apply(InitDone(SCOPE))
     state.namespaces.changed.clear()
     return state
 
@@ -43,8 +43,8 @@ def test_a_deleted_namespace_has_no_labels_and_is_forgotten_once() -> None:
 
 def test_what_a_list_does_not_bring_is_gone_when_it_ends() -> None:
     state = known(namespace("a", team="shop"), namespace("b"))
-    state.apply(Listing(SCOPE))
+    state.apply(Init(SCOPE))
     state.apply(Applied(SCOPE, namespace("b")))
     assert set(state.namespaces.labels) == {"a", "b"}
-    state.apply(Listed(SCOPE))
+    state.apply(InitDone(SCOPE))
     assert set(state.namespaces.labels) == {"b"}

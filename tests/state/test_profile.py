@@ -1,6 +1,6 @@
 """Reports that amount to the same share a profile, and none that do not."""
 
-from exporter.model.report import Findings, Result, Summary
+from exporter.model.report import Result, ResultSet, Summary
 from exporter.state.profile import Profiles
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW
@@ -8,8 +8,8 @@ from exporter.state.tally import OVERFLOW
 SUMMARY = Summary(fail=1)
 
 
-def findings(policy: str, rule: str, source: str) -> Findings:
-    return Findings.of([Result(policy, rule, "fail", "high", OVERFLOW, source)])
+def findings(policy: str, rule: str, source: str) -> ResultSet:
+    return ResultSet.of([Result(policy, rule, "fail", "high", OVERFLOW, source)])
 
 
 def test_a_rule_and_the_one_made_of_it_for_controllers_amount_to_the_same() -> None:

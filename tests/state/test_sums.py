@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from exporter.model.changes import Applied, Deleted, Listed, Scope
+from exporter.model.changes import Applied, Deleted, InitDone, Scope
 from exporter.model.resource import POLICY_REPORTS
 from exporter.state import sums
 from exporter.state.cluster import ClusterState
-from exporter.state.contribution import Part
+from exporter.state.contribution import ReportPart
 from exporter.state.selection import Selection
 from tests.metrics.clusters import report
 
@@ -19,7 +19,7 @@ def state_of(count: int) -> ClusterState:
     state = ClusterState(Selection(), time.time)
     for number in range(count):
         state.apply(Applied(SCOPE, report(f"r{number}", ["fail"] * (number + 1))))
-    state.apply(Listed(SCOPE))
+    state.apply(InitDone(SCOPE))
     return state
 
 
@@ -40,7 +40,7 @@ def test_a_group_remembers_its_cells_once_it_changes() -> None:
     state = state_of(1)
     state.ledger.settle()
     ((_, contribution),) = state.ledger.contributions()
-    assert isinstance(contribution, Part)
+    assert isinstance(contribution, ReportPart)
     group = contribution.group
     assert [*group.cells] == []
     state.apply(Applied(SCOPE, report("r1", ["fail"])))

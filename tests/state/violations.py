@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exporter.model.changes import Applied, Change, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Change, Deleted, Init, InitDone, Scope
 from exporter.model.event import Event
 from exporter.model.policy import Policy
 from exporter.model.resource import CEL_POLICIES, CLUSTER_POLICIES, EVENTS
@@ -104,7 +104,7 @@ class Cluster:
         self.apply(*(Deleted(SCOPE, each) for each in events))
 
     def list(self, *events: Event) -> None:
-        self.apply(Listing(SCOPE), *(Applied(SCOPE, each) for each in events), Listed(SCOPE))
+        self.apply(Init(SCOPE), *(Applied(SCOPE, each) for each in events), InitDone(SCOPE))
 
     def knows(self, policy: Policy) -> None:
         resource = CLUSTER_POLICIES if policy.kind == "ClusterPolicy" else CEL_POLICIES[0]

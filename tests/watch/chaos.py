@@ -11,26 +11,21 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
-from exporter.kube.client import Client
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
-from exporter.model.changes import Applied, Deleted, Listed, Listing, Scope
-from exporter.model.resource import (
-    CLUSTER_POLICIES,
-    CLUSTER_POLICY_REPORTS,
-    EVENTS,
-    POLICY_REPORTS,
-)
-from exporter.model.wire import codec_for
+from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
+from exporter.model.resource import CLUSTER_POLICIES, CLUSTER_POLICY_REPORTS, EVENTS, POLICY_REPORTS
 from exporter.simulator import Simulator, Store, faults
 from exporter.simulator.sample import sample
-from exporter.simulator.scenario import Clock as PlayClock
 from exporter.simulator.scenario import Scenario
+from exporter.simulator.scenario import ScenarioClock as PlayClock
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
-from exporter.watch.follower import Follower
-from exporter.watch.options import Options
-from exporter.watch.pace import Clock, Turns
+from exporter.watch.lists import ReflectorOptions
+from exporter.watch.pace import TimeSlice, WatchClock
+from exporter.watch.reflector import Reflector
+from exporter.wire.codec import codec_for
 from tests.virtual_time import Stalls
 from tests.watch.cluster import NOON
 from tests.watch.recording import Counts
@@ -48,7 +43,7 @@ MOST_IN_A_WINDOW: Final = 12
 class Chaos:
     """One run. ``stretch`` of simulated seconds of trouble, then calm, then the comparison."""
 
-    def __init__(self, seed: int, *, stretch: float, options: Options) -> None:
+    def __init__(self, seed: int, *, stretch: float, options: ReflectorOptions) -> None:
         self.chance = random.Random(seed)
         self.stretch = stretch
         self.clock = PlayClock(NOON)
@@ -60,7 +55,7 @@ class Chaos:
         self.counts = Counts()
         self.struck: Counter[str] = Counter()
         self.crowded: list[str] = []
-        self.followers: list[Follower] = []
+        self.followers: list[Reflector] = []
         self.hourly: Callable[[], object] = lambda: None
         self.stalls = Stalls()
         self._options = options
@@ -74,7 +69,7 @@ class Chaos:
             stack.push_async_callback(self.api.stop)
             self._port = int(self.api.url.rpartition(":")[2])
             client = await stack.enter_async_context(
-                Client(Anonymous(self.api.url), self.counts, line_bytes=200_000)
+                KubeClient(Anonymous(self.api.url), self.counts, line_bytes=200_000)
             )
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             running = [tasks.create_task(each.run()) for each in self._followers(client)]
@@ -86,12 +81,12 @@ class Chaos:
             for task in running:
                 task.cancel()
 
-    def _followers(self, client: Client) -> list[Follower]:
+    def _followers(self, client: KubeClient) -> list[Reflector]:
         source = KubeSource(client, self.counts)
-        clock = Clock(self.clock, jitter=self.chance.random)
-        turns = Turns()
+        clock = WatchClock(self.clock, jitter=self.chance.random)
+        turns = TimeSlice()
         self.followers = [
-            Follower(
+            Reflector(
                 Scope(each),
                 source,
                 self.seen.apply,
@@ -114,10 +109,10 @@ class Chaos:
     def _open_account(self) -> None:
         for resource in RESOURCES:
             scope, codec = Scope(resource), codec_for(resource)
-            self.account.apply(Listing(scope))
+            self.account.apply(Init(scope))
             for stored in self.store.all(resource.name):
                 self.account.apply(Applied(scope, codec.one(stored.raw)))
-            self.account.apply(Listed(scope))
+            self.account.apply(InitDone(scope))
 
     def _keep_account(self) -> None:
         for resource in RESOURCES:

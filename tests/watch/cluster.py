@@ -8,16 +8,16 @@ from itertools import count, pairwise
 from typing import Any
 
 from exporter.kube.access import Credentials
-from exporter.kube.client import Client
+from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.model.changes import Change, Scope
 from exporter.model.resource import POLICY_REPORTS, Resource
 from exporter.simulator import Simulator, Store
 from exporter.simulator.faults import Call
-from exporter.watch.follower import Follower
-from exporter.watch.options import Options
-from exporter.watch.pace import Clock
+from exporter.watch.lists import ReflectorOptions
+from exporter.watch.pace import WatchClock
+from exporter.watch.reflector import Reflector
 from tests.watch.recording import Counts, Mirror
 
 NOON = 1_795_435_200.0
@@ -66,12 +66,12 @@ class Followed:
         self.credentials: Credentials | None = None
         self.client_options: dict[str, Any] = {}
         self.scope = Scope(resource, namespace)
-        self.options = Options(**options)
+        self.options = ReflectorOptions(**options)
         self.since = since
         work = count().__next__ if generous else time.perf_counter
-        self.clock = Clock(self.wall, work, jitter=lambda: chance)
+        self.clock = WatchClock(self.wall, work, jitter=lambda: chance)
         self._notes: list[Callable[[Change], None]] = []
-        self.follower: Follower
+        self.follower: Reflector
         self.task: asyncio.Task[Any]
 
     def wall(self) -> float:
@@ -178,9 +178,9 @@ class Followed:
     async def following(self) -> AsyncIterator["Followed"]:
         """Follow, whether or not anything is served."""
         credentials = self.credentials or Anonymous(self.api.url)
-        async with Client(credentials, self.counts, **self.client_options) as client:
+        async with KubeClient(credentials, self.counts, **self.client_options) as client:
             source = KubeSource(client, self.counts)
-            self.follower = Follower(
+            self.follower = Reflector(
                 self.scope,
                 source,
                 self._sink,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from exporter.model.changes import Applied, Change, Deleted, Listed, Listing, Scope
+from exporter.model.changes import Applied, Change, Deleted, Init, InitDone, Scope
 
 Name = tuple[str, str]
 
@@ -20,7 +20,7 @@ class Mirror:
         self.changes.append(change)
         held = self.versions.setdefault(change.scope, {})
         match change:
-            case Listing(scope):
+            case Init(scope):
                 self._listed[scope] = set()
             case Applied(scope, each):
                 name = (each.namespace, each.name)
@@ -28,7 +28,7 @@ class Mirror:
                 self._listed.setdefault(scope, set()).add(name)
             case Deleted(_, each):
                 held.pop((each.namespace, each.name), None)
-            case Listed(scope):
+            case InitDone(scope):
                 gone = held.keys() - self._listed.pop(scope)
                 self.swept.append(set(gone))
                 for name in gone:
@@ -40,7 +40,7 @@ class Mirror:
         return {name for held in self.versions.values() for _, name in held}
 
     def kinds(self) -> list[str]:
-        """The changes in short: Listing, Applied a, Deleted a, Listed."""
+        """The changes in short: Init, Applied a, Deleted a, InitDone."""
         return [
             f"{type(each).__name__} {each.object.name}"
             if isinstance(each, Applied | Deleted)

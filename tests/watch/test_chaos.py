@@ -2,23 +2,22 @@
 
 import pytest
 
-from exporter.watch.lists import ByNamespace
-from exporter.watch.options import Options
+from exporter.watch.lists import NamespaceLists, ReflectorOptions
 from tests.virtual_time import run
 from tests.watch.chaos import Chaos, numbers
 
 pytestmark = pytest.mark.tier("simulator")
 
 
-STREAM_OR_PAGES = Options(page_objects=20)
-IN_PARALLEL = Options(page_objects=20, stream=False, lists=ByNamespace)
+STREAM_OR_PAGES = ReflectorOptions(page_objects=20)
+IN_PARALLEL = ReflectorOptions(page_objects=20, stream=False, lists=NamespaceLists)
 
 
 @pytest.mark.parametrize(
     ("seed", "options"), [(0, STREAM_OR_PAGES), (1, STREAM_OR_PAGES), (2, IN_PARALLEL)]
 )
 def test_w42_after_an_hour_of_chaos_the_numbers_are_the_cluster_s(
-    seed: int, options: Options
+    seed: int, options: ReflectorOptions
 ) -> None:
     chaos = Chaos(seed, stretch=3600, options=options)
     run(chaos.run())

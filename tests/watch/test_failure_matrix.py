@@ -55,7 +55,7 @@ async def test_w02_an_expired_version_in_mid_stream_keeps_what_came_before() -> 
         it.put("a")
         await it.in_step()
         assert it.counts.relists == {"expired": 1}
-        assert it.mirror.kinds()[2:] == ["Applied a", "Listing", "Applied a", "Listed"]
+        assert it.mirror.kinds()[2:] == ["Applied a", "Init", "Applied a", "InitDone"]
 
 
 @virtual
@@ -78,7 +78,7 @@ async def test_w04_a_continue_token_that_expired_starts_the_list_over() -> None:
     async with it.running():
         await it.in_step()
         assert [call.page for call in it.calls("list")] == [1, 2, 3, 1, 2, 3, 4, 5]
-        assert it.mirror.kinds().count("Listed") == 1, "the broken list ended nothing"
+        assert it.mirror.kinds().count("InitDone") == 1, "the broken list ended nothing"
 
 
 @virtual
@@ -257,7 +257,7 @@ async def test_w13_a_new_server_that_lags_behind_takes_nothing_back() -> None:
         await it.in_step()
         assert it.asked("list")[-1]["limit"] == "1", "the server was asked how far it is"
         assert [query["resourceVersion"] for query in it.asked("watch")[1:]] == [version] * 3
-        assert it.mirror.kinds() == ["Listing", "Applied a", "Listed", "Applied b"]
+        assert it.mirror.kinds() == ["Init", "Applied a", "InitDone", "Applied b"]
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ async def test_w14_w15_a_line_cut_short_is_not_an_event(*, reset: bool) -> None:
         await it.in_step()
         first, second = it.asked("watch")
         assert first["resourceVersion"] == second["resourceVersion"]
-        assert it.mirror.kinds() == ["Listing", "Listed", "Applied a"], "exactly once"
+        assert it.mirror.kinds() == ["Init", "InitDone", "Applied a"], "exactly once"
         assert it.counts.skips == {}
 
 
@@ -448,7 +448,7 @@ async def test_w20_a_streamed_list_is_complete_at_its_bookmark_and_not_before() 
         assert not it.follower.synced
         assert not it.follower.up
         assert it.follower.version == ""
-        assert "Listed" not in it.mirror.kinds()
+        assert "InitDone" not in it.mirror.kinds()
         await it.in_step()
         assert all(query["sendInitialEvents"] == "true" for query in it.asked("watch"))
         assert it.mirror.swept == [set()]
@@ -466,7 +466,7 @@ async def test_w20_a_bookmark_without_the_annotation_does_not_end_a_streamed_lis
     it.api.faults.add(faults.End(after=30), it.resource.name, "watch")
     async with it.running():
         await it.until(lambda: it.counts.restarts.total() > 0)
-        assert "Listed" not in it.mirror.kinds()
+        assert "InitDone" not in it.mirror.kinds()
         await it.in_step()
 
 
@@ -817,7 +817,7 @@ async def test_w36_an_aggregated_server_that_tells_of_other_namespaces_is_filter
         it.put("other", "team-b")
         it.put("a")
         await it.in_step(within=1)
-        assert it.mirror.kinds() == ["Listing", "Listed", "Applied a"]
+        assert it.mirror.kinds() == ["Init", "InitDone", "Applied a"]
 
 
 @virtual

@@ -9,20 +9,20 @@ from exporter.errors import Refused, Unavailable
 from exporter.model.changes import Object
 from exporter.model.metadata import Metadata
 from exporter.model.report import Report
-from exporter.model.wire import Page
-from exporter.watch.lists import PARALLEL_LISTS, ByNamespace, Pages, Reader
+from exporter.watch.lists import PARALLEL_LISTS, NamespaceLists, PagedList, Reader
+from exporter.wire.codec import ListPage
 from tests.virtual_time import virtual
 
 
-def page(names: str, cont: str = "", version: str = "10") -> Page:
+def page(names: str, cont: str = "", version: str = "10") -> ListPage:
     objects = [Report(metadata=Metadata(name=name)) for name in names]
-    return Page(objects, [], cont, version)
+    return ListPage(objects, [], cont, version)
 
 
 class Shelf:
     """Pages by namespace; a continue token is the number of the next page."""
 
-    def __init__(self, pages: dict[str, list[Page]], seconds: float = 1.0) -> None:
+    def __init__(self, pages: dict[str, list[ListPage]], seconds: float = 1.0) -> None:
         self.pages = pages
         self.seconds = seconds
         self.asked: list[tuple[str, str]] = []
@@ -31,7 +31,7 @@ class Shelf:
         self.under_way = 0
         self.most = 0
 
-    async def page(self, namespace: str, cont: str) -> Page:
+    async def page(self, namespace: str, cont: str) -> ListPage:
         self.asked.append((namespace, cont))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -60,7 +60,7 @@ async def test_the_next_page_is_fetched_while_one_is_applied() -> None:
     shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
     first = await shelf.page("", "")
     began = asyncio.get_running_loop().time()
-    start = await Pages(shelf.reader, "", first).run()
+    start = await PagedList(shelf.reader, "", first).run()
     assert shelf.applied == list("abcde")
     assert start == ("10", {})
     assert asyncio.get_running_loop().time() - began == pytest.approx(3), "not five"
@@ -74,7 +74,7 @@ async def test_the_request_for_the_next_page_has_left_before_one_is_worked_on() 
     async def work(_: Sequence[Object]) -> None:
         asked.append(list(shelf.asked))
 
-    await Pages(shelf.reader._replace(apply=work), "", page("ab", "1")).run()
+    await PagedList(shelf.reader._replace(apply=work), "", page("ab", "1")).run()
     assert asked == [[("", "1")], [("", "1")]]
 
 
@@ -82,7 +82,7 @@ async def test_the_request_for_the_next_page_has_left_before_one_is_worked_on() 
 async def test_a_list_that_breaks_goes_on_at_the_page_that_broke() -> None:
     shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
     shelf.failures["", "2"] = Unavailable("reset")
-    reading = Pages(shelf.reader, "", await shelf.page("", ""))
+    reading = PagedList(shelf.reader, "", await shelf.page("", ""))
     with pytest.raises(Unavailable):
         await reading.run()
     assert (await reading.run()).version == "10"
@@ -93,7 +93,7 @@ async def test_a_list_that_breaks_goes_on_at_the_page_that_broke() -> None:
 @virtual
 async def test_a_cancelled_list_leaves_no_request_behind() -> None:
     shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
-    task = asyncio.create_task(Pages(shelf.reader, "", page("ab", "1")).run())
+    task = asyncio.create_task(PagedList(shelf.reader, "", page("ab", "1")).run())
     await asyncio.sleep(0.5)
     assert shelf.under_way == 1
     task.cancel()
@@ -114,7 +114,7 @@ def many(namespaces: int) -> Shelf:
 @virtual
 async def test_namespaces_are_read_four_at_a_time() -> None:
     shelf = many(20)
-    start = await ByNamespace(shelf.reader, "", page("ignored", "1")).run()
+    start = await NamespaceLists(shelf.reader, "", page("ignored", "1")).run()
     assert shelf.most == PARALLEL_LISTS
     assert sorted(shelf.applied) == ["a"] * 20 + ["b"] * 20
     assert start.version == "10", "older than any of the lists"
@@ -125,7 +125,7 @@ async def test_namespaces_are_read_four_at_a_time() -> None:
 async def test_a_namespace_that_breaks_is_read_again_and_the_others_are_not() -> None:
     shelf = many(8)
     shelf.failures["ns3", "1"] = Unavailable("reset")
-    reading = ByNamespace(shelf.reader, "", page("ignored", "1"))
+    reading = NamespaceLists(shelf.reader, "", page("ignored", "1"))
     with pytest.raises(Unavailable):
         await reading.run()
     assert shelf.under_way == 0, "the others were ended"
@@ -146,5 +146,5 @@ async def test_without_the_right_to_list_namespaces_pages_are_read() -> None:
         raise Refused("namespaces is forbidden", 403)
 
     reader = shelf.reader._replace(namespaces=refused)
-    start = await ByNamespace(reader, "", page("ab", "1")).run()
+    start = await NamespaceLists(reader, "", page("ab", "1")).run()
     assert (start, shelf.applied) == (("10", {}), list("abc"))

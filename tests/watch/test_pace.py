@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from exporter.watch.pace import MAXIMUM_SECONDS, Backoff, Turns
+from exporter.watch.pace import MAXIMUM_SECONDS, Backoff, TimeSlice
 
 
 def test_delays_double_up_to_half_a_minute() -> None:
@@ -41,14 +41,14 @@ def test_what_the_server_asks_for_is_the_least() -> None:
 
 async def test_a_turn_is_over_after_three_milliseconds_of_work_and_anew_in_the_next() -> None:
     moments = iter([0, 0.0029, 0.0031, 1, 1.001])
-    turns = Turns(moments.__next__)
+    turns = TimeSlice(moments.__next__)
     assert [turns.over for _ in range(3)] == [False, False, True]
     await asyncio.sleep(0)
     assert [turns.over for _ in range(2)] == [False, False]
 
 
 async def test_followers_that_share_turns_hold_the_loop_no_longer_than_one() -> None:
-    turns = Turns(count(step=0.001).__next__)
+    turns = TimeSlice(count(step=0.001).__next__)
     done: list[int] = []
 
     async def work(number: int) -> None:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from exporter.web.view import (
+from exporter.view.values import (
     SEVERITIES,
-    Blocked,
+    BlockedRequest,
     Counts,
-    Failing,
     FailingPage,
+    FailingResult,
+    NamedCounts,
     Overview,
     Query,
-    Standing,
     Watched,
 )
 
@@ -37,8 +37,8 @@ class FakeStatus:
 
     now: float
     failures: int = 100_000
-    blocks: list[Blocked] = field(default_factory=list)
-    listeners: list[Callable[[Blocked], None]] = field(default_factory=list)
+    blocks: list[BlockedRequest] = field(default_factory=list)
+    listeners: list[Callable[[BlockedRequest], None]] = field(default_factory=list)
     policies: dict[str, Counts] = field(default_factory=dict)
     ready: bool = True
     whole: bool = True
@@ -47,9 +47,9 @@ class FakeStatus:
 
     def overview(self, most: int) -> Overview:
         counts = [Counts(9 * n, 7 * n, n, n // 3, 2) for n in range(60, 0, -7)]
-        named = [Standing(name, each) for name, each in zip(NAMESPACES, counts, strict=False)]
+        named = [NamedCounts(name, each) for name, each in zip(NAMESPACES, counts, strict=False)]
         told = self.policies or dict(zip(POLICIES, counts, strict=False))
-        policies = [Standing(name, each) for name, each in told.items()]
+        policies = [NamedCounts(name, each) for name, each in told.items()]
         return Overview(
             version="1.0.0",
             started=self.now - 7200,
@@ -78,9 +78,9 @@ class FakeStatus:
         rows = tuple(map(self._failing, range(query.offset, end)))
         return FailingPage(rows, self.failures)
 
-    def _failing(self, n: int) -> Failing:
+    def _failing(self, n: int) -> FailingResult:
         self.made += 1
-        return Failing(
+        return FailingResult(
             namespace=NAMESPACES[n % len(NAMESPACES)],
             kind=("Deployment", "Pod", "ReplicaSet")[n % 3],
             name=f"carts-{n}" if n % 5 else EVIL,
@@ -93,17 +93,17 @@ class FakeStatus:
             message=MESSAGE if n % 7 else EVIL * 40,
         )
 
-    def blocked(self) -> Sequence[Blocked]:
+    def blocked(self) -> Sequence[BlockedRequest]:
         return list(islice(reversed(self.blocks), 100))
 
-    def subscribe(self, listener: Callable[[Blocked], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[BlockedRequest], None]) -> Callable[[], None]:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
-    def block(self, name: str = "nginx-public", message: str = MESSAGE) -> Blocked:
+    def block(self, name: str = "nginx-public", message: str = MESSAGE) -> BlockedRequest:
         """Let a request be blocked now."""
         number = len(self.blocks) + 1
-        block = Blocked(
+        block = BlockedRequest(
             number, self.now, NAMESPACES[number % len(NAMESPACES)], "Pod", name,
             POLICIES[number % len(POLICIES)], "validate-registries",
             SEVERITIES[number % len(SEVERITIES)], message,

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from exporter.web.respond import Whole
+from exporter.view.values import StatusView
+from exporter.web.page.handlers import PageSettings
+from exporter.web.respond import WholeBody
 from exporter.web.routes import Site
 from exporter.web.server import serving
-from exporter.web.status import Pages
-from exporter.web.view import StatusView
 
 EXPOSITION = (b"# HELP a Help.\n# TYPE a gauge\n", b"a 1\n" * 1000, b"b 2\n")
 
@@ -31,7 +31,7 @@ class FakeScraper:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> list[Whole]:
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> list[WholeBody]:
         self.asked.append((openmetrics, names))
         self.running += 1
         self.arrivals.release()
@@ -39,7 +39,7 @@ class FakeScraper:
             await self.gate.wait()
         finally:
             self.running -= 1
-        return [Whole(segment) for segment in self.segments]
+        return [WholeBody(segment) for segment in self.segments]
 
 
 @dataclass
@@ -83,7 +83,7 @@ async def served(
     listen: str = "127.0.0.1:0",
 ) -> AsyncIterator[Served]:
     """Serve fakes on a free port of the loopback."""
-    pages = Pages(status)
+    pages = PageSettings(status)
     site = Site(scraper or FakeScraper(), health or FakeHealth(), pages=lambda: pages)
     async with (
         serving(site, [listen], config_file, grace_seconds) as (url,),

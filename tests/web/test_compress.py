@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.web.checksum import Sum
-from exporter.web.compress import PIECE_BYTES, Gzip
+from exporter.web.compress import PIECE_BYTES, GzipStream
 
 LONG = bytes(range(256)) * (PIECE_BYTES // 200)
 texts = st.binary(max_size=40) | st.sampled_from([b"", b"\0" * 700, LONG])
@@ -33,7 +33,7 @@ class Written:
 
 @given(st.lists(texts, min_size=1, max_size=6), st.lists(st.lists(st.integers(0, 5), max_size=9)))
 def test_parts_in_any_order_again_and_again(bodies: list[bytes], moments: list[list[int]]) -> None:
-    compress, known = Gzip().compress, [Written(body) for body in bodies]
+    compress, known = GzipStream().compress, [Written(body) for body in bodies]
     for moment in moments:
         parts = [known[index % len(known)] for index in moment]
         (packed,) = asyncio.run(compress(parts))
@@ -46,14 +46,14 @@ def test_parts_in_any_order_again_and_again(bodies: list[bytes], moments: list[l
 
 
 def test_what_is_not_shown_any_more_is_not_remembered() -> None:
-    compressor = Gzip()
+    compressor = GzipStream()
     known = Written(b"known")
     asyncio.run(compressor.compress([known, Written(b"forgotten")]))
     assert list(compressor._known) == [known]
 
 
 async def test_others_have_their_turn_and_may_compress_meanwhile() -> None:
-    compressor = Gzip()
+    compressor = GzipStream()
     parts = [[Written(LONG), Written(b"end")], [Written(b"begin"), Written(LONG[:-1])]]
     packed = await asyncio.gather(*map(compressor.compress, parts))
     read = [gzip.decompress(body) for (body,) in packed]

@@ -12,7 +12,7 @@ import pytest
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator import kyverno
 from exporter.simulator.checks import BASELINE
-from exporter.simulator.kyverno import Target
+from exporter.simulator.kyverno import ReportTarget
 from tests.app.commands import Command, serving
 from tests.endtoend.town import town
 from tests.tools import eventually, fetch, free_port
@@ -44,12 +44,12 @@ class Demo(NamedTuple):
                 found[labels["namespace"]] += int(value)
         return found
 
-    def report(self, target: Target, message: str) -> None:
+    def report(self, target: ReportTarget, message: str) -> None:
         result = kyverno.result(BASELINE, "fail", target, time.time()) | {"message": message}
         path = POLICY_REPORTS.path(target.namespace)
         fetch(self.api + path, post=msgspec.json.encode(kyverno.report(target, [result])))
 
-    def block(self, target: Target, message: str = "", name: str = "") -> None:
+    def block(self, target: ReportTarget, message: str = "", name: str = "") -> None:
         event = kyverno.policy_event(BASELINE, target, time.time(), blocked=True)
         event["note"] += message
         event["related"]["name"] = name or target.name
@@ -129,7 +129,7 @@ def test_filters_narrow_what_is_listed(page: Browser) -> None:
 
 def test_a_block_shows_live_within_two_seconds(page: Browser, demo: Demo) -> None:
     assert "privileged-pod" not in column(page, "#blocks .subject")[0]
-    demo.block(Target("Pod", "carts", "just-now", "uid-just-now"))
+    demo.block(ReportTarget("Pod", "carts", "just-now", "uid-just-now"))
     page.wait(NEWEST, "just-now", within=2)
     assert "carts/" in page.text("#blocks li")
     assert BASELINE.policy in page.text("#blocks li")
@@ -137,7 +137,7 @@ def test_a_block_shows_live_within_two_seconds(page: Browser, demo: Demo) -> Non
 
 
 def test_markup_from_the_cluster_is_text(page: Browser, demo: Demo) -> None:
-    target = Target("Deployment", "carts", EVIL, "uid-markup")
+    target = ReportTarget("Deployment", "carts", EVIL, "uid-markup")
     # An Event names its resource twice; its note has no place for a slash.
     demo.block(target._replace(name="x"), MARKUP, EVIL)
     page.wait(NEWEST, EVIL, within=2)

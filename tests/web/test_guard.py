@@ -8,9 +8,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter.web import auth, webfile
-from exporter.web.auth import Overloaded, Passwords
-from exporter.web.guard import OPEN_PATHS, Bucket
+from exporter.web import guard, tls
+from exporter.web.guard import OPEN_PATHS, Overloaded, Passwords, TokenBucket
 from tests.web.fakes import served
 
 PASSWORD = "correct horse"
@@ -136,11 +135,11 @@ async def test_guessers_do_not_pile_up_nor_keep_a_known_password_out() -> None:
     await asyncio.sleep(0)
     assert await passwords.accept(basic("prometheus", PASSWORD), USERS)
     refused = [each for each in await outcomes if isinstance(each, Overloaded)]
-    assert len(refused) == 200 - auth.MAX_WAITING
+    assert len(refused) == 200 - guard.MAX_WAITING
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "REMEMBERED", 2)
+    monkeypatch.setattr(guard, "REMEMBERED", 2)
     comparisons, passwords = Comparisons(monkeypatch), Passwords()
     users = {name: hashed(name) for name in "abc"}
     for name in "abca":
@@ -172,7 +171,7 @@ async def test_everything_but_health_needs_credentials(tmp_path: Path) -> None:
 async def test_too_many_logins_at_once_are_told_to_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "MAX_WAITING", 0)
+    monkeypatch.setattr(guard, "MAX_WAITING", 0)
     headers = {"Authorization": basic("prometheus", PASSWORD)}
     async with (
         served(config_file=write(tmp_path, f"basic_auth_users: {USERS}")) as server,
@@ -185,7 +184,7 @@ async def test_too_many_logins_at_once_are_told_to_come_back(
 async def test_users_are_read_again_when_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webfile, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(tls, "LOOK_SECONDS", 0.0)
     path = write(tmp_path, "")
     async with served(config_file=path) as server:
         for text, status in (("", 200), (f"basic_auth_users: {USERS}", 401), ("# none\n", 200)):
@@ -196,7 +195,7 @@ async def test_users_are_read_again_when_the_file_changes(
 
 async def test_the_file_is_looked_at_no_more_than_once_a_second(tmp_path: Path) -> None:
     now = [0.0]
-    rules = webfile.WebFile(write(tmp_path, ""), lambda: now[0])
+    rules = tls.WebFile(write(tmp_path, ""), lambda: now[0])
     write(tmp_path, f"basic_auth_users: {USERS}")
     assert rules.current().config.basic_auth_users == {}
     now[0] = 0.99
@@ -207,7 +206,7 @@ async def test_the_file_is_looked_at_no_more_than_once_a_second(tmp_path: Path) 
 
 def test_the_bucket_lets_a_burst_in_and_then_one_each_interval() -> None:
     now = [100.0]
-    bucket = Bucket(lambda: now[0])
+    bucket = TokenBucket(lambda: now[0])
     assert [bucket.take(0.5, 3) for _ in range(4)] == [True, True, True, False]
     now[0] += 0.5
     assert [bucket.take(0.5, 3) for _ in range(2)] == [True, False]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from exporter.web import compress, scrape
+from exporter.web import compress, respond
 from tests.web.fake_status import FakeStatus
 from tests.web.fakes import EXPOSITION, FakeScraper, ask, connected, served
 
@@ -81,7 +81,7 @@ async def test_repeated_names_reach_the_scraper() -> None:
 
 
 async def test_one_scrape_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrape, "MAX_SCRAPES", 2)
+    monkeypatch.setattr(respond, "MAX_SCRAPES", 2)
     scraper = FakeScraper()
     scraper.gate.clear()
     async with served(scraper) as server:
@@ -122,8 +122,8 @@ async def test_a_timeout_that_makes_no_sense_is_not_heeded(seconds: str) -> None
 
 
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrape, "SEND_SECONDS", 0.2)
-    monkeypatch.setattr(scrape, "MAX_SCRAPES", 1)
+    monkeypatch.setattr(respond, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(respond, "MAX_SCRAPES", 1)
     async with (
         served(FakeScraper([bytes(1 << 20)] * 64)) as server,
         connected(server.address) as (reader, writer),
@@ -153,7 +153,7 @@ async def test_a_reader_that_is_slow_but_reads_gets_everything() -> None:
 
 
 async def test_slow_readers_hold_a_bounded_amount(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrape, "MAX_HELD_BYTES", 80 << 20)
+    monkeypatch.setattr(respond, "MAX_HELD_BYTES", 80 << 20)
     async with (
         served(FakeScraper([bytes(1 << 20)] * 64)) as server,
         connected(server.address) as (reader, writer),

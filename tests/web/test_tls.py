@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from exporter.errors import ConfigError
-from exporter.web import connections, webfile
+from exporter.web import connections, tls
 from tests.pki import Authority, Pair
 from tests.web.fakes import Served, connected, served
 
@@ -26,7 +26,7 @@ def authority() -> Authority:
 
 @pytest.fixture(autouse=True)
 def every_look_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webfile, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(tls, "LOOK_SECONDS", 0.0)
 
 
 def configure(folder: Path, more: str = "") -> Path:

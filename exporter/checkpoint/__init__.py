@@ -1,0 +1,1 @@
+"""What a restart must not lose: captured from the state, written durably, put back."""

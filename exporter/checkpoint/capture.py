@@ -1,0 +1,241 @@
+"""Consistent moments of all that only this program knows, taken out of the state and put back."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from exporter.checkpoint.filters import CountingFilters
+from exporter.checkpoint.format import (
+    SCHEMA,
+    Checkpoint,
+    counters_of,
+    encode_failures,
+    judgement,
+    restore,
+    scope_name,
+)
+from exporter.model.changes import Scope
+from exporter.model.resource import EVENTS
+from exporter.state.cluster import ClusterState
+from exporter.state.tally import Counters, Labels
+from exporter.state.violation_events import Key
+from exporter.watch.reflector import Reflector
+
+REFRESH_SECONDS: Final = 60.0
+"""A checkpoint is renewed this often even when only the resourceVersion has moved on."""
+
+Counts = dict[str, dict[Labels, int]]
+
+
+class Capture(NamedTuple):
+    """A checkpoint, and the counters in it, to be shown once it is durable."""
+
+    checkpoint: Checkpoint
+    counters: Counts
+    unborn: dict[str, frozenset[Labels]]
+
+
+class Checkpointer:
+    """Takes moments of one state, for a restart or for another state that follows it.
+
+    Invariant: whoever begins with a moment counts again exactly what the moment does not cover.
+    """
+
+    def __init__(
+        self,
+        state: ClusterState,
+        followers: Sequence[Reflector],
+        choice: CountingFilters,
+        clock: Callable[[], float],
+    ) -> None:
+        self.cluster = ""
+        self.saved_at = 0.0
+        self._state = state
+        self._followers = followers
+        self._choice = choice
+        self._clock = clock
+        self._versions: dict[str, str] = {}
+        self._events: dict[Labels, int] = {}
+        self._repeated: list[tuple[Key, int]] = []
+        self._failures: dict[str, msgspec.Raw] = {}
+        self._failures_choice = choice
+        self._scopes: list[str] = []
+        self._restored: Counts = {name: {} for name in counters_of(state)}
+        self._aside: Counts = {name: {} for name in counters_of(state)}
+        self._unkept = False
+        self._kept: tuple[object, ...] = ()
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock()
+
+    def begin_with(self, checkpoint: Checkpoint) -> None:
+        """Put a checkpoint into the state, which has seen nothing yet.
+
+        Raises:
+            StateError: it is broken; the state is as it was.
+        """
+        scopes = [f.scope for f in self._followers]
+        self._aside = restore(self._state, checkpoint, scopes, self._choice)
+        self.cluster = checkpoint.cluster or self.cluster
+        self._versions = dict(checkpoint.versions)
+        self._restored = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
+        self._events = dict(self._restored["events"])
+        self._repeated = list(checkpoint.repeated)
+        self._failures = dict(checkpoint.failures)
+        self._failures_choice = checkpoint.choice or self._choice
+        self._scopes = checkpoint.scopes
+
+    def take(self) -> Capture | None:
+        """Take a moment to be kept; None when the last one says the same."""
+        self._take_failures()
+        self._note_events()
+        counters = self._counters()
+        unborn = {n: frozenset(c.unborn) for n, c in counters_of(self._state).items()}
+        now, says = self._clock(), (counters, unborn, self._scopes, set(self._versions))
+        if self._kept == says and not self._unkept and now - self.saved_at < REFRESH_SECONDS:
+            return None
+        self._kept, self._unkept, self.saved_at = says, False, now
+        return Capture(self._checkpoint(counters), counters, unborn)
+
+    def lose(self) -> None:
+        """Note that the last moment could not be kept."""
+        self._kept = ()
+
+    def capture(self) -> Checkpoint | None:
+        """Take a moment for another state to begin with; None while no versions cover it."""
+        self._take_failures()
+        if not self._note_events() and self._events != self._state.occurrences.total.rows:
+            return None
+        return self._checkpoint(self._counters())
+
+    def encode_some(self) -> bool:
+        """Work ahead: encode the failures of one namespace; False when only one is left."""
+        touched = self._state.ledger.failures.touched
+        if self._learning or len(touched) <= 1:
+            return False
+        self._encode_failures(touched.pop())
+        return True
+
+    def catch_up(self, former: "Checkpointer") -> None:
+        """Let no counter fall below what *former* counted.
+
+        Of what began and ended again before this one listed, only the former one knows. Once both
+        were given the same, the larger of two counts is the truth.
+        """
+        theirs = counters_of(former._state)  # noqa: SLF001 - one of the same class
+        for name, counters in counters_of(self._state).items():
+            self._raise(name, counters, theirs[name], former._aside[name])  # noqa: SLF001
+        former._note_events()  # noqa: SLF001
+        if not self._note_events():
+            self._events_of(former)
+
+    def _raise(
+        self, name: str, counters: Counters, theirs: Counters, aside: dict[Labels, int]
+    ) -> None:
+        counts = judgement(self._choice.judge(), name)
+        restored, left_out = self._restored[name], self._aside[name]
+        for labels, value in [*aside.items(), *theirs.rows.items()]:
+            if counts(labels):
+                counters.raise_to(labels, value, unborn=labels in theirs.unborn)
+                restored[labels] = max(value, restored.get(labels, 0))
+            else:
+                left_out[labels] = max(value, left_out.get(labels, 0))
+        # What was shown at 0 for long enough meanwhile must not be shown at 0 again.
+        born = {k for k in counters.unborn if k in theirs.rows} - theirs.unborn
+        counters.unborn -= born
+        counters.changed |= born
+
+    def _events_of(self, former: "Checkpointer") -> None:
+        """Go on with what the former one knew of Events, until this one's versions cover it."""
+        self._versions = dict(former._versions)  # noqa: SLF001
+        self._repeated = list(former._repeated)  # noqa: SLF001
+        total = self._state.occurrences.total.rows
+        self._events = {k: n for k, n in former._events.items() if k in total}  # noqa: SLF001
+        marks = self._state.occurrences.watermarks
+        for follower in self._followers:
+            version = self._versions.get(scope_name(follower.scope), "")
+            if version.isdecimal():
+                marks[follower.scope] = max(int(version), marks.get(follower.scope, 0))
+
+    @property
+    def _learning(self) -> bool:
+        """Whether it is not known yet what differs from the checkpoint that this began with."""
+        ledger = self._state.ledger
+        return bool(ledger.memory) or ledger.failures.watched is not None
+
+    def _take_failures(self) -> None:
+        """Encode the failures of namespaces where some changed.
+
+        Until all reports are listed again after a restart, what the last checkpoint says of them
+        stays: only then is it known what differs.
+        """
+        if self._learning:
+            return
+        ledger = self._state.ledger
+        touched, ledger.failures.touched = ledger.failures.touched, set()
+        for namespace in touched:
+            self._encode_failures(namespace)
+        self._failures_choice = self._choice
+        self._scopes = sorted(map(scope_name, ledger.counting))
+
+    def _encode_failures(self, namespace: str) -> None:
+        self._unkept = True
+        self._failures.pop(namespace, None)
+        body = encode_failures(self._state, namespace)
+        if body:
+            self._failures[namespace] = msgspec.Raw(body)
+
+    def _counters(self) -> Counts:
+        """Give the counts that go with the failures and the versions that are kept."""
+        learning = self._learning
+        counters = {
+            name: dict(self._restored[name] if learning else c.rows)
+            for name, c in counters_of(self._state).items()
+        }
+        counters["events"] = self._events
+        return counters
+
+    def _checkpoint(self, counters: Counts) -> Checkpoint:
+        unborn = {name: sorted(c.unborn) for name, c in counters_of(self._state).items()}
+        return Checkpoint(
+            schema=SCHEMA,
+            cluster=self.cluster,
+            saved_at=self._clock(),
+            versions=dict(self._versions),
+            scopes=self._scopes,
+            counters={n: [*rows.items(), *self._aside[n].items()] for n, rows in counters.items()},
+            repeated=self._repeated,
+            failures=dict(self._failures),
+            unborn=unborn,
+            choice=self._failures_choice,
+        )
+
+    def _note_events(self) -> bool:
+        """Take over what Events were counted, if some versions cover just that.
+
+        None does while a list is half read, nor after a version was lost (410) until a list has
+        brought another: a restart would then count again what came after the older one.
+        """
+        occurrences = self._state.occurrences
+        events = [f for f in self._followers if _is_events(f.scope)]
+        counted = [f for f in events if f.synced or scope_name(f.scope) in self._versions]
+        if occurrences.listing or not all(map(self._covers, counted)):
+            return False
+        self._versions.update({scope_name(f.scope): f.version for f in counted})
+        self._events = dict(occurrences.total.rows)
+        self._repeated = occurrences.repeated()
+        return True
+
+    def _covers(self, follower: Reflector) -> bool:
+        """Say whether a watch has come as far as what is counted: a survey was ahead of it."""
+        if not follower.synced or not follower.version:
+            return False
+        counted = self._state.occurrences.watermarks.get(follower.scope, 0)
+        return not follower.version.isdecimal() or int(follower.version) >= counted
+
+
+def _is_events(scope: Scope) -> bool:
+    return scope.resource.name == EVENTS.name

@@ -1,0 +1,166 @@
+"""What a restart must not lose, and how it is taken out of the state and put back."""
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import msgspec
+
+from exporter.checkpoint.filters import CompiledFilters, CountingFilters
+from exporter.errors import StateError
+from exporter.model.changes import Scope
+from exporter.state.cluster import ClusterState
+from exporter.state.failures import Identity, Remembered, remember
+from exporter.state.report_store import ReportKey
+from exporter.state.tally import Counters, Labels
+
+SCHEMA: Final = 1
+EVENT_LIFETIME_SECONDS: Final = 3600.0
+"""How long the API server keeps Events unless told otherwise (--event-ttl)."""
+
+Row = tuple[Labels, Annotated[int, msgspec.Meta(ge=0)]]
+Failing = tuple[str, str, str, str, str, int, str]
+"""kind, name, policy, rule, source, since, severity."""
+
+_WIDTHS: Final = {"events": 9, "opened": 4, "closed": 4}
+_BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A moment of everything that only this program knows.
+
+    ``versions`` says, by scope, up to which resourceVersion Events are counted; ``scopes`` are
+    those whose first list had ended, so that what differs from ``failures`` later is news.
+    ``failures`` is, by namespace and report, since when what fails. ``unborn`` are the rows of
+    ``counters`` that were not shown at 0 for long enough yet. ``choice`` is what counted when
+    ``failures`` were taken; None in checkpoints of before it was kept, which is the same as now.
+    """
+
+    schema: int
+    cluster: str
+    saved_at: float
+    versions: dict[str, str]
+    scopes: list[str]
+    counters: dict[str, list[Row]]
+    repeated: list[tuple[tuple[str, str, str], int]]
+    failures: dict[str, msgspec.Raw]
+    unborn: dict[str, list[Labels]] = {}
+    choice: CountingFilters | None = None
+
+
+class _Header(msgspec.Struct):
+    schema: int
+
+
+def scope_name(scope: Scope) -> str:
+    """Name a scope the same in every version of its API."""
+    return f"{scope.resource.name}/{scope.namespace}"
+
+
+def counters_of(state: ClusterState) -> dict[str, Counters]:
+    """Name the counters that a checkpoint holds."""
+    failures = state.ledger.failures
+    return {
+        "events": state.occurrences.total,
+        "opened": failures.opened,
+        "closed": failures.closed,
+    }
+
+
+def encode_failures(state: ClusterState, namespace: str) -> bytes:
+    """Encode since when what fails in a namespace; empty bytes when nothing does."""
+    rows: dict[str, list[Failing]] = {}
+    for place, contribution in state.ledger.contributions_in(namespace):
+        known = remember(contribution)
+        if known:
+            rows[place.name] = [(*i, since, group[2]) for i, (since, group) in known.items()]
+    return msgspec.json.encode(rows) if rows else b""
+
+
+def decode(body: bytes) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        StateError: it is broken, or a newer version of this program wrote it.
+    """
+    try:
+        schema = msgspec.json.decode(body, type=_Header).schema
+        if schema != SCHEMA:
+            raise StateError(f"schema {schema} is not known here, expected {SCHEMA}")
+        return msgspec.json.decode(body, type=Checkpoint)
+    except _BROKEN as error:
+        raise StateError(f"not a checkpoint: {error}") from error
+
+
+def restore(
+    state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope], choice: CountingFilters
+) -> dict[str, dict[Labels, int]]:
+    """Put a checkpoint's numbers into a state that has seen nothing yet.
+
+    Returned are the counts that *choice* leaves out: to be kept, for when it no longer does.
+    Failures that it leaves out, or that the checkpoint's own choice did, are not known.
+
+    Raises:
+        StateError: a part of it is broken; the state is as it was.
+    """
+    former = checkpoint.choice or choice
+    judges = (choice.judge(), *([former.judge()] if former != choice else ()))
+    try:
+        memory = _memory(checkpoint)
+    except _BROKEN as error:
+        raise StateError(f"not a checkpoint: failures: {error}") from error
+    for name, width in _WIDTHS.items():
+        if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
+            raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
+    aside = _restore_counters(state, checkpoint, judges[0])
+    known = set(checkpoint.scopes)
+    state.ledger.memory = _chosen(memory, judges)
+    state.ledger.counting.update(s for s in scopes if scope_name(s) in known)
+    if former != choice:
+        state.ledger.failures.watched = judges[-1].failure
+        # What was left out is not to be kept for ever: it is written anew.
+        state.ledger.failures.touched.update(checkpoint.failures)
+    state.occurrences.tombstones.update(checkpoint.repeated)
+    for scope in scopes:
+        version = checkpoint.versions.get(scope_name(scope), "")
+        if version.isdecimal():
+            state.occurrences.watermarks[scope] = int(version)
+    return aside
+
+
+def judgement(judge: CompiledFilters, name: str) -> Callable[[Labels], bool]:
+    """Give what says whether a row of a counter counts."""
+    return judge.occurrence if name == "events" else judge.transition
+
+
+def _restore_counters(
+    state: ClusterState, checkpoint: Checkpoint, judge: CompiledFilters
+) -> dict[str, dict[Labels, int]]:
+    aside: dict[str, dict[Labels, int]] = {}
+    for name, counters in counters_of(state).items():
+        counts = judgement(judge, name)
+        rows = dict(checkpoint.counters.get(name, ()))
+        aside[name] = {labels: n for labels, n in rows.items() if not counts(labels)}
+        rows = {labels: n for labels, n in rows.items() if labels not in aside[name]}
+        counters.restore(rows, rows.keys() & set(checkpoint.unborn.get(name, ())))
+    return aside
+
+
+def _chosen(
+    memory: dict[ReportKey, Remembered], judges: tuple[CompiledFilters, ...]
+) -> dict[ReportKey, Remembered]:
+    chosen: dict[ReportKey, Remembered] = {}
+    for place, known in memory.items():
+        left = {i: k for i, k in known.items() if all(judge.failure(i, k[1]) for judge in judges)}
+        if left:
+            chosen[place] = left
+    return chosen
+
+
+def _memory(checkpoint: Checkpoint) -> dict[ReportKey, Remembered]:
+    memory: dict[ReportKey, Remembered] = {}
+    for namespace, raw in checkpoint.failures.items():
+        for name, rows in msgspec.json.decode(raw, type=dict[str, list[Failing]]).items():
+            memory[ReportKey(namespace, name)] = {
+                Identity(*row[:5]): (row[5], (namespace, row[2], row[6], row[4])) for row in rows
+            }
+    return memory

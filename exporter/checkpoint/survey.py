@@ -1,0 +1,42 @@
+"""Look at all Events once, before their watch goes on from where a checkpoint left it."""
+
+import logging
+from typing import Final
+
+from exporter.errors import ApiError, Malformed
+from exporter.model.changes import Applied, Init, InitDone, Scope
+from exporter.state.cluster import ClusterState
+from exporter.watch.ports import Source
+
+log = logging.getLogger(__name__)
+
+PAGE_OBJECTS: Final = 250
+
+
+async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
+    """List a scope into the state and return the version of the list; empty when it failed.
+
+    The list brings what lives, and counts what is newer than the checkpoint. The watch that then
+    goes on from the checkpoint also brings what came and went meanwhile; what both bring counts
+    once. The watermark then says how far that watch must come to cover what is counted.
+    """
+    try:
+        resource = await source.resolve(scope.resource)
+        if resource is None:
+            return ""
+        state.apply(Init(scope))
+        cont, version, newest = "", "", 0
+        while True:
+            page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
+            for item in page.objects:
+                state.apply(Applied(scope, item))
+                newest = max(newest, int(item.version) if item.version.isdecimal() else 0)
+            cont, version = page.cont, page.version
+            if not cont:
+                break
+        state.apply(InitDone(scope))
+        state.occurrences.watermarks[scope] = newest
+    except (ApiError, Malformed) as error:
+        log.info("%s: to be listed again: %s", scope.resource.name, error)
+        return ""
+    return version

@@ -1,0 +1,156 @@
+"""Keeps what a restart must not lose: commit, then expose."""
+
+import asyncio
+import logging
+from typing import NoReturn
+
+import msgspec
+
+from exporter.checkpoint.capture import Capture, Checkpointer
+from exporter.checkpoint.file import StateFile
+from exporter.checkpoint.format import EVENT_LIFETIME_SECONDS, Checkpoint, counters_of, decode
+from exporter.errors import StateError
+from exporter.metrics.self_metrics import SelfMetrics
+from exporter.state.cluster import ClusterState
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointWriter:
+    """Writes checkpoints; counters are shown as the last durable one holds them.
+
+    Invariant: what is shown never exceeds what a restart would know, and a restart counts again
+    exactly what the checkpoint does not cover. So a crash at any point neither loses nor repeats
+    anything that was shown. Without a file, counters are shown as they are.
+
+    Only one that is ``active`` writes by itself: of two that share a file, one is.
+    """
+
+    def __init__(
+        self, file: StateFile | None, state: ClusterState, moments: Checkpointer, own: SelfMetrics
+    ) -> None:
+        self.moments = moments
+        self.active = True
+        self.turn = asyncio.Lock()
+        self._file = file
+        self._state = state
+        self._own = own
+        self._said = ""
+
+    async def open(self, cluster: str) -> bool:
+        """Begin with the checkpoint of *cluster*, if there is one; True when it was used.
+
+        What cannot be used is set aside and said, and counting begins anew.
+        """
+        if self._file is None:
+            return False
+        self.moments.cluster = cluster
+        try:
+            await asyncio.to_thread(self._file.prepare)
+            body = await asyncio.to_thread(self._file.read)
+        except StateError as error:
+            self._give_up(error)
+            return False
+        for counters in counters_of(self._state).values():
+            counters.publish({})
+        if body is None:
+            log.info("no checkpoint yet: counting begins now")
+            return False
+        return await self._adopt(self._file, body)
+
+    def inherit(self, checkpoint: Checkpoint, file: StateFile | None) -> None:
+        """Begin with what the keeper of *file* captured; it goes on to keep it."""
+        self._file = file
+        self.active = False
+        self.moments.begin_with(checkpoint)
+        if file is None:
+            self._show_all()
+
+    async def run(self, interval: float) -> NoReturn:
+        """Commit every *interval* seconds until cancelled."""
+        while True:
+            await asyncio.sleep(interval)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Make the counters durable, then show them; not while another keeper does."""
+        async with self.turn:
+            if self.active:
+                await self.commit_now()
+
+    async def commit_now(self) -> bool:
+        """Make the counters durable, then show them; False when that failed."""
+        moment = self.moments.take() if self._file is not None else None
+        if self._file is None or moment is None:
+            return True
+        try:
+            await asyncio.to_thread(self._file.write, msgspec.json.encode(moment.checkpoint))
+        except StateError as error:
+            self._failed(error)
+            return False
+        self._show(moment)
+        return True
+
+    @property
+    def file(self) -> StateFile | None:
+        """Where checkpoints are kept; None where they are not, or cannot be."""
+        return self._file
+
+    def _show(self, moment: Capture) -> None:
+        for name, counters in counters_of(self._state).items():
+            counters.publish(moment.counters[name], moment.unborn[name])
+        saved_at = moment.checkpoint.saved_at
+        self._own.gauge("checkpoint_last_success_timestamp_seconds").set(saved_at)
+        if self._said:
+            log.info("checkpoints can be written again")
+        self._said = ""
+
+    def _show_all(self) -> None:
+        for counters in counters_of(self._state).values():
+            counters.publish(counters.rows)
+
+    async def _adopt(self, file: StateFile, body: bytes) -> bool:
+        try:
+            checkpoint = decode(body)
+            cluster = self.moments.cluster
+            if cluster and checkpoint.cluster not in ("", cluster):
+                await self._begin_anew(file, "cluster", "it is of another cluster")
+                return False
+            self.moments.begin_with(checkpoint)
+        except StateError as error:
+            await self._begin_anew(file, "unusable", str(error))
+            return False
+        self._note_gap(checkpoint.saved_at)
+        return True
+
+    def _note_gap(self, saved_at: float) -> None:
+        away = max(self.moments.now - saved_at, 0)
+        gap = max(away - EVENT_LIFETIME_SECONDS, 0)
+        self._own.counter("event_gap_seconds_total").inc(gap)
+        log.info("continuing from the checkpoint of %.0f seconds ago", away)
+        if gap:
+            log.warning("Events of %.0f seconds may have come and expired unseen", gap)
+
+    async def _begin_anew(self, file: StateFile, reason: str, why: str) -> None:
+        self._own.counter("counter_resets_total", reason).inc()
+        try:
+            aside = await asyncio.to_thread(file.set_aside, reason)
+        except StateError as error:
+            self._give_up(error)
+            return
+        log.warning("checkpoint not used, %s; kept as %s; counting begins anew", why, aside)
+
+    def _give_up(self, error: StateError) -> None:
+        """Go on as without a state directory: counters begin at 0 and are shown as they are."""
+        self._file = None
+        self._own.counter("checkpoint_failures_total").inc()
+        self._show_all()
+        log.error("%s; going on without checkpoints", error)
+
+    def _failed(self, error: StateError) -> None:
+        """Show what was durable last, and try again: shown counters stand still meanwhile."""
+        self._own.counter("checkpoint_failures_total").inc()
+        self.moments.lose()
+        if self._said != str(error):
+            log.error("%s; counters stand still until a checkpoint can be written", error)
+        self._said = str(error)

@@ -1,0 +1,48 @@
+"""A bag of values that knows its least."""
+
+from heapq import heapify, heappop, heappush
+from typing import Generic, TypeVar
+
+T = TypeVar("T", int, float, tuple[int, str])
+
+
+class MinBag(Generic[T]):
+    """Values that come and go, some of them several times.
+
+    Each call costs about the logarithm of how many there are: whoever writes reports chooses the
+    values and their order, and could make a scan for the least as slow as he likes.
+    """
+
+    __slots__ = ("_counts", "_heap")
+
+    def __init__(self) -> None:
+        self._counts: dict[T, int] = {}
+        self._heap: list[T] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+    def add(self, value: T) -> None:
+        """Put *value* in once more."""
+        count = self._counts.get(value, 0)
+        self._counts[value] = count + 1
+        if not count:
+            heappush(self._heap, value)
+
+    def remove(self, value: T) -> None:
+        """Take *value* out once; raises KeyError where it is not in."""
+        count = self._counts[value] - 1
+        if count:
+            self._counts[value] = count
+            return
+        del self._counts[value]
+        if len(self._heap) > 2 * len(self._counts) + 8:
+            self._heap = list(self._counts)
+            heapify(self._heap)
+
+    @property
+    def least(self) -> T | None:
+        """The least value; None where there is none."""
+        while self._heap and self._heap[0] not in self._counts:
+            heappop(self._heap)
+        return self._heap[0] if self._heap else None

@@ -1,0 +1,134 @@
+"""The policies of the cluster, as the metrics and the violations' Events need them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from exporter.model.changes import Scope
+from exporter.model.policy import Policy
+from exporter.model.report import clip
+from exporter.state.profile import severity_of
+from exporter.state.tally import Gauge, Labels
+
+
+class PolicyInfo(NamedTuple):
+    """What is known of one policy."""
+
+    policy: str
+    kind: str
+    source: str
+    mode: str
+    background: bool
+    severity: str
+    category: str
+    title: str
+    ready: bool | None
+    changed: float
+    generation: int
+    blocks: bool
+
+
+class PolicyIndex:
+    """Policies by label and kind."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.info = Gauge()
+        self.ready = Gauge()
+        self.changed = Gauge()
+        self.cards: dict[tuple[str, str], PolicyInfo] = {}
+        self._clock = clock
+        self._unlisted: dict[Scope, set[tuple[str, str]]] = {}
+
+    def find(self, policy: str, kind: str) -> PolicyInfo | None:
+        """Look a policy up by its label and kind."""
+        return self.cards.get((policy, kind))
+
+    def count(self, kind: str) -> int:
+        """Count the policies of a kind."""
+        return sum(k == kind for _, k in self.cards)
+
+    def apply(self, scope: Scope, policy: Policy) -> None:
+        """Know a policy as it is now."""
+        key = (policy.label, policy.kind)
+        self._unlisted.get(scope, set()).discard(key)
+        old = self.cards.get(key)
+        card = _card(policy, self._changed(policy, old))
+        if old != card:
+            self._hide(old)
+            self.cards[key] = card
+            self._show(card)
+
+    def delete(self, policy: Policy) -> None:
+        """Forget a policy."""
+        self._forget((policy.label, policy.kind))
+
+    def begin_list(self, scope: Scope) -> None:
+        """Wait for every policy of *scope* again."""
+        kind, namespace = scope.resource.kind, scope.namespace
+        self._unlisted[scope] = {
+            (label, k)
+            for label, k in self.cards
+            if k == kind and (not namespace or label.startswith(f"{namespace}/"))
+        }
+
+    def end_list(self, scope: Scope) -> None:
+        """Forget the policies that the list did not bring."""
+        for key in self._unlisted.pop(scope, set()):
+            self._forget(key)
+
+    def go_on_from(self, former: "PolicyIndex") -> None:
+        """Believe when *former* saw a spec change: objects do not always tell."""
+        for key, card in self.cards.items():
+            old = former.cards.get(key)
+            if old is not None and old.generation == card.generation and old.changed > card.changed:
+                self._hide(card)
+                self.cards[key] = card._replace(changed=old.changed)
+                self._show(self.cards[key])
+
+    def _changed(self, policy: Policy, old: PolicyInfo | None) -> float:
+        """Say when the spec last changed: what we saw ourselves beats what the object tells."""
+        if old is None:
+            return policy.changed
+        same = policy.metadata.generation == old.generation
+        return old.changed if same else max(policy.changed, old.changed) or self._clock()
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._hide(self.cards.pop(key, None))
+
+    def _show(self, card: PolicyInfo) -> None:
+        self.info.put(_info(card), 1)
+        if card.ready is not None:
+            self.ready.put(_name(card), int(card.ready))
+        if card.changed:
+            self.changed.put(_name(card), int(card.changed))
+
+    def _hide(self, card: PolicyInfo | None) -> None:
+        if card is not None:
+            self.info.put(_info(card), None)
+            self.ready.put(_name(card), None)
+            self.changed.put(_name(card), None)
+
+
+def _name(card: PolicyInfo) -> Labels:
+    return (card.policy, card.kind, card.source)
+
+
+def _info(card: PolicyInfo) -> Labels:
+    background = "true" if card.background else "false"
+    return (*_name(card), card.mode, background, card.severity, card.category, card.title)
+
+
+def _card(policy: Policy, changed: float) -> PolicyInfo:
+    return PolicyInfo(
+        policy=clip(policy.label),
+        kind=policy.kind,
+        source=policy.source,
+        mode=policy.mode,
+        background=policy.background,
+        severity=severity_of(policy.annotation("severity")),
+        category=clip(policy.annotation("category")) or "none",
+        title=clip(policy.annotation("title")),
+        ready=policy.ready,
+        changed=changed,
+        generation=policy.metadata.generation,
+        blocks=policy.blocks,
+    )

@@ -1,0 +1,218 @@
+"""Violations that happened, each counted once."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from exporter.model.changes import Scope
+from exporter.model.event import Event, Violation, violation
+from exporter.model.report import clip, fold_rule
+from exporter.state.policy_index import PolicyIndex
+from exporter.state.recent import Block, RecentBlocks
+from exporter.state.selection import Selection
+from exporter.state.tally import OVERFLOW, Counters, Gauge, Labels, fit
+
+CONTROLLERS: Final = ("kyverno-admission", "kyverno-scan")
+MAX_SEEN_DELETED: Final = 20_000
+_LONGEST_INSTANT: Final = 64
+
+Key = tuple[str, str, str]
+"""An Event's namespace, name and first time: unlike its uid they survive being re-created."""
+
+
+class SeenEvent(NamedTuple):
+    """A live Event: how many violations of it are counted, and its row among the live ones.
+
+    ``grows`` says that a recorder counts it up: Kyverno 1.11 and earlier.
+    """
+
+    occurrences: int
+    live: Labels
+    grows: bool
+
+
+class ViolationEvents:
+    """Counters over violations' Events.
+
+    The number that an Event stands for never goes down here: DELETED (its time to live, about an
+    hour) takes it from the live ones only. What the first list brings happened before this
+    exporter watched and does not count, unless ``watermarks`` (the resourceVersions that a
+    checkpoint covers, by scope) say which of it is new.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        register: PolicyIndex,
+        clock: Callable[[], float],
+        *,
+        controllers: tuple[str, ...] = CONTROLLERS,
+        known_policies_only: bool = False,
+        limit: int = 200_000,
+    ) -> None:
+        self.total = Counters(limit)
+        self.last = Gauge()
+        self.live = Gauge()
+        self.recent = RecentBlocks(clock)
+        self.watermarks: dict[Scope, int] = {}
+        self.listing: set[Scope] = set()
+        self.tombstones: OrderedDict[Key, int] = OrderedDict()
+        self._seen: dict[Key, SeenEvent] = {}
+        self._unlisted: dict[Key, SeenEvent] = {}
+        self._began: set[Scope] = set()
+        self._selection = selection
+        self._register = register
+        self._clock = clock
+        self._controllers = frozenset(controllers)
+        self._told: Counter[str] = Counter()
+        self._known_only = known_policies_only
+        self._limit = limit
+
+    @property
+    def live_objects(self) -> int:
+        """How many counted Events the API server keeps."""
+        return len(self._seen) + len(self._unlisted)
+
+    def apply(self, scope: Scope, event: Event) -> None:
+        """Count what an Event newly stands for."""
+        said = self._accepted(event)
+        if said is None:
+            return
+        key = _key(event)
+        seen = self._unlisted.pop(key, None) or self._seen.get(key)
+        before = seen.occurrences if seen else self.tombstones.pop(key, 0)
+        outcome = self._outcome(said)
+        new = self._news(scope, event, before)
+        if seen is None:
+            self.live.add((said.namespace, said.policy, outcome), 1)
+        # What a checkpoint counted is still worth showing; what a stale list repeats is not.
+        if event.occurrences > before or (seen is None and scope not in self._began):
+            self._note(said, event, outcome)
+        live = seen.live if seen else (said.namespace, said.policy, outcome)
+        self._seen[key] = SeenEvent(max(event.occurrences, before), live, _grows(event))
+        if new > 0:
+            self.total.add(self._labels(said, outcome), new)
+
+    def delete(self, scope: Scope, event: Event) -> None:
+        """Take an Event from the live ones; what it stood for stays counted."""
+        self.apply(scope, event)
+        self._bury(_key(event))
+
+    def begin_list(self, scope: Scope) -> None:
+        """Wait for every Event of *scope* again."""
+        self.listing.add(scope)
+        gone = [k for k in self._seen if not scope.namespace or k[0] == scope.namespace]
+        for key in gone:
+            self._unlisted[key] = self._seen.pop(key)
+
+    def end_list(self, scope: Scope) -> None:
+        """Take the Events that the list did not bring from the live ones."""
+        for key in [k for k in self._unlisted if not scope.namespace or k[0] == scope.namespace]:
+            self._seen[key] = self._unlisted.pop(key)
+            self._bury(key)
+        self._began.add(scope)
+        self.listing.discard(scope)
+
+    def repeated(self) -> list[tuple[Key, int]]:
+        """List the Events that stand for several violations, as a checkpoint must keep them.
+
+        And those that may come to: when one does while nobody watches, its first is counted.
+        """
+        live = [(k, s.occurrences) for k, s in self._seen.items() if s.grows or s.occurrences > 1]
+        return live + [(k, n) for k, n in self.tombstones.items() if n > 1]
+
+    def go_on_from(self, former: "ViolationEvents") -> None:
+        """Show the last blocks, and the time of the last Event, that *former* knew of and chose."""
+        for labels, seconds in former.last.rows.items():
+            if self._chooses(labels[0], labels[1]) and seconds > self.last.rows.get(labels, 0):
+                self.last.put(fit(labels, self.last.rows, self._told, self._limit), seconds)
+        chosen = self._selection.kind
+        self.recent.go_on_from(
+            former.recent, lambda b: self._chooses(b.namespace, b.policy) and chosen(b.kind)
+        )
+
+    def _chooses(self, namespace: str, policy: str) -> bool:
+        """Say whether the filters let both through, which a budget may have made alike."""
+        chosen = self._selection
+        return (namespace == OVERFLOW or chosen.namespace(namespace)) and (
+            policy == OVERFLOW or chosen.policy(policy)
+        )
+
+    def _news(self, scope: Scope, event: Event, before: int) -> int:
+        """How many violations of this Event nobody has counted yet."""
+        if scope in self._began or before:
+            return event.occurrences - before
+        covered = self.watermarks.get(scope)
+        if covered is None or not event.version.isdecimal():
+            return 0
+        return event.occurrences if int(event.version) > covered else 0
+
+    def _accepted(self, event: Event) -> Violation | None:
+        said = violation(event)
+        if said is None or said.controller not in self._controllers:
+            return None
+        chosen = self._selection
+        if not (chosen.namespace(said.namespace) and chosen.policy(said.policy)):
+            return None
+        if not chosen.kind(said.kind):
+            return None
+        if self._known_only and self._register.find(said.policy, said.policy_kind) is None:
+            return None
+        return said._replace(
+            namespace=clip(said.namespace), kind=clip(said.kind), policy=clip(said.policy)
+        )
+
+    def _outcome(self, said: Violation) -> str:
+        """Say blocked or allowed.
+
+        For a CEL policy Kyverno claims a block when any policy in the same webhook call denies
+        (kyverno issues 16841 and 17180), so the policy's own actions decide where it is known.
+        """
+        card = self._register.find(said.policy, said.policy_kind)
+        cel = said.policy_kind not in ("ClusterPolicy", "Policy")
+        blocked = said.claims_blocked and not (cel and card is not None and not card.blocks)
+        return "blocked" if blocked else "allowed"
+
+    def _labels(self, said: Violation, outcome: str) -> Labels:
+        card = self._register.find(said.policy, said.policy_kind)
+        return (
+            said.namespace,
+            said.kind,
+            said.policy,
+            said.policy_kind,
+            clip(fold_rule(said.rule)),
+            outcome,
+            card.severity if card else "none",
+            card.category if card else "none",
+            said.controller.removeprefix("kyverno-"),
+        )
+
+    def _note(self, said: Violation, event: Event, outcome: str) -> None:
+        seconds = min(event.seconds, self._clock())
+        labels: Labels = (said.namespace, said.policy, outcome)
+        labels = fit(labels, self.last.rows, self._told, self._limit)
+        if seconds > self.last.rows.get(labels, 0):
+            self.last.put(labels, seconds)
+        if outcome == "blocked":
+            card = self._register.find(said.policy, said.policy_kind)
+            severity = card.severity if card else "none"
+            rule = clip(fold_rule(said.rule))
+            where = (said.namespace, said.kind, clip(said.name), said.policy, rule)
+            self.recent.add(Block(seconds, *where, severity, said.message))
+
+    def _bury(self, key: Key) -> None:
+        seen = self._seen.pop(key, None)
+        if seen is None:
+            return
+        self.live.add(seen.live, -1)
+        self.tombstones[key] = seen.occurrences
+        if len(self.tombstones) > MAX_SEEN_DELETED:
+            self.tombstones.popitem(last=False)
+
+
+def _key(event: Event) -> Key:
+    return (event.namespace, event.name, event.first[:_LONGEST_INSTANT])
+
+
+def _grows(event: Event) -> bool:
+    return bool(event.count or event.deprecated_count or event.series)

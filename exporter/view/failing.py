@@ -1,0 +1,106 @@
+"""Picks one page of the failing results, however many there are, without holding the loop."""
+
+import asyncio
+from heapq import merge
+from itertools import islice
+from typing import Final
+
+from exporter.state.failures import FailureBucket, Failures, OpenFailure, standing_in
+from exporter.view import values
+
+SLICE: Final = 500
+"""Reports looked into between two turns of the loop: 2 to 4 ms."""
+
+_RANK: Final = {severity: rank for rank, severity in enumerate(values.SEVERITIES)}
+
+
+async def failing_page(failures: Failures, query: values.Query) -> values.FailingPage:
+    """List what a query wants, worst severity first, in a stable order.
+
+    Without a policy or a text to look for, only the buckets that the page shows are looked into.
+    """
+    counts = failures.buckets.counts
+    rows: list[values.FailingResult] = []
+    matching = 0
+    for bucket in [b for b in sorted(counts, key=_place_of) if _wanted(b, query)]:
+        skipped = max(query.offset - matching, 0)
+        missing = query.limit - len(rows)
+        if not (query.policy or query.search) and (not missing or skipped >= counts[bucket]):
+            matching += counts[bucket]
+            continue
+        runs = await _sorted_runs(failures, bucket, query)
+        matching += sum(map(len, runs))
+        rows += await _cut(runs, skipped, missing)
+    return values.FailingPage(tuple(rows), matching)
+
+
+def failing(one: OpenFailure) -> values.FailingResult:
+    """Show a failure."""
+    outcome = one.failure.outcome
+    return values.FailingResult(
+        one.namespace,
+        one.kind,
+        one.name,
+        outcome.policy,
+        outcome.rule,
+        one.failure.word,
+        outcome.severity,
+        outcome.source,
+        one.since,
+        one.message,
+    )
+
+
+def order(row: values.FailingResult) -> tuple[int, str, str, str, str, str]:
+    """Sort by severity, then by place."""
+    return (*_place_of(FailureBucket(row.severity, row.namespace)), *_within(row))
+
+
+def _place_of(bucket: FailureBucket) -> tuple[int, str]:
+    return _RANK.get(bucket.severity, len(_RANK)), bucket.namespace
+
+
+def _within(row: values.FailingResult) -> tuple[str, str, str, str]:
+    return row.kind, row.name, row.policy, row.rule
+
+
+def _wanted(bucket: FailureBucket, query: values.Query) -> bool:
+    return query.severity in ("", bucket.severity) and query.namespace in (None, bucket.namespace)
+
+
+async def _sorted_runs(
+    failures: Failures, bucket: FailureBucket, query: values.Query
+) -> list[list[values.FailingResult]]:
+    """Sort what matches in a bucket, slice by slice."""
+    runs = []
+    places = iter(list(failures.buckets.places.get(bucket, ())))
+    search = query.search.casefold()
+    while slice_ := list(islice(places, SLICE)):
+        found = [
+            failing(row)
+            for place in slice_
+            for row in standing_in(bucket, query.policy, failures.places.get(place))
+            if not search or _says(row, search)
+        ]
+        runs.append(sorted(found, key=_within))
+        await asyncio.sleep(0)
+    return runs
+
+
+def _says(row: OpenFailure, text: str) -> bool:
+    outcome = row.failure.outcome
+    where = (row.name, row.namespace, outcome.policy, outcome.rule, row.message)
+    return text in "\0".join(where).casefold()
+
+
+async def _cut(
+    runs: list[list[values.FailingResult]], skipped: int, most: int
+) -> list[values.FailingResult]:
+    """Take *most* rows of all runs in order, after those that are skipped."""
+    rows = []
+    for number, row in enumerate(islice(merge(*runs, key=_within), skipped + most)):
+        if number >= skipped:
+            rows.append(row)
+        if number % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+    return rows

@@ -1,0 +1,274 @@
+"""Follow one scope for ever: find it, list it, watch it, survive everything in between."""
+
+import asyncio
+import logging
+from typing import Final, Literal, NoReturn
+
+from exporter.errors import ApiError, Gone, Malformed, NotServed, Refused, Unavailable, Unsupported
+from exporter.model.changes import Scope
+from exporter.model.resource import Resource
+from exporter.watch.cursor import VersionCursor
+from exporter.watch.feed import SinkAdapter
+from exporter.watch.lists import Lister, ReflectorOptions, Start
+from exporter.watch.pace import Backoff, TimeSlice, WatchClock
+from exporter.watch.ports import Sink, Source, WatchObserver
+from exporter.watch.watcher import End, Watcher
+
+log = logging.getLogger(__name__)
+
+State = Literal["waiting", "listing", "watching", "not served", "refused", "failing"]
+
+SHORT_SECONDS: Final = 1.0
+PATIENCE: Final = 9  # refusals by 500 at one version before all is listed again
+BREAK: Final = 3  # refusals that a break in mid-stream weighs
+CONFIRMATIONS: Final = 2  # times that something followed must be missed to be believed gone
+_REASONS: Final[dict[type[Exception], str]] = {
+    Gone: "expired",
+    Malformed: "malformed",
+    NotServed: "not_served",
+    Refused: "refused",
+    Unsupported: "unsupported",
+}
+_STATUS_REASONS: Final = {0: "connection", 429: "throttled"}
+DEFAULT_OPTIONS: Final = ReflectorOptions()
+DEFAULT_CLOCK: Final = WatchClock()
+
+
+class Reflector:
+    """Keeps a sink in step with one scope.
+
+    Invariant: between any two calls of the sink, ``version`` covers exactly what the sink was
+    given up to then; it is empty where only a list can tell. Times are Unix seconds, 0 for never.
+    """
+
+    def __init__(  # noqa: PLR0913 - three of them only tests and the composition root name
+        self,
+        scope: Scope,
+        source: Source,
+        sink: Sink,
+        observer: WatchObserver,
+        *,
+        since: str = "",
+        options: ReflectorOptions = DEFAULT_OPTIONS,
+        clock: WatchClock = DEFAULT_CLOCK,
+        turns: TimeSlice | None = None,
+    ) -> None:
+        self.scope = scope
+        self.state: State = "waiting"
+        self.up = False
+        self.synced = False
+        self.served = True
+        self.last_sync = 0.0
+        self._source = source
+        self._observer = observer
+        self._options = options
+        self._clock = clock
+        self._feed = SinkAdapter(scope, sink, observer, clock, turns or TimeSlice(clock.work))
+        self._lister = Lister(scope, source, self._feed, observer, options)
+        self._watcher = Watcher(scope, source, self._feed, options, clock)
+        self._watcher.position = VersionCursor(since)
+        self._resource: Resource | None = None
+        self._last_resource: Resource | None = None
+        self._doubtful = False
+        self._missing = 0
+        self._broken_at = ("", 0)
+        self._failures = 0
+        self._said = ""
+
+    @property
+    def version(self) -> str:
+        """The version to resume from."""
+        position = self._watcher.position
+        return position.version if position.resumable else ""
+
+    @property
+    def last_change(self) -> float:
+        """When the sink was last given a change."""
+        return self._feed.last_change
+
+    def resume_from(self, version: str) -> None:
+        """Begin with a watch from *version* instead of a list; where it is too old, list."""
+        self._watcher.position = VersionCursor(version)
+
+    async def run(self) -> NoReturn:
+        """Follow until cancelled."""
+        delays = Backoff(self._clock.jitter)
+        while True:
+            self._watcher.opened = None
+            pause = await self._attempt()
+            await asyncio.sleep(delays.after(self._watcher.healthy_seconds, pause))
+
+    async def _attempt(self) -> float:
+        """Get as far as it goes; return the least pause before the next attempt, in seconds."""
+        try:
+            await self._follow()
+        except (ApiError, Malformed) as error:
+            if self._watcher.opened is not None:
+                self._observer.restart(self.scope.resource.name, _reason(error))
+                self._note_need_to_list("reconnect")
+            return self._failed(error)
+        return 0.0
+
+    async def _follow(self) -> None:
+        resource = self._resource or await self._find()
+        if self._doubtful and self.version:
+            await self._check_past(resource)
+        if self.version or await self._list(resource):
+            end = await self._watcher.run(resource, None, self._watching)
+        else:
+            end = await self._stream(resource)
+        self._ended(end)
+
+    async def _stream(self, resource: Resource) -> End:
+        """Let a watch bring the list; list by pages where the server does not know how."""
+        try:
+            return await self._watcher.run(resource, self._listed_by_watch, self._watching)
+        except Unsupported as error:
+            log.info("%s: listed by pages, as the server does not stream: %s", self, error)
+            self._lister.streams = False
+            await self._list(resource)
+            return await self._watcher.run(resource, None, self._watching)
+
+    async def _find(self) -> Resource:
+        found = await self._source.resolve(self.scope.resource)
+        if found is None:
+            raise NotServed(f"{self.scope.resource.name} is not served")
+        if self._last_resource not in (None, found):
+            self._forget("rediscovered")
+        self._resource = self._last_resource = found
+        return found
+
+    async def _check_past(self, resource: Resource) -> None:
+        """List again if the server's past was replaced by an older one, from a backup.
+
+        A watch from what is now the future would wait in silence, and miss everything: seen of
+        kube-apiserver 1.34 on a restored etcd.
+        """
+        present = await self._lister.present_version(resource)
+        self._doubtful = False
+        if self._watcher.position.is_behind(present):
+            self._forget("went_back")
+
+    async def _list(self, resource: Resource) -> bool:
+        """List, and say whether that is done: a long list may be left to the watch."""
+        self.state = "listing"
+        start = await self._lister.run(resource)
+        if start is None:
+            return False
+        self._listed(start)
+        return True
+
+    def _listed(self, start: Start) -> None:
+        self._watcher.start_from(start)
+        self._complete()
+        log.info("%s: listed, %d objects", self, self._feed.listed)
+
+    def _listed_by_watch(self, start: Start) -> None:
+        self._listed(start)
+        self._watching()
+
+    def _watching(self) -> None:
+        self.state, self.up = "watching", True
+        if not self.synced:
+            self._complete()
+        if self._failures:
+            log.info("%s: watched again after %d failures", self, self._failures)
+        self._failures, self._missing, self._said = 0, 0, ""
+
+    def _complete(self) -> None:
+        self.synced = self.served = True
+        self.last_sync = self._clock.wall()
+
+    def _ended(self, end: End) -> None:
+        """Note how a watch ended that did not fail."""
+        quick = self._watcher.lines == 0 and self._watcher.healthy_seconds < SHORT_SECONDS
+        self._observer.restart(
+            self.scope.resource.name, "short" if quick and end == "closed" else end
+        )
+        if quick:
+            self.state, self.up = "failing", False
+        self._doubtful = end == "idle" or self._watcher.lines == 0
+        self._note_need_to_list("reconcile" if end == "reconcile" else "reconnect")
+
+    def _note_need_to_list(self, reason: str) -> None:
+        """Say why a list follows where there is no version to resume from."""
+        if self.synced and not self.version:
+            self._forget(reason)
+
+    def _failed(self, error: ApiError | Malformed) -> float:
+        """Choose the state after a failure, and the least pause, in seconds."""
+        self.up = False
+        match error:
+            case NotServed():
+                return self._missed(error)
+            case Refused():
+                self._say("refused", error)
+                return self._options.look_again_seconds
+            case Gone():
+                self.state = "waiting"
+                self._forget("expired" if self.version else "list_expired")
+            case Unsupported():
+                self._say("failing", error)
+                self._forget("unsupported")
+            case _:
+                self._say("failing", error)
+                self._count_breaks(error)
+        return error.retry_after if isinstance(error, Unavailable) else 0.0
+
+    def _missed(self, error: NotServed) -> float:
+        """Believe that something followed is gone when it was seen twice to be."""
+        self._missing += 1
+        self._resource = None
+        followed = self.synced or bool(self.version)
+        if followed and self._missing < CONFIRMATIONS:
+            self._say("failing", error)
+            return self._options.confirm_seconds
+        if followed:
+            self._feed.begin()
+            self._feed.end()
+        self._say("not served", error)
+        self._forget("")
+        self.served = self.synced = False
+        return self._options.look_again_seconds
+
+    def _count_breaks(self, error: ApiError | Malformed) -> None:
+        """List again when watches keep failing at one version: it may be what breaks them.
+
+        kube-apiserver answers 500 to a version that it cannot read.
+        """
+        status = -1 if isinstance(error, Malformed) else error.status
+        self._doubtful |= status in (0, 504)
+        began = self._watcher.opened is not None
+        broke = status == -1 or (began and status in (500, 502, 503))
+        weight = BREAK if broke else int(status == 500)
+        version, weights = self._broken_at
+        self._broken_at = (self.version, weight + (weights if version == self.version else 0))
+        if self._broken_at[1] >= PATIENCE:
+            self._forget("broken")
+
+    def _forget(self, reason: str) -> None:
+        """Make the next attempt list, for that reason."""
+        self._watcher.position = VersionCursor("")
+        self._lister.start_over(reason)
+        self._broken_at = ("", 0)
+
+    def _say(self, state: State, error: Exception) -> None:
+        """Take the state, and log the failure unless it is what was said last."""
+        self.state = state
+        self._failures += 1
+        said = f"{state} {type(error).__name__} {getattr(error, 'status', 0)}"
+        loud = logging.INFO if state == "not served" else logging.WARNING
+        level = logging.DEBUG if said == self._said else loud
+        log.log(level, "%s: %s", self, error)
+        self._said = said
+
+    def __str__(self) -> str:
+        namespace = self.scope.namespace
+        return self.scope.resource.name + (f" in {namespace}" if namespace else "")
+
+
+def _reason(error: ApiError | Malformed) -> str:
+    """Say in a label's words why a watch broke off."""
+    return _REASONS.get(type(error)) or _STATUS_REASONS.get(
+        getattr(error, "status", 0), "server_error"
+    )

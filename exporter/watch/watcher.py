@@ -1,0 +1,154 @@
+"""Watch one scope into its feed until something ends it, and know how far that got."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Final, Literal
+
+from exporter.errors import Unavailable
+from exporter.model.changes import Scope
+from exporter.model.resource import Resource
+from exporter.watch.cursor import VersionCursor
+from exporter.watch.failure import failure
+from exporter.watch.feed import SinkAdapter
+from exporter.watch.lists import ReflectorOptions, Start
+from exporter.watch.pace import IdleTimeout, WatchClock
+from exporter.watch.ports import Source
+from exporter.wire.codec import WatchLine
+
+End = Literal["closed", "idle", "reconcile"]
+OnList = Callable[[Start], None]
+
+_BETWEEN_LOOKS: Final = 16
+"""Lines between two looks at the clock, half a millisecond: to look makes the loop turn again."""
+
+
+class Watcher:
+    """Watches one scope from ``position``.
+
+    ``opened`` is the event loop's time at which the present watch was seen to stand; ``lines``
+    counts what it brought.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        source: Source,
+        feed: SinkAdapter,
+        options: ReflectorOptions,
+        clock: WatchClock,
+    ) -> None:
+        self.position = VersionCursor("")
+        self.opened: float | None = None
+        self.lines = 0
+        self._scope = scope
+        self._source = source
+        self._feed = feed
+        self._options = options
+        self._clock = clock
+        self._on_list: OnList | None = None
+        self._deadline = 0.0
+        self._seconds = 0
+        self._sends_bookmarks = True
+
+    @property
+    def healthy_seconds(self) -> float:
+        """How long the present watch has been standing."""
+        if self.opened is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self.opened
+
+    def start_from(self, start: Start) -> None:
+        """Watch from the end of a list; look again later where versions mean nothing."""
+        self.position = VersionCursor(start.version, start.floors)
+        spread = 0.9 + 0.2 * self._clock.jitter()
+        now = asyncio.get_running_loop().time()
+        self._deadline = now + spread * self._options.reconcile_seconds
+
+    async def run(
+        self, resource: Resource, on_list: OnList | None, on_stand: Callable[[], None]
+    ) -> End:
+        """Watch until the server ends it, or falls silent, or it is time to list again.
+
+        *on_stand* is called when the server has agreed to the watch; with *on_list* the watch
+        begins with a list instead, and that is called when the list has ended.
+        """
+        self.opened, self.lines, self._on_list = None, 0, on_list
+        self._seconds = int(self._options.watch_seconds * (1 + self._clock.jitter()))
+        try:
+            async with (
+                aclosing(self._open(resource)) as batches,
+                IdleTimeout(self._silent_until) as silence,
+            ):
+                while (batch := await anext(batches, None)) is not None:
+                    if self.opened is None:
+                        self.opened = asyncio.get_running_loop().time()
+                        if not on_list:
+                            on_stand()
+                    await self._take_all(batch)
+                    silence.hear()
+        except TimeoutError:
+            self._sends_bookmarks = False
+            return "idle" if self._is_resumable else "reconcile"
+        return "closed"
+
+    def _open(self, resource: Resource) -> AsyncGenerator[Iterable[WatchLine], None]:
+        return self._source.watch(
+            resource,
+            self._scope.namespace,
+            self.position.version,
+            initial=self._on_list is not None,
+            seconds=self._seconds,
+        )
+
+    @property
+    def _is_resumable(self) -> bool:
+        return self._on_list is not None or self.position.resumable
+
+    def _silent_until(self, heard: float) -> float:
+        """Say when silence, since something was heard, has lasted too long.
+
+        Of Events a real API server sends no bookmarks. Once it was silent for long, it is given
+        until it must end the watch itself; TCP finds out meanwhile if there is nobody any more.
+        """
+        if not self._is_resumable:
+            return self._deadline
+        if self._sends_bookmarks or self.opened is None:
+            return heard + self._options.idle_seconds
+        return heard + self._seconds + self._options.idle_seconds
+
+    async def _take_all(self, batch: Iterable[WatchLine]) -> None:
+        try:
+            for count, line in enumerate(batch, 1):
+                self.lines += 1
+                self._take(line)
+                if not count % _BETWEEN_LOOKS:
+                    await self._feed.rest()
+        finally:
+            self._feed.tell()
+
+    def _take(self, line: WatchLine) -> None:
+        status = line.status
+        if status is not None:
+            raise failure(status.code, status.message or status.reason, status.retry_after)
+        if line.type == "BOOKMARK":
+            self._take_bookmark(line)
+        elif self._on_list:
+            self._feed.take(line, listing=True)
+        elif self.position.is_news(line):
+            self._feed.take(line, listing=False)
+            self.position.move(line.version)
+
+    def _take_bookmark(self, line: WatchLine) -> None:
+        self._feed.note_bookmark()
+        self._sends_bookmarks = True
+        if self._on_list:
+            if line.initial_end:
+                self._feed.end()
+                self._on_list(Start(line.version, {}))
+                self._on_list = None
+        elif self.position.is_behind(line.version):
+            message = f"the server is at version {line.version}, before {self.position.version}"
+            raise Unavailable(message, 504)
+        else:
+            self.position.move(line.version)

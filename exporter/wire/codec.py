@@ -1,0 +1,232 @@
+"""How pages and watch lines become objects: typed at once, one by one when one is bad."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from exporter.errors import Malformed
+from exporter.model.changes import Object
+from exporter.model.event import Event
+from exporter.model.metadata import Namespace
+from exporter.model.policy import Policy
+from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+from exporter.wire.result_cache import ResultCache, WireReport
+from exporter.wire.slices import Uncut, elements, field, identify, shallow
+
+T = TypeVar("T", WireReport, Event, Policy, Namespace)
+
+INITIAL_END: Final = "k8s.io/initial-events-end"
+_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+
+class Rejected(NamedTuple):
+    """An object that was skipped; *message* names the field and what was expected."""
+
+    name: str
+    reason: str
+    message: str
+
+
+class WatchError(NamedTuple):
+    """What an ERROR line says; ``retry_after`` in seconds, 0 when it does not say."""
+
+    code: int
+    reason: str
+    message: str
+    retry_after: float
+
+
+class ListPage(NamedTuple):
+    """One page of a list. ``cont`` is the continue token, empty on the last page."""
+
+    objects: Sequence[Object]
+    rejected: Sequence[Rejected]
+    cont: str
+    version: str
+
+
+class WatchLine(msgspec.Struct, frozen=True, gc=False):
+    """One line of a watch. A BOOKMARK has a version and no object, an ERROR has a status."""
+
+    type: str
+    object: Object | None
+    version: str
+    initial_end: bool
+    status: WatchError | None
+
+
+class _ListMetadata(
+    msgspec.Struct, gc=False, rename={"cont": "continue", "version": "resourceVersion"}
+):
+    cont: str = ""
+    version: str = ""
+
+
+class _TypedPage(msgspec.Struct, Generic[T], gc=False):
+    metadata: _ListMetadata
+    items: list[T] | None = None
+
+
+class _TypedLine(msgspec.Struct, Generic[T], gc=False):
+    type: str
+    object: T
+
+
+class _RawLine(msgspec.Struct, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+class _BookmarkMetadata(msgspec.Struct, gc=False, rename={"version": "resourceVersion"}):
+    version: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _Bookmark(msgspec.Struct, gc=False):
+    metadata: _BookmarkMetadata
+
+
+class _Details(msgspec.Struct, gc=False, rename="camel"):
+    retry_after_seconds: float = 0
+
+
+class _WireStatus(msgspec.Struct, gc=False):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    details: _Details | None = None
+
+
+_list_metadata = msgspec.json.Decoder(_ListMetadata).decode
+_raw_line = msgspec.json.Decoder(_RawLine).decode
+_bookmark = msgspec.json.Decoder(_Bookmark).decode
+_status = msgspec.json.Decoder(_WireStatus).decode
+
+
+def explain(what: str, error: Exception) -> str:
+    """Say what is wrong: "Report a/b: results[3].policy: expected `str`, got `int`"."""
+    text = str(error)
+    said, _, path = text.partition(" - at `$")
+    where = path.rstrip("`").lstrip(".")
+    said = said[:1].lower() + said[1:]
+    return f"{what}: {where}: {said}" if where else f"{what}: {said}"
+
+
+class Codec:
+    """Decodes one resource's objects from the JSON that API servers send.
+
+    *finish* makes an object of what msgspec decodes; it may raise MsgspecError.
+    """
+
+    def __init__(self, resource: Resource, model: type[T], finish: Callable[[T], Object]) -> None:
+        self._resource = resource
+        self._finish: Callable[..., Object] = finish
+        self._one: Callable[[bytes], object] = msgspec.json.Decoder(model).decode
+        self._page = msgspec.json.Decoder(_TypedPage[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
+        self._line = msgspec.json.Decoder(_TypedLine[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
+
+    def page(self, body: bytes) -> ListPage:
+        """Decode a page at once; item by item when something in it is broken.
+
+        Raises:
+            Malformed: the list itself is not a list.
+        """
+        try:
+            page = self._page(body)
+            objects = list(map(self._finish, page.items or ()))
+        except _BROKEN as error:
+            return self._piecewise(body, error)
+        return ListPage(objects, [], page.metadata.cont, page.metadata.version)
+
+    def line(self, body: bytes) -> WatchLine:
+        """Decode a watch line; object lines, nearly all of them, in one pass.
+
+        Raises:
+            Malformed: the line, or the object in it; the message names the field.
+        """
+        try:
+            line = self._line(body)
+            if line.type not in ("ADDED", "MODIFIED", "DELETED"):
+                return self._control(body)
+            found = self._finish(line.object)
+        except RecursionError:
+            return self._control(shallow(body))
+        except _BROKEN:
+            return self._control(body)
+        return WatchLine(line.type, found, found.metadata.resource_version, False, None)
+
+    def one(self, body: bytes) -> Object:
+        """Decode a single object; Malformed names it and the field."""
+        try:
+            return self._finish(self._one(body))
+        except _BROKEN as error:
+            raise Malformed(self._explain(body, error)) from error
+
+    def _explain(self, body: bytes, error: Exception) -> str:
+        return explain(f"{self._resource.kind} {identify(body)}", error)
+
+    def _piecewise(self, body: bytes, why: Exception) -> ListPage:
+        """Decode item by item, whatever is in them; *why* is what is wrong with the whole."""
+        try:
+            items = list(elements(field(body, "items") or b"[]"))
+            metadata = _list_metadata(field(body, "metadata") or b"")
+        except (Uncut, *_BROKEN):
+            raise Malformed(explain(f"list of {self._resource.name}", why)) from why
+        objects: list[Object] = []
+        rejected: list[Rejected] = []
+        for item in items:
+            try:
+                objects.append(self.one(shallow(item)))
+            except Malformed as error:
+                rejected.append(Rejected(identify(item), "malformed", str(error)))
+        return ListPage(objects, rejected, metadata.cont, metadata.version)
+
+    def _control(self, body: bytes) -> WatchLine:
+        try:
+            line = _raw_line(body)
+            match line.type:
+                case "BOOKMARK":
+                    return _bookmark_line(line.object)
+                case "ERROR":
+                    return WatchLine("ERROR", None, "", False, _status_of(line.object))
+                case "ADDED" | "MODIFIED" | "DELETED":
+                    found = self.one(bytes(line.object))
+                    return WatchLine(line.type, found, found.version, False, None)
+            raise Malformed(f"{self._resource.name}: watch line of unknown type {line.type[:32]!r}")
+        except _BROKEN as error:
+            raise Malformed(explain(f"watch line of {self._resource.name}", error)) from error
+
+
+def _bookmark_line(raw: msgspec.Raw) -> WatchLine:
+    metadata = _bookmark(raw).metadata
+    ended = (metadata.annotations or {}).get(INITIAL_END) == "true"
+    return WatchLine("BOOKMARK", None, metadata.version, ended, None)
+
+
+def _status_of(raw: msgspec.Raw) -> WatchError:
+    status = _status(raw)
+    wait = status.details.retry_after_seconds if status.details else 0
+    return WatchError(status.code, status.reason, status.message, wait)
+
+
+def codec_for(resource: Resource) -> Codec:
+    """Choose the codec of a resource."""
+    if (resource.group, resource.plural) in {(r.group, r.plural) for r in REPORT_RESOURCES}:
+        return Codec(resource, WireReport, ResultCache().report)
+    if resource.plural == EVENTS.plural:
+        return Codec(resource, Event, _as_decoded)
+    if resource == NAMESPACES:
+        return Codec(resource, Namespace, _as_decoded)
+    return Codec(resource, Policy, partial(_of_kind, resource.kind))
+
+
+def _as_decoded(decoded: Event | Namespace) -> Event | Namespace:
+    return decoded
+
+
+def _of_kind(kind: str, policy: Policy) -> Policy:
+    """Name the kind: the items of a list need not carry it."""
+    policy.kind = kind
+    return policy

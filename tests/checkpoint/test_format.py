@@ -1,0 +1,194 @@
+"""What a checkpoint holds comes back as it was, and nothing else does."""
+
+import msgspec
+import pytest
+
+from exporter.checkpoint.filters import CountingFilters
+from exporter.checkpoint.format import (
+    SCHEMA,
+    Checkpoint,
+    counters_of,
+    decode,
+    encode_failures,
+    restore,
+    scope_name,
+)
+from exporter.errors import StateError
+from exporter.model.changes import Scope
+from exporter.model.resource import EVENTS, POLICY_REPORTS
+from exporter.state.cluster import ClusterState
+from exporter.state.selection import Filters, Globs, Selection
+from tests.state.test_failures import GROUP, Watched, report
+from tests.state.violations import NOW, SCOPE, Clock, Cluster, event, old_event
+
+REPORTS = Scope(POLICY_REPORTS)
+
+
+def taken(state: ClusterState, covered: int) -> bytes:
+    """Take a checkpoint of everything as the keeper does."""
+    return msgspec.json.encode(
+        Checkpoint(
+            schema=SCHEMA,
+            cluster="c",
+            saved_at=NOW,
+            versions={scope_name(SCOPE): str(covered)},
+            scopes=sorted(map(scope_name, state.ledger.counting)),
+            counters={name: list(c.rows.items()) for name, c in counters_of(state).items()},
+            repeated=state.occurrences.repeated(),
+            failures={"team-a": msgspec.Raw(encode_failures(state, "team-a") or b"{}")},
+        )
+    )
+
+
+def after_restart(before: Cluster, covered: int) -> Cluster:
+    again = Cluster(listed=False)
+    restore(again.state, decode(taken(before.state, covered)), [SCOPE], CountingFilters())
+    return again
+
+
+def test_counters_come_back_and_are_shown_at_once() -> None:
+    before = Cluster()
+    before.sees(event(), event("p.2"))
+    again = after_restart(before, 10)
+    assert again.occurrences.total.rows == before.occurrences.total.rows
+    assert again.occurrences.total.shown == before.occurrences.total.rows
+
+
+def test_of_the_first_list_only_what_is_newer_than_the_checkpoint_counts() -> None:
+    before = Cluster()
+    before.sees(event(version=10))
+    again = after_restart(before, 10)
+    again.list(event(version=10), event("p.0", version=9), event("p.2", version=11))
+    assert again.total == 2
+
+
+def test_an_event_that_was_counted_up_meanwhile_brings_its_difference() -> None:
+    before = Cluster()
+    before.sees(old_event(5, version=10))
+    again = after_restart(before, 10)
+    again.list(old_event(8, version=12))
+    assert again.total == 8
+
+
+def test_an_event_of_an_old_recorder_counts_its_first_occurrence_once() -> None:
+    before = Cluster()
+    before.sees(old_event(1, version=10))
+    again = after_restart(before, 10)
+    again.list(old_event(2, version=12))
+    assert again.total == 2
+
+
+def test_an_expired_event_that_is_made_again_brings_its_difference() -> None:
+    before = Cluster()
+    before.sees(old_event(5, version=10))
+    before.loses(old_event(5, version=11))
+    again = after_restart(before, 11)
+    again.list(old_event(6, version=14))
+    assert again.total == 6
+
+
+def test_what_the_first_list_brought_before_is_no_news_in_the_next_life() -> None:
+    before = Cluster(listed=False)
+    before.list(event(version=10))
+    again = after_restart(before, 10)
+    again.list(event(version=10))
+    assert again.total == 0
+
+
+def reports_after(before: Watched) -> Watched:
+    again = Watched.__new__(Watched)
+    again.clock = Clock()
+    again.state = ClusterState(Selection(), again.clock)
+    again.failures = again.state.ledger.failures
+    restore(again.state, decode(taken(before.state, 1)), [REPORTS], CountingFilters())
+    return again
+
+
+def test_failures_that_stand_still_open_nothing_and_keep_their_age() -> None:
+    before = Watched(report("a", seconds=NOW - 9000))
+    again = reports_after(before)
+    again.list(report("a", seconds=NOW - 10))
+    again.state.ledger.end_memory()
+    assert (again.counts, again.oldest) == ((0, 0), NOW - 9000)
+
+
+def test_what_was_fixed_broken_and_deleted_meanwhile_counts() -> None:
+    before = Watched(report("fixed"), report("gone"), report("kept"), report("new", []))
+    again = reports_after(before)
+    again.list(report("fixed", []), report("kept"), report("new"))
+    assert again.counts == (1, 1), "until all is listed nothing is gone"
+    again.state.ledger.end_memory()
+    assert again.counts == (1, 2)
+
+
+def test_a_scope_that_was_never_listed_opens_nothing() -> None:
+    before = Watched()
+    before.state.ledger.counting.clear()
+    again = reports_after(before)
+    again.list(report("a"))
+    assert again.failures.opened.rows == {GROUP: 0}
+
+
+def test_a_namespace_where_nothing_fails_is_left_out() -> None:
+    assert encode_failures(Watched(report("a", [])).state, "team-a") == b""
+
+
+@pytest.mark.parametrize("schema", [0, SCHEMA + 1])
+def test_another_schema_is_refused_by_its_number(schema: int) -> None:
+    body = taken(Cluster().state, 1).replace(b'"schema":1', b'"schema":%d' % schema)
+    with pytest.raises(StateError, match=f"schema {schema} is not known here, expected {SCHEMA}"):
+        decode(body)
+
+
+def test_a_broken_part_leaves_the_state_as_it_was() -> None:
+    before = Cluster()
+    before.sees(event())
+    body = taken(before.state, 1).replace(b'"failures":{"team-a":{}}', b'"failures":{"a":[1]}')
+    again = Cluster(listed=False)
+    with pytest.raises(StateError, match="failures"):
+        restore(again.state, decode(body), [SCOPE], CountingFilters())
+    assert again.occurrences.total.rows == {}
+    assert not again.state.ledger.counting
+
+
+def test_a_scope_has_one_name_in_all_its_versions() -> None:
+    older = EVENTS._replace(version="v1beta1")
+    assert scope_name(Scope(older, "n")) == scope_name(Scope(EVENTS, "n"))
+    assert scope_name(Scope(EVENTS, "n")) == "events.events.k8s.io/n"
+
+
+NOT_TEAM_A = CountingFilters(filters=Filters(namespaces=Globs(exclude=("team-a",))))
+
+
+def choosing(choice: CountingFilters, former: CountingFilters | None, before: Watched) -> Watched:
+    """Begin with a checkpoint of *before* that was taken under *former*, under *choice* now."""
+    again = Watched.__new__(Watched)
+    again.clock = Clock()
+    again.state = ClusterState(Selection(choice.filters), again.clock)
+    again.failures = again.state.ledger.failures
+    checkpoint = msgspec.structs.replace(decode(taken(before.state, 1)), choice=former)
+    restore(again.state, checkpoint, [REPORTS], choice)
+    return again
+
+
+@pytest.mark.parametrize("former", [None, CountingFilters()])
+def test_what_is_left_out_now_is_not_taken_for_fixed(former: CountingFilters | None) -> None:
+    again = choosing(NOT_TEAM_A, former, Watched(report("a")))
+    again.list(report("a"))
+    again.state.ledger.end_memory()
+    assert sum(again.failures.closed.rows.values()) == 0
+
+
+def test_what_was_left_out_is_not_taken_for_new() -> None:
+    again = choosing(CountingFilters(), NOT_TEAM_A, Watched())
+    again.list(report("a"))
+    assert again.failures.opened.rows == {GROUP: 0}
+
+
+def test_counts_that_are_left_out_are_given_back_and_not_shown() -> None:
+    before = Cluster()
+    before.sees(event())
+    again = Cluster(listed=False)
+    aside = restore(again.state, decode(taken(before.state, 10)), [SCOPE], NOT_TEAM_A)
+    assert aside["events"] == before.occurrences.total.rows
+    assert again.occurrences.total.shown == {}

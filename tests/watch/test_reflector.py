@@ -1,0 +1,218 @@
+"""A follower's own promises: what its version covers, what it says, where it begins."""
+
+import logging
+import random
+
+import pytest
+
+from exporter.model.changes import Applied, Change, Deleted, InitDone
+from exporter.model.resource import CLUSTER_POLICY_REPORTS, NAMESPACES, POLICY_REPORTS, Resource
+from exporter.simulator import faults
+from exporter.watch.cursor import number
+from exporter.watch.lists import NamespaceLists
+from tests.virtual_time import virtual
+from tests.watch.cluster import Followed
+
+pytestmark = pytest.mark.tier("simulator")
+
+
+@virtual
+async def test_a_saved_version_is_resumed_without_a_list() -> None:
+    it = Followed()
+    it.put("before")
+    it.since = str(it.store.version)
+    it.put("meanwhile")
+    async with it.running():
+        await it.until(lambda: it.mirror.names)
+        assert it.follower.synced
+        assert it.mirror.kinds() == ["Applied meanwhile"]
+        assert it.asked("list") == []
+
+
+@virtual
+async def test_a_saved_version_that_expired_leads_to_a_list() -> None:
+    it = Followed()
+    it.put("a")
+    it.since = "1000"
+    it.expire()
+    async with it.running():
+        await it.in_step()
+        assert it.counts.relists == {"expired": 1}
+
+
+@virtual
+async def test_a_saved_version_that_the_server_cannot_read_leads_to_a_list() -> None:
+    it = Followed()
+    it.since = "not-a-version"
+    it.put("a")
+    async with it.running():
+        await it.in_step()
+        assert it.counts.relists == {"broken": 1}
+
+
+@virtual
+async def test_a_watch_that_the_server_cannot_serve_as_asked_leads_to_a_list() -> None:
+    it = Followed()
+    it.api.faults.add(faults.Answer(400), it.resource.name, "watch")
+    async with it.running():
+        await it.in_step()
+        assert it.counts.relists == {"unsupported": 1}
+
+
+@virtual
+async def test_a_saved_version_of_a_kind_that_is_gone_is_swept_when_that_is_certain() -> None:
+    it = Followed()
+    it.since = "1000"
+    it.api.unserve(it.resource)
+    async with it.running():
+        await it.until(lambda: it.follower.state == "not served")
+        assert it.mirror.kinds() == ["Init", "InitDone"]
+        assert it.follower.version == ""
+
+
+@virtual
+async def test_the_version_covers_what_the_sink_was_given_and_no_more() -> None:
+    it = Followed()
+    chance = random.Random(4)
+    given: list[tuple[str, str]] = []
+
+    def note(change: Change) -> None:
+        if it.asked("watch") and isinstance(change, Applied | Deleted):
+            given.append((it.follower.version, change.object.version))
+
+    it.watches_sink(note)
+    async with it.running():
+        await it.in_step()
+        for _ in range(200):
+            it.put(
+                f"r{chance.randrange(9)}", failed=chance.randrange(2), message=str(chance.random())
+            )
+        await it.in_step()
+    assert len(given) == 200
+    # What is being given now is not covered yet; what was given before is.
+    assert all(number(version) < number(now) for version, now in given)
+    assert [version for version, _ in given[1:]] == [now for _, now in given[:-1]]
+
+
+@virtual
+async def test_nothing_is_complete_or_up_before_the_first_list_has_ended() -> None:
+    it = Followed(stream=False, page_objects=10)
+    it.fill(30)
+    stands: list[tuple[str, bool, bool, str]] = []
+    it.watches_sink(
+        lambda _: stands.append(
+            (it.follower.state, it.follower.up, it.follower.synced, it.follower.version)
+        )
+    )
+    async with it.running():
+        await it.in_step()
+    assert set(stands) == {("listing", False, False, "")}
+
+
+@virtual
+async def test_the_same_failure_is_logged_once_and_its_end_with_a_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    it = Followed()
+    it.api.faults.add(faults.Answer(503), it.resource.name, "watch", times=5)
+    async with it.running():
+        await it.in_step()
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("503" in line for line in said) == 1
+    assert f"{it.resource.name}: watched again after 5 failures" in said
+
+
+@virtual
+async def test_a_kind_that_is_not_served_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    it = Followed()
+    it.api.unserve(it.resource)
+    async with it.running():
+        await it.passes(600)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{it.resource.name}: {it.resource.name} is not served"]
+
+
+@virtual
+async def test_watches_end_at_different_times() -> None:
+    asked = set()
+    for chance in (0.0, 0.4, 0.99):
+        it = Followed(chance=chance)
+        async with it.running():
+            await it.in_step()
+            asked.add(it.asked("watch")[0]["timeoutSeconds"])
+    assert asked == {"300", "420", "597"}
+
+
+@virtual
+async def test_times_are_those_of_the_wall_clock() -> None:
+    it = Followed()
+    async with it.running():
+        await it.in_step()
+        synced = it.follower.last_sync
+        await it.passes(100)
+        it.put("a")
+        await it.in_step()
+        assert it.follower.last_sync == synced
+        assert it.follower.last_change == pytest.approx(synced + 100, abs=1)
+
+
+@virtual
+async def test_a_fault_of_the_sink_is_not_taken_for_one_of_the_server() -> None:
+    it = Followed()
+    it.put("a")
+
+    def fail(_: Change) -> None:
+        raise ZeroDivisionError
+
+    it.watches_sink(fail)
+    async with it.running():
+        with pytest.raises(ZeroDivisionError):
+            await it.task
+
+
+@pytest.mark.parametrize(
+    ("resource", "namespace"), [(CLUSTER_POLICY_REPORTS, ""), (POLICY_REPORTS, "team-a")]
+)
+@virtual
+async def test_what_is_not_of_several_namespaces_is_read_by_pages(
+    resource: Resource, namespace: str
+) -> None:
+    it = Followed(
+        resource=resource, namespace=namespace, stream=False, page_objects=5, lists=NamespaceLists
+    )
+    for i in range(12):
+        it.put(f"r{i}", namespace)
+    async with it.running():
+        await it.in_step()
+        assert [call.page for call in it.calls("list")] == [1, 2, 3]
+
+
+@virtual
+async def test_namespaces_read_in_parallel_miss_nothing_that_happens_meanwhile() -> None:
+    it = Followed(stream=False, page_objects=5, lists=NamespaceLists, generous=True)
+    chance = random.Random(8)
+    for i in range(12):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"ns-{i}"}}
+        it.store.create(NAMESPACES.name, namespace)
+    for i in range(400):
+        it.put(f"r{i}", f"ns-{chance.randrange(10)}")
+    left = 300
+
+    def meddle(change: Change) -> None:
+        nonlocal left
+        if left and isinstance(change, Applied):
+            left -= 1
+            namespace, name = chance.choice(list(it.truth))
+            it.drop(name, namespace)
+            it.put(f"r{chance.randrange(600)}", f"ns-{chance.randrange(15)}", failed=1)
+
+    it.watches_sink(meddle)
+    async with it.running():
+        await it.in_step()
+        assert left == 0
+        namespaces = {call.namespace for call in it.calls("list")}
+        assert len(namespaces) > 10
+        assert it.asked("watch")[0]["resourceVersion"] == "1412"
+        assert [type(each) for each in it.mirror.changes].count(InitDone) == 1
