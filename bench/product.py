@@ -39,14 +39,14 @@ async def following(
 ) -> AsyncIterator[Exporter]:
     """Begin to follow policy reports; *note* is told of each change once it is applied."""
     keep_calm()
-    own = new_self_metrics()
-    async with KubeClient(Trusting(api), own, streams=streams()) as client:
-        source = KubeSource(client, own)
-        exporter = Exporter(Plan(CONFIG), source, own)
+    self_metrics = new_self_metrics()
+    async with KubeClient(Trusting(api), self_metrics, streams=streams()) as client:
+        source = KubeSource(client, self_metrics)
+        exporter = Exporter(Plan(CONFIG), source, self_metrics)
         if options or note:
             sink = _noting(exporter.state.apply, note) if note else exporter.state.apply
-            exporter.followers[:] = [
-                Reflector(SCOPE, source, sink, own, options=options or ReflectorOptions())
+            exporter.reflectors[:] = [
+                Reflector(SCOPE, source, sink, self_metrics, options=options or ReflectorOptions())
             ]
         task = asyncio.ensure_future(exporter.follow())
         try:
@@ -68,7 +68,7 @@ def _noting(
 
 def reports(exporter: Exporter) -> Reflector:
     """Give the follower of policy reports."""
-    return next(each for each in exporter.followers if each.scope == SCOPE)
+    return next(each for each in exporter.reflectors if each.scope == SCOPE)
 
 
 async def until(true: Callable[[], bool]) -> None:

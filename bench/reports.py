@@ -90,13 +90,13 @@ class Reports:
     def encode(self, number: int, stamp: int = NOW, version: int = 0, turn: int = 0) -> bytes:
         """Encode one report."""
         uid = f"{number:08x}-6b1f-4c1d-9a3e-{number * 7919:012x}"
-        own = number * 2_654_435_761 % 1_000 < self.shape.messages * 1_000
+        self_metrics = number * 2_654_435_761 % 1_000 < self.shape.messages * 1_000
         return self.outcome(number, turn).template % {
             b"uid": uid.encode(),
             b"name": f"workload-{number}-{uid[:5]}".encode(),
             b"version": version or number + 1,
             b"stamp": stamp,
-            b"container": number if own else 0,
+            b"container": number if self_metrics else 0,
         }
 
     def _outcome(self, namespace: int, profile: str, kind: str) -> Outcome:

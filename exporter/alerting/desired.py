@@ -70,7 +70,7 @@ class AlertDeriver:
         if settings.violations.enabled:
             self.violations.follow(state.ledger)
         if settings.blocks.enabled:
-            self.blocks.follow(state.occurrences.recent)
+            self.blocks.follow(state.violation_events.recent)
         self.folded = 0
         self._settings = settings
         self._state = state
@@ -94,30 +94,30 @@ class AlertDeriver:
         With *reports* violations are told, with *blocks_at* (Unix seconds) the blocks that stand
         then; without, they are not known yet.
         """
-        cards = _by_policy(self._state.register.cards.values())
+        policy_infos = _by_policy(self._state.register.policy_infos.values())
         candidates: list[Iterable[Rank]] = []
         if blocks_at is not None:
-            candidates.append(self._blocked(blocks_at, cards))
+            candidates.append(self._blocked(blocks_at, policy_infos))
         if reports:
             yield from self.violations.refresh()
-            candidates.append(self._violating(cards))
+            candidates.append(self._violating(policy_infos))
         choice = yield from self._choose(merge(*candidates))
-        return (yield from self._make(choice, cards))
+        return (yield from self._make(choice, policy_infos))
 
-    def _violating(self, cards: Cards) -> Iterator[Rank]:
+    def _violating(self, policy_infos: Cards) -> Iterator[Rank]:
         """Give the violations that the filter of modes lets through; an unknown mode passes."""
         modes = self._settings.filters.modes
         if modes is None:
             return iter(self.violations.order)
-        wrong = {p for p, known in cards.items() if not any(c.mode in modes for c in known)}
+        wrong = {p for p, known in policy_infos.items() if not any(c.mode in modes for c in known)}
         at = 1 + self.violations.group_by.index("policy")
         return (rank for rank in self.violations.order if rank.key[at] not in wrong)
 
-    def _blocked(self, now: float, cards: Cards) -> list[Rank]:
+    def _blocked(self, now: float, policy_infos: Cards) -> list[Rank]:
         wanted = self._settings.filters.severities
         ranks = []
         for key, group in self.blocks.standing(now):
-            severity = _severity(cards, group.newest.policy, group.newest.severity)
+            severity = _severity(policy_infos, group.newest.policy, group.newest.severity)
             if severity in wanted:
                 ranks.append(Rank(rank_of(severity), group.standing.first, "events", key))
         return sorted(ranks)
@@ -149,13 +149,15 @@ class AlertDeriver:
         return AlertSelection(told, fold)
 
     def _make(
-        self, choice: AlertSelection, cards: Cards
+        self, choice: AlertSelection, policy_infos: Cards
     ) -> Generator[None, None, dict[Labels, Alert]]:
         self._former_teams, self._teams = self._teams, {}
         alerts: dict[Labels, Alert] = {}
         for made, rank in enumerate(choice.told, 1):
             alert = (
-                self._blocks(rank, cards) if rank.origin == "events" else self._fails(rank, cards)
+                self._blocks(rank, policy_infos)
+                if rank.origin == "events"
+                else self._fails(rank, policy_infos)
             )
             alerts[alert.labels] = alert
             if made % MADE == 0:
@@ -166,17 +168,19 @@ class AlertDeriver:
             alerts[alert.labels] = alert
         return alerts
 
-    def _fails(self, rank: Rank, cards: Cards) -> Alert:
+    def _fails(self, rank: Rank, policy_infos: Cards) -> Alert:
         severity, *values = rank.key
         facts = self._facts(self.violations.group_by, tuple(values))
         summary = self.violations.groups[rank.key].summary
         assert summary is not None, "what has a rank was summed up"  # noqa: S101 - an invariant
-        return self._wording.violation(severity, facts, summary, _title(cards, facts["policy"]))
+        return self._wording.violation(
+            severity, facts, summary, _title(policy_infos, facts["policy"])
+        )
 
-    def _blocks(self, rank: Rank, cards: Cards) -> Alert:
+    def _blocks(self, rank: Rank, policy_infos: Cards) -> Alert:
         facts = self._facts(self.blocks.group_by, rank.key)
         group = self.blocks.groups[rank.key]
-        title = _title(cards, facts["policy"])
+        title = _title(policy_infos, facts["policy"])
         return self._wording.blocked(SEVERITIES[rank.severity], facts, group, title)
 
     def _facts(self, names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
@@ -193,18 +197,20 @@ class AlertDeriver:
         return facts
 
 
-def _by_policy(cards: Iterable[PolicyInfo]) -> Cards:
+def _by_policy(policy_infos: Iterable[PolicyInfo]) -> Cards:
     known: Cards = {}
-    for card in cards:
-        known.setdefault(card.policy, []).append(card)
+    for policy_info in policy_infos:
+        known.setdefault(policy_info.policy, []).append(policy_info)
     return known
 
 
-def _severity(cards: Cards, policy: str, otherwise: str) -> str:
+def _severity(policy_infos: Cards, policy: str, otherwise: str) -> str:
     """Give a policy's severity as it is now: Events are often known before the policies are."""
-    known = [card.severity for card in cards.get(policy, ())] or [otherwise]
+    known = [policy_info.severity for policy_info in policy_infos.get(policy, ())] or [otherwise]
     return min(known, key=rank_of)
 
 
-def _title(cards: Cards, policy: str) -> str:
-    return next((card.title for card in cards.get(policy, ()) if card.title), "")
+def _title(policy_infos: Cards, policy: str) -> str:
+    return next(
+        (policy_info.title for policy_info in policy_infos.get(policy, ()) if policy_info.title), ""
+    )

@@ -17,23 +17,23 @@ class ExporterRows:
         self,
         state: ClusterState,
         exposition: Exposition,
-        followers: Sequence[Reflector],
+        reflectors: Sequence[Reflector],
         lag: LoopLag,
-        own: SelfMetrics,
+        self_metrics: SelfMetrics,
     ) -> None:
         self._state = state
         self._exposition = exposition
-        self._followers = followers
+        self._reflectors = reflectors
         self._lag = lag
-        self._own = own
+        self._self_metrics = self_metrics
         self._folded_before: dict[str, float] = {}
 
     def expose(self, former: "ExporterRows | None" = None) -> None:
         """Show the rows of this exporter from now on, instead of those of *former*."""
         if former is not None:
             self._fold_on(former)
-        readings = self._own.readings
-        follow(readings, lambda: ((f.scope.resource.name, f) for f in self._followers))
+        readings = self._self_metrics.readings
+        follow(readings, lambda: ((f.scope.resource.name, f) for f in self._reflectors))
         readings.on("event_loop_lag_seconds", lambda: [((), self._lag.longest)])
         readings.on("objects", self._objects)
         readings.on("series", self._series)
@@ -48,7 +48,7 @@ class ExporterRows:
 
     def _objects(self) -> Iterator[Row]:
         counts = self._state.objects()
-        for name in sorted({f.scope.resource.name for f in self._followers}):
+        for name in sorted({f.scope.resource.name for f in self._reflectors}):
             yield (name,), counts.get(name, 0)
 
     def _series(self) -> Iterable[Row]:

@@ -65,10 +65,10 @@ class Composed:
 class Composer:
     """Makes what depends on a configuration; flags and client are the same for all."""
 
-    def __init__(self, flags: Flags, client: KubeClient, own: SelfMetrics) -> None:
-        self.own = own
+    def __init__(self, flags: Flags, client: KubeClient, self_metrics: SelfMetrics) -> None:
+        self.self_metrics = self_metrics
         self._flags = flags
-        self._source = partial(KubeSource, client, own)
+        self._source = partial(KubeSource, client, self_metrics)
         self._keeping: CheckpointTarget | None = None
         if flags.state_dir is not None:
             self._keeping = CheckpointTarget(StateFile(flags.state_dir), lambda: cluster_id(client))
@@ -84,5 +84,5 @@ class Composer:
         alerting = config.alerting.plus(self._flags.alertmanagers)
         plan = Plan(config, self._flags.namespaces, self._flags.shard)
         source = self._source(summaries=config.reports.detail == "summary")
-        exporter = Exporter(plan, source, self.own, keeping=self._keeping)
+        exporter = Exporter(plan, source, self.self_metrics, keeping=self._keeping)
         return Composed(exporter, alerting, self._audience, self._started)

@@ -102,13 +102,13 @@ class Exporter:
         self,
         plan: Plan,
         source: Source,
-        own: SelfMetrics,
+        self_metrics: SelfMetrics,
         clock: Callable[[], float] = time.time,
         keeping: CheckpointTarget | None = None,
     ) -> None:
         self.heard: dict[Scope, int] | None = None
         self.plan = plan
-        self.own = own
+        self.self_metrics = self_metrics
         self.clock = clock
         config = plan.config
         selection = config.selection(plan.shard)
@@ -124,27 +124,30 @@ class Exporter:
             exposure = exposure._replace(disabled=exposure.disabled | _ONCE)
         self.exposition = Exposition(self.state, exposure)
         turns = TimeSlice()
-        self.followers = [
+        self.reflectors = [
             Reflector(
                 scope,
                 source,
                 self._take,
-                own,
+                self_metrics,
                 options=options_of(scope, plan.shard[1], selection.namespace),
                 turns=turns,
             )
             for scope in plan.scopes()
         ]
-        self.health = Readiness(self.followers)
-        self.scrapes = ScrapeRenderer(self.exposition, own, self.health.complete, clock)
+        self.health = Readiness(self.reflectors)
+        self.scrapes = ScrapeRenderer(self.exposition, self_metrics, self.health.complete, clock)
         self.began = False
-        moments = Checkpointer(self.state, self.followers, config.choice(plan.shard), clock)
-        self.keeper = CheckpointWriter(keeping.file if keeping else None, self.state, moments, own)
+        checkpointer = Checkpointer(self.state, self.reflectors, config.choice(plan.shard), clock)
+        file = keeping.file if keeping else None
+        self.checkpoint_writer = CheckpointWriter(file, self.state, checkpointer, self_metrics)
         self._lag = LoopLag()
         self._source = source
         self._keeping = keeping
         self._patience = POLICIES_FIRST_SECONDS
-        self.about = ExporterRows(self.state, self.exposition, self.followers, self._lag, own)
+        self.about = ExporterRows(
+            self.state, self.exposition, self.reflectors, self._lag, self_metrics
+        )
 
     async def follow(self) -> None:
         """Follow everything until cancelled; then keep what must not be lost."""
@@ -155,51 +158,51 @@ class Exporter:
         try:
             await self._follow()
         finally:
-            await self.keeper.commit()
+            await self.checkpoint_writer.commit()
 
     def inherit(self, checkpoint: Checkpoint, file: StateFile | None) -> None:
         """Begin with what was captured of another exporter, which is still shown."""
         # The other is shown as long as it takes; only with its policy an Event counts where it did.
         self._patience = math.inf
         self.heard = {}
-        self.keeper.inherit(checkpoint, file)
+        self.checkpoint_writer.inherit(checkpoint, file)
         self.began = True
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             interval = self.plan.config.checkpoint_interval
-            tasks.create_task(self.keeper.run(interval), name="checkpoints")
+            tasks.create_task(self.checkpoint_writer.run(interval), name="checkpoints")
             tasks.create_task(self._lag.run(), name="event loop lag")
             tasks.create_task(self._when_complete(), name="first sync")
             tasks.create_task(self._settle(), name="unscraped changes")
-            for follower in self.followers:
-                if kinds_of(follower.scope) != "events":
-                    tasks.create_task(follower.run(), name=str(follower))
+            for reflector in self.reflectors:
+                if kinds_of(reflector.scope) != "events":
+                    tasks.create_task(reflector.run(), name=str(reflector))
             await self._policies_known()
-            for follower in self.followers:
-                if kinds_of(follower.scope) == "events":
-                    await self._resume(follower)
-                    tasks.create_task(follower.run(), name=str(follower))
+            for reflector in self.reflectors:
+                if kinds_of(reflector.scope) == "events":
+                    await self._resume(reflector)
+                    tasks.create_task(reflector.run(), name=str(reflector))
 
-    async def _resume(self, follower: Reflector) -> None:
+    async def _resume(self, reflector: Reflector) -> None:
         """Let a watch go on from the checkpoint, unless the cluster is older than that."""
-        covered = self.state.occurrences.watermarks.get(follower.scope)
+        covered = self.state.violation_events.watermarks.get(reflector.scope)
         if covered is None:
             return
-        version = await survey(self._source, follower.scope, self.state)
+        version = await survey(self._source, reflector.scope, self.state)
         if version.isdecimal() and int(version) >= covered:
-            follower.resume_from(str(covered))
+            reflector.resume_from(str(covered))
         elif version:
-            del self.state.occurrences.watermarks[follower.scope]
+            del self.state.violation_events.watermarks[reflector.scope]
             log.warning("the cluster was restored from before the checkpoint")
-            self.own.counter("counter_resets_total", "restored").inc()
+            self.self_metrics.counter("counter_resets_total", "restored").inc()
 
     async def _remember(self) -> None:
         """Begin with the checkpoint, once it is known which cluster this is."""
         if self._keeping is None:
             log.info("no --state.dir: counters begin at 0, what happened before is not counted")
             return
-        await self.keeper.open(await self._identity(self._keeping.identify))
+        await self.checkpoint_writer.open(await self._identity(self._keeping.identify))
 
     async def _identity(self, identify: Callable[[], Awaitable[str]]) -> str:
         """Ask the API server who it is for as long as it takes; nothing else works before."""
@@ -213,7 +216,7 @@ class Exporter:
 
     async def _policies_known(self) -> None:
         """Wait for the policies, but not for one that cannot be had."""
-        policies = [f for f in self.followers if kinds_of(f.scope) == "policies"]
+        policies = [f for f in self.reflectors if kinds_of(f.scope) == "policies"]
         deadline = time.monotonic() + self._patience
         while not all(map(settled, policies)) and time.monotonic() < deadline:
             await asyncio.sleep(_LOOK_SECONDS)
@@ -223,7 +226,7 @@ class Exporter:
         while not self.health.complete("reports"):
             await asyncio.sleep(_LOOK_SECONDS)
         await self.scrapes.settle()
-        if self.keeper.active:
+        if self.checkpoint_writer.active:
             settle_down()
         log.info("first sync of reports is complete")
         while not self.end_memory():
@@ -242,7 +245,7 @@ class Exporter:
         False while that is still to come.
         """
         ledger = self.state.ledger
-        known = [f for f in self.followers if f.scope in ledger.counting]
+        known = [f for f in self.reflectors if f.scope in ledger.counting]
         if not self.health.complete("reports"):
             return False
         if not all(f.synced or f.state == "not served" for f in known):
@@ -251,9 +254,9 @@ class Exporter:
         ledger.failures.watched = None
         return True
 
-    def follower(self, scope: Scope) -> Reflector | None:
+    def reflector(self, scope: Scope) -> Reflector | None:
         """Give the follower of a scope."""
-        return next((f for f in self.followers if f.scope == scope), None)
+        return next((f for f in self.reflectors if f.scope == scope), None)
 
     def _take(self, change: Change) -> None:
         self.state.apply(change)

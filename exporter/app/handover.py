@@ -27,11 +27,11 @@ async def captured(exporter: Exporter) -> Checkpoint:
     From then on it is noted what the exporter hears, which the other must hear as well.
     """
     while True:
-        if exporter.keeper.moments.encode_some():
+        if exporter.checkpoint_writer.checkpointer.encode_some():
             await asyncio.sleep(0)
             continue
         exporter.heard = {}
-        checkpoint = exporter.keeper.moments.capture()
+        checkpoint = exporter.checkpoint_writer.checkpointer.capture()
         if checkpoint is not None:
             return checkpoint
         await asyncio.sleep(LOOK_SECONDS)
@@ -50,12 +50,12 @@ async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) ->
         if not is_whole(new, old):
             continue
         level_until = level_until or clock() + PATIENCE_SECONDS
-        async with old.keeper.turn:
+        async with old.checkpoint_writer.turn:
             if not (has_heard(new, old) and (has_heard(old, new) or clock() > level_until)):
                 continue
             _catch_up(new, old)
-            if await new.keeper.commit_now():
-                old.keeper.active, new.keeper.active = False, True
+            if await new.checkpoint_writer.commit_now():
+                old.checkpoint_writer.active, new.checkpoint_writer.active = False, True
                 old.heard = new.heard = None
                 switch()
                 return
@@ -64,32 +64,32 @@ async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) ->
 
 def is_whole(new: Exporter, old: Exporter) -> bool:
     """Say whether *new* has brought all it can, and at least what *old* has."""
-    if not all(_is_brought(f, old.follower(f.scope)) for f in new.followers):
+    if not all(_is_brought(f, old.reflector(f.scope)) for f in new.reflectors):
         return False
     new.end_memory()
     return True
 
 
-def _is_brought(follower: Reflector, former: Reflector | None) -> bool:
-    if follower.synced or former is None:
-        return settled(follower)
-    return follower.state in GIVEN_UP and not (former.synced and former.state not in GIVEN_UP)
+def _is_brought(reflector: Reflector, former: Reflector | None) -> bool:
+    if reflector.synced or former is None:
+        return settled(reflector)
+    return reflector.state in GIVEN_UP and not (former.synced and former.state not in GIVEN_UP)
 
 
 def has_heard(one: Exporter, other: Exporter) -> bool:
     """Say whether *one* was given all that *other* was, where versions can be compared."""
     for scope, version in (other.heard or {}).items():
-        follower = one.follower(scope)
-        if follower is not None and 0 < number(follower.version) < version:
+        reflector = one.reflector(scope)
+        if reflector is not None and 0 < number(reflector.version) < version:
             return False
     return True
 
 
 def _catch_up(new: Exporter, old: Exporter) -> None:
     """Let *new* know what only *old* can; doing it again changes nothing."""
-    new.keeper.moments.catch_up(old.keeper.moments)
+    new.checkpoint_writer.checkpointer.catch_up(old.checkpoint_writer.checkpointer)
     new.exposition.go_on_from(old.exposition)
-    new.state.occurrences.go_on_from(old.state.occurrences)
+    new.state.violation_events.go_on_from(old.state.violation_events)
     new.state.register.go_on_from(old.state.register)
     newest = new.state.ledger.newest
     for labels, seconds in old.state.ledger.newest.rows.items():

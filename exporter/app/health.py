@@ -23,16 +23,16 @@ def kinds_of(scope: Scope) -> str:
     return "namespaces" if name == NAMESPACES.name else "policies"
 
 
-def settled(follower: Reflector) -> bool:
+def settled(reflector: Reflector) -> bool:
     """Say whether a follower has brought all it can, for now."""
-    return follower.synced or follower.state in GIVEN_UP
+    return reflector.synced or reflector.state in GIVEN_UP
 
 
-def _told(followers: Sequence[Reflector]) -> bool:
+def _told(reflectors: Sequence[Reflector]) -> bool:
     """Say whether followers are settled, and not because all that they ask is refused."""
-    if not all(map(settled, followers)):
+    if not all(map(settled, reflectors)):
         return False
-    return any(f.synced for f in followers) or all(f.state != "refused" for f in followers)
+    return any(f.synced for f in reflectors) or all(f.state != "refused" for f in reflectors)
 
 
 class Readiness:
@@ -42,8 +42,8 @@ class Readiness:
     exporter out of the Service would only hide it.
     """
 
-    def __init__(self, followers: Sequence[Reflector]) -> None:
-        self._followers = followers
+    def __init__(self, reflectors: Sequence[Reflector]) -> None:
+        self._reflectors = reflectors
         self._complete: set[str] = set()
         self._ready = False
 
@@ -53,7 +53,7 @@ class Readiness:
         Where all that is served is refused nothing is known, and that is not complete.
         """
         if kinds not in self._complete:
-            wanted = [f for f in self._followers if kinds_of(f.scope) == kinds]
+            wanted = [f for f in self._reflectors if kinds_of(f.scope) == kinds]
             if not wanted or not _told(wanted):
                 return False
             self._complete.add(kinds)
@@ -61,16 +61,16 @@ class Readiness:
 
     def ready(self) -> tuple[bool, str]:
         """Say whether all was listed once, and what is missing."""
-        missing = [f for f in self._followers if not settled(f)]
-        self._ready = self._ready or (_told(self._followers) and not missing)
+        missing = [f for f in self._reflectors if not settled(f)]
+        self._ready = self._ready or (_told(self._reflectors) and not missing)
         if self._ready:
-            return True, "ready\n" + "".join(_lines(self._followers))
-        refused = [f for f in self._followers if f.state == "refused"]
+            return True, "ready\n" + "".join(_lines(self._reflectors))
+        refused = [f for f in self._reflectors if f.state == "refused"]
         return False, "not ready, waiting for:\n" + "".join(_lines(missing or refused))
 
 
-def _lines(followers: Iterable[Reflector]) -> list[str]:
-    return [f"{follower}: {follower.state}\n" for follower in followers]
+def _lines(reflectors: Iterable[Reflector]) -> list[str]:
+    return [f"{reflector}: {reflector.state}\n" for reflector in reflectors]
 
 
 async def healthcheck(url: str, timeout_seconds: float) -> tuple[bool, str]:

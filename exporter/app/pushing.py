@@ -22,48 +22,48 @@ _STATES: Final = (
 class AlertMetrics:
     """Counts what becomes of alerts; see exporter.alerting.ports.Observer."""
 
-    def __init__(self, own: SelfMetrics) -> None:
-        self._own = own
+    def __init__(self, self_metrics: SelfMetrics) -> None:
+        self._self_metrics = self_metrics
 
     def active(self, count: int) -> None:
         """Note how many alerts fire now."""
-        self._own.gauge("alerts_active").set(count)
+        self._self_metrics.gauge("alerts_active").set(count)
 
     def sent(self, target: str, count: int) -> None:
         """Note alerts that were accepted."""
-        self._own.counter("alerts_sent_total", target).inc(count)
+        self._self_metrics.counter("alerts_sent_total", target).inc(count)
 
     def failed(self, target: str, reason: str, count: int) -> None:
         """Note alerts that were not accepted."""
-        self._own.counter("alerts_failed_total", target, reason).inc(count)
+        self._self_metrics.counter("alerts_failed_total", target, reason).inc(count)
 
     def dropped(self, reason: str, count: int) -> None:
         """Note alerts that nobody is told."""
-        self._own.counter("alerts_dropped_total", reason).inc(count)
+        self._self_metrics.counter("alerts_dropped_total", reason).inc(count)
 
     def up(self, target: str, up: bool) -> None:  # noqa: FBT001 - as the port has it
         """Note whether the last delivery succeeded."""
-        self._own.gauge("alertmanager_up", target).set(up)
+        self._self_metrics.gauge("alertmanager_up", target).set(up)
 
     def success(self, target: str, unix: float) -> None:
         """Note when a delivery last succeeded."""
-        self._own.gauge("alertmanager_last_success_timestamp_seconds", target).set(unix)
+        self._self_metrics.gauge("alertmanager_last_success_timestamp_seconds", target).set(unix)
 
     def forget(self, target: str) -> None:
         """Say nothing more of how an Alertmanager does that is no longer told."""
         for name in _STATES:
-            self._own.forget(name, target)
+            self._self_metrics.forget(name, target)
 
     def skew(self, target: str, seconds: float) -> None:
         """Note how far the Alertmanager's clock is ahead of ours."""
-        self._own.gauge("alertmanager_clock_skew_seconds", target).set(seconds)
+        self._self_metrics.gauge("alertmanager_clock_skew_seconds", target).set(seconds)
 
 
 class Pushing:
     """The push of one exporter's alerts; none where nobody is to be told."""
 
     def __init__(self, exporter: Exporter, settings: AlertingSettings) -> None:
-        self._metrics = AlertMetrics(exporter.own)
+        self._metrics = AlertMetrics(exporter.self_metrics)
         self._clients = {
             target.name: AlertmanagerClient(target) for target in settings.alertmanagers
         }
@@ -118,7 +118,7 @@ def _whole(exporter: Exporter, kinds: str, *beside: str) -> bool:
     What they are shown *beside* (policies, namespaces) may be refused: then it is not known, but
     nobody waits for it.
     """
-    wanted = [f for f in exporter.followers if kinds_of(f.scope) in (kinds, *beside)]
+    wanted = [f for f in exporter.reflectors if kinds_of(f.scope) in (kinds, *beside)]
     return exporter.health.complete(kinds) and all(
         settled(f) and (f.up or f.state in GIVEN_UP) for f in wanted
     )

@@ -32,11 +32,11 @@ class Reloading:
         self._composer = composer
         self._read = read
         self._wanted = config
-        self._own = composer.own
+        self._self_metrics = composer.self_metrics
         self._tasks: asyncio.TaskGroup | None = None
         self._life: asyncio.Task[None] | None = None
         self._succession: asyncio.Task[None] | None = None
-        self._own.gauge("config_last_reload_successful").set(1)
+        self._self_metrics.gauge("config_last_reload_successful").set(1)
         self._note_in_force()
 
     async def run(self) -> None:
@@ -53,10 +53,10 @@ class Reloading:
             config = self._read()
             self._take(config)
         except ConfigError as error:
-            self._own.gauge("config_last_reload_successful").set(0)
+            self._self_metrics.gauge("config_last_reload_successful").set(0)
             log.error("configuration not taken, the old one stays: %s", error)  # noqa: TRY400 - no bug
             return str(error)
-        self._own.gauge("config_last_reload_successful").set(1)
+        self._self_metrics.gauge("config_last_reload_successful").set(1)
         return None
 
     async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[BodyPart]:  # noqa: FBT001 - the web's port
@@ -115,7 +115,7 @@ class Reloading:
 
     async def _succeed(self, tasks: asyncio.TaskGroup, new: Composed) -> None:
         old = self.present.exporter
-        new.exporter.inherit(await captured(old), old.keeper.file)
+        new.exporter.inherit(await captured(old), old.checkpoint_writer.file)
         life = tasks.create_task(new.run(), name="successor")
         try:
             await take_over(new.exporter, old, lambda: self._switch(tasks, new, life))
@@ -138,7 +138,7 @@ class Reloading:
             tasks.create_task(_bury(ending), name="end of the former exporter")
 
     def _note_in_force(self) -> None:
-        self._own.gauge("config_last_reload_success_timestamp_seconds").set(time.time())
+        self._self_metrics.gauge("config_last_reload_success_timestamp_seconds").set(time.time())
 
 
 async def _bury(ending: asyncio.Task[None]) -> None:

@@ -53,12 +53,12 @@ class ScrapeRenderer:
     def __init__(
         self,
         exposition: Exposition,
-        own: SelfMetrics,
+        self_metrics: SelfMetrics,
         complete: Callable[[str], bool],
         clock: Callable[[], float],
     ) -> None:
         self._exposition = exposition
-        self._own = own
+        self._self_metrics = self_metrics
         self._complete = complete
         self._clock = clock
 
@@ -79,14 +79,16 @@ class ScrapeRenderer:
             spent, size, began = spent + part.seconds, size + part.content.size, perf_counter()
         if not names:
             # The own metrics are most of a small exposition, so these are told by the next one.
-            self._own.gauge("render_duration_seconds").set(spent)
-            self._own.gauge("exposition_bytes").set(size)
+            self._self_metrics.gauge("render_duration_seconds").set(spent)
+            self._self_metrics.gauge("exposition_bytes").set(size)
 
     def _parts(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
     ) -> Iterator[ExpositionPart]:
         yield from parts(shots, names, openmetrics=openmetrics)
-        yield ExpositionPart(partial(self._own.render, openmetrics=openmetrics, names=names))
+        yield ExpositionPart(
+            partial(self._self_metrics.render, openmetrics=openmetrics, names=names)
+        )
         if openmetrics:
             yield ExpositionPart(lambda: b"# EOF\n")
 

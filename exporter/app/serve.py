@@ -66,10 +66,12 @@ async def start(
         return read_config(flags.config_file) if flags.config_file else default or ConfigFile()
 
     config = read()
-    own = new_self_metrics()
+    self_metrics = new_self_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
-    client = await stack.enter_async_context(KubeClient(credentials, own, streams=streams()))
-    return Reloading(Composer(flags, client, own), config, read)
+    client = await stack.enter_async_context(
+        KubeClient(credentials, self_metrics, streams=streams())
+    )
+    return Reloading(Composer(flags, client, self_metrics), config, read)
 
 
 class Stop:

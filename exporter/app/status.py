@@ -34,11 +34,11 @@ class LiveStatus:
 
     def play(self) -> None:
         """Tell the audience of what is blocked from now on."""
-        self._state.occurrences.recent.listeners.append(self._audience.hear)
+        self._state.violation_events.recent.listeners.append(self._audience.hear)
 
     def rest(self) -> None:
         """Tell the audience no more."""
-        self._state.occurrences.recent.listeners.remove(self._audience.hear)
+        self._state.violation_events.recent.listeners.remove(self._audience.hear)
 
     def overview(self, most: int) -> values.Overview:
         """Sum everything up, with at most *most* namespaces and policies."""
@@ -49,7 +49,7 @@ class LiveStatus:
             version=__version__,
             started=self._started,
             ready=exporter.health.ready()[0],
-            watched=tuple(_watched(f, objects) for f in exporter.followers),
+            watched=tuple(_watched(f, objects) for f in exporter.reflectors),
             resources=total(ledger.totals.resources),
             results=total(ledger.sums.by_severity if whole else ledger.totals.summary),
             failing_by_severity=by_severity(self._state) if whole else None,
@@ -70,8 +70,8 @@ class LiveStatus:
 
     def blocked(self) -> Sequence[values.BlockedRequest]:
         """List the last blocked requests, the newest first."""
-        self._state.occurrences.recent.expire()
-        return [blocked(block) for block in reversed(self._state.occurrences.recent.blocks)]
+        self._state.violation_events.recent.expire()
+        return [blocked(block) for block in reversed(self._state.violation_events.recent.blocks)]
 
     def subscribe(self, listener: Callable[[values.BlockedRequest], None]) -> Callable[[], None]:
         """Call *listener* with each request that is blocked from now on."""
@@ -83,13 +83,13 @@ class LiveStatus:
         return self._exporter.plan.config.reports.detail == "full"
 
 
-def _watched(follower: Reflector, objects: dict[str, int]) -> values.Watched:
-    resource = follower.scope.resource
+def _watched(reflector: Reflector, objects: dict[str, int]) -> values.Watched:
+    resource = reflector.scope.resource
     return values.Watched(
         resource=resource.name,
-        state="synced" if follower.state == "watching" else follower.state,
-        synced=follower.synced,
+        state="synced" if reflector.state == "watching" else reflector.state,
+        synced=reflector.synced,
         objects=objects.get(resource.name, 0),
-        last_sync=follower.last_sync,
-        last_change=follower.last_change,
+        last_sync=reflector.last_sync,
+        last_change=reflector.last_change,
     )

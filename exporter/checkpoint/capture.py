@@ -45,14 +45,14 @@ class Checkpointer:
     def __init__(
         self,
         state: ClusterState,
-        followers: Sequence[Reflector],
+        reflectors: Sequence[Reflector],
         choice: CountingFilters,
         clock: Callable[[], float],
     ) -> None:
         self.cluster = ""
         self.saved_at = 0.0
         self._state = state
-        self._followers = followers
+        self._reflectors = reflectors
         self._choice = choice
         self._clock = clock
         self._versions: dict[str, str] = {}
@@ -77,7 +77,7 @@ class Checkpointer:
         Raises:
             StateError: it is broken; the state is as it was.
         """
-        scopes = [f.scope for f in self._followers]
+        scopes = [f.scope for f in self._reflectors]
         self._aside = restore(self._state, checkpoint, scopes, self._choice)
         self.cluster = checkpoint.cluster or self.cluster
         self._versions = dict(checkpoint.versions)
@@ -107,7 +107,7 @@ class Checkpointer:
     def capture(self) -> Checkpoint | None:
         """Take a moment for another state to begin with; None while no versions cover it."""
         self._take_failures()
-        if not self._note_events() and self._events != self._state.occurrences.total.rows:
+        if not self._note_events() and self._events != self._state.violation_events.total.rows:
             return None
         return self._checkpoint(self._counters())
 
@@ -152,13 +152,13 @@ class Checkpointer:
         """Go on with what the former one knew of Events, until this one's versions cover it."""
         self._versions = dict(former._versions)  # noqa: SLF001
         self._repeated = list(former._repeated)  # noqa: SLF001
-        total = self._state.occurrences.total.rows
+        total = self._state.violation_events.total.rows
         self._events = {k: n for k, n in former._events.items() if k in total}  # noqa: SLF001
-        marks = self._state.occurrences.watermarks
-        for follower in self._followers:
-            version = self._versions.get(scope_name(follower.scope), "")
+        marks = self._state.violation_events.watermarks
+        for reflector in self._reflectors:
+            version = self._versions.get(scope_name(reflector.scope), "")
             if version.isdecimal():
-                marks[follower.scope] = max(int(version), marks.get(follower.scope, 0))
+                marks[reflector.scope] = max(int(version), marks.get(reflector.scope, 0))
 
     @property
     def _learning(self) -> bool:
@@ -219,22 +219,22 @@ class Checkpointer:
         None does while a list is half read, nor after a version was lost (410) until a list has
         brought another: a restart would then count again what came after the older one.
         """
-        occurrences = self._state.occurrences
-        events = [f for f in self._followers if _is_events(f.scope)]
+        violation_events = self._state.violation_events
+        events = [f for f in self._reflectors if _is_events(f.scope)]
         counted = [f for f in events if f.synced or scope_name(f.scope) in self._versions]
-        if occurrences.listing or not all(map(self._covers, counted)):
+        if violation_events.listing or not all(map(self._covers, counted)):
             return False
         self._versions.update({scope_name(f.scope): f.version for f in counted})
-        self._events = dict(occurrences.total.rows)
-        self._repeated = occurrences.repeated()
+        self._events = dict(violation_events.total.rows)
+        self._repeated = violation_events.repeated()
         return True
 
-    def _covers(self, follower: Reflector) -> bool:
+    def _covers(self, reflector: Reflector) -> bool:
         """Say whether a watch has come as far as what is counted: a survey was ahead of it."""
-        if not follower.synced or not follower.version:
+        if not reflector.synced or not reflector.version:
             return False
-        counted = self._state.occurrences.watermarks.get(follower.scope, 0)
-        return not follower.version.isdecimal() or int(follower.version) >= counted
+        counted = self._state.violation_events.watermarks.get(reflector.scope, 0)
+        return not reflector.version.isdecimal() or int(reflector.version) >= counted
 
 
 def _is_events(scope: Scope) -> bool:

@@ -60,7 +60,7 @@ def counters_of(state: ClusterState) -> dict[str, Counters]:
     """Name the counters that a checkpoint holds."""
     failures = state.ledger.failures
     return {
-        "events": state.occurrences.total,
+        "events": state.violation_events.total,
         "opened": failures.opened,
         "closed": failures.closed,
     }
@@ -119,11 +119,11 @@ def restore(
         state.ledger.failures.watched = judges[-1].failure
         # What was left out is not to be kept for ever: it is written anew.
         state.ledger.failures.touched.update(checkpoint.failures)
-    state.occurrences.tombstones.update(checkpoint.repeated)
+    state.violation_events.seen_deleted.update(checkpoint.repeated)
     for scope in scopes:
         version = checkpoint.versions.get(scope_name(scope), "")
         if version.isdecimal():
-            state.occurrences.watermarks[scope] = int(version)
+            state.violation_events.watermarks[scope] = int(version)
     return aside
 
 

@@ -35,7 +35,7 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
             if not cont:
                 break
         state.apply(InitDone(scope))
-        state.occurrences.watermarks[scope] = newest
+        state.violation_events.watermarks[scope] = newest
     except (ApiError, Malformed) as error:
         log.info("%s: to be listed again: %s", scope.resource.name, error)
         return ""

@@ -27,14 +27,18 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, file: StateFile | None, state: ClusterState, moments: Checkpointer, own: SelfMetrics
+        self,
+        file: StateFile | None,
+        state: ClusterState,
+        checkpointer: Checkpointer,
+        self_metrics: SelfMetrics,
     ) -> None:
-        self.moments = moments
+        self.checkpointer = checkpointer
         self.active = True
         self.turn = asyncio.Lock()
         self._file = file
         self._state = state
-        self._own = own
+        self._self_metrics = self_metrics
         self._said = ""
 
     async def open(self, cluster: str) -> bool:
@@ -44,7 +48,7 @@ class CheckpointWriter:
         """
         if self._file is None:
             return False
-        self.moments.cluster = cluster
+        self.checkpointer.cluster = cluster
         try:
             await asyncio.to_thread(self._file.prepare)
             body = await asyncio.to_thread(self._file.read)
@@ -62,7 +66,7 @@ class CheckpointWriter:
         """Begin with what the keeper of *file* captured; it goes on to keep it."""
         self._file = file
         self.active = False
-        self.moments.begin_with(checkpoint)
+        self.checkpointer.begin_with(checkpoint)
         if file is None:
             self._show_all()
 
@@ -80,7 +84,7 @@ class CheckpointWriter:
 
     async def commit_now(self) -> bool:
         """Make the counters durable, then show them; False when that failed."""
-        moment = self.moments.take() if self._file is not None else None
+        moment = self.checkpointer.take() if self._file is not None else None
         if self._file is None or moment is None:
             return True
         try:
@@ -100,7 +104,7 @@ class CheckpointWriter:
         for name, counters in counters_of(self._state).items():
             counters.publish(moment.counters[name], moment.unborn[name])
         saved_at = moment.checkpoint.saved_at
-        self._own.gauge("checkpoint_last_success_timestamp_seconds").set(saved_at)
+        self._self_metrics.gauge("checkpoint_last_success_timestamp_seconds").set(saved_at)
         if self._said:
             log.info("checkpoints can be written again")
         self._said = ""
@@ -112,11 +116,11 @@ class CheckpointWriter:
     async def _adopt(self, file: StateFile, body: bytes) -> bool:
         try:
             checkpoint = decode(body)
-            cluster = self.moments.cluster
+            cluster = self.checkpointer.cluster
             if cluster and checkpoint.cluster not in ("", cluster):
                 await self._begin_anew(file, "cluster", "it is of another cluster")
                 return False
-            self.moments.begin_with(checkpoint)
+            self.checkpointer.begin_with(checkpoint)
         except StateError as error:
             await self._begin_anew(file, "unusable", str(error))
             return False
@@ -124,15 +128,15 @@ class CheckpointWriter:
         return True
 
     def _note_gap(self, saved_at: float) -> None:
-        away = max(self.moments.now - saved_at, 0)
+        away = max(self.checkpointer.now - saved_at, 0)
         gap = max(away - EVENT_LIFETIME_SECONDS, 0)
-        self._own.counter("event_gap_seconds_total").inc(gap)
+        self._self_metrics.counter("event_gap_seconds_total").inc(gap)
         log.info("continuing from the checkpoint of %.0f seconds ago", away)
         if gap:
             log.warning("Events of %.0f seconds may have come and expired unseen", gap)
 
     async def _begin_anew(self, file: StateFile, reason: str, why: str) -> None:
-        self._own.counter("counter_resets_total", reason).inc()
+        self._self_metrics.counter("counter_resets_total", reason).inc()
         try:
             aside = await asyncio.to_thread(file.set_aside, reason)
         except StateError as error:
@@ -143,14 +147,14 @@ class CheckpointWriter:
     def _give_up(self, error: StateError) -> None:
         """Go on as without a state directory: counters begin at 0 and are shown as they are."""
         self._file = None
-        self._own.counter("checkpoint_failures_total").inc()
+        self._self_metrics.counter("checkpoint_failures_total").inc()
         self._show_all()
         log.error("%s; going on without checkpoints", error)
 
     def _failed(self, error: StateError) -> None:
         """Show what was durable last, and try again: shown counters stand still meanwhile."""
-        self._own.counter("checkpoint_failures_total").inc()
-        self.moments.lose()
+        self._self_metrics.counter("checkpoint_failures_total").inc()
+        self.checkpointer.lose()
         if self._said != str(error):
             log.error("%s; counters stand still until a checkpoint can be written", error)
         self._said = str(error)

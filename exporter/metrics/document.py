@@ -50,8 +50,8 @@ def as_json() -> str:
 def _rows() -> Iterator[tuple[str, str, str, Sequence[str]]]:
     for family in CATALOGUE:
         yield family.name, family.type, family.help, family.labels
-    for own in OWN:
-        yield own.full_name, own.type, own.help, own.labels
+    for self_metrics in OWN:
+        yield self_metrics.full_name, self_metrics.type, self_metrics.help, self_metrics.labels
 
 
 def _lines() -> Iterator[str]:
@@ -59,8 +59,10 @@ def _lines() -> Iterator[str]:
     for kinds, title in _TITLES.items():
         yield from _section(title, [f for f in CATALOGUE if f.kinds == kinds])
     yield from ("", "## About the exporter itself", "", *_HEAD)
-    for own in OWN:
-        yield _row(own.full_name, own.type, own.labels, own.help)
+    for self_metrics in OWN:
+        yield _row(
+            self_metrics.full_name, self_metrics.type, self_metrics.labels, self_metrics.help
+        )
     yield from ("", "prometheus-client adds its `process_*` and `python_*` families.")
 
 

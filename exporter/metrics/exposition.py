@@ -65,7 +65,7 @@ class Exposition:
 
     def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:
         """Take one moment of every family whose kinds are *complete*, in catalogue order."""
-        self._state.occurrences.recent.expire()
+        self._state.violation_events.recent.expire()
         self._state.ledger.settle(sums=False)
         relabelled, self._state.namespaces.changed = self._state.namespaces.changed, set()
         shots = []
@@ -78,10 +78,10 @@ class Exposition:
 
     def go_on_from(self, former: "Exposition") -> None:
         """Hold births no longer than *former* would have."""
-        theirs = {projection.family: projection.births for projection in former.projections}
+        theirs = {projection.family: projection.zero_first for projection in former.projections}
         for projection in self.projections:
             if projection.family in theirs:
-                projection.births.go_on_from(theirs[projection.family])
+                projection.zero_first.go_on_from(theirs[projection.family])
 
     def _projection(self, family: Family) -> Projection:
         settings = self.settings

@@ -42,7 +42,7 @@ class Projection:
         self._segments = Segments(_prefix(self), form, counts)
         keep = None if len(kept) == len(family.labels) else kept
         self.series = Series(self._segments, limit, keep, family.join)
-        self.births = ZeroFirst(self.source, birth_hold)
+        self.zero_first = ZeroFirst(self.source, birth_hold)
         self._words = words
         self._word_at = family.word_at if family.word else 0
         self._result_at = family.labels.index("result") if words is not None else -1
@@ -81,9 +81,9 @@ class Projection:
 
     def snapshot(self, now: float) -> SegmentSnapshot:
         """Take the series of this moment."""
-        self._touch(self.births.due(now))
+        self._touch(self.zero_first.due(now))
         self.settle(1 << 60)
-        self.births.shown(now)
+        self.zero_first.shown(now)
         if not isinstance(self.source, Counters):
             self._touch(map(self._origin, self.series.unfold()))
             self.settle(1 << 60)
@@ -109,7 +109,7 @@ class Projection:
                     self.series.put(row, self.source.rows.get(row))
             case Counters():
                 value = self.source.shown.get(row)
-                self.series.put(row, 0 if value and self.births.held(row) else value)
+                self.series.put(row, 0 if value and self.zero_first.held(row) else value)
 
     def _settle_counts(self, tally: Tally, most: int) -> int:
         """Show at most *most* counts that changed; return how many."""

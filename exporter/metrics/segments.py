@@ -177,7 +177,7 @@ class Segments:
         self._prefix = prefix
         self._form = form
         self._tally = Tally() if tally is None else tally
-        self._own: list[float] = []
+        self._self_metrics: list[float] = []
         self._moved: set[str] = set()
         self._free: list[int] = []
         self._added: set[Labels] = set()
@@ -189,10 +189,10 @@ class Segments:
         """Add a series with a value of its own."""
         if self._free:
             index = self._free.pop()
-            self._own[index] = value
+            self._self_metrics[index] = value
         else:
-            index = len(self._own)
-            self._own.append(value)
+            index = len(self._self_metrics)
+            self._self_metrics.append(value)
         self.slots[labels] = ~index
         self._added.add(labels)
 
@@ -205,14 +205,14 @@ class Segments:
     def set(self, labels: Labels, value: float) -> None:
         """Set the value of a series; where it shows a cell that has the value already."""
         slot = self.slots[labels]
-        if slot < 0 and self._own[~slot] != value:
-            self._own[~slot] = value
+        if slot < 0 and self._self_metrics[~slot] != value:
+            self._self_metrics[~slot] = value
             self._moved.add(_first(labels))
 
     def value(self, labels: Labels) -> float:
         """Give the value of a series."""
         slot = self.slots[labels]
-        return self._own[~slot] if slot < 0 else self._tally.cells[slot]
+        return self._self_metrics[~slot] if slot < 0 else self._tally.cells[slot]
 
     def remove(self, labels: Labels) -> None:
         """Remove a series."""
@@ -262,7 +262,7 @@ class Segments:
         self.settle(1 << 60)
         pieces = tuple((s.template, s.pick, s.filling) for s in self._segments)
         if any(segment.filling.is_open for segment in self._segments):
-            return SegmentSnapshot(pieces, [*self._tally.cells, *self._own[::-1]])
+            return SegmentSnapshot(pieces, [*self._tally.cells, *self._self_metrics[::-1]])
         return SegmentSnapshot(pieces, [])
 
     def _renew(self) -> None:

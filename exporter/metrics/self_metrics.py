@@ -169,8 +169,8 @@ def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Follow
     def least(read: Callable[[Followed], float]) -> Callable[[], Iterable[Row]]:
         def rows() -> Iterable[Row]:
             values: dict[str, float] = {}
-            for name, follower in followed():
-                values[name] = min(values.get(name, sys.float_info.max), read(follower))
+            for name, reflector in followed():
+                values[name] = min(values.get(name, sys.float_info.max), read(reflector))
             return [((name,), value) for name, value in sorted(values.items())]
 
         return rows

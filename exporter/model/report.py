@@ -82,11 +82,11 @@ RawResult = tuple[str, str, str, str, str, str]
 raw_result_of = attrgetter("policy", "rule", "result", "severity", "category", "source")
 
 
-def clip_all(spelling: RawResult) -> RawResult:
+def clip_all(raw_result: RawResult) -> RawResult:
     """Cut each of them as long as a label may be."""
-    if max(map(len, spelling)) <= LONGEST_LABEL:
-        return spelling
-    policy, rule, word, severity, category, source = map(clip, spelling)
+    if max(map(len, raw_result)) <= LONGEST_LABEL:
+        return raw_result
+    policy, rule, word, severity, category, source = map(clip, raw_result)
     return (policy, rule, word, severity, category, source)
 
 
@@ -95,24 +95,24 @@ class ResultSet:
 
     Compared by identity: that of many reports is one object, as far as whoever decodes them
     remembers it. ``messages`` has one for each result, or none at all where nothing fails;
-    ``source`` is the one that all results name, None where they name several. ``noted`` is room
+    ``source`` is the one that all results name, None where they name several. ``cache`` is room
     for whoever counts them.
     """
 
-    __slots__ = ("__weakref__", "messages", "noted", "source", "spellings")
+    __slots__ = ("__weakref__", "cache", "messages", "raw_results", "source")
 
-    def __init__(self, spellings: tuple[RawResult, ...], messages: tuple[str, ...]) -> None:
-        self.spellings = spellings
+    def __init__(self, raw_results: tuple[RawResult, ...], messages: tuple[str, ...]) -> None:
+        self.raw_results = raw_results
         self.messages = messages
-        sources = {spelling[5] for spelling in spellings} or {""}
+        sources = {raw_result[5] for raw_result in raw_results} or {""}
         self.source = sources.pop() if len(sources) == 1 else None
-        self.noted: object = None
+        self.cache: object = None
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Self:
         """Take what results say."""
-        spellings = tuple(map(raw_result_of, results))
-        return cls(spellings, messages_of(results))
+        raw_results = tuple(map(raw_result_of, results))
+        return cls(raw_results, messages_of(results))
 
 
 def messages_of(results: Iterable[Result]) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     """
 
     about: Reference
-    findings: ResultSet
+    result_set: ResultSet
     newest: float
     apart: Sequence[float] = ()
 
@@ -143,7 +143,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     @property
     def stamps(self) -> Sequence[float]:
         """The timestamp of each result, 0 where it has none."""
-        return self.apart or (self.newest,) * len(self.findings.spellings)
+        return self.apart or (self.newest,) * len(self.result_set.raw_results)
 
 
 def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:

@@ -97,13 +97,13 @@ class Store:
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         if self.get(storage, namespace, name):
             raise Conflict(f'"{name}" already exists')
-        own = {
+        self_metrics = {
             "uid": metadata.get("uid") or self.uid(),
             "creationTimestamp": metadata.get("creationTimestamp") or rfc3339(self.clock()),
         }
         if not is_builtin(data):
-            own["generation"] = 1
-        return self._put(storage, data, own, manager)
+            self_metrics["generation"] = 1
+        return self._put(storage, data, self_metrics, manager)
 
     def replace(self, storage: str, data: Object, manager: str = "kyverno") -> StoredObject:
         """Change an object; like a real server, an update that changes nothing writes nothing."""
@@ -182,14 +182,17 @@ class Store:
             self._keys[storage] = sorted(self._objects.get(storage, {}))
         return self._keys[storage]
 
-    def _put(self, storage: str, data: Object, own: Object, manager: str) -> StoredObject:
+    def _put(self, storage: str, data: Object, self_metrics: Object, manager: str) -> StoredObject:
         self.version += 1
         given = {k: v for k, v in data["metadata"].items() if k not in _SERVER_FIELDS}
         body = {"apiVersion": data["apiVersion"], "kind": data["kind"], "metadata": given}
         body |= {key: value for key, value in data.items() if key not in body}
         managed = managed_fields(body, manager, rfc3339(self.clock()))
-        own = own | {"resourceVersion": str(self.version), "managedFields": managed}
-        body["metadata"] = given | own
+        self_metrics = self_metrics | {
+            "resourceVersion": str(self.version),
+            "managedFields": managed,
+        }
+        body["metadata"] = given | self_metrics
         namespace = given.get("namespace", "")
         key = key_of(namespace, given["name"])
         new = StoredObject(key, namespace, self.version, body, encode(body))

@@ -98,10 +98,10 @@ def _count_all(state: ClusterState, scope: Scope) -> None:
 
 async def _read_cluster(state: ClusterState, flags: Flags, config: ConfigFile) -> None:
     async with AsyncExitStack() as stack:
-        own = new_self_metrics()
+        self_metrics = new_self_metrics()
         credentials = find_credentials(flags.kubeconfig, flags.context)
-        client = await stack.enter_async_context(KubeClient(credentials, own))
-        source = KubeSource(client, own, summaries=config.reports.detail == "summary")
+        client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
+        source = KubeSource(client, self_metrics, summaries=config.reports.detail == "summary")
         scopes = Plan(config, flags.namespaces).scopes()
         policies = [s for s in scopes if s.resource in POLICY_RESOURCES]
         refused: list[ApiError] = []

@@ -121,7 +121,7 @@ def _snapshot(state: ClusterState, shown: SeverityFilter) -> SnapshotDocument:
         policies=_all(_by(results, _POLICY, shown)) if shown.whole else None,
         failing=sorted((r for r in rows if shown(r.severity)), key=order) if shown.whole else None,
         blocked=[
-            blocked(b) for b in reversed(state.occurrences.recent.blocks) if shown(b.severity)
+            blocked(b) for b in reversed(state.violation_events.recent.blocks) if shown(b.severity)
         ],
     )
 

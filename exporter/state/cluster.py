@@ -33,7 +33,7 @@ class ClusterState:
         self.ledger = Ledger(selection, clock)
         self.register = PolicyIndex(clock)
         self.namespaces = Namespaces(namespace_labels)
-        self.occurrences = ViolationEvents(
+        self.violation_events = ViolationEvents(
             selection,
             self.register,
             clock,
@@ -61,7 +61,7 @@ class ClusterState:
     def objects(self) -> dict[str, int]:
         """Count the objects that are known, by resource."""
         counts: dict[str, int] = dict(self.ledger.objects())
-        counts[EVENTS.name] = self.occurrences.live_objects
+        counts[EVENTS.name] = self.violation_events.live_objects
         counts[NAMESPACES.name] = len(self.namespaces.labels)
         for resource in POLICY_RESOURCES:
             counts[resource.name] = self.register.count(resource.kind)
@@ -72,7 +72,7 @@ class ClusterState:
             case Report():
                 self.ledger.apply(scope, item)
             case Event():
-                self.occurrences.apply(scope, item)
+                self.violation_events.apply(scope, item)
             case Policy():
                 self.register.apply(scope, item)
             case Namespace():
@@ -85,7 +85,7 @@ class ClusterState:
             case Report():
                 self.ledger.delete(scope, item)
             case Event():
-                self.occurrences.delete(scope, item)
+                self.violation_events.delete(scope, item)
             case Policy():
                 self.register.delete(item)
             case Namespace():
@@ -98,7 +98,7 @@ class ClusterState:
         if (resource.group, resource.plural) in _REPORT_PLURALS:
             self.ledger.begin_list(scope)
         elif resource.plural == EVENTS.plural:
-            self.occurrences.begin_list(scope)
+            self.violation_events.begin_list(scope)
         elif resource == NAMESPACES:
             self.namespaces.begin_list()
         else:
@@ -109,7 +109,7 @@ class ClusterState:
         if (resource.group, resource.plural) in _REPORT_PLURALS:
             self.ledger.end_list(scope)
         elif resource.plural == EVENTS.plural:
-            self.occurrences.end_list(scope)
+            self.violation_events.end_list(scope)
         elif resource == NAMESPACES:
             self.namespaces.end_list()
         else:

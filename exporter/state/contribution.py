@@ -125,7 +125,7 @@ class Accountant:
         if scope is None:
             return self._scattered(report, room)
         piece = report.pieces[0]
-        profile = self.profiles.of(piece.findings, report.summary, report.source)
+        profile = self.profiles.of(piece.result_set, report.summary, report.source)
         if not profile.failures and scope.uid == metadata.name:
             # Nearly every report ends here, and most often it is what it was.
             if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
@@ -135,7 +135,7 @@ class Accountant:
             if group is not None:
                 return group
         elif isinstance(held, ReportPart) and held.says(scope, profile):
-            held.messages = failing_messages(piece.findings, profile)
+            held.messages = failing_messages(piece.result_set, profile)
             return held
         return self._part(report, piece, profile) or ()
 
@@ -144,8 +144,8 @@ class Accountant:
         namespace, kind, profile = group.namespace, group.kind, group.profile
         if self._find(namespace, kind, profile, direct=group.direct) is not group:
             return
-        if profile.noted is group:
-            profile.noted = None
+        if profile.cache is group:
+            profile.cache = None
         else:
             del self._groups[namespace, kind, profile, group.direct]
         self.budget.give_back(namespace, kind, group.said)
@@ -162,7 +162,7 @@ class Accountant:
             contribution = self._scattered(report, room)
         else:
             piece = report.pieces[0]
-            profile = self.profiles.of(piece.findings, report.summary, report.source)
+            profile = self.profiles.of(piece.result_set, report.summary, report.source)
             contribution = self._part(report, piece, profile) or ()
         if not parts(contribution) and not self._selection.namespace(""):
             return None
@@ -176,7 +176,7 @@ class Accountant:
         kept: list[Group | ReportPart] = []
         summary = report.summary
         for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
-            profile = self.profiles.of(piece.findings, summary, report.source)
+            profile = self.profiles.of(piece.result_set, summary, report.source)
             part = self._part(report, piece, profile)
             if profile.allowed:
                 summary = None
@@ -207,7 +207,7 @@ class Accountant:
         profile = group.profile
         subject = None if direct or not resource.kind else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
-        part = ReportPart(group, name, subject, failing_messages(piece.findings, profile))
+        part = ReportPart(group, name, subject, failing_messages(piece.result_set, profile))
         stamps = piece.stamps
         part.since = tuple([int(stamps[f.position]) for f in profile.failures])
         return part
@@ -221,8 +221,8 @@ class Accountant:
                 folded = self.profiles.folded(profile)
                 self._let_go(profile)
                 return self._group(namespace, OVERFLOW, folded, direct=direct)
-            if profile.noted is None:
-                profile.noted = group
+            if profile.cache is None:
+                profile.cache = group
             else:
                 self._groups[namespace, kind, profile, direct] = group
             profile.users += 1
@@ -230,14 +230,14 @@ class Accountant:
 
     def _find(self, namespace: str, kind: str, profile: Profile, *, direct: bool) -> Group | None:
         """Look a group up: one of a profile is noted there, as many have no other."""
-        noted = profile.noted
+        cache = profile.cache
         if (
-            isinstance(noted, Group)
-            and noted.kind == kind
-            and noted.namespace == namespace
-            and noted.direct == direct
+            isinstance(cache, Group)
+            and cache.kind == kind
+            and cache.namespace == namespace
+            and cache.direct == direct
         ):
-            return noted
+            return cache
         return self._groups.get((namespace, kind, profile, direct))
 
 
@@ -247,9 +247,9 @@ def _subject(namespace: str, resource: Reference) -> Subject:
 
 def _together(pieces: Sequence[Piece]) -> Piece:
     """Take what is said of several resources as said of one without a name."""
-    said = [piece.findings for piece in pieces]
-    spellings = tuple(spelling for each in said for spelling in each.spellings)
-    messages = tuple(m for f in said for m in f.messages or ("",) * len(f.spellings))
+    said = [piece.result_set for piece in pieces]
+    raw_results = tuple(raw_result for each in said for raw_result in each.raw_results)
+    messages = tuple(m for f in said for m in f.messages or ("",) * len(f.raw_results))
     stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
     newest = max(piece.newest for piece in pieces)
-    return Piece(Reference(OVERFLOW, OVERFLOW), ResultSet(spellings, messages), newest, stamps)
+    return Piece(Reference(OVERFLOW, OVERFLOW), ResultSet(raw_results, messages), newest, stamps)

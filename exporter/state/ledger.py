@@ -51,7 +51,7 @@ class Ledger:
         self._accountant = Accountant(selection)
         self._preferred = ReportStore()
         self._other = ReportStore()
-        self._shelves = (
+        self._report_stores = (
             (self._preferred, (REPORTS, CLUSTER_REPORTS)),
             (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
         )
@@ -63,15 +63,15 @@ class Ledger:
         """Let a report count as it is now."""
         metadata = report.metadata
         namespace, name = metadata.namespace, metadata.name
-        shelf = self._shelf(scope)
-        held = shelf.holds(namespace, name)
+        report_store = self._report_store(scope)
+        held = report_store.current(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
         contribution = self._accountant.account(report, room, held)
         if contribution is not None:
             self.newest.note(report)
             if contribution is held:
                 return
-        old = shelf.awaits(namespace, name) if held is None else held
+        old = report_store.unlisted(namespace, name) if held is None else held
         place = ReportKey(namespace, name)
         if (
             isinstance(contribution, ReportPart)
@@ -80,23 +80,25 @@ class Ledger:
         ):
             old.messages = contribution.messages
             contribution = old
-        if not (contribution and self._exchange_alone(scope, shelf, place, old, contribution)):
+        if not (
+            contribution and self._exchange_alone(scope, report_store, place, old, contribution)
+        ):
             self._put(scope, place, old, contribution)
 
     def delete(self, scope: Scope, report: Report) -> None:
         """Let a report count no more."""
         place = ReportKey(report.namespace, report.name)
-        self._put(scope, place, self._shelf(scope).find(place), None)
+        self._put(scope, place, self._report_store(scope).find(place), None)
 
     def begin_list(self, scope: Scope) -> None:
         """Wait for every report of *scope* again; nothing is forgotten yet."""
-        self._shelf(scope).list_anew(scope)
+        self._report_store(scope).begin_list(scope)
 
     def end_list(self, scope: Scope) -> None:
         """Forget the reports of *scope* that the list did not bring."""
-        shelf = self._shelf(scope)
-        for place in shelf.vanished(scope):
-            self._put(scope, place, shelf.find(place), None)
+        report_store = self._report_store(scope)
+        for place in report_store.vanished(scope):
+            self._put(scope, place, report_store.find(place), None)
         self.counting.add(scope)
 
     def end_memory(self) -> None:
@@ -125,9 +127,9 @@ class Ledger:
     def objects(self) -> Counter[str]:
         """Count the reports that are known, by resource."""
         counts: Counter[str] = Counter()
-        for shelf, resources in self._shelves:
-            for namespace in shelf.namespaces():
-                counts[resources[not namespace].name] += shelf.count(namespace)
+        for report_store, resources in self._report_stores:
+            for namespace in report_store.namespaces():
+                counts[resources[not namespace].name] += report_store.count(namespace)
         return counts
 
     def contributions(self) -> Iterator[tuple[ReportKey, Contribution]]:
@@ -137,8 +139,8 @@ class Ledger:
 
     def contributions_in(self, namespace: str) -> Iterator[tuple[ReportKey, Contribution]]:
         """Give the contributions of a namespace's reports that count."""
-        for shelf in (self._preferred, self._other):
-            for name, contribution in list(shelf.names(namespace)):
+        for report_store in (self._preferred, self._other):
+            for name, contribution in list(report_store.names(namespace)):
                 place = ReportKey(namespace, name)
                 if self._effective(place) is contribution:
                     yield place, contribution
@@ -146,7 +148,7 @@ class Ledger:
     def _exchange_alone(
         self,
         scope: Scope,
-        shelf: ReportStore,
+        report_store: ReportStore,
         place: ReportKey,
         old: Contribution | None,
         new: Contribution,
@@ -156,9 +158,13 @@ class Ledger:
         False where that is not so, and nothing was done.
         """
         before, after = None if old is None else direct_group(old), direct_group(new)
-        if after is None or (before is None) != (old is None) or not self._is_alone(shelf, place):
+        if (
+            after is None
+            or (before is None) != (old is None)
+            or not self._is_alone(report_store, place)
+        ):
             return False
-        shelf.put(place.namespace, place.name, new)
+        report_store.put(place.namespace, place.name, new)
         if old is new:
             return True
         if before is not None:
@@ -170,16 +176,16 @@ class Ledger:
             self.failures.replace(place, old, new, None, count=scope in self.counting)
         return True
 
-    def _is_alone(self, shelf: ReportStore, place: ReportKey) -> bool:
+    def _is_alone(self, report_store: ReportStore, place: ReportKey) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
-        other = self._other if shelf is self._preferred else self._preferred
+        other = self._other if report_store is self._preferred else self._preferred
         if self.memory:
             return False
         if self._subjects.are_none and other.is_empty:
             return True
         return place not in self._subjects and other.find(place) is None
 
-    def _shelf(self, scope: Scope) -> ReportStore:
+    def _report_store(self, scope: Scope) -> ReportStore:
         return self._preferred if scope.resource.group == PREFERRED else self._other
 
     def _effective(self, place: ReportKey) -> Contribution | None:
@@ -195,14 +201,14 @@ class Ledger:
     def _put(
         self, scope: Scope, place: ReportKey, old: Contribution | None, new: Contribution | None
     ) -> None:
-        shelf = self._shelf(scope)
+        report_store = self._report_store(scope)
         before = self._effective(place)
         if named := _named(new) - _named(old):
             self._named[place.namespace] = self._named.get(place.namespace, 0) + named
         if new is None:
-            shelf.remove(place)
+            report_store.remove(place)
         else:
-            shelf.put(place.namespace, place.name, new)
+            report_store.put(place.namespace, place.name, new)
         after = self._effective(place)
         if before is not after:
             self._exchange(scope, place, before, after)
@@ -253,12 +259,12 @@ class Ledger:
                 self.totals.add_status(group, -1)
 
     def _count_reports(self) -> None:
-        for shelf, resources in self._shelves:
-            for namespace in shelf.changed:
+        for report_store, resources in self._report_stores:
+            for namespace in report_store.changed:
                 # Of cluster reports each shard holds those that name a resource of its namespaces.
-                count = shelf.count(namespace) if self._selection.namespace(namespace) else 0
+                count = report_store.count(namespace) if self._selection.namespace(namespace) else 0
                 self.reports.put((namespace, resources[0].group), count or None)
-            shelf.changed.clear()
+            report_store.changed.clear()
 
     def _touch(self, contribution: Contribution | None) -> None:
         """Let ``settle`` look whether the groups of a contribution are still used."""
@@ -285,7 +291,7 @@ class Ledger:
         """
         if not report.namespace:
             return NAMED
-        old = self._shelf(scope).find(ReportKey(report.namespace, report.name))
+        old = self._report_store(scope).find(ReportKey(report.namespace, report.name))
         return NAMED - self._named.get(report.namespace, 0) + _named(old)
 
     @property

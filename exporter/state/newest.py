@@ -22,7 +22,7 @@ class NewestTimestamps(Gauge):
     def note(self, report: Report) -> None:
         """Look at the timestamps of a report; most often none is newer."""
         for piece in report.pieces:
-            source = piece.findings.source
+            source = piece.result_set.source
             if source is not None:
                 labels = (source or report.source,)
                 known = self.rows.get(labels, 0)
@@ -34,8 +34,8 @@ class NewestTimestamps(Gauge):
                     else:
                         self._raise(labels[0], piece.newest)
                     continue
-            for spelling, stamp in zip(piece.findings.spellings, piece.stamps, strict=True):
-                self._raise(spelling[5] or report.source, stamp)
+            for raw_result, stamp in zip(piece.result_set.raw_results, piece.stamps, strict=True):
+                self._raise(raw_result[5] or report.source, stamp)
 
     def _raise(self, source: str, seconds: float) -> None:
         if 0 < seconds <= self._clock() and self._selection.source(source):

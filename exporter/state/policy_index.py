@@ -34,28 +34,28 @@ class PolicyIndex:
         self.info = Gauge()
         self.ready = Gauge()
         self.changed = Gauge()
-        self.cards: dict[tuple[str, str], PolicyInfo] = {}
+        self.policy_infos: dict[tuple[str, str], PolicyInfo] = {}
         self._clock = clock
         self._unlisted: dict[Scope, set[tuple[str, str]]] = {}
 
     def find(self, policy: str, kind: str) -> PolicyInfo | None:
         """Look a policy up by its label and kind."""
-        return self.cards.get((policy, kind))
+        return self.policy_infos.get((policy, kind))
 
     def count(self, kind: str) -> int:
         """Count the policies of a kind."""
-        return sum(k == kind for _, k in self.cards)
+        return sum(k == kind for _, k in self.policy_infos)
 
     def apply(self, scope: Scope, policy: Policy) -> None:
         """Know a policy as it is now."""
         key = (policy.label, policy.kind)
         self._unlisted.get(scope, set()).discard(key)
-        old = self.cards.get(key)
-        card = _card(policy, self._changed(policy, old))
-        if old != card:
+        old = self.policy_infos.get(key)
+        policy_info = _policy_info(policy, self._changed(policy, old))
+        if old != policy_info:
             self._hide(old)
-            self.cards[key] = card
-            self._show(card)
+            self.policy_infos[key] = policy_info
+            self._show(policy_info)
 
     def delete(self, policy: Policy) -> None:
         """Forget a policy."""
@@ -66,7 +66,7 @@ class PolicyIndex:
         kind, namespace = scope.resource.kind, scope.namespace
         self._unlisted[scope] = {
             (label, k)
-            for label, k in self.cards
+            for label, k in self.policy_infos
             if k == kind and (not namespace or label.startswith(f"{namespace}/"))
         }
 
@@ -77,12 +77,16 @@ class PolicyIndex:
 
     def go_on_from(self, former: "PolicyIndex") -> None:
         """Believe when *former* saw a spec change: objects do not always tell."""
-        for key, card in self.cards.items():
-            old = former.cards.get(key)
-            if old is not None and old.generation == card.generation and old.changed > card.changed:
-                self._hide(card)
-                self.cards[key] = card._replace(changed=old.changed)
-                self._show(self.cards[key])
+        for key, policy_info in self.policy_infos.items():
+            old = former.policy_infos.get(key)
+            if (
+                old is not None
+                and old.generation == policy_info.generation
+                and old.changed > policy_info.changed
+            ):
+                self._hide(policy_info)
+                self.policy_infos[key] = policy_info._replace(changed=old.changed)
+                self._show(self.policy_infos[key])
 
     def _changed(self, policy: Policy, old: PolicyInfo | None) -> float:
         """Say when the spec last changed: what we saw ourselves beats what the object tells."""
@@ -92,32 +96,39 @@ class PolicyIndex:
         return old.changed if same else max(policy.changed, old.changed) or self._clock()
 
     def _forget(self, key: tuple[str, str]) -> None:
-        self._hide(self.cards.pop(key, None))
+        self._hide(self.policy_infos.pop(key, None))
 
-    def _show(self, card: PolicyInfo) -> None:
-        self.info.put(_info(card), 1)
-        if card.ready is not None:
-            self.ready.put(_name(card), int(card.ready))
-        if card.changed:
-            self.changed.put(_name(card), int(card.changed))
+    def _show(self, policy_info: PolicyInfo) -> None:
+        self.info.put(_info(policy_info), 1)
+        if policy_info.ready is not None:
+            self.ready.put(_name(policy_info), int(policy_info.ready))
+        if policy_info.changed:
+            self.changed.put(_name(policy_info), int(policy_info.changed))
 
-    def _hide(self, card: PolicyInfo | None) -> None:
-        if card is not None:
-            self.info.put(_info(card), None)
-            self.ready.put(_name(card), None)
-            self.changed.put(_name(card), None)
-
-
-def _name(card: PolicyInfo) -> Labels:
-    return (card.policy, card.kind, card.source)
+    def _hide(self, policy_info: PolicyInfo | None) -> None:
+        if policy_info is not None:
+            self.info.put(_info(policy_info), None)
+            self.ready.put(_name(policy_info), None)
+            self.changed.put(_name(policy_info), None)
 
 
-def _info(card: PolicyInfo) -> Labels:
-    background = "true" if card.background else "false"
-    return (*_name(card), card.mode, background, card.severity, card.category, card.title)
+def _name(policy_info: PolicyInfo) -> Labels:
+    return (policy_info.policy, policy_info.kind, policy_info.source)
 
 
-def _card(policy: Policy, changed: float) -> PolicyInfo:
+def _info(policy_info: PolicyInfo) -> Labels:
+    background = "true" if policy_info.background else "false"
+    return (
+        *_name(policy_info),
+        policy_info.mode,
+        background,
+        policy_info.severity,
+        policy_info.category,
+        policy_info.title,
+    )
+
+
+def _policy_info(policy: Policy, changed: float) -> PolicyInfo:
     return PolicyInfo(
         policy=clip(policy.label),
         kind=policy.kind,

@@ -74,16 +74,16 @@ class Profile:
 
     ``rows`` holds what counts of each result, ``counts`` how many have each word; ``status`` is the
     index of the worst word, -1 when nothing was counted. Profiles are compared by identity: the
-    same key gives the same profile for as long as a report has it. ``noted`` is room for whoever
+    same key gives the same profile for as long as a report has it. ``cache`` is room for whoever
     counts the reports that have it.
     """
 
     __slots__ = (
         "__weakref__",
+        "cache",
         "counts",
         "failures",
         "key",
-        "noted",
         "rows",
         "status",
         "summary",
@@ -96,7 +96,7 @@ class Profile:
         self.key = key
         self.summary = key.summary or NOTHING if key.allowed else NOTHING
         self.users = 0
-        self.noted: object = None
+        self.cache: object = None
         self.rows = verdicts
         if -1 in words:
             self.rows = tuple([verdict for verdict in verdicts if verdict.word_index >= 0])
@@ -144,12 +144,12 @@ class CachedProfile(NamedTuple):
     messages: tuple[str, ...]
 
 
-def failing_messages(findings: ResultSet, profile: Profile) -> tuple[str, ...]:
+def failing_messages(result_set: ResultSet, profile: Profile) -> tuple[str, ...]:
     """Give the messages of the failing results of a profile, in their order."""
-    noted = findings.noted
-    if isinstance(noted, CachedProfile) and noted.profile() is profile:
-        return noted.messages
-    return tuple([findings.messages[failure.position] for failure in profile.failures])
+    cache = result_set.cache
+    if isinstance(cache, CachedProfile) and cache.profile() is profile:
+        return cache.messages
+    return tuple([result_set.messages[failure.position] for failure in profile.failures])
 
 
 class Profiles:
@@ -165,21 +165,21 @@ class Profiles:
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, findings: ResultSet, summary: Summary | None, source: str = "") -> Profile:
+    def of(self, result_set: ResultSet, summary: Summary | None, source: str = "") -> Profile:
         """Find the profile of these findings, made anew when no report has it yet.
 
         *source* is the report's own, for results that name none.
         """
-        noted = findings.noted
-        if isinstance(noted, CachedProfile):
-            profiles, known_summary, known_source, known, _ = noted
+        cache = result_set.cache
+        if isinstance(cache, CachedProfile):
+            profiles, known_summary, known_source, known, _ = cache
             if profiles is self and known_summary == summary and known_source == source:
                 profile = known()
                 if profile is not None and profile.users:
                     return profile
-        profile = self._with(self._key(findings, summary, source))
-        messages = failing_messages(findings, profile)
-        findings.noted = CachedProfile(self, summary, source, ref(profile), messages)
+        profile = self._with(self._key(result_set, summary, source))
+        messages = failing_messages(result_set, profile)
+        result_set.cache = CachedProfile(self, summary, source, ref(profile), messages)
         return profile
 
     def folded(self, profile: Profile) -> Profile:
@@ -197,9 +197,9 @@ class Profiles:
             known = self._known[key] = Profile(key)
         return known
 
-    def _key(self, findings: ResultSet, summary: Summary | None, source: str) -> Key:
+    def _key(self, result_set: ResultSet, summary: Summary | None, source: str) -> Key:
         known, judge = self._judged.get, self._judge
-        said = findings.spellings
+        said = result_set.raw_results
         if source:
             said = tuple([s if s[5] else (*s[:5], source) for s in said])
         verdicts = tuple([known(s) or judge(s) for s in said])
@@ -217,12 +217,12 @@ class Profiles:
             self._summaries.clear()
         return self._summaries.setdefault(counts, counts)
 
-    def _judge(self, spelling: RawResult) -> Verdict:
+    def _judge(self, raw_result: RawResult) -> Verdict:
         """Say what a result counts as; results repeat, so each is worked out once."""
         if len(self._judged) >= _MOST_VERDICTS:
             self._judged.clear()
-        spelling = clip_all(spelling)
-        policy, rule, word, severity, category, source = spelling
+        raw_result = clip_all(raw_result)
+        policy, rule, word, severity, category, source = raw_result
         chosen = self.selection
         allowed = chosen.source(source)
         counts = word in chosen.results and allowed and chosen.policy(policy)
@@ -230,7 +230,7 @@ class Profiles:
             policy, fold_rule(rule), severity_of(severity), category or "none", source
         )
         index = _INDEX.get(word, -1) if counts else -1
-        verdict = self._judged[spelling] = self._shared(Verdict(outcome, index, allowed=allowed))
+        verdict = self._judged[raw_result] = self._shared(Verdict(outcome, index, allowed=allowed))
         return verdict
 
     def _blurred(self, verdict: Verdict) -> Verdict:

@@ -31,12 +31,12 @@ class ReportStore:
         """Whether there is no report at all."""
         return not (self._held or self._unlisted)
 
-    def holds(self, namespace: str, name: str) -> Contribution | None:
+    def current(self, namespace: str, name: str) -> Contribution | None:
         """Give the contribution of a report that no list is waited for to bring."""
         names = self._held.get(namespace)
         return None if names is None else names.get(name)
 
-    def awaits(self, namespace: str, name: str) -> Contribution | None:
+    def unlisted(self, namespace: str, name: str) -> Contribution | None:
         """Give the contribution of a report that a list has not brought again yet."""
         names = self._unlisted.get(namespace)
         return None if names is None else names.get(name)
@@ -44,8 +44,8 @@ class ReportStore:
     def find(self, place: ReportKey) -> Contribution | None:
         """Look a report's contribution up."""
         namespace, name = place
-        found = self.holds(namespace, name)
-        return self.awaits(namespace, name) if found is None else found
+        found = self.current(namespace, name)
+        return self.unlisted(namespace, name) if found is None else found
 
     def count(self, namespace: str) -> int:
         """Count the reports of a namespace."""
@@ -71,7 +71,7 @@ class ReportStore:
         self._forget(self._unlisted, place)
         self.changed.add(place.namespace)
 
-    def list_anew(self, scope: Scope) -> None:
+    def begin_list(self, scope: Scope) -> None:
         """Begin to wait for every report of *scope* again."""
         for namespace in [n for n in self._held if covers(scope, n)]:
             names = self._held.pop(namespace)

@@ -26,7 +26,7 @@ class SeenEvent(NamedTuple):
     ``grows`` says that a recorder counts it up: Kyverno 1.11 and earlier.
     """
 
-    occurrences: int
+    violation_events: int
     live: Labels
     grows: bool
 
@@ -56,7 +56,7 @@ class ViolationEvents:
         self.recent = RecentBlocks(clock)
         self.watermarks: dict[Scope, int] = {}
         self.listing: set[Scope] = set()
-        self.tombstones: OrderedDict[Key, int] = OrderedDict()
+        self.seen_deleted: OrderedDict[Key, int] = OrderedDict()
         self._seen: dict[Key, SeenEvent] = {}
         self._unlisted: dict[Key, SeenEvent] = {}
         self._began: set[Scope] = set()
@@ -80,16 +80,16 @@ class ViolationEvents:
             return
         key = _key(event)
         seen = self._unlisted.pop(key, None) or self._seen.get(key)
-        before = seen.occurrences if seen else self.tombstones.pop(key, 0)
+        before = seen.violation_events if seen else self.seen_deleted.pop(key, 0)
         outcome = self._outcome(said)
         new = self._news(scope, event, before)
         if seen is None:
             self.live.add((said.namespace, said.policy, outcome), 1)
         # What a checkpoint counted is still worth showing; what a stale list repeats is not.
-        if event.occurrences > before or (seen is None and scope not in self._began):
+        if event.violation_events > before or (seen is None and scope not in self._began):
             self._note(said, event, outcome)
         live = seen.live if seen else (said.namespace, said.policy, outcome)
-        self._seen[key] = SeenEvent(max(event.occurrences, before), live, _grows(event))
+        self._seen[key] = SeenEvent(max(event.violation_events, before), live, _grows(event))
         if new > 0:
             self.total.add(self._labels(said, outcome), new)
 
@@ -118,8 +118,12 @@ class ViolationEvents:
 
         And those that may come to: when one does while nobody watches, its first is counted.
         """
-        live = [(k, s.occurrences) for k, s in self._seen.items() if s.grows or s.occurrences > 1]
-        return live + [(k, n) for k, n in self.tombstones.items() if n > 1]
+        live = [
+            (k, s.violation_events)
+            for k, s in self._seen.items()
+            if s.grows or s.violation_events > 1
+        ]
+        return live + [(k, n) for k, n in self.seen_deleted.items() if n > 1]
 
     def go_on_from(self, former: "ViolationEvents") -> None:
         """Show the last blocks, and the time of the last Event, that *former* knew of and chose."""
@@ -141,11 +145,11 @@ class ViolationEvents:
     def _news(self, scope: Scope, event: Event, before: int) -> int:
         """How many violations of this Event nobody has counted yet."""
         if scope in self._began or before:
-            return event.occurrences - before
+            return event.violation_events - before
         covered = self.watermarks.get(scope)
         if covered is None or not event.version.isdecimal():
             return 0
-        return event.occurrences if int(event.version) > covered else 0
+        return event.violation_events if int(event.version) > covered else 0
 
     def _accepted(self, event: Event) -> Violation | None:
         said = violation(event)
@@ -168,13 +172,15 @@ class ViolationEvents:
         For a CEL policy Kyverno claims a block when any policy in the same webhook call denies
         (kyverno issues 16841 and 17180), so the policy's own actions decide where it is known.
         """
-        card = self._register.find(said.policy, said.policy_kind)
+        policy_info = self._register.find(said.policy, said.policy_kind)
         cel = said.policy_kind not in ("ClusterPolicy", "Policy")
-        blocked = said.claims_blocked and not (cel and card is not None and not card.blocks)
+        blocked = said.claims_blocked and not (
+            cel and policy_info is not None and not policy_info.blocks
+        )
         return "blocked" if blocked else "allowed"
 
     def _labels(self, said: Violation, outcome: str) -> Labels:
-        card = self._register.find(said.policy, said.policy_kind)
+        policy_info = self._register.find(said.policy, said.policy_kind)
         return (
             said.namespace,
             said.kind,
@@ -182,8 +188,8 @@ class ViolationEvents:
             said.policy_kind,
             clip(fold_rule(said.rule)),
             outcome,
-            card.severity if card else "none",
-            card.category if card else "none",
+            policy_info.severity if policy_info else "none",
+            policy_info.category if policy_info else "none",
             said.controller.removeprefix("kyverno-"),
         )
 
@@ -194,8 +200,8 @@ class ViolationEvents:
         if seconds > self.last.rows.get(labels, 0):
             self.last.put(labels, seconds)
         if outcome == "blocked":
-            card = self._register.find(said.policy, said.policy_kind)
-            severity = card.severity if card else "none"
+            policy_info = self._register.find(said.policy, said.policy_kind)
+            severity = policy_info.severity if policy_info else "none"
             rule = clip(fold_rule(said.rule))
             where = (said.namespace, said.kind, clip(said.name), said.policy, rule)
             self.recent.add(Block(seconds, *where, severity, said.message))
@@ -205,9 +211,9 @@ class ViolationEvents:
         if seen is None:
             return
         self.live.add(seen.live, -1)
-        self.tombstones[key] = seen.occurrences
-        if len(self.tombstones) > MAX_SEEN_DELETED:
-            self.tombstones.popitem(last=False)
+        self.seen_deleted[key] = seen.violation_events
+        if len(self.seen_deleted) > MAX_SEEN_DELETED:
+            self.seen_deleted.popitem(last=False)
 
 
 def _key(event: Event) -> Key:

@@ -124,7 +124,7 @@ class Guard:
         self._passwords = Passwords()
         self._bucket = TokenBucket(clock)
 
-    async def dress(self, _: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
         """Add the headers that every response has; those of the file come last, and win."""
         response.headers.update(_ALWAYS)
         for name, value in _said(self._config().http_server_config.headers):

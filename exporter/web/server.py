@@ -81,7 +81,7 @@ def _application(
 
     guard = Guard(lambda: rules().config, clock)
     app = web.Application(middlewares=[answering, web.middleware(guard)])
-    app.on_response_prepare.append(guard.dress)
+    app.on_response_prepare.append(guard.add_headers)
     add_routes(app, site)
     return app
 

@@ -84,13 +84,13 @@ class ResultCache:
         dated = digits.isdigit()
         blank = body.replace(digits, _BLANK) if dated else body
         self._reports += 1
-        findings = self._young.get(digest(blank, self._seed))
-        if findings is None and dated:
-            findings = self._put_together(body, digits)
-        if findings is None:
+        result_set = self._young.get(digest(blank, self._seed))
+        if result_set is None and dated:
+            result_set = self._put_together(body, digits)
+        if result_set is None:
             piece = self._dated_apart(scope, body)
         else:
-            piece = Piece(scope, findings, int(digits) if dated else 0)
+            piece = Piece(scope, result_set, int(digits) if dated else 0)
         return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
 
     def _put_together(self, body: bytes, digits: bytes) -> ResultSet | None:
@@ -103,14 +103,14 @@ class ResultCache:
             return None
         blank = last.replace(digits, _BLANK)
         key = digest(b"[{%b%b" % ((blank[:-1] + b",{").join(texts), blank), self._seed)
-        findings = self._young.get(key) or self._met_again(key)
-        if findings is None:
+        result_set = self._young.get(key) or self._met_again(key)
+        if result_set is None:
             try:
-                findings = self._singles.findings(texts)
+                result_set = self._singles.result_set(texts)
             except msgspec.MsgspecError:
                 return None
-            self._remember(key, findings)
-        return findings
+            self._remember(key, result_set)
+        return result_set
 
     def _dated_apart(self, scope: Reference, body: bytes) -> Piece:
         """Recognise results whose timestamps differ among themselves; read what is new.
@@ -122,28 +122,28 @@ class ResultCache:
         digits = [tail[:_DIGITS] for tail in tails]
         rest = (_SECONDS + _BLANK).join([head, *(tail[_DIGITS:] for tail in tails)])
         key = digest(rest, self._seed)
-        findings = self._young.get(key) or self._met_again(key)
-        if findings is not None and b"".join(digits).isdigit():
+        result_set = self._young.get(key) or self._met_again(key)
+        if result_set is not None and b"".join(digits).isdigit():
             seconds = tuple(map(int, digits))
-            return Piece(scope, findings, max(seconds), seconds)
+            return Piece(scope, result_set, max(seconds), seconds)
         results = _results(body)
-        spellings = tuple(map(self._singles.shared, map(raw_result_of, results)))
-        findings = ResultSet(spellings, messages_of(results))
+        raw_results = tuple(map(self._singles.shared, map(raw_result_of, results)))
+        result_set = ResultSet(raw_results, messages_of(results))
         stamps = stamps_of(results)
         if _are(stamps, digits):
-            self._remember(key, findings)
-        return Piece(scope, findings, max(stamps, default=0), stamps)
+            self._remember(key, result_set)
+        return Piece(scope, result_set, max(stamps, default=0), stamps)
 
     def _met_again(self, key: bytes) -> ResultSet | None:
-        findings = self._old.get(key)
-        if findings is not None:
-            self._remember(key, findings)
-        return findings
+        result_set = self._old.get(key)
+        if result_set is not None:
+            self._remember(key, result_set)
+        return result_set
 
-    def _remember(self, key: bytes, findings: ResultSet) -> None:
+    def _remember(self, key: bytes, result_set: ResultSet) -> None:
         """Remember as the youngest; what was not met since the last but one turn is forgotten."""
         # A pointer for each result counts as much as the messages: a report may have any number.
-        self._characters += sum(map(len, findings.messages)) + 8 * len(findings.spellings)
+        self._characters += sum(map(len, result_set.messages)) + 8 * len(result_set.raw_results)
         if (
             len(self._young) >= MOST // 2
             or self._characters > MOST_CHARACTERS // 2
@@ -151,7 +151,7 @@ class ResultCache:
         ):
             self._old, self._young = self._young, {}
             self._characters = self._reports = 0
-        self._young[key] = findings
+        self._young[key] = result_set
 
 
 def _results(body: bytes) -> list[Result]:

@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder(Result).decode
 class _Single(NamedTuple):
     """What a result says; ``message`` is None unless it fails."""
 
-    spelling: RawResult
+    raw_result: RawResult
     message: str | None
 
 
@@ -45,9 +45,9 @@ class Singles:
     def __init__(self) -> None:
         self._known: dict[bytes, _Single] = {}
         self._bytes = 0
-        self._spellings: dict[RawResult, RawResult] = {}
+        self._raw_results: dict[RawResult, RawResult] = {}
 
-    def findings(self, texts: Sequence[bytes]) -> ResultSet:
+    def result_set(self, texts: Sequence[bytes]) -> ResultSet:
         """Put together what results say.
 
         Raises:
@@ -58,17 +58,17 @@ class Singles:
         messages = [message for _, message in found]
         failing = messages.count(None) < len(messages)
         said = tuple([message or "" for message in messages]) if failing else ()
-        return ResultSet(tuple([spelling for spelling, _ in found]), said)
+        return ResultSet(tuple([raw_result for raw_result, _ in found]), said)
 
-    def shared(self, spelling: RawResult) -> RawResult:
+    def shared(self, raw_result: RawResult) -> RawResult:
         """Give the one spelling that all equal ones share, each label cut as long as it may be."""
-        known = self._spellings.get(spelling)
+        known = self._raw_results.get(raw_result)
         if known is not None:
             return known
-        spelling = clip_all(spelling)
-        if len(self._spellings) >= MOST_SPELLINGS:
-            self._spellings.clear()
-        return self._spellings.setdefault(spelling, spelling)
+        raw_result = clip_all(raw_result)
+        if len(self._raw_results) >= MOST_SPELLINGS:
+            self._raw_results.clear()
+        return self._raw_results.setdefault(raw_result, raw_result)
 
     def _read(self, text: bytes) -> _Single:
         result = _decode(b'{%b"seconds":1}}' % text)

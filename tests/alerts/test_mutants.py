@@ -33,8 +33,10 @@ def alert_mutants(rule: Rule) -> list[Rule]:
     return changed
 
 
-def renamed(moments: list[Moment], names: list[str]) -> list[Moment]:
-    return [msgspec.structs.replace(moment, alertname=name) for moment in moments for name in names]
+def renamed(checkpointer: list[Moment], names: list[str]) -> list[Moment]:
+    return [
+        msgspec.structs.replace(moment, alertname=name) for moment in checkpointer for name in names
+    ]
 
 
 def survivors(output: str, numbered: dict[str, Rule]) -> list[str]:

@@ -95,14 +95,14 @@ def test_alert_names_are_unique() -> None:
 
 @pytest.mark.parametrize("name", [*alerts()])
 def test_each_alert_fires_and_stays_silent(name: str) -> None:
-    moments = [
+    checkpointer = [
         moment
         for case in suite_of(name).tests
         for moment in case.alert_rule_test
         if moment.alertname == name
     ]
-    assert any(moment.exp_alerts for moment in moments)
-    assert any(not moment.exp_alerts for moment in moments)
+    assert any(moment.exp_alerts for moment in checkpointer)
+    assert any(not moment.exp_alerts for moment in checkpointer)
 
 
 @pytest.mark.parametrize("path", suites(), ids=lambda path: path.stem)

@@ -183,14 +183,14 @@ class Life:
 
     async def counts(self, blocked: int) -> None:
         """Wait until so many are counted, shown or not."""
-        counters = self.exporter.state.occurrences.total
+        counters = self.exporter.state.violation_events.total
         await self.until(lambda _: sum(counters.rows.values()) >= blocked)
 
     async def ready(self) -> Samples:
         return await self.until(lambda _: self.exporter.health.ready()[0])
 
     async def commit(self) -> None:
-        await self.exporter.keeper.commit()
+        await self.exporter.checkpoint_writer.commit()
 
     async def remembers(self) -> None:
         """Wait for a checkpoint that knows how far Events are counted."""
@@ -212,11 +212,13 @@ async def living(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Life]:
     """Run an exporter; at the end it is stopped, with a last commit if its file lets it."""
-    own = new_self_metrics()
+    self_metrics = new_self_metrics()
     file = StateFile(state) if isinstance(state, Path) else state
-    async with KubeClient(Anonymous(cluster.api.url), own) as client:
+    async with KubeClient(Anonymous(cluster.api.url), self_metrics) as client:
         keeping = CheckpointTarget(file, lambda: cluster_id(client)) if file else None
-        exporter = Exporter(Plan(config), KubeSource(client, own), own, clock, keeping)
+        exporter = Exporter(
+            Plan(config), KubeSource(client, self_metrics), self_metrics, clock, keeping
+        )
         task = asyncio.create_task(exporter.follow())
         try:
             yield Life(exporter, task)
@@ -226,7 +228,7 @@ async def living(
                 await task
 
 
-def own(samples: Samples, name: str, **labels: str) -> float | None:
+def self_metrics(samples: Samples, name: str, **labels: str) -> float | None:
     """Add up a family about the exporter itself."""
     return total(samples, OWN + name, **labels)
 

@@ -50,7 +50,7 @@ async def test_a_crash_after_a_commit_loses_and_repeats_nothing(
             await life.commit()
             cluster.block(3)
             await life.until(
-                lambda _: sum(life.exporter.state.occurrences.total.rows.values()) == 3
+                lambda _: sum(life.exporter.state.violation_events.total.rows.values()) == 3
             )
             await life.commit()
             if scraped:
@@ -73,7 +73,7 @@ async def test_a_commit_while_events_cannot_be_listed_covers_what_it_counts(
             await life.commit()
             cluster.block(3)
             await life.counts(3)
-            events = next(f for f in life.exporter.followers if f.scope.resource == EVENTS)
+            events = next(f for f in life.exporter.reflectors if f.scope.resource == EVENTS)
             cluster.api.faults.add(Answer(503), EVENTS.name, "list", times=100)
             cluster.store.tick()
             cluster.store.compact()
@@ -101,7 +101,7 @@ async def test_a_commit_before_the_watch_has_caught_up_covers_what_it_counts(
         state = Mortal(tmp_path)
         async with living(cluster, state, BY_HAND) as life:
             await life.counts(3)
-            await life.until(lambda _: all(f.synced for f in life.exporter.followers))
+            await life.until(lambda _: all(f.synced for f in life.exporter.reflectors))
             await life.commit()
             state.dies = "before the write"
         async with living(cluster, tmp_path) as life:

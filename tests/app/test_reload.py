@@ -13,7 +13,7 @@ import pytest
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator.faults import Answer, Delay
 from tests.app.reloads import CLOSED, LABELS, OPENED, PLAIN, fail, reloaded, watching
-from tests.app.running import EVENTS_TOTAL, Cluster, own, total
+from tests.app.running import EVENTS_TOTAL, Cluster, self_metrics, total
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -110,11 +110,11 @@ async def test_a_smaller_budget_folds_and_sums_stay(tmp_path: Path) -> None:
             samples = await served.reload(PLAIN + "max_series: 1\n")
             assert total(samples, RESULTS) == total(before, RESULTS)
             assert total(samples, RESULTS, policy="__overflow__")
-            folded = own(samples, "series_folded_total", family=RESULTS) or 0
+            folded = self_metrics(samples, "series_folded_total", family=RESULTS) or 0
             assert folded > 0
             samples = await served.reload(PLAIN)
             assert total(samples, RESULTS, policy="__overflow__") is None
-            assert own(samples, "series_folded_total", family=RESULTS) == folded
+            assert self_metrics(samples, "series_folded_total", family=RESULTS) == folded
 
 
 @with_and_without_state
@@ -140,13 +140,15 @@ async def test_a_scraper_that_never_rests_sees_no_hole_no_fall_and_every_event(
                 fail(cluster, "team-a", "flips", LABELS)
                 expected = cluster.blocked
                 samples = await served.until(lambda s: total(s, EVENTS_TOTAL) == expected)
-                await served.until(lambda s: own(s, "objects", resource=POLICY_REPORTS.name) == 2)
+                await served.until(
+                    lambda s: self_metrics(s, "objects", resource=POLICY_REPORTS.name) == 2
+                )
             assert watchful.scrapes >= 3
             assert (watchful.missing, watchful.falls) == (set(), [])
             assert watchful.increases[EVENTS_TOTAL].total == cluster.blocked
             opened, closed = total(samples, OPENED) or 0, total(samples, CLOSED) or 0
             assert opened - closed in (0, 1), "the one that flips, which may be seen yet to fail"
-            assert own(samples, "counter_resets_total") in (None, 0)
+            assert self_metrics(samples, "counter_resets_total") in (None, 0)
 
 
 @with_and_without_state
@@ -197,7 +199,9 @@ async def test_while_the_api_server_is_away_the_old_one_stays(tmp_path: Path) ->
             await served.until(lambda s: total(s, EVENTS_TOTAL) == 2)
             async with watching(served) as watchful:
                 async with cluster.away():
-                    await served.until(lambda s: own(s, "watch_up", resource=EVENTS.name) == 0)
+                    await served.until(
+                        lambda s: self_metrics(s, "watch_up", resource=EVENTS.name) == 0
+                    )
                     await served.accept(WITH_TEAMS)
                     cluster.block(3)
                     samples = await served.scrape()
@@ -214,13 +218,13 @@ async def test_the_same_configuration_composes_nothing(tmp_path: Path) -> None:
         fail(cluster, "team-a", "web", LABELS)
         async with reloaded(cluster, tmp_path) as served:
             samples = await served.ready()
-            at = own(samples, "config_last_reload_success_timestamp_seconds") or 0
+            at = self_metrics(samples, "config_last_reload_success_timestamp_seconds") or 0
             lists = cluster.api.faults.count(verb="list")
             exporter = served.reloading.present.exporter
             samples = await served.reload(PLAIN + "# a comment\n")
             assert served.reloading.present.exporter is exporter
             assert cluster.api.faults.count(verb="list") == lists
-            assert (own(samples, "config_last_reload_success_timestamp_seconds") or 0) > at
+            assert (self_metrics(samples, "config_last_reload_success_timestamp_seconds") or 0) > at
 
 
 async def test_a_second_reload_takes_the_place_of_one_that_is_not_done(
@@ -259,7 +263,7 @@ async def test_a_bad_file_says_what_is_wrong_and_leaves_what_is_under_way(tmp_pa
             await served.in_force()
             samples = await served.scrape()
             assert total(samples, RESULTS, team="team-a", result="fail") == 1
-            assert own(samples, "config_last_reload_successful") == 0
+            assert self_metrics(samples, "config_last_reload_successful") == 0
 
 
 async def test_an_exporter_that_has_not_begun_is_replaced(tmp_path: Path) -> None:
@@ -318,7 +322,9 @@ async def test_a_full_disk_lets_the_old_one_stay_until_there_is_room(tmp_path: P
             async with watching(served) as watchful:
                 cluster.block(3)
                 await served.accept(WITHOUT_TEAM_A.replace("team-a", "nowhere"))
-                await served.until(lambda s: (own(s, "checkpoint_failures_total") or 0) >= 2)
+                await served.until(
+                    lambda s: (self_metrics(s, "checkpoint_failures_total") or 0) >= 2
+                )
                 assert total(await served.scrape(), EVENTS_TOTAL) == 2
                 full.unlink()
                 await served.in_force()

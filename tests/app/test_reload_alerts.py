@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.reloads import LABELS, PLAIN, alertmanager, fail, pushing, reloaded
-from tests.app.running import Cluster, own
+from tests.app.running import Cluster, self_metrics
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -56,9 +56,9 @@ async def test_alerting_that_is_taken_away_resolves_everything(tmp_path: Path) -
             await served.ready()
             await told.hears(lambda: told.of(policy=LABELS))
             samples = await served.reload(PLAIN)
-            assert own(samples, "alerts_active") == 0
+            assert self_metrics(samples, "alerts_active") == 0
             await told.hears(lambda: not told.of(policy=LABELS)[-1].fires)
-            await served.until(lambda s: own(s, "alertmanager_up") is None)
+            await served.until(lambda s: self_metrics(s, "alertmanager_up") is None)
 
 
 async def test_an_alertmanager_under_another_address_goes_on_with_the_same_alerts(
@@ -73,7 +73,7 @@ async def test_an_alertmanager_under_another_address_goes_on_with_the_same_alert
             before = len(told.told)
             await served.reload(pushing(other))
             await told.hears(lambda: len(told.told) >= before + 3)
-            await served.until(lambda s: own(s, "alertmanager_up") == 1)
+            await served.until(lambda s: self_metrics(s, "alertmanager_up") == 1)
     assert all(each.fires for each in told.told)
     assert len({each.starts_at for each in told.told}) == 1
 

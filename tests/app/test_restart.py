@@ -22,7 +22,7 @@ from tests.app.running import (
     Increase,
     Mortal,
     living,
-    own,
+    self_metrics,
     total,
 )
 
@@ -170,7 +170,7 @@ async def test_another_cluster_begins_anew(tmp_path: Path) -> None:
         async with living(other, tmp_path) as life:
             other.block(1)
             samples = await life.ready()
-            assert own(samples, "counter_resets_total", reason="cluster") == 1
+            assert self_metrics(samples, "counter_resets_total", reason="cluster") == 1
             assert (total(samples, EVENTS_TOTAL) or 0) <= 1
     assert (tmp_path / f"{NAME}.cluster").exists()
 
@@ -254,7 +254,7 @@ async def test_a_spoilt_checkpoint_is_set_aside_and_said(
                 await life.remembers()
                 cluster.block(1)
                 samples = await life.shows(1)
-                assert own(samples, "counter_resets_total", reason="unusable") == 1
+                assert self_metrics(samples, "counter_resets_total", reason="unusable") == 1
                 assert total(samples, EVENTS_TOTAL) == 1
         assert (tmp_path / f"{NAME}.unusable").read_bytes() == spoilt
         async with living(cluster, tmp_path) as life:
@@ -274,7 +274,7 @@ async def test_w41_a_full_disk_stops_the_shown_counters_and_loses_nothing(
         seen.scrape(await life.shows(2))
         full.symlink_to("/dev/full")
         cluster.block(3)
-        await life.until(lambda s: (own(s, "checkpoint_failures_total") or 0) >= 2)
+        await life.until(lambda s: (self_metrics(s, "checkpoint_failures_total") or 0) >= 2)
         seen.scrape(await life.scrape())
         assert seen.total == 2
         full.unlink()
@@ -302,7 +302,7 @@ async def test_a_directory_in_the_checkpoints_place_is_survived(tmp_path: Path) 
         await life.ready()
         cluster.block(1)
         samples = await life.shows(1)
-        assert own(samples, "checkpoint_failures_total") == 1
+        assert self_metrics(samples, "checkpoint_failures_total") == 1
 
 
 async def test_w41_a_read_only_directory_is_survived() -> None:
@@ -310,7 +310,7 @@ async def test_w41_a_read_only_directory_is_survived() -> None:
     async with Cluster() as cluster, living(cluster, Path("/proc/state")) as life:
         await life.ready()
         cluster.block(1)
-        assert own(await life.shows(1), "checkpoint_failures_total") == 1
+        assert self_metrics(await life.shows(1), "checkpoint_failures_total") == 1
         cluster.block(1)
         await life.shows(2)
 
@@ -324,7 +324,7 @@ async def test_longer_away_than_events_live_is_a_gap(
             await life.remembers()
         async with living(cluster, tmp_path, clock=lambda: time.time() + away) as life:
             samples = await life.ready()
-            seen = own(samples, "event_gap_seconds_total") or 0
+            seen = self_metrics(samples, "event_gap_seconds_total") or 0
     assert gap <= seen < gap + 60
 
 
@@ -335,7 +335,10 @@ async def test_a_clock_set_back_is_no_gap_and_stops_no_count(tmp_path: Path) -> 
         cluster.block(2)
         async with living(cluster, tmp_path, clock=lambda: time.time() - HOUR) as life:
             samples = await life.shows(2)
-    assert (own(samples, "event_gap_seconds_total"), total(samples, EVENTS_TOTAL)) == (0, 2)
+    assert (self_metrics(samples, "event_gap_seconds_total"), total(samples, EVENTS_TOTAL)) == (
+        0,
+        2,
+    )
 
 
 async def test_a_quiet_checkpoint_is_not_written_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.app import scrape
 from exporter.app.exporter import SETTLE_SECONDS
-from tests.app.running import body, own, parse
+from tests.app.running import body, parse, self_metrics
 from tests.scale.living import Living
 from tests.virtual_time import virtual
 
@@ -22,8 +22,8 @@ async def test_its_size_is_that_of_the_whole_body() -> None:
         await exporter.scrapes.scrape(openmetrics=False, names=frozenset({"process_open_fds"}))
         second = await body(exporter)
     shown = parse(second.decode())
-    assert own(shown, "exposition_bytes") == len(first)
-    assert (own(shown, "render_duration_seconds") or 0) > 0
+    assert self_metrics(shown, "exposition_bytes") == len(first)
+    assert (self_metrics(shown, "render_duration_seconds") or 0) > 0
 
 
 @virtual
@@ -35,7 +35,7 @@ async def test_rendering_takes_as_long_as_values_are_looked_up(
         monkeypatch.setattr(scrape, "perf_counter", count().__next__)
         parts = list(await exporter.scrapes.scrape(openmetrics=False, names=frozenset()))
         shown = parse((await body(exporter)).decode())
-    assert len(parts) <= (own(shown, "render_duration_seconds") or 0) < len(parts) + 1
+    assert len(parts) <= (self_metrics(shown, "render_duration_seconds") or 0) < len(parts) + 1
 
 
 @virtual

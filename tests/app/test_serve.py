@@ -17,7 +17,7 @@ from exporter.simulator.faults import Hang
 from exporter.simulator.kyverno import ReportTarget
 from tests.app.commands import serving
 from tests.app.conftest import Beside, Served
-from tests.app.running import EVENTS_TOTAL, Samples, own, recount, summaries, total
+from tests.app.running import EVENTS_TOTAL, Samples, recount, self_metrics, summaries, total
 from tests.kube.kubeconfigs import kubeconfig
 from tests.tools import eventually, free_port
 
@@ -81,10 +81,10 @@ def test_it_reads_its_configuration_again_and_keeps_the_old_one_where_that_is_ba
     config.write_text("max_series: 1000\n")
 
     def succeeded(served: Served) -> float | None:
-        return own(served.scrape(), "config_last_reload_successful")
+        return self_metrics(served.scrape(), "config_last_reload_successful")
 
     def drive(served: Served) -> None:
-        at = own(served.scrape(), "config_last_reload_success_timestamp_seconds") or 0
+        at = self_metrics(served.scrape(), "config_last_reload_success_timestamp_seconds") or 0
         assert succeeded(served) == 1
         config.write_text("max_serie: 5\n")
         answer = served.ask("/-/reload", "POST")
@@ -96,8 +96,8 @@ def test_it_reads_its_configuration_again_and_keeps_the_old_one_where_that_is_ba
         served.signal(signal.SIGHUP)
         served.until(lambda: succeeded(served) == 1)
         success = "config_last_reload_success_timestamp_seconds"
-        served.until(lambda: (own(served.scrape(), success) or 0) > at)
-        assert own(served.scrape(), "series_limit", family="policyreport_results") == 2000
+        served.until(lambda: (self_metrics(served.scrape(), success) or 0) > at)
+        assert self_metrics(served.scrape(), "series_limit", family="policyreport_results") == 2000
         config.write_text("{")
         served.signal(signal.SIGHUP)
         served.until(lambda: succeeded(served) == 0)
@@ -116,7 +116,7 @@ def test_with_the_api_server_away_the_last_state_is_served_and_nothing_is_listed
     port = int(beside.api.url.rpartition(":")[2])
 
     def up(served: Served, value: int) -> bool:
-        return own(served.scrape(), "watch_up", resource=pods) == value
+        return self_metrics(served.scrape(), "watch_up", resource=pods) == value
 
     def drive(served: Served) -> None:
         served.until(lambda: up(served, 1))
@@ -128,7 +128,7 @@ def test_with_the_api_server_away_the_last_state_is_served_and_nothing_is_listed
         assert served.ask("/readyz").status == 200
         beside.run(beside.api.start(port=port))
         served.until(lambda: up(served, 1))
-        assert (own(served.scrape(), "relists_total") or 0) == 0
+        assert (self_metrics(served.scrape(), "relists_total") or 0) == 0
         assert summaries(served.scrape()) == before
 
     assert run("serve", f"--kubeconfig={beside.kubeconfig}", drive=drive) == 143
@@ -245,7 +245,7 @@ def test_a_state_directory_that_cannot_be_written_is_said_and_survived(
     failures: list[float | None] = []
 
     def drive(served: Served) -> None:
-        failures.append(own(served.scrape(), "checkpoint_failures_total"))
+        failures.append(self_metrics(served.scrape(), "checkpoint_failures_total"))
 
     state = tmp_path / "file" / "state"
     flags = (f"--kubeconfig={beside.kubeconfig}", f"--state.dir={state}")

@@ -148,11 +148,11 @@ def test_the_figures_of_all_results_are_those_of_all_severities() -> None:
 def test_ids_grow_by_arrival_even_when_an_older_block_comes_late() -> None:
     cluster = Cluster()
     heard: list[int] = []
-    cluster.state.occurrences.recent.listeners.append(lambda block: heard.append(block.number))
+    cluster.state.violation_events.recent.listeners.append(lambda block: heard.append(block.number))
     for ago in (60, 30, 600, 30):
         cluster.block(f"pod-{ago}", ago=ago)
     assert heard == sorted(set(heard))
-    shown = [blocked(each) for each in cluster.state.occurrences.recent.blocks]
+    shown = [blocked(each) for each in cluster.state.violation_events.recent.blocks]
     assert [each.time for each in shown] == sorted(each.time for each in shown)
     assert {each.id for each in shown} == set(heard)
 
@@ -163,7 +163,7 @@ def test_ids_grow_over_a_restart_and_are_exact_in_javascript() -> None:
         cluster = Cluster(clock=time.time)
         for number in range(50):
             cluster.block(f"pod-{number}", ago=number)
-        ids = [blocked(each).id for each in cluster.state.occurrences.recent.blocks]
+        ids = [blocked(each).id for each in cluster.state.violation_events.recent.blocks]
         assert last < min(ids)
         last = max(ids)
     assert last < 2**53

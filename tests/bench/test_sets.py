@@ -48,11 +48,11 @@ def test_the_share_of_reports_that_are_alone_is_as_asked_for() -> None:
 
 def test_failures_have_messages_of_their_own_in_the_share_asked_for() -> None:
     found = listed(Shape(2_000, namespaces=4, failing=1, messages=0.3))
-    own = sum(
+    self_metrics = sum(
         any(r.result == "fail" and "containers/0/" not in r.message for r in each.results or ())
         for each in found
     )
-    assert 0.25 < own / len(found) < 0.35
+    assert 0.25 < self_metrics / len(found) < 0.35
 
 
 def test_changes_amount_to_what_they_say() -> None:

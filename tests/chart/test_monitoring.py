@@ -155,8 +155,10 @@ def test_labels_copied_from_namespaces_become_the_ownership_labels() -> None:
     by = "namespace, team, app_kubernetes_io_part_of, policy"
     overdue = alert(render({"config": labels}), "PolicyViolationOverdue")
     assert by in str(at(overdue, "expr"))
-    own: Object = {"settings": {"ownership_labels": "squad"}}
-    overdue = alert(render({"config": labels, "prometheusRule": own}), "PolicyViolationOverdue")
+    self_metrics: Object = {"settings": {"ownership_labels": "squad"}}
+    overdue = alert(
+        render({"config": labels, "prometheusRule": self_metrics}), "PolicyViolationOverdue"
+    )
     assert "namespace, squad, policy" in str(at(overdue, "expr"))
 
 

@@ -283,5 +283,5 @@ def test_namespaced_it_stays_in_its_namespaces_with_roles_alone(
     assert {a for a in asked if a[2] == 403} == {(*CLUSTER_ID, 403)}
     assert {a[1] for a in asked} - {"kube-system"} == {"carts", "checkout"}
     for role in chart.all("Role"):
-        own = {a[0] for a in asked if a[1] == at(role, "metadata", "namespace")}
-        assert own == permissions(role)
+        self_metrics = {a[0] for a in asked if a[1] == at(role, "metadata", "namespace")}
+        assert self_metrics == permissions(role)

@@ -105,8 +105,8 @@ def objects_of(schema: Json) -> list[Object]:
         return [found for below in schema for found in objects_of(below)]
     if not isinstance(schema, dict):
         return []
-    own = [schema] if "properties" in schema else []
-    return own + [found for below in schema.values() for found in objects_of(below)]
+    self_metrics = [schema] if "properties" in schema else []
+    return self_metrics + [found for below in schema.values() for found in objects_of(below)]
 
 
 def test_every_object_of_the_schema_is_closed_but_what_helm_itself_fills() -> None:

@@ -34,7 +34,7 @@ def taken(state: ClusterState, covered: int) -> bytes:
             versions={scope_name(SCOPE): str(covered)},
             scopes=sorted(map(scope_name, state.ledger.counting)),
             counters={name: list(c.rows.items()) for name, c in counters_of(state).items()},
-            repeated=state.occurrences.repeated(),
+            repeated=state.violation_events.repeated(),
             failures={"team-a": msgspec.Raw(encode_failures(state, "team-a") or b"{}")},
         )
     )
@@ -50,8 +50,8 @@ def test_counters_come_back_and_are_shown_at_once() -> None:
     before = Cluster()
     before.sees(event(), event("p.2"))
     again = after_restart(before, 10)
-    assert again.occurrences.total.rows == before.occurrences.total.rows
-    assert again.occurrences.total.shown == before.occurrences.total.rows
+    assert again.violation_events.total.rows == before.violation_events.total.rows
+    assert again.violation_events.total.shown == before.violation_events.total.rows
 
 
 def test_of_the_first_list_only_what_is_newer_than_the_checkpoint_counts() -> None:
@@ -147,7 +147,7 @@ def test_a_broken_part_leaves_the_state_as_it_was() -> None:
     again = Cluster(listed=False)
     with pytest.raises(StateError, match="failures"):
         restore(again.state, decode(body), [SCOPE], CountingFilters())
-    assert again.occurrences.total.rows == {}
+    assert again.violation_events.total.rows == {}
     assert not again.state.ledger.counting
 
 
@@ -190,5 +190,5 @@ def test_counts_that_are_left_out_are_given_back_and_not_shown() -> None:
     before.sees(event())
     again = Cluster(listed=False)
     aside = restore(again.state, decode(taken(before.state, 10)), [SCOPE], NOT_TEAM_A)
-    assert aside["events"] == before.occurrences.total.rows
-    assert again.occurrences.total.shown == {}
+    assert aside["events"] == before.violation_events.total.rows
+    assert again.violation_events.total.shown == {}

@@ -14,7 +14,7 @@ from exporter.app.serve import start
 from exporter.kube.credentials import InCluster
 from exporter.settings.flags import Flags
 from exporter.simulator.checks import LABELS
-from tests.app.running import Life, Samples, own, summaries
+from tests.app.running import Life, Samples, self_metrics, summaries
 from tests.cluster.gate import Gate
 from tests.cluster.harness import ISSUER, ControlPlane, Object
 from tests.cluster.objects import as_open_report, namespace_report, pod_report, sums
@@ -127,16 +127,16 @@ async def test_a_rotated_token_is_used_before_the_old_one_is_refused(
     (mounted / "token").write_text(old, encoding="ascii")
     async with in_pod(gate, mounted) as life:
         # A first list that is cut off in its middle begins again, and that counts as a relist.
-        followers = life.exporter.followers
-        await life.until(lambda _: all(f.up or f.state == "not served" for f in followers))
+        reflectors = life.exporter.reflectors
+        await life.until(lambda _: all(f.up or f.state == "not served" for f in reflectors))
         (mounted / "token").write_text(bound_token(cluster, allowed, "new"), encoding="ascii")
         await asyncio.to_thread(revoke, cluster, allowed, "old", old)
         gate.cut()
         report = pod_report(allowed, "web", LABELS.policy)
         await asyncio.to_thread(cluster.apply, [report])
         after = await life.until(lambda s: within(s, allowed) == sums([report]), within=60)
-    assert own(after, "relists_total") is None
-    assert own(after, "api_requests_total", code="401") is None
+    assert self_metrics(after, "relists_total") is None
+    assert self_metrics(after, "api_requests_total", code="401") is None
 
 
 def token_file_kubeconfig(gate: Gate, plane: ControlPlane, namespace: str, token: Path) -> Path:
@@ -153,18 +153,18 @@ def test_a_token_that_is_replaced_too_late_is_taken_up_without_a_list(
     before = pod_report(allowed, "before")
     cluster.apply([before])
     with exporter(token_file_kubeconfig(gate, cluster, allowed, file)) as running:
-        running.until(lambda s: own(s, "watch_up", resource=REPORTS) == 1)
+        running.until(lambda s: self_metrics(s, "watch_up", resource=REPORTS) == 1)
         revoke(cluster, allowed, "old", old)
         gate.cut()
-        refused = running.until(lambda s: own(s, "watch_up") == 0)
+        refused = running.until(lambda s: self_metrics(s, "watch_up") == 0)
         assert within(refused, allowed) == sums([before])
         new = bound_token(cluster, allowed, "new")
         file.write_text(new, encoding="ascii")
         after = pod_report(allowed, "after")
         cluster.apply([after])
         samples = running.until(lambda s: within(s, allowed) == sums([before, after]))
-        assert own(samples, "relists_total", resource=REPORTS) is None
-        assert own(samples, "api_requests_total", resource=REPORTS, code="401")
+        assert self_metrics(samples, "relists_total", resource=REPORTS) is None
+        assert self_metrics(samples, "api_requests_total", resource=REPORTS, code="401")
         assert f"{REPORTS}: kubeconfig" in running.process.log
         assert not [token for token in (old, new) if token in running.process.log]
 
@@ -178,7 +178,7 @@ def test_a_role_taken_away_stops_its_reports_alone_and_given_back_resumes_them(
     before = pod_report(namespace, "before", LABELS.policy)
     cluster.apply([before])
     with exporter(gate.kubeconfig(kubeconfig)) as running:
-        running.until(lambda s: own(s, "watch_up", resource=REPORTS) == 1)
+        running.until(lambda s: self_metrics(s, "watch_up", resource=REPORTS) == 1)
         cluster.kubectl("delete", "clusterrolebinding", f"{namespace}-{REPORT_GROUP[0]}")
         eventually(lambda: not can_list(cluster, kubeconfig), what="the role is gone")
         gate.cut()
@@ -187,11 +187,11 @@ def test_a_role_taken_away_stops_its_reports_alone_and_given_back_resumes_them(
         other = as_open_report(pod_report(namespace, "other"))
         cluster.apply([unseen, other])
         samples = running.until(lambda s: within(s, namespace) == sums([before, other]))
-        assert own(samples, "watch_up", resource=REPORTS) == 0
-        assert own(samples, "api_requests_total", resource=REPORTS, code="403")
+        assert self_metrics(samples, "watch_up", resource=REPORTS) == 0
+        assert self_metrics(samples, "api_requests_total", resource=REPORTS, code="403")
         cluster.apply(reading)
         samples = running.until(lambda s: within(s, namespace) == sums([before, other, unseen]))
-        assert own(samples, "relists_total", resource=REPORTS) is None
+        assert self_metrics(samples, "relists_total", resource=REPORTS) is None
 
 
 def can_list(plane: ControlPlane, kubeconfig: Path) -> bool:
@@ -216,6 +216,6 @@ def test_namespaced_a_role_in_each_namespace_is_enough(
         late = as_open_report(pod_report(second, "late"))
         cluster.apply([late])
         wanted = sums([*reports, late])
-        samples = running.until(lambda s: summaries(s) == wanted and own(s, "watch_up"))
+        samples = running.until(lambda s: summaries(s) == wanted and self_metrics(s, "watch_up"))
         assert set(running.states().values()) == {"watching"}
-        assert own(samples, "api_requests_total", code="403") is None
+        assert self_metrics(samples, "api_requests_total", code="403") is None

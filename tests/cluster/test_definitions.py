@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from exporter.simulator.checks import LABELS
-from tests.app.running import Samples, own, summaries, total
+from tests.app.running import Samples, self_metrics, summaries, total
 from tests.cluster.harness import CRDS, ControlPlane, control_plane
 from tests.cluster.objects import Object, as_open_report, namespace_report, pod_report, sums
 from tests.cluster.running import SUMMARY, Running, exporter
@@ -41,7 +41,7 @@ def running(plane: ControlPlane) -> Iterator[Running]:
 
 
 def served(samples: Samples, resource: str) -> float | None:
-    return own(samples, "served", resource=resource)
+    return self_metrics(samples, "served", resource=resource)
 
 
 def shows(samples: Samples, namespace: str, reports: list[Object]) -> bool:
@@ -78,7 +78,7 @@ def test_reports_whose_definition_goes_are_gone_and_no_others(
     samples = running.until(lambda s: served(s, "clusterpolicyreports.wgpolicyk8s.io") == 0)
     assert total(samples, SUMMARY, namespace="") is None
     assert shows(samples, namespace, [report])
-    assert own(samples, "watch_up", resource="policyreports.wgpolicyk8s.io") == 1
+    assert self_metrics(samples, "watch_up", resource="policyreports.wgpolicyk8s.io") == 1
 
 
 def test_reports_are_followed_into_a_new_version(plane: ControlPlane, running: Running) -> None:
@@ -90,7 +90,7 @@ def test_reports_are_followed_into_a_new_version(plane: ControlPlane, running: R
     [crd] = [d for d in definitions("wgpolicyk8s.io") if d["metadata"]["name"] == name]
     plane.apply([in_version_two(crd)])
     new = pod_report(namespace, "new") | {"apiVersion": "wgpolicyk8s.io/v1beta1"}
-    running.until(lambda s: own(s, "relists_total", reason="rediscovered"))
+    running.until(lambda s: self_metrics(s, "relists_total", reason="rediscovered"))
     plane.apply([new])
     samples = running.until(lambda s: shows(s, namespace, [old, new]))
     assert served(samples, name) == 1

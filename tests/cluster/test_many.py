@@ -10,7 +10,7 @@ import pytest
 
 from exporter.model.resource import POLICY_REPORTS
 from exporter.simulator.checks import LABELS, REGISTRIES
-from tests.app.running import Samples, own, summaries, total
+from tests.app.running import Samples, self_metrics, summaries, total
 from tests.cluster.harness import ControlPlane, control_plane
 from tests.cluster.objects import Object, pod_report, sums
 from tests.cluster.running import CONFIG, SUMMARY, exporter, scraping
@@ -86,8 +86,8 @@ def test_all_are_read_and_counted(crowd: Crowd, mode: Mode) -> None:
         seconds = time.monotonic() - began
         samples = running.scrape()
     assert summaries(samples) == sums(crowd.reports.values())
-    assert own(samples, "objects", resource=REPORTS) == MANY
-    assert own(samples, "api_requests_total", resource=REPORTS, verb="list") == mode.lists
+    assert self_metrics(samples, "objects", resource=REPORTS) == MANY
+    assert self_metrics(samples, "api_requests_total", resource=REPORTS, verb="list") == mode.lists
     megabytes = (total(samples, "process_resident_memory_bytes") or 0) / 2**20
     print(f"{MANY} reports: ready in {seconds:.1f} s, {megabytes:.0f} MB")
     assert 0 < megabytes < MEGABYTES
@@ -100,8 +100,11 @@ def test_the_sums_fall_with_every_deletion_and_are_right_at_the_end(crowd: Crowd
             crowd.delete(DELETED)
             wanted = sums(crowd.reports.values())
             after = running.until(lambda s: summaries(s) == wanted)
-        assert own(after, "relists_total") is None
-        assert own(after, "watch_changes_total", resource=REPORTS, change="deleted") == DELETED
+        assert self_metrics(after, "relists_total") is None
+        assert (
+            self_metrics(after, "watch_changes_total", resource=REPORTS, change="deleted")
+            == DELETED
+        )
     passes = [passed(samples) for samples in seen]
     assert passes == sorted(passes, reverse=True)
     assert before["default", "Pod", "pass"] >= passes[0] > passes[-1] >= passed(after)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from exporter.simulator.checks import LABELS
-from tests.app.running import Samples, own, summaries
+from tests.app.running import Samples, self_metrics, summaries
 from tests.cluster.gate import Gate, gate_to
 from tests.cluster.harness import ControlPlane, control_plane
 from tests.cluster.objects import Object, as_open_report, pod_report, sums
@@ -64,11 +64,11 @@ def all_up(samples: Samples) -> bool:
 
 
 def none_up(samples: Samples) -> bool:
-    return own(samples, "watch_up") == 0
+    return self_metrics(samples, "watch_up") == 0
 
 
 def relists(samples: Samples, resource: str = REPORTS) -> float:
-    return own(samples, "relists_total", resource=resource) or 0
+    return self_metrics(samples, "relists_total", resource=resource) or 0
 
 
 def has_no_hole(seen: list[Samples], at_least: list[Object]) -> bool:
@@ -127,7 +127,7 @@ def test_history_that_etcd_compacted_is_listed_again_without_a_hole(remembering:
         after = running.until(lambda s: summaries(s) == sums(now) and all_up(s))
     assert has_no_hole(seen, STEADY)
     assert relists(after) == before + 1
-    assert own(after, "relists_total", resource=REPORTS, reason="expired")
+    assert self_metrics(after, "relists_total", resource=REPORTS, reason="expired")
 
 
 def test_a_killed_server_that_remembers_nothing_costs_one_list_and_no_hole() -> None:
@@ -141,4 +141,4 @@ def test_a_killed_server_that_remembers_nothing_costs_one_list_and_no_hole() -> 
         assert has_no_hole(seen, STEADY)
         for resource in (REPORTS, OPEN_REPORTS):
             assert relists(after, resource) == 1
-            assert own(after, "relists_total", resource=resource, reason="expired")
+            assert self_metrics(after, "relists_total", resource=resource, reason="expired")

@@ -12,7 +12,7 @@ from exporter.simulator import kyverno
 from exporter.simulator.checks import BASELINE, LABELS, REGISTRIES, SampleCheck
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.policies import policy
-from tests.app.running import EVENTS_TOTAL, Samples, own, summaries, total
+from tests.app.running import EVENTS_TOTAL, Samples, self_metrics, summaries, total
 from tests.cluster.harness import ControlPlane
 from tests.cluster.objects import Object, Sums, as_open_report, namespace_report, pod_report, sums
 from tests.cluster.running import SUMMARY, Running, exporter
@@ -195,11 +195,11 @@ def test_everything_is_watched_and_nothing_listed_twice(
     running: Running, cluster: ControlPlane
 ) -> None:
     followed = len(running.states())
-    samples = running.until(lambda s: own(s, "watch_up") == followed)
+    samples = running.until(lambda s: self_metrics(s, "watch_up") == followed)
     assert set(running.states().values()) == {"watching"}
-    assert own(samples, "synced") == own(samples, "served") == followed == 18
-    assert own(samples, "relists_total") is None
-    assert own(samples, "objects_skipped_total") is None
+    assert self_metrics(samples, "synced") == self_metrics(samples, "served") == followed == 18
+    assert self_metrics(samples, "relists_total") is None
+    assert self_metrics(samples, "objects_skipped_total") is None
 
 
 def test_what_resources_say_is_not_in_the_log(

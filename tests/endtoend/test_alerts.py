@@ -114,7 +114,7 @@ def alert(manager: Alertmanager, **labels: str) -> Alert | None:
     return found[0] if found else None
 
 
-def holds(manager: Alertmanager, state: str = "active", **labels: str) -> Alert:
+def current(manager: Alertmanager, state: str = "active", **labels: str) -> Alert:
     """Wait until Alertmanager holds an alert in this state."""
 
     def look() -> Alert | None:
@@ -167,8 +167,8 @@ def test_without_an_exporter_its_end_is_told_and_what_it_said_is_muted(parts: Pa
     try:
         told = parts.inbox.hears("firing", "platform-page", **down)
         assert told.labels["severity"] == "critical"
-        source = holds(parts.alertmanager, **down)
-        muted = holds(parts.alertmanager, "suppressed", **mine)
+        source = current(parts.alertmanager, **down)
+        muted = current(parts.alertmanager, "suppressed", **mine)
         assert muted.status.inhibited_by == [source.fingerprint]
     finally:
         parts.exporter.start()
@@ -201,14 +201,14 @@ def test_of_two_alertmanagers_one_may_be_down_for_a_while(pushed: Pushed) -> Non
     mine = {"alertname": "PolicyViolation", "namespace": "catalog"}
     stays, comes = {**mine, "policy": BASELINE.policy}, {**mine, "policy": REGISTRIES.policy}
     for manager in pushed.managers:
-        holds(manager, **stays)
+        current(manager, **stays)
     away.process.stop()
     pushed.town.fail("catalog", "old-debt", BASELINE, REGISTRIES)
-    soon = holds(up, **comes)
+    soon = current(up, **comes)
     assert soon.annotations["resources"] == "Deployment/old-debt"
     assert "Unknown Image registry" in soon.annotations["message"]
     away.process.start()
-    late = holds(away, **comes)
+    late = current(away, **comes)
     assert (late.labels, late.starts_at) == (soon.labels, soon.starts_at)
     for box in pushed.inboxes:
         box.hears("firing", "shop-chat", **comes)
@@ -224,7 +224,7 @@ def test_a_restart_of_the_exporter_is_no_new_incident(pushed: Pushed) -> None:
     manager, box = pushed.managers[0], pushed.inboxes[0]
     pushed.town.fail("payments", "ledger", SIGNATURES)
     pushed.town.block("payments", "nginx")
-    before = [holds(manager, **labels) for labels in (violation, block)]
+    before = [current(manager, **labels) for labels in (violation, block)]
     for labels in (violation, block):
         box.hears("firing", "shop-page" if labels is violation else "shop-chat", **labels)
     # From now on nothing but the state file knows since when it fails.

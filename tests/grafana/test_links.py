@@ -43,20 +43,20 @@ def test_links_set_only_variables_that_the_target_has(board: Dashboard, panel: P
     for url in urls(board, panel):
         parts = urlsplit(url)
         known = {v.name for v in BY_UID[parts.path.removeprefix("/d/")].templating.list}
-        own = {variable.name for variable in board.templating.list}
+        self_metrics = {variable.name for variable in board.templating.list}
         kept = set(re.findall(r"\$\{(\w+):queryparam\}", url))
-        assert kept <= known & own, url
+        assert kept <= known & self_metrics, url
         fixed = {k.removeprefix("var-") for k, _ in parse_qsl(parts.query) if k.startswith("var-")}
         assert fixed <= known, url
 
 
 @panels
 def test_links_keep_what_the_target_can_be_told(board: Dashboard, panel: Panel) -> None:
-    own = {variable.name for variable in board.templating.list}
+    self_metrics = {variable.name for variable in board.templating.list}
     for url in urls(board, panel):
         known = {v.name for v in BY_UID[urlsplit(url).path.removeprefix("/d/")].templating.list}
         kept = set(re.findall(r"\$\{(\w+):queryparam\}", url))
-        assert {"cluster", "uncounted", "severity"} & known & own <= kept, url
+        assert {"cluster", "uncounted", "severity"} & known & self_metrics <= kept, url
 
 
 @panels

@@ -276,4 +276,4 @@ def test_forged_events_without_end_leave_bounded_memory() -> None:
     assert cluster.total == 24_000
     # Tombstones are full at 20,000 and the namespace's share of rows at 10,000.
     assert held[-1] - held[-2] < 3 * MIB, [each // MIB for each in held]
-    assert cluster.occurrences.live.rows == {}
+    assert cluster.violation_events.live.rows == {}

@@ -36,8 +36,8 @@ def test_who_may_write_elsewhere_cannot_speak_for_others(forged: dict[str, Any])
     cluster = Cluster()
     cluster.sees(event(**forged))
     assert cluster.total == 0
-    assert cluster.occurrences.live_objects == 0
-    assert cluster.occurrences.recent.blocks == []
+    assert cluster.violation_events.live_objects == 0
+    assert cluster.violation_events.recent.blocks == []
 
 
 def mine(name: str = "forged", pod: str = "x", **changes: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def mine(name: str = "forged", pod: str = "x", **changes: Any) -> dict[str, Any]
 def test_who_may_write_in_a_namespace_can_speak_for_it_alone() -> None:
     cluster = Cluster()
     cluster.sees(event(), event(**mine()))
-    assert {row[:3] for row in cluster.occurrences.total.rows} == {
+    assert {row[:3] for row in cluster.violation_events.total.rows} == {
         ("team-a", "Pod", "p"),
         (EVIL, "Pod", "evil/p"),
     }
@@ -71,14 +71,14 @@ def test_known_policies_only_keeps_invented_policies_out() -> None:
     cluster = Cluster(known_policies_only=True)
     cluster.knows(cluster_policy("p"))
     cluster.sees(event(), event("forged", policy="invented"), event(**mine()))
-    assert [row[2] for row in cluster.occurrences.total.rows] == ["p"]
+    assert [row[2] for row in cluster.violation_events.total.rows] == ["p"]
 
 
 @pytest.mark.parametrize("count", [2**31, 2**63, 10**40])
 def test_a_forged_count_is_bounded_and_stays_in_its_own_row(count: int) -> None:
     cluster = Cluster()
     cluster.sees(event(), event(**mine(deprecatedCount=count)), event(**mine(deprecatedCount=1)))
-    rows = cluster.occurrences.total.rows
+    rows = cluster.violation_events.total.rows
     assert {row[0]: value for row, value in rows.items()} == {"team-a": 1, EVIL: 2**31}
 
 
@@ -90,18 +90,18 @@ def test_a_time_that_cannot_be_is_neither_in_the_future_nor_an_error(instant: st
     cluster = Cluster()
     cluster.sees(event(**mine(eventTime=instant, deprecatedLastTimestamp=instant)))
     assert cluster.total == 1
-    assert all(value <= NOW for value in cluster.occurrences.last.rows.values())
-    assert all(len(key[2]) <= 64 for key in cluster.occurrences._seen)
+    assert all(value <= NOW for value in cluster.violation_events.last.rows.values())
+    assert all(len(key[2]) <= 64 for key in cluster.violation_events._seen)
 
 
 def test_a_flood_does_not_flush_the_others_out_of_the_last_blocks() -> None:
     cluster = Cluster()
     cluster.sees(*(event(f"p.{n}", pod=f"web-{n}", seconds=NOW - 600) for n in range(20)))
     cluster.sees(*(event(**mine(f"f.{n}", f"x-{n}"), seconds=NOW) for n in range(3 * MOST)))
-    blocks = cluster.occurrences.recent.blocks
+    blocks = cluster.violation_events.recent.blocks
     assert len(blocks) == MOST
     assert sum(block.namespace == "team-a" for block in blocks) == 20
-    assert len(cluster.occurrences.recent.gauge.rows) == MOST
+    assert len(cluster.violation_events.recent.gauge.rows) == MOST
 
 
 def test_a_flood_of_tombstones_changes_no_number_that_stands() -> None:
@@ -113,8 +113,10 @@ def test_a_flood_of_tombstones_changes_no_number_that_stands() -> None:
         forged = event(**mine(f"f.{number}", eventTime="2026-08-20T08:01:46Z"))
         cluster.sees(forged)
         cluster.loses(forged)
-    mine_total = sum(v for row, v in cluster.occurrences.total.rows.items() if row[0] == "team-a")
+    mine_total = sum(
+        v for row, v in cluster.violation_events.total.rows.items() if row[0] == "team-a"
+    )
     assert mine_total == 6
-    assert len(cluster.occurrences.tombstones) == MAX_SEEN_DELETED
+    assert len(cluster.violation_events.seen_deleted) == MAX_SEEN_DELETED
     cluster.sees(old_event(6))
-    assert sum(v for r, v in cluster.occurrences.total.rows.items() if r[0] == "team-a") == 7
+    assert sum(v for r, v in cluster.violation_events.total.rows.items() if r[0] == "team-a") == 7

@@ -14,7 +14,7 @@ import pytest
 from exporter.model.resource import EVENTS, POLICY_REPORTS, REPORTS
 from exporter.simulator.faults import Answer
 from tests.app.commands import Command
-from tests.app.running import Cluster, Samples, own, parse, total
+from tests.app.running import Cluster, Samples, parse, self_metrics, total
 from tests.hostile.objects import EVIL
 from tests.kube.kubeconfigs import kubeconfig
 from tests.tools import eventually
@@ -139,8 +139,8 @@ async def test_hostile_objects_hurt_nobody_else_and_nothing_secret_is_logged(
                 cluster.store.create(EVENTS.name, each)
             await guarded.until(
                 lambda s: (
-                    own(s, "watch_changes_total", resource=EVENTS.name) == 21
-                    and own(s, "objects", resource=POLICY_REPORTS.name)
+                    self_metrics(s, "watch_changes_total", resource=EVENTS.name) == 21
+                    and self_metrics(s, "objects", resource=POLICY_REPORTS.name)
                     == len(hostile_reports()) - 1
                 )
             )
@@ -152,8 +152,13 @@ async def test_hostile_objects_hurt_nobody_else_and_nothing_secret_is_logged(
 
 
 def judge(guarded: Guarded, before: Samples, alone: Samples, after: Samples) -> None:
-    assert own(before, "objects_skipped_total", resource=REPORTS.name, reason="malformed") == 3
-    skipped = own(after, "objects_skipped_total", resource=POLICY_REPORTS.name, reason="malformed")
+    assert (
+        self_metrics(before, "objects_skipped_total", resource=REPORTS.name, reason="malformed")
+        == 3
+    )
+    skipped = self_metrics(
+        after, "objects_skipped_total", resource=POLICY_REPORTS.name, reason="malformed"
+    )
     assert skipped == 2
     counted = total(after, "policyviolation_events_total")
     assert counted == total(alone, "policyviolation_events_total") == 1

@@ -23,22 +23,22 @@ def fresh() -> tuple[ClusterState, Exposition]:
 
 def test_a_row_that_nobody_saw_before_a_restart_begins_at_zero() -> None:
     state, exposition = fresh()
-    state.occurrences.total.restore({ROW: 3}, {ROW})
+    state.violation_events.total.restore({ROW: 3}, {ROW})
     assert [shown(exposition, NOW + t) for t in (0, 34)] == [0, 0]
-    state.occurrences.total.publish({ROW: 3}, frozenset())
+    state.violation_events.total.publish({ROW: 3}, frozenset())
     assert shown(exposition, NOW + 36) == 3
 
 
 def test_a_row_that_was_seen_before_a_restart_goes_on() -> None:
     state, exposition = fresh()
-    state.occurrences.total.restore({ROW: 3})
+    state.violation_events.total.restore({ROW: 3})
     assert shown(exposition, NOW) == 3
 
 
 def test_with_checkpoints_a_birth_ends_when_one_knows_of_it() -> None:
     """Else a crash would show 0 again after the value, which reads as a reset."""
     state, exposition = fresh()
-    counters = state.occurrences.total
+    counters = state.violation_events.total
     counters.publish({})
     counters.add(ROW)
     counters.publish(dict(counters.rows), frozenset(counters.unborn))
@@ -51,6 +51,6 @@ def test_with_checkpoints_a_birth_ends_when_one_knows_of_it() -> None:
 def test_without_a_hold_a_row_is_born_with_its_value() -> None:
     state = ClusterState(Selection(), Clock())
     exposition = Exposition(state, ExposureSettings(birth_hold=0))
-    state.occurrences.total.add(ROW, 2)
+    state.violation_events.total.add(ROW, 2)
     assert shown(exposition, NOW) == 2
-    assert not state.occurrences.total.unborn
+    assert not state.violation_events.total.unborn

@@ -92,11 +92,11 @@ def test_any_label_value_is_read_back(policy: str, name: str, namespace: str) ->
 @pytest.mark.tier("monitoring")
 def test_promtool_finds_nothing_but_the_one_name() -> None:
     """policyreport_summary is the contract's name for what the reports call their summary."""
-    own = SelfMetrics("1.0.0")
-    own.request("events.events.k8s.io", "list", 200, 0.1)
-    own.skipped("events.events.k8s.io", "malformed")
+    self_metrics = SelfMetrics("1.0.0")
+    self_metrics.request("events.events.k8s.io", "list", 200, 0.1)
+    self_metrics.skipped("events.events.k8s.io", "malformed")
     body = text(exposed(sample()))
-    body += own.render(openmetrics=False).decode()
+    body += self_metrics.render(openmetrics=False).decode()
     done = subprocess.run(
         [tool("promtool"), "check", "metrics"],
         input=body,
@@ -216,10 +216,10 @@ def test_a_dozen_thousand_series_stay_sorted_and_exact() -> None:
 
 
 def test_own_metrics_read_back() -> None:
-    own = SelfMetrics("1.2.3")
-    own.request("a", "list", 200, 0.5)
-    own.change("a", "added")
-    read = samples(parse_openmetrics(own.render(openmetrics=True).decode() + "# EOF\n"))
+    self_metrics = SelfMetrics("1.2.3")
+    self_metrics.request("a", "list", 200, 0.5)
+    self_metrics.change("a", "added")
+    read = samples(parse_openmetrics(self_metrics.render(openmetrics=True).decode() + "# EOF\n"))
     assert (
         read[
             "policyreport_exporter_api_requests_total",
@@ -234,9 +234,9 @@ def test_own_metrics_read_back() -> None:
     "name", ["policyreport_exporter_watch_up", "process_cpu_seconds_total", "nothing"]
 )
 def test_own_families_are_chosen_by_name(name: str) -> None:
-    own = SelfMetrics("1.2.3")
-    own.readings.on("watch_up", lambda: [(("events.events.k8s.io",), 1.0)])
-    body = own.render(openmetrics=False, names=frozenset([name])).decode()
+    self_metrics = SelfMetrics("1.2.3")
+    self_metrics.readings.on("watch_up", lambda: [(("events.events.k8s.io",), 1.0)])
+    body = self_metrics.render(openmetrics=False, names=frozenset([name])).decode()
     found = {line.split()[2] for line in body.splitlines() if line.startswith("# TYPE")}
     assert found == ({name} - {"nothing"})
 

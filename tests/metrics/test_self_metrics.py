@@ -6,8 +6,8 @@ from exporter.metrics.self_catalogue import OWN
 from exporter.metrics.self_metrics import SelfMetrics
 
 
-def samples(own: SelfMetrics) -> dict[str, float]:
-    text = own.render(openmetrics=False).decode()
+def samples(self_metrics: SelfMetrics) -> dict[str, float]:
+    text = self_metrics.render(openmetrics=False).decode()
     return {s.name: s.value for family in parse(text) for s in family.samples}
 
 
@@ -18,8 +18,8 @@ def test_counters_without_labels_are_born_at_zero() -> None:
 
 
 def test_a_kind_of_request_costs_ten_series_at_most() -> None:
-    own = SelfMetrics("1")
-    before = own.render(openmetrics=False).count(b"\npolicyreport_")
-    own.request("policyreports.wgpolicyk8s.io", "list", 200, 0.02)
-    own.request("policyreports.wgpolicyk8s.io", "list", 200, 20.0)
-    assert own.render(openmetrics=False).count(b"\npolicyreport_") - before <= 10
+    self_metrics = SelfMetrics("1")
+    before = self_metrics.render(openmetrics=False).count(b"\npolicyreport_")
+    self_metrics.request("policyreports.wgpolicyk8s.io", "list", 200, 0.02)
+    self_metrics.request("policyreports.wgpolicyk8s.io", "list", 200, 20.0)
+    assert self_metrics.render(openmetrics=False).count(b"\npolicyreport_") - before <= 10

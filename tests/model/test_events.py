@@ -125,8 +125,8 @@ def test_the_view_of_core_v1_says_the_same() -> None:
         ({"deprecatedCount": 10**30}, 2**31),
     ],
 )
-def test_occurrences(changes: Object, occurrences: int) -> None:
-    assert event(**changes).occurrences == occurrences
+def test_occurrences(changes: Object, violation_events: int) -> None:
+    assert event(**changes).violation_events == violation_events
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,10 @@ class Living:
         self, config: ConfigFile = FULL, shard: tuple[int, int] = (0, 1)
     ) -> AsyncIterator[Exporter]:
         """Run an exporter until the test has seen enough."""
-        own = new_self_metrics()
-        async with KubeClient(Anonymous(self.api.url), own) as client:
-            source = KubeSource(client, own, summaries=config.reports.detail == "summary")
-            exporter = Exporter(Plan(config, shard=shard), source, own, self.clock)
+        self_metrics = new_self_metrics()
+        async with KubeClient(Anonymous(self.api.url), self_metrics) as client:
+            source = KubeSource(client, self_metrics, summaries=config.reports.detail == "summary")
+            exporter = Exporter(Plan(config, shard=shard), source, self_metrics, self.clock)
             task = asyncio.create_task(exporter.follow())
             try:
                 yield exporter
@@ -92,7 +92,9 @@ class Living:
                     await asyncio.sleep(BOOKMARK_SECONDS)
 
     def _is_behind(self, exporter: Exporter) -> bool:
-        return any(int(f.version or 0) < self.store.version for f in exporter.followers if f.served)
+        return any(
+            int(f.version or 0) < self.store.version for f in exporter.reflectors if f.served
+        )
 
 
 async def scraped(*exporters: Exporter) -> Sequence[Samples]:

@@ -36,10 +36,10 @@ def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
 @asynccontextmanager
 async def exporter(plane: ControlPlane, config: ConfigFile) -> AsyncIterator[Exporter]:
-    own = new_self_metrics()
-    async with KubeClient(find_credentials(str(plane.kubeconfig), ""), own) as client:
-        source = KubeSource(client, own, summaries=config.reports.detail == "summary")
-        running = Exporter(Plan(config), source, own)
+    self_metrics = new_self_metrics()
+    async with KubeClient(find_credentials(str(plane.kubeconfig), ""), self_metrics) as client:
+        source = KubeSource(client, self_metrics, summaries=config.reports.detail == "summary")
+        running = Exporter(Plan(config), source, self_metrics)
         task = asyncio.create_task(running.follow())
         try:
             yield running

@@ -174,13 +174,13 @@ def test_the_table_names_what_fails_and_is_plain_in_a_pipe(
 def test_the_table_is_coloured_at_a_terminal(page: list[Object], tmp_path: Path) -> None:
     path = tmp_path / "list.json"
     path.write_text(json.dumps(listed(page)))
-    leader, follower = pty.openpty()
+    leader, reflector = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
     environment |= {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLUMNS": "120"}
     with subprocess.Popen(
-        words("snapshot", str(path)), stdout=follower, env=environment, cwd=tmp_path
+        words("snapshot", str(path)), stdout=reflector, env=environment, cwd=tmp_path
     ) as child:
-        os.close(follower)
+        os.close(reflector)
         out = read_all(leader)
     assert child.returncode == 0
     assert b"\x1b[" in out
@@ -270,13 +270,13 @@ def test_a_narrow_terminal_breaks_no_word_into_letters(
 ) -> None:
     path = tmp_path / "list.json"
     path.write_text(json.dumps(listed(page)))
-    leader, follower = pty.openpty()
+    leader, reflector = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
     environment |= {"PYTHONPATH": str(ROOT), "TERM": "dumb", "COLUMNS": str(columns)}
     with subprocess.Popen(
-        words("snapshot", str(path)), stdout=follower, env=environment, cwd=tmp_path
+        words("snapshot", str(path)), stdout=reflector, env=environment, cwd=tmp_path
     ):
-        os.close(follower)
+        os.close(reflector)
         lines = read_all(leader).decode().splitlines()
     assert max(map(len, lines)) <= columns
     [row] = [line for line in lines if "default/Pod/nginx " in line]

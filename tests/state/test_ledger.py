@@ -252,8 +252,8 @@ class BudgetedExposition(LedgerAgainstRecount):
         for key, count in recount.results(self.truth).items():
             truth[key[0]] += count
         assert +per_namespace == +truth
-        own = [labels for labels in results.slots if OVERFLOW not in labels]
-        assert len(own) <= 4
+        self_metrics = [labels for labels in results.slots if OVERFLOW not in labels]
+        assert len(self_metrics) <= 4
 
 
 def shown(projection: Projection) -> dict[tuple[str, ...], float]:

@@ -25,7 +25,7 @@ def test_a_blocked_request_is_one() -> None:
     cluster.knows(cluster_policy("p", severity="high", category="Baseline"))
     cluster.sees(event())
     row = ("team-a", "Pod", "p", "ClusterPolicy", "r", "blocked", "high", "Baseline", "admission")
-    assert cluster.occurrences.total.rows == {row: 1}
+    assert cluster.violation_events.total.rows == {row: 1}
 
 
 def test_what_happened_before_the_first_list_does_not_count() -> None:
@@ -87,8 +87,11 @@ def test_every_later_occurrence_is_the_newest_event() -> None:
     cluster = Cluster()
     for count in (1, 2):
         cluster.sees(old_event(count, last=NOW - 60 + count))
-    assert cluster.occurrences.last.rows == {("team-a", "p", "blocked"): NOW - 58}
-    assert [block.seconds for block in cluster.occurrences.recent.blocks] == [NOW - 59, NOW - 58]
+    assert cluster.violation_events.last.rows == {("team-a", "p", "blocked"): NOW - 58}
+    assert [block.seconds for block in cluster.violation_events.recent.blocks] == [
+        NOW - 59,
+        NOW - 58,
+    ]
 
 
 def test_an_expired_event_that_is_made_again_brings_only_its_difference() -> None:
@@ -104,8 +107,8 @@ def test_expiry_takes_an_event_from_the_live_ones_only() -> None:
     cluster.sees(event(), event("p.2"))
     cluster.loses(event())
     assert cluster.total == 2
-    assert cluster.occurrences.live.rows == {("team-a", "p", "blocked"): 1}
-    assert cluster.occurrences.live_objects == 1
+    assert cluster.violation_events.live.rows == {("team-a", "p", "blocked"): 1}
+    assert cluster.violation_events.live_objects == 1
 
 
 def test_a_last_state_may_bring_a_last_occurrence() -> None:
@@ -113,7 +116,7 @@ def test_a_last_state_may_bring_a_last_occurrence() -> None:
     cluster.sees(old_event(1))
     cluster.loses(old_event(3))
     assert cluster.total == 3
-    assert cluster.occurrences.live.rows == {}
+    assert cluster.violation_events.live.rows == {}
 
 
 def test_a_relist_counts_only_what_is_new_and_buries_what_is_gone() -> None:
@@ -121,7 +124,7 @@ def test_a_relist_counts_only_what_is_new_and_buries_what_is_gone() -> None:
     cluster.sees(event(), event("p.2"))
     cluster.list(event("p.2"), event("p.3"))
     assert cluster.total == 3
-    assert cluster.occurrences.live_objects == 2
+    assert cluster.violation_events.live_objects == 2
     cluster.list(event())
     assert cluster.total == 3, "a list from a lagging replica"
 
@@ -130,9 +133,9 @@ def test_a_list_that_breaks_buries_nothing() -> None:
     cluster = Cluster()
     cluster.sees(event(), event("p.2"))
     cluster.apply(Init(SCOPE), Applied(SCOPE, event("p.2")))
-    assert cluster.occurrences.live.rows == {("team-a", "p", "blocked"): 2}
+    assert cluster.violation_events.live.rows == {("team-a", "p", "blocked"): 2}
     cluster.apply(Init(SCOPE), Applied(SCOPE, event()), InitDone(SCOPE))
-    assert cluster.occurrences.live.rows == {("team-a", "p", "blocked"): 1}
+    assert cluster.violation_events.live.rows == {("team-a", "p", "blocked"): 1}
     assert cluster.total == 2
 
 
@@ -173,19 +176,19 @@ def test_w37_a_local_clock_that_is_wrong_changes_no_count(skew: float) -> None:
     right, wrong = Cluster(listed=False), Cluster(listed=False)
     wrong.clock.now += skew
     for cluster in (right, wrong):
-        cluster.occurrences.watermarks[SCOPE] = 20
+        cluster.violation_events.watermarks[SCOPE] = 20
         cluster.list(event(version=19), event("p.2", version=21), old_event(4, version=22))
         cluster.sees(event("p.3", seconds=NOW), event("p.4", seconds=NOW + 700))
         cluster.loses(event("p.2"))
-    assert wrong.occurrences.total.rows == right.occurrences.total.rows
-    assert wrong.occurrences.live.rows == right.occurrences.live.rows
+    assert wrong.violation_events.total.rows == right.violation_events.total.rows
+    assert wrong.violation_events.live.rows == right.violation_events.live.rows
     assert right.total == 7
 
 
 def test_no_time_of_an_event_lies_in_the_future() -> None:
     cluster = Cluster()
     cluster.sees(event(seconds=NOW + 3600))
-    assert cluster.occurrences.last.rows == {("team-a", "p", "blocked"): NOW}
+    assert cluster.violation_events.last.rows == {("team-a", "p", "blocked"): NOW}
 
 
 def test_only_the_named_controllers_count() -> None:
@@ -197,7 +200,7 @@ def test_only_the_named_controllers_count() -> None:
 def test_scans_are_told_from_admission() -> None:
     cluster = Cluster()
     cluster.sees(event(), event("p.2", reportingController="kyverno-scan"))
-    assert {row[8] for row in cluster.occurrences.total.rows} == {"admission", "scan"}
+    assert {row[8] for row in cluster.violation_events.total.rows} == {"admission", "scan"}
 
 
 def test_events_may_be_believed_of_known_policies_only() -> None:
@@ -219,50 +222,50 @@ FILTERED = {
 def test_what_the_filters_leave_out_does_not_count(filters: Filters) -> None:
     cluster = Cluster(selection=Selection(filters))
     cluster.sees(event())
-    assert (cluster.total, cluster.occurrences.live_objects) == (0, 0)
+    assert (cluster.total, cluster.violation_events.live_objects) == (0, 0)
 
 
 def test_autogenerated_rules_fold_onto_their_own() -> None:
     cluster = Cluster()
     cluster.sees(event(note="Pod team-a/web: [autogen-cronjob-r] fail (blocked); no"))
-    assert [row[4] for row in cluster.occurrences.total.rows] == ["r"]
+    assert [row[4] for row in cluster.violation_events.total.rows] == ["r"]
 
 
 def test_policies_beyond_the_limit_fold_and_the_sum_stays() -> None:
     cluster = Cluster()
-    cluster.occurrences.total._limit = 3
+    cluster.violation_events.total._limit = 3
     for number in range(10):
         cluster.sees(event(f"p.{number}", policy=f"p{number}"))
-    rows = cluster.occurrences.total.rows
+    rows = cluster.violation_events.total.rows
     assert (len(rows), cluster.total) == (4, 10)
     assert rows["team-a", *(OVERFLOW,) * 8] == 7
-    assert cluster.occurrences.total.folded == 7
+    assert cluster.violation_events.total.folded == 7
 
 
 def test_the_last_hundred_blocks_are_kept() -> None:
     cluster = Cluster()
     for number in range(MOST + 20):
         cluster.sees(event(f"p.{number}", seconds=NOW - 200 + number, pod=f"web-{number}"))
-    blocks = cluster.occurrences.recent.blocks
+    blocks = cluster.violation_events.recent.blocks
     assert [block.name for block in blocks] == [f"web-{n}" for n in range(20, MOST + 20)]
-    assert len(cluster.occurrences.recent.gauge.rows) == MOST
+    assert len(cluster.violation_events.recent.gauge.rows) == MOST
 
 
 def test_a_block_is_shown_for_an_hour() -> None:
     cluster = Cluster()
     cluster.sees(event(seconds=NOW))
     cluster.clock.now = NOW + 3599
-    cluster.occurrences.recent.expire()
-    assert len(cluster.occurrences.recent.gauge.rows) == 1
+    cluster.violation_events.recent.expire()
+    assert len(cluster.violation_events.recent.gauge.rows) == 1
     cluster.clock.now = NOW + 3601
-    cluster.occurrences.recent.expire()
-    assert cluster.occurrences.recent.gauge.rows == {}
+    cluster.violation_events.recent.expire()
+    assert cluster.violation_events.recent.gauge.rows == {}
 
 
 def test_a_block_of_before_the_first_list_is_shown_though_not_counted() -> None:
     cluster = Cluster(listed=False)
     cluster.list(event())
-    assert [block.name for block in cluster.occurrences.recent.blocks] == ["web"]
+    assert [block.name for block in cluster.violation_events.recent.blocks] == ["web"]
     assert cluster.total == 0
 
 
@@ -271,10 +274,10 @@ def test_a_stale_event_does_not_show_its_block_twice() -> None:
     cluster.sees(event())
     cluster.loses(event())
     cluster.sees(event())
-    assert len(cluster.occurrences.recent.blocks) == 1
+    assert len(cluster.violation_events.recent.blocks) == 1
 
 
 def test_an_allowed_violation_is_no_block() -> None:
     cluster = Cluster()
     cluster.sees(event(blocked=False))
-    assert cluster.occurrences.recent.blocks == []
+    assert cluster.violation_events.recent.blocks == []

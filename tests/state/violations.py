@@ -89,7 +89,7 @@ class Cluster:
         self.clock = Clock()
         selection = settings.pop("selection", None) or Selection()
         self.state = ClusterState(selection, self.clock, **settings)
-        self.occurrences = self.state.occurrences
+        self.violation_events = self.state.violation_events
         if listed:
             self.list()
 
@@ -112,12 +112,12 @@ class Cluster:
 
     @property
     def total(self) -> int:
-        return sum(self.occurrences.total.rows.values())
+        return sum(self.violation_events.total.rows.values())
 
     @property
     def outcomes(self) -> dict[str, int]:
         """Occurrences by outcome."""
         found: dict[str, int] = {}
-        for labels, count in self.occurrences.total.rows.items():
+        for labels, count in self.violation_events.total.rows.items():
             found[labels[5]] = found.get(labels[5], 0) + count
         return found

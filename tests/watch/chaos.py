@@ -55,7 +55,7 @@ class Chaos:
         self.counts = Counts()
         self.struck: Counter[str] = Counter()
         self.crowded: list[str] = []
-        self.followers: list[Reflector] = []
+        self.reflectors: list[Reflector] = []
         self.hourly: Callable[[], object] = lambda: None
         self.stalls = Stalls()
         self._options = options
@@ -72,7 +72,7 @@ class Chaos:
                 KubeClient(Anonymous(self.api.url), self.counts, line_bytes=200_000)
             )
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            running = [tasks.create_task(each.run()) for each in self._followers(client)]
+            running = [tasks.create_task(each.run()) for each in self._reflectors(client)]
             await self._settled(30)
             self._open_account()
             await self._trouble()
@@ -81,11 +81,11 @@ class Chaos:
             for task in running:
                 task.cancel()
 
-    def _followers(self, client: KubeClient) -> list[Reflector]:
+    def _reflectors(self, client: KubeClient) -> list[Reflector]:
         source = KubeSource(client, self.counts)
         clock = WatchClock(self.clock, jitter=self.chance.random)
         turns = TimeSlice()
-        self.followers = [
+        self.reflectors = [
             Reflector(
                 Scope(each),
                 source,
@@ -97,14 +97,14 @@ class Chaos:
             )
             for each in RESOURCES
         ]
-        return self.followers
+        return self.reflectors
 
     async def _settled(self, seconds: float) -> None:
         """Let time pass without a write, and see that everything is followed."""
         await asyncio.sleep(seconds)
-        for follower in self.followers:
-            assert follower.up, (str(follower), follower.state)
-            assert follower.synced
+        for reflector in self.reflectors:
+            assert reflector.up, (str(reflector), reflector.state)
+            assert reflector.synced
 
     def _open_account(self) -> None:
         for resource in RESOURCES:
@@ -186,7 +186,7 @@ def numbers(state: ClusterState) -> dict[str, object]:
     """Give the numbers that must agree, whatever order the changes came in."""
     state.ledger.settle()
     happened: dict[tuple[str, ...], int] = {}
-    for labels, count in state.occurrences.total.rows.items():
+    for labels, count in state.violation_events.total.rows.items():
         happened[labels[:3]] = happened.get(labels[:3], 0) + count
     return {
         "results": {key: list(row) for key, row in state.ledger.totals.results.items()},

@@ -71,7 +71,7 @@ class Followed:
         work = count().__next__ if generous else time.perf_counter
         self.clock = WatchClock(self.wall, work, jitter=lambda: chance)
         self._notes: list[Callable[[Change], None]] = []
-        self.follower: Reflector
+        self.reflector: Reflector
         self.task: asyncio.Task[Any]
 
     def wall(self) -> float:
@@ -160,13 +160,13 @@ class Followed:
         while not done():
             if self.task.done():
                 self.task.result()
-            assert loop.time() < end, (self.follower.state, self.mirror.kinds()[-5:])
+            assert loop.time() < end, (self.reflector.state, self.mirror.kinds()[-5:])
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
     async def in_step(self, within: float = 600) -> None:
         """Wait until the sink holds what the server holds, and the watch stands."""
-        await self.until(lambda: self.follower.up and self.seen == self.truth, within)
+        await self.until(lambda: self.reflector.up and self.seen == self.truth, within)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Followed"]:
@@ -180,7 +180,7 @@ class Followed:
         credentials = self.credentials or Anonymous(self.api.url)
         async with KubeClient(credentials, self.counts, **self.client_options) as client:
             source = KubeSource(client, self.counts)
-            self.follower = Reflector(
+            self.reflector = Reflector(
                 self.scope,
                 source,
                 self._sink,
@@ -189,7 +189,7 @@ class Followed:
                 options=self.options,
                 clock=self.clock,
             )
-            self.task = asyncio.create_task(self.follower.run())
+            self.task = asyncio.create_task(self.reflector.run())
             try:
                 yield self
             finally:

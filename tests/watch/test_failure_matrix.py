@@ -90,7 +90,7 @@ async def test_w05_a_list_that_never_ends_is_not_synced_and_never_asked_for_whol
     )
     async with it.running():
         await it.passes(600)
-        assert not it.follower.synced
+        assert not it.reflector.synced
         assert it.asked("watch") == []
         assert {query["limit"] for query in it.asked("list")} == {"10"}
         assert len(it.asked("list")) < 3 * 50
@@ -161,10 +161,10 @@ async def test_w10_a_server_that_was_away_for_a_minute_is_resumed_without_a_list
     async with it.running():
         await it.in_step()
         async with it.away():
-            await it.until(lambda: not it.follower.up)
+            await it.until(lambda: not it.reflector.up)
             await it.passes(60)
-            assert it.follower.state == "failing"
-            assert it.follower.synced
+            assert it.reflector.state == "failing"
+            assert it.reflector.synced
             it.put("b")
         await it.in_step(within=31)
         assert [query["limit"] for query in it.asked("list")] == ["250", "1"], "and a look"
@@ -178,7 +178,7 @@ async def test_w11_a_connection_that_died_in_silence_is_given_up_after_90_second
     it = Followed()
     it.api.faults.add(faults.Stall(), it.resource.name, "watch")
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         it.put("a")
         await it.in_step()
         assert gaps(it.times("watch")) == pytest.approx([90], abs=0.1)
@@ -203,8 +203,8 @@ async def test_w11_a_watch_that_is_never_answered_is_given_up_all_the_same() -> 
     it = Followed(bookmark_seconds=0)
     it.api.faults.add(faults.Hang(), it.resource.name, "watch", first=2)
     async with it.running():
-        await it.until(lambda: it.follower.state == "failing")
-        assert not it.follower.up
+        await it.until(lambda: it.reflector.state == "failing")
+        assert not it.reflector.up
         await it.until(lambda: len(it.asked("watch")) == 3)
         assert gaps(it.times("watch")) == pytest.approx([90, 90.8], abs=0.1)
         assert it.counts.restarts == {"idle": 2}
@@ -226,7 +226,7 @@ async def test_w12_a_proxy_that_cuts_idle_connections_is_no_failure() -> None:
     async with it.running():
         await it.in_step()
         await it.passes(600)
-        assert it.follower.up
+        assert it.reflector.up
         assert it.counts.restarts == {"closed": 10}
         assert gaps(it.times("watch")) == pytest.approx([60] * 10, abs=0.1)
         assert it.counts.relists == {}
@@ -240,7 +240,7 @@ async def test_w12_watches_that_end_at_once_are_not_reopened_at_once() -> None:
         await it.passes(600)
         assert len(it.asked("watch")) < 50
         assert set(it.counts.restarts) == {"short"}
-        assert not it.follower.up
+        assert not it.reflector.up
 
 
 @virtual
@@ -251,7 +251,7 @@ async def test_w13_a_new_server_that_lags_behind_takes_nothing_back() -> None:
     it.api.faults.add(faults.End(after=1, reset=True), it.resource.name, "watch")
     it.api.faults.add(too_large, it.resource.name, "watch", first=2, times=2)
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         version = it.put("b")
         await it.until(lambda: len(it.asked("watch")) == 4)
         await it.in_step()
@@ -324,7 +324,7 @@ async def test_w14_w15_a_line_cut_short_is_not_an_event(*, reset: bool) -> None:
     it = Followed()
     it.api.faults.add(faults.CutLine(reset=reset), it.resource.name, "watch")
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         it.put("a")
         await it.in_step()
         first, second = it.asked("watch")
@@ -445,9 +445,9 @@ async def test_w20_a_streamed_list_is_complete_at_its_bookmark_and_not_before() 
     it.api.faults.add(faults.End(after=30, reset=True), it.resource.name, "watch")
     async with it.running():
         await it.until(lambda: it.counts.restarts.total() > 0)
-        assert not it.follower.synced
-        assert not it.follower.up
-        assert it.follower.version == ""
+        assert not it.reflector.synced
+        assert not it.reflector.up
+        assert it.reflector.version == ""
         assert "InitDone" not in it.mirror.kinds()
         await it.in_step()
         assert all(query["sendInitialEvents"] == "true" for query in it.asked("watch"))
@@ -497,7 +497,7 @@ async def test_w22_a_watch_that_brought_only_bookmarks_resumes_at_the_last() -> 
         for _ in range(3):
             it.store.tick()
             await it.passes(10)
-        bookmarked = it.follower.version
+        bookmarked = it.reflector.version
         it.store.compact(int(bookmarked))
         await it.until(lambda: it.asked("watch")[1:])
         assert it.asked("watch")[1]["resourceVersion"] == bookmarked == str(it.store.version)
@@ -536,8 +536,8 @@ async def test_w24_what_is_not_permitted_from_the_start_is_asked_for_every_half_
     it.api.faults.add(faults.Answer(code), it.resource.name, "list", times=20)
     async with it.running():
         await it.passes(290)
-        assert it.follower.state == "refused"
-        assert not it.follower.synced
+        assert it.reflector.state == "refused"
+        assert not it.reflector.synced
         assert len(it.asked("list")) == 10
         await it.in_step()
 
@@ -550,9 +550,9 @@ async def test_w24_a_right_taken_away_leaves_what_was_known_until_it_is_given_ba
     async with it.running():
         await it.in_step()
         allowed = False
-        await it.until(lambda: it.follower.state == "refused")
-        assert not it.follower.up
-        assert it.follower.synced
+        await it.until(lambda: it.reflector.state == "refused")
+        assert not it.reflector.up
+        assert it.reflector.synced
         assert it.mirror.names == {"a"}
         it.put("b")
         await it.passes(200)
@@ -571,7 +571,7 @@ async def test_w24_a_resource_that_is_refused_holds_no_other_up() -> None:
         async with other.following():
             other.put("a")
             await other.in_step()
-            assert refused.follower.state == "refused"
+            assert refused.reflector.state == "refused"
 
 
 @virtual
@@ -579,9 +579,9 @@ async def test_w25_a_kind_that_comes_to_be_served_is_found_within_half_a_minute(
     it = Followed()
     it.api.unserve(it.resource)
     async with it.running():
-        await it.until(lambda: it.follower.state == "not served")
-        assert not it.follower.served
-        assert not it.follower.synced
+        await it.until(lambda: it.reflector.state == "not served")
+        assert not it.reflector.served
+        assert not it.reflector.synced
         await it.passes(290)
         discovered = sum(call.verb == "discover" for call in it.api.faults.calls)
         assert discovered == 10
@@ -589,7 +589,7 @@ async def test_w25_a_kind_that_comes_to_be_served_is_found_within_half_a_minute(
         it.api.serve(it.resource)
         it.put("a")
         await it.in_step(within=31)
-        assert it.follower.served
+        assert it.reflector.served
 
 
 @virtual
@@ -600,12 +600,12 @@ async def test_w26_a_kind_deleted_under_a_watch_is_gone_when_that_is_seen_twice(
     async with it.running():
         await it.in_step()
         it.api.unserve(it.resource)
-        await it.until(lambda: it.follower.state == "failing")
+        await it.until(lambda: it.reflector.state == "failing")
         assert it.mirror.names == {"a"}, "a single 404 may be a server that is starting"
-        await it.until(lambda: it.follower.state == "not served", within=6)
+        await it.until(lambda: it.reflector.state == "not served", within=6)
         assert it.mirror.names == set()
-        assert not it.follower.synced
-        assert not it.follower.served
+        assert not it.reflector.synced
+        assert not it.reflector.served
         it.api.serve(it.resource)
         it.put("b")
         await it.in_step()
@@ -619,7 +619,7 @@ async def test_w26_a_404_that_passes_sweeps_nothing() -> None:
     it.api.faults.add(faults.Answer(404), it.resource.name, "watch")
     async with it.running():
         await it.in_step()
-        assert it.follower.served
+        assert it.reflector.served
         assert it.mirror.swept == [set()]
 
 
@@ -637,7 +637,7 @@ async def test_w27_another_version_of_the_same_kind_is_found_and_followed() -> N
         await it.in_step()
         assert it.counts.relists == {"rediscovered": 1}
         assert {change.scope for change in it.mirror.changes} == {it.scope}
-        assert it.follower.served
+        assert it.reflector.served
 
 
 @virtual
@@ -645,7 +645,7 @@ async def test_w29_an_event_told_twice_counts_once() -> None:
     it = Followed()
     it.api.faults.add(faults.Repeat(), it.resource.name, "watch")
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         it.put("a")
         it.put("b")
         await it.in_step()
@@ -658,7 +658,7 @@ async def test_w30_an_old_event_told_late_is_ignored() -> None:
     it = Followed()
     it.api.faults.add(faults.Late(), it.resource.name, "watch")
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         it.put("a")
         it.put("a", failed=1)
         it.put("b")
@@ -717,7 +717,7 @@ async def test_w34_a_list_that_is_empty_by_mistake_is_asked_for_again() -> None:
         await it.in_step()
         it.api.faults.add(faults.EmptyList(), it.resource.name, "list")
         it.expire()
-        await it.until(lambda: not it.follower.up)
+        await it.until(lambda: not it.reflector.up)
         it.put("b")
         await it.in_step()
         assert len(it.asked("list")) == 3
@@ -750,7 +750,7 @@ async def test_w35_a_namespace_that_goes_and_comes_back_is_followed_again() -> N
         assert it.mirror.names == {"a"}
         it.drop("a")
         exists = False
-        await it.until(lambda: it.follower.state == "refused")
+        await it.until(lambda: it.reflector.state == "refused")
         assert it.mirror.names == set()
         exists = True
         it.put("b")
@@ -776,7 +776,7 @@ async def test_w36_an_aggregated_server_is_listed_again_every_five_minutes() -> 
         assert it.mirror.names == {"b"}
         assert it.counts.relists == {"reconcile": 1}
         await it.passes(900)
-        assert it.follower.version == "", "its versions name no moment to resume at"
+        assert it.reflector.version == "", "its versions name no moment to resume at"
         assert gaps(it.times("list")) == pytest.approx([270] * 4, abs=1)
 
 
@@ -790,7 +790,7 @@ async def test_w36_an_aggregated_server_that_pages_is_not_asked_to_stream() -> N
         answer = faults.Answer(200, body=page)
         it.api.faults.add(answer, it.resource.name, "list", when=faults.page_is(number))
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         assert "sendInitialEvents" not in it.asked("watch")[0]
 
 
@@ -813,7 +813,7 @@ async def test_w36_an_aggregated_server_that_starts_over_is_followed_all_the_sam
 async def test_w36_an_aggregated_server_that_tells_of_other_namespaces_is_filtered_here() -> None:
     it = Followed(server=AGGREGATED, namespace="team-a")
     async with it.running():
-        await it.until(lambda: it.follower.up)
+        await it.until(lambda: it.reflector.up)
         it.put("other", "team-b")
         it.put("a")
         await it.in_step(within=1)

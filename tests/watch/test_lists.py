@@ -57,49 +57,49 @@ class Shelf:
 
 @virtual
 async def test_the_next_page_is_fetched_while_one_is_applied() -> None:
-    shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
-    first = await shelf.page("", "")
+    report_store = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
+    first = await report_store.page("", "")
     began = asyncio.get_running_loop().time()
-    start = await PagedList(shelf.reader, "", first).run()
-    assert shelf.applied == list("abcde")
+    start = await PagedList(report_store.reader, "", first).run()
+    assert report_store.applied == list("abcde")
     assert start == ("10", {})
     assert asyncio.get_running_loop().time() - began == pytest.approx(3), "not five"
 
 
 @virtual
 async def test_the_request_for_the_next_page_has_left_before_one_is_worked_on() -> None:
-    shelf = Shelf({"": [page("ab", "1"), page("c")]})
+    report_store = Shelf({"": [page("ab", "1"), page("c")]})
     asked: list[list[tuple[str, str]]] = []
 
     async def work(_: Sequence[Object]) -> None:
-        asked.append(list(shelf.asked))
+        asked.append(list(report_store.asked))
 
-    await PagedList(shelf.reader._replace(apply=work), "", page("ab", "1")).run()
+    await PagedList(report_store.reader._replace(apply=work), "", page("ab", "1")).run()
     assert asked == [[("", "1")], [("", "1")]]
 
 
 @virtual
 async def test_a_list_that_breaks_goes_on_at_the_page_that_broke() -> None:
-    shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
-    shelf.failures["", "2"] = Unavailable("reset")
-    reading = PagedList(shelf.reader, "", await shelf.page("", ""))
+    report_store = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
+    report_store.failures["", "2"] = Unavailable("reset")
+    reading = PagedList(report_store.reader, "", await report_store.page("", ""))
     with pytest.raises(Unavailable):
         await reading.run()
     assert (await reading.run()).version == "10"
-    assert shelf.asked == [("", ""), ("", "1"), ("", "2"), ("", "2")]
-    assert shelf.applied == list("abcde")
+    assert report_store.asked == [("", ""), ("", "1"), ("", "2"), ("", "2")]
+    assert report_store.applied == list("abcde")
 
 
 @virtual
 async def test_a_cancelled_list_leaves_no_request_behind() -> None:
-    shelf = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
-    task = asyncio.create_task(PagedList(shelf.reader, "", page("ab", "1")).run())
+    report_store = Shelf({"": [page("ab", "1"), page("cd", "2"), page("e")]})
+    task = asyncio.create_task(PagedList(report_store.reader, "", page("ab", "1")).run())
     await asyncio.sleep(0.5)
-    assert shelf.under_way == 1
+    assert report_store.under_way == 1
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    assert shelf.under_way == 0
+    assert report_store.under_way == 0
 
 
 def many(namespaces: int) -> Shelf:
@@ -113,38 +113,38 @@ def many(namespaces: int) -> Shelf:
 
 @virtual
 async def test_namespaces_are_read_four_at_a_time() -> None:
-    shelf = many(20)
-    start = await NamespaceLists(shelf.reader, "", page("ignored", "1")).run()
-    assert shelf.most == PARALLEL_LISTS
-    assert sorted(shelf.applied) == ["a"] * 20 + ["b"] * 20
+    report_store = many(20)
+    start = await NamespaceLists(report_store.reader, "", page("ignored", "1")).run()
+    assert report_store.most == PARALLEL_LISTS
+    assert sorted(report_store.applied) == ["a"] * 20 + ["b"] * 20
     assert start.version == "10", "older than any of the lists"
     assert start.floors == {f"ns{i}": 20 + i for i in range(20)}
 
 
 @virtual
 async def test_a_namespace_that_breaks_is_read_again_and_the_others_are_not() -> None:
-    shelf = many(8)
-    shelf.failures["ns3", "1"] = Unavailable("reset")
-    reading = NamespaceLists(shelf.reader, "", page("ignored", "1"))
+    report_store = many(8)
+    report_store.failures["ns3", "1"] = Unavailable("reset")
+    reading = NamespaceLists(report_store.reader, "", page("ignored", "1"))
     with pytest.raises(Unavailable):
         await reading.run()
-    assert shelf.under_way == 0, "the others were ended"
+    assert report_store.under_way == 0, "the others were ended"
     finished = set(reading._floors)
-    asked = len(shelf.asked)
+    asked = len(report_store.asked)
     start = await reading.run()
-    assert set(start.floors) == set(shelf.pages)
-    again = {namespace for namespace, _ in shelf.asked[asked:]}
+    assert set(start.floors) == set(report_store.pages)
+    again = {namespace for namespace, _ in report_store.asked[asked:]}
     assert "ns3" in again
     assert not again & finished
 
 
 @virtual
 async def test_without_the_right_to_list_namespaces_pages_are_read() -> None:
-    shelf = Shelf({"": [page("ab", "1"), page("c")]})
+    report_store = Shelf({"": [page("ab", "1"), page("c")]})
 
     async def refused() -> Sequence[str]:
         raise Refused("namespaces is forbidden", 403)
 
-    reader = shelf.reader._replace(namespaces=refused)
+    reader = report_store.reader._replace(namespaces=refused)
     start = await NamespaceLists(reader, "", page("ab", "1")).run()
-    assert (start, shelf.applied) == (("10", {}), list("abc"))
+    assert (start, report_store.applied) == (("10", {}), list("abc"))

@@ -40,8 +40,8 @@ def test_what_the_server_asks_for_is_the_least() -> None:
 
 
 async def test_a_turn_is_over_after_three_milliseconds_of_work_and_anew_in_the_next() -> None:
-    moments = iter([0, 0.0029, 0.0031, 1, 1.001])
-    turns = TimeSlice(moments.__next__)
+    checkpointer = iter([0, 0.0029, 0.0031, 1, 1.001])
+    turns = TimeSlice(checkpointer.__next__)
     assert [turns.over for _ in range(3)] == [False, False, True]
     await asyncio.sleep(0)
     assert [turns.over for _ in range(2)] == [False, False]

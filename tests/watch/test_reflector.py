@@ -24,7 +24,7 @@ async def test_a_saved_version_is_resumed_without_a_list() -> None:
     it.put("meanwhile")
     async with it.running():
         await it.until(lambda: it.mirror.names)
-        assert it.follower.synced
+        assert it.reflector.synced
         assert it.mirror.kinds() == ["Applied meanwhile"]
         assert it.asked("list") == []
 
@@ -65,9 +65,9 @@ async def test_a_saved_version_of_a_kind_that_is_gone_is_swept_when_that_is_cert
     it.since = "1000"
     it.api.unserve(it.resource)
     async with it.running():
-        await it.until(lambda: it.follower.state == "not served")
+        await it.until(lambda: it.reflector.state == "not served")
         assert it.mirror.kinds() == ["Init", "InitDone"]
-        assert it.follower.version == ""
+        assert it.reflector.version == ""
 
 
 @virtual
@@ -78,7 +78,7 @@ async def test_the_version_covers_what_the_sink_was_given_and_no_more() -> None:
 
     def note(change: Change) -> None:
         if it.asked("watch") and isinstance(change, Applied | Deleted):
-            given.append((it.follower.version, change.object.version))
+            given.append((it.reflector.version, change.object.version))
 
     it.watches_sink(note)
     async with it.running():
@@ -101,7 +101,7 @@ async def test_nothing_is_complete_or_up_before_the_first_list_has_ended() -> No
     stands: list[tuple[str, bool, bool, str]] = []
     it.watches_sink(
         lambda _: stands.append(
-            (it.follower.state, it.follower.up, it.follower.synced, it.follower.version)
+            (it.reflector.state, it.reflector.up, it.reflector.synced, it.reflector.version)
         )
     )
     async with it.running():
@@ -150,12 +150,12 @@ async def test_times_are_those_of_the_wall_clock() -> None:
     it = Followed()
     async with it.running():
         await it.in_step()
-        synced = it.follower.last_sync
+        synced = it.reflector.last_sync
         await it.passes(100)
         it.put("a")
         await it.in_step()
-        assert it.follower.last_sync == synced
-        assert it.follower.last_change == pytest.approx(synced + 100, abs=1)
+        assert it.reflector.last_sync == synced
+        assert it.reflector.last_change == pytest.approx(synced + 100, abs=1)
 
 
 @virtual

@@ -32,16 +32,18 @@ class Written:
 
 
 @given(st.lists(texts, min_size=1, max_size=6), st.lists(st.lists(st.integers(0, 5), max_size=9)))
-def test_parts_in_any_order_again_and_again(bodies: list[bytes], moments: list[list[int]]) -> None:
+def test_parts_in_any_order_again_and_again(
+    bodies: list[bytes], checkpointer: list[list[int]]
+) -> None:
     compress, known = GzipStream().compress, [Written(body) for body in bodies]
-    for moment in moments:
+    for moment in checkpointer:
         parts = [known[index % len(known)] for index in moment]
         (packed,) = asyncio.run(compress(parts))
         reader = zlib.decompressobj(wbits=31)
         assert reader.decompress(packed) == b"".join(part.body for part in parts)
         assert reader.eof
         assert not reader.unused_data
-    used = {index % len(known) for moment in moments for index in moment}
+    used = {index % len(known) for moment in checkpointer for index in moment}
     assert [part.times for part in known] == [int(index in used) for index in range(len(known))]
 
 
@@ -64,8 +66,12 @@ async def test_others_have_their_turn_and_may_compress_meanwhile() -> None:
 def test_sums_of_parts_are_the_sum_of_the_whole(parts: list[bytes]) -> None:
     whole, total = b"".join(parts), Sum()
     for part in parts:
-        own, before = Sum(len(part), zlib.crc32(part)), total
-        total = before.then(own)
+        self_metrics, before = Sum(len(part), zlib.crc32(part)), total
+        total = before.then(self_metrics)
         rest = total.behind(before)
-        assert (rest.size, rest.crc, rest.shift) == (own.size, own.crc, own.shift)
+        assert (rest.size, rest.crc, rest.shift) == (
+            self_metrics.size,
+            self_metrics.crc,
+            self_metrics.shift,
+        )
     assert (total.size, total.crc) == (len(whole), zlib.crc32(whole))

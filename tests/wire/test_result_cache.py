@@ -26,16 +26,16 @@ def result(seconds: object = AT, **more: object) -> dict[str, Any]:
     } | more
 
 
-def read(recall: ResultCache, body: bytes, **more: object) -> Report:
+def read(result_cache: ResultCache, body: bytes, **more: object) -> Report:
     """Read a report with these results."""
     head = {"metadata": {"name": "u", "namespace": "n"}, "scope": SCOPE} | more
     wire = msgspec.json.encode(head)[:-1] + b',"results":' + body + b"}"
-    return recall.report(msgspec.json.decode(wire, type=WireReport))
+    return result_cache.report(msgspec.json.decode(wire, type=WireReport))
 
 
 def told(report: Report) -> list[object]:
     return [
-        (p.about, p.findings.spellings, p.findings.messages, seconds(p), p.newest)
+        (p.about, p.result_set.raw_results, p.result_set.messages, seconds(p), p.newest)
         for p in report.pieces
     ]
 
@@ -52,10 +52,10 @@ def decoded(body: bytes) -> list[object]:
 
 
 def test_what_differs_in_timestamps_only_is_one_object() -> None:
-    recall = ResultCache()
-    first = read(recall, msgspec.json.encode([result(AT), result(AT + 1, policy="q")]))
-    again = read(recall, msgspec.json.encode([result(AT + 60), result(AT + 9, policy="q")]))
-    assert again.pieces[0].findings is first.pieces[0].findings
+    result_cache = ResultCache()
+    first = read(result_cache, msgspec.json.encode([result(AT), result(AT + 1, policy="q")]))
+    again = read(result_cache, msgspec.json.encode([result(AT + 60), result(AT + 9, policy="q")]))
+    assert again.pieces[0].result_set is first.pieces[0].result_set
     assert seconds(again.pieces[0]) == [AT + 60, AT + 9]
 
 
@@ -68,7 +68,7 @@ def test_what_differs_in_timestamps_only_is_one_object() -> None:
 def test_it_does_not_matter_which_of_them_agree(
     stamps: tuple[int | None, int | None], others: tuple[int, int]
 ) -> None:
-    recall = ResultCache()
+    result_cache = ResultCache()
 
     def body(*stamps: int | None) -> bytes:
         told = [result(stamp, policy=f"p{at}") for at, stamp in enumerate(stamps)]
@@ -77,11 +77,11 @@ def test_it_does_not_matter_which_of_them_agree(
                 del each["timestamp"]
         return msgspec.json.encode(told)
 
-    first, again = read(recall, body(*stamps)), read(recall, body(*stamps))
-    other = read(recall, body(*others))
+    first, again = read(result_cache, body(*stamps)), read(result_cache, body(*stamps))
+    other = read(result_cache, body(*others))
     assert told(again) == told(first) == decoded(body(*stamps))
-    assert again.pieces[0].findings is first.pieces[0].findings
-    assert (other.pieces[0].findings is first.pieces[0].findings) is (None not in stamps)
+    assert again.pieces[0].result_set is first.pieces[0].result_set
+    assert (other.pieces[0].result_set is first.pieces[0].result_set) is (None not in stamps)
     assert told(other) == decoded(body(*others))
 
 
@@ -99,10 +99,10 @@ def test_it_does_not_matter_which_of_them_agree(
     ids="-".join,
 )
 def test_what_says_something_else_is_another(more: dict[str, str]) -> None:
-    recall = ResultCache()
-    first = read(recall, msgspec.json.encode([result()]))
-    other = read(recall, msgspec.json.encode([result(**more)]))
-    assert other.pieces[0].findings is not first.pieces[0].findings
+    result_cache = ResultCache()
+    first = read(result_cache, msgspec.json.encode([result()]))
+    other = read(result_cache, msgspec.json.encode([result(**more)]))
+    assert other.pieces[0].result_set is not first.pieces[0].result_set
     assert told(other) == decoded(msgspec.json.encode([result(**more)]))
 
 
@@ -123,27 +123,27 @@ TRICKY = [
 
 @pytest.mark.parametrize("results", TRICKY, ids=range(len(TRICKY)))
 def test_numbers_that_are_no_timestamps_are_not_taken_for_some(results: list[object]) -> None:
-    recall, body = ResultCache(), msgspec.json.encode(results)
+    result_cache, body = ResultCache(), msgspec.json.encode(results)
     for _ in range(2):
-        assert told(read(recall, body)) == decoded(body)
+        assert told(read(result_cache, body)) == decoded(body)
 
 
 @pytest.mark.parametrize("message", ["", f"since {AT}"], ids=["plain", "with the time"])
 def test_what_was_put_together_is_remembered(message: str) -> None:
-    recall, body = ResultCache(), msgspec.json.encode([{"message": message} | result()] * 2)
-    first, again = read(recall, body), read(recall, body)
-    assert again.pieces[0].findings is first.pieces[0].findings
+    result_cache, body = ResultCache(), msgspec.json.encode([{"message": message} | result()] * 2)
+    first, again = read(result_cache, body), read(result_cache, body)
+    assert again.pieces[0].result_set is first.pieces[0].result_set
 
 
 def test_keys_that_are_spelled_otherwise_are_read_all_the_same() -> None:
-    recall = ResultCache()
+    result_cache = ResultCache()
     for body in (
         b'[{"policy":"p","timestamp":{"\\u0073econds":1795000000}}]',
         b'[{"policy":"p","timestamp":{"seconds": 1795000001}}]',
         b'[{"policy":"p","timestamp":{"seconds":1795000002,"seconds":1795000003}}]',
         b'[{"policy":"p","timestamp":{"seconds":1795000003,"seconds":1795000002}}]',
     ):
-        assert told(read(recall, body)) == decoded(body)
+        assert told(read(result_cache, body)) == decoded(body)
 
 
 texts = st.sampled_from(["", "p", "q", '"seconds":1795000000', "1795000000", "ä" * 9])
@@ -160,46 +160,46 @@ items = st.fixed_dictionaries(
 
 @given(st.lists(st.lists(items, max_size=3), min_size=2, max_size=6))
 def test_a_memory_of_others_changes_nothing(bodies: list[list[dict[str, object]]]) -> None:
-    recall = ResultCache()
+    result_cache = ResultCache()
     for results in bodies:
         for order in (None, "sorted"):  # API servers sort keys
             body = msgspec.json.encode(results, order=order)
-            assert told(read(recall, body)) == decoded(body)
+            assert told(read(result_cache, body)) == decoded(body)
 
 
 def test_what_is_remembered_is_bounded_by_what_it_says() -> None:
-    recall, alive = ResultCache(), weakref.WeakSet[ResultSet]()
+    result_cache, alive = ResultCache(), weakref.WeakSet[ResultSet]()
     for number in range(30):
         failing = [result(result="fail", message=f"{number} {n} " * 300) for n in range(1000)]
-        alive.add(read(recall, msgspec.json.encode(failing)).pieces[0].findings)
+        alive.add(read(result_cache, msgspec.json.encode(failing)).pieces[0].result_set)
     assert 0 < len(alive) < 10
 
 
 def test_what_is_met_again_stays_and_the_rest_is_forgotten() -> None:
-    recall, alive = ResultCache(), weakref.WeakSet[ResultSet]()
+    result_cache, alive = ResultCache(), weakref.WeakSet[ResultSet]()
     often = msgspec.json.encode([result(policy="often")])
-    kept = read(recall, often).pieces[0].findings
+    kept = read(result_cache, often).pieces[0].result_set
     wire = msgspec.json.encode({"metadata": {"name": "u"}, "scope": SCOPE})[:-1]
     wire += b',"results":' + often + b"}"
     again = msgspec.json.decode(wire, type=WireReport)
     for number in range(30):
         body = msgspec.json.encode([result(policy=f"once {number}")])
-        alive.add(read(recall, body).pieces[0].findings)
+        alive.add(read(result_cache, body).pieces[0].result_set)
         for _ in range(LONG // 10):
-            recall.report(again)
-        assert read(recall, often).pieces[0].findings is kept
+            result_cache.report(again)
+        assert read(result_cache, often).pieces[0].result_set is kept
     assert 10 <= len(alive) <= 21
 
 
 def test_the_newest_forms_are_recognised_though_others_are_forgotten() -> None:
-    recall, first = ResultCache(), []
+    result_cache, first = ResultCache(), []
     for number in range(MOST // 2 + 100):
         body = msgspec.json.encode([result(policy=f"p{number}")])
-        first.append(read(recall, body).pieces[0].findings)
+        first.append(read(result_cache, body).pieces[0].result_set)
     for number in range(MOST // 2, MOST // 2 + 100):
         body = msgspec.json.encode([result(AT + 1, policy=f"p{number}")])
-        assert read(recall, body).pieces[0].findings is first[number]
-    assert len(recall._young) + len(recall._old) <= MOST
+        assert read(result_cache, body).pieces[0].result_set is first[number]
+    assert len(result_cache._young) + len(result_cache._old) <= MOST
 
 
 def test_results_name_resources_where_the_report_has_no_scope() -> None:
@@ -211,7 +211,7 @@ def test_results_name_resources_where_the_report_has_no_scope() -> None:
 @pytest.mark.parametrize("body", [b"null", b"[]"])
 def test_no_results_are_one_silent_piece(body: bytes) -> None:
     [piece] = read(ResultCache(), body).pieces
-    assert (piece.findings.spellings, piece.findings.messages, seconds(piece)) == ((), (), [])
+    assert (piece.result_set.raw_results, piece.result_set.messages, seconds(piece)) == ((), (), [])
 
 
 def test_a_broken_result_says_where() -> None:
@@ -224,19 +224,19 @@ def test_findings_fit_what_decoding_gives() -> None:
     results = [result(result="fail", message="m" * 2000), result()]
     [piece] = read(ResultCache(), msgspec.json.encode(results)).pieces
     typed = msgspec.convert(results, list[Result])
-    assert piece.findings.spellings == tuple(
+    assert piece.result_set.raw_results == tuple(
         (r.policy, r.rule, r.result, r.severity, r.category, r.source) for r in typed
     )
-    assert piece.findings.messages == ("m" * 1024, "")
+    assert piece.result_set.messages == ("m" * 1024, "")
 
 
 def test_spellings_without_end_are_not_all_remembered() -> None:
-    recall, number = ResultCache(), count()
+    result_cache, number = ResultCache(), count()
     for _ in range(MOST_SPELLINGS // 1000 + 2):
         results = [result(policy=f"p{next(number)}") for _ in range(1000)]
-        [piece] = read(recall, msgspec.json.encode(results)).pieces
-        assert piece.findings.spellings[0][0] == results[0]["policy"]
-    assert len(recall._singles._spellings) <= MOST_SPELLINGS
+        [piece] = read(result_cache, msgspec.json.encode(results)).pieces
+        assert piece.result_set.raw_results[0][0] == results[0]["policy"]
+    assert len(result_cache._singles._raw_results) <= MOST_SPELLINGS
 
 
 @pytest.mark.parametrize(
@@ -245,35 +245,35 @@ def test_spellings_without_end_are_not_all_remembered() -> None:
     ids=["pass", "fail", "error", "silent"],
 )
 def test_a_result_is_one_object_whatever_stands_beside_it(more: dict[str, str]) -> None:
-    recall = ResultCache()
+    result_cache = ResultCache()
 
     def body(*results: object) -> bytes:
         return msgspec.json.encode(results, order="sorted")  # so a result ends with its timestamp
 
-    first = read(recall, body(result(), result(policy="q", **more)))
-    known = len(recall._singles._known)
+    first = read(result_cache, body(result(), result(policy="q", **more)))
+    known = len(result_cache._singles._known)
     assert known == (1 if more else 2), "what fails is not remembered"
     others = body(result(AT + 9, policy="q", **more), result(AT + 9))
-    other = read(recall, others)
-    assert len(recall._singles._known) == known
-    assert other.pieces[0].findings.spellings == first.pieces[0].findings.spellings[::-1]
-    assert other.pieces[0].findings.spellings[0] is first.pieces[0].findings.spellings[1]
+    other = read(result_cache, others)
+    assert len(result_cache._singles._known) == known
+    assert other.pieces[0].result_set.raw_results == first.pieces[0].result_set.raw_results[::-1]
+    assert other.pieces[0].result_set.raw_results[0] is first.pieces[0].result_set.raw_results[1]
     assert told(other) == decoded(others)
 
 
 def test_a_timestamp_within_a_result_is_not_the_results() -> None:
-    recall = ResultCache()
+    result_cache = ResultCache()
     for seconds in (AT, AT + 1):
         dated = {"policy": "p", "timestamp": {"seconds": AT}, "x": {"seconds": seconds}}
         body = msgspec.json.encode([dated, dated])
         for _ in range(2):
-            assert told(read(recall, body)) == decoded(body)
+            assert told(read(result_cache, body)) == decoded(body)
 
 
 def test_texts_of_single_results_are_not_remembered_without_end() -> None:
-    recall = ResultCache()
+    result_cache = ResultCache()
     for number, size in enumerate([3 * MOST_BYTES, *[8_000] * (MOST_BYTES // 7_000)]):
         said = [{"message": "m" * size} | result(policy=f"p{number}")]
         body = msgspec.json.encode(said)
-        assert told(read(recall, body)) == decoded(body)
-        assert sum(map(len, recall._singles._known)) <= MOST_BYTES
+        assert told(read(result_cache, body)) == decoded(body)
+        assert sum(map(len, result_cache._singles._known)) <= MOST_BYTES

@@ -35,19 +35,19 @@ class PageModel(NamedTuple):
     now: float
 
 
-def status_page(sight: PageModel, links: Sequence[Link], assets: Assets) -> str:
+def status_page(page_model: PageModel, links: Sequence[Link], assets: Assets) -> str:
     """Render the status page."""
-    overview, now = sight.overview, sight.now
+    overview, now = page_model.overview, page_model.now
     parts = (
-        figures(overview, sight.blocked, now),
-        blocked(sight.blocked, now),
+        figures(overview, page_model.blocked, now),
+        blocked(page_model.blocked, now),
         tag(
             "div",
             worst("namespaces", "Worst namespaces", "namespace", overview.namespaces),
             worst("policies", "Worst policies", "policy", overview.policies),
             id="worst",
         ),
-        failing(sight.query, sight.failing, overview, now),
+        failing(page_model.query, page_model.failing, overview, now),
         watched(overview.watched, now),
     )
     return _page(assets, _header(overview, links), tag("main", *parts), _footer(overview, now))

@@ -88,8 +88,10 @@ class StatusPages:
         else:
             query = _query(request.query) or Query()
             failing = await view.failing(query)
-            sight = PageModel(view.overview(WORST), query, failing, view.blocked(), time.time())
-            page = status_page(sight, links, self._assets)
+            page_model = PageModel(
+                view.overview(WORST), query, failing, view.blocked(), time.time()
+            )
+            page = status_page(page_model, links, self._assets)
         return await answer(request, page, "text/html; charset=utf-8", _PAGE)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
