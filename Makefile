@@ -1,6 +1,8 @@
 # Each target prepares .venv itself; nothing is installed outside it, but by `make tools`.
 PYTHON ?= python3
 ARGS ?=
+# Workers of the test run: one for each processor, at most four (each may start servers of its own).
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 4 ? n : 4 )))
 V := .venv/bin
 hash = $(shell cksum requirements/$(1).txt | cut -d' ' -f1)
 RUNTIME := .venv/.runtime-$(call hash,runtime)
@@ -21,7 +23,7 @@ run: $(RUNTIME) ## Serve the cluster that kubectl talks to
 	$(V)/policy-report-exporter serve $(ARGS)
 
 test: $(DEV) ## Run every test whose tools are here, with coverage
-	$(V)/pytest --cov --cov-report=term $(ARGS)
+	$(V)/pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 test-all: export REQUIRE_ALL_TIERS = 1
 test-all: test ## The same, and a skipped test is a failure

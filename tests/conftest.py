@@ -10,9 +10,21 @@ from collections.abc import Generator
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.tools import RUNNING
 from tools.pins import TIERS, missing
+
+# No deadline: a shared machine pauses for longer than any example takes.
+_LONG = bool(os.environ.get("HYPOTHESIS_LONG"))
+settings.register_profile(
+    "here",
+    deadline=None,
+    max_examples=500 if _LONG else 60,
+    stateful_step_count=40 if _LONG else 30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("here")
 
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
@@ -43,12 +55,19 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, terminate)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, and give each report its tier."""
+    """Skip what this machine cannot run, and give each report its tier.
+
+    With pytest-xdist (``--dist loadgroup``) the tests of one file stay in one worker, which then
+    starts the servers that they share once; a file may name a group that spans several files.
+    """
     lacking = {tier: names for tier in TIERS if (names := missing(tier))}
     for item in items:
         tier = tier_of(item)
         item.user_properties.append(("tier", tier))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if tier in lacking:
             reason = f"the {tier} tier lacks {', '.join(lacking[tier])}: {enabling(tier)}"
             item.add_marker(pytest.mark.skip(reason=reason))
