@@ -1,4 +1,4 @@
-"""A Kubernetes API server small enough to embed: same wire, scripted cluster, faults on demand."""
+"""A Kubernetes API server small enough to embed: same wire, scripted cluster."""
 
 from exporter.simulator.server import Simulator
 from exporter.simulator.store import Store

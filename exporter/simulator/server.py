@@ -1,9 +1,7 @@
-"""The HTTP server: a request in, the cluster's answer or an ordered fault out."""
+"""The HTTP server: a request in, the cluster's answer out."""
 
-import asyncio
 import ssl
 import time
-from collections.abc import Iterable
 from typing import Any, Self
 
 import msgspec
@@ -11,29 +9,18 @@ from aiohttp import web
 from isal import igzip
 
 from exporter.model.resource import Resource
-from exporter.simulator import (
-    discovery,
-    faults,
-    lists,
-    query,
-    reports_server,
-    tables,
-    watches,
-    writes,
-)
-from exporter.simulator.access import Access
-from exporter.simulator.faults import Call, Fault, Faults
-from exporter.simulator.query import Address, Form
+from exporter.simulator import discovery, lists, query, tables, watches, writes
+from exporter.simulator.query import Address, Form, ListOptions
 from exporter.simulator.registry import Registry, Served
 from exporter.simulator.status import PathNotFound, Refusal, not_found
-from exporter.simulator.store import Store
+from exporter.simulator.store import Store, StoredObject
 from exporter.simulator.views import data_as, partial, raw_as
-from exporter.simulator.wire import Ended, Wire, abort
+from exporter.simulator.watches import Watch
 
 Object = dict[str, Any]
 
 GZIP_ABOVE_BYTES = 128 * 1024
-_JSON = "application/json"
+JSON = "application/json"
 _HEALTH = ("livez", "readyz", "healthz")
 _VERBS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
@@ -41,26 +28,21 @@ _VERBS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 class Simulator:
     """An API server over a store, on loopback; use as an async context manager.
 
-    ``aggregated`` names the API groups that a reports-server answers for. ``watch_list`` False
-    refuses sendInitialEvents, as servers before 1.32 do.
+    ``watch_list`` False refuses sendInitialEvents, as servers before 1.32 do. Methods from
+    ``_authenticate`` on are hooks: the API server of the tests overrides them to refuse and break.
     """
 
-    def __init__(  # noqa: PLR0913 - what a server is made of
+    def __init__(
         self,
         store: Store | None = None,
         *,
         registry: Registry | None = None,
-        access: Access | None = None,
-        aggregated: Iterable[str] = (),
         watch_list: bool = True,
         bookmark_seconds: float = 60,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.store = store or Store(time.time)
         self.registry = registry or Registry()
-        self.access = access or Access()
-        self.faults = Faults()
-        self.aggregated = frozenset(aggregated)
         self.watch_list = watch_list
         self.bookmark_seconds = bookmark_seconds
         self.url = ""
@@ -115,61 +97,52 @@ class Simulator:
         try:
             return await self._routed(request)
         except Refusal as refusal:
-            return _json(refusal.body, refusal.code)
+            return json_response(refusal.body, refusal.code)
         except PathNotFound:
             return web.Response(status=404, text="404 page not found\n")
-        except (Ended, ConnectionResetError):
-            # The client is gone, or was meant to see a break: there is nobody to answer.
+        except ConnectionResetError:
+            # The client is gone: there is nobody to answer.
             return web.Response(status=500)
 
     async def _routed(self, request: web.Request) -> web.StreamResponse:
         at = query.address(request.path)
-        call = _call(at, request)
-        struck = self.faults.strike(call)
-        for fault in struck:
-            await _befall(fault, request)
-            if isinstance(fault, faults.Answer):
-                body = fault.content()
-                headers = {"Content-Type": fault.content_type, **fault.headers}
-                return web.Response(status=fault.status, body=body, headers=headers)
         first = request.path.strip("/").partition("/")[0]
         if first in _HEALTH:
             return web.Response(text="ok")
-        user = self.access.user(request.headers.get("Authorization", ""))
+        self._authenticate(request)
         if at is None:
             accept = request.headers.get("Accept", "")
             body, content_type = discovery.answer(self.registry, request.path, accept)
-            return _json(body, content_type=content_type)
+            return json_response(body, content_type=content_type)
         served = self.registry.find(at.group, at.version, at.plural)
         if served is None or (at.namespace and not served.resource.namespaced):
             raise PathNotFound
-        self.access.check(user, call.verb, served.resource, at.namespace)
-        return await self._served(request, at, served, call.verb, struck)
+        verb = verb_of(at, request)
+        self._authorize(request, verb, served, at.namespace)
+        return await self._served(request, at, served, verb)
 
     async def _served(
-        self, request: web.Request, at: Address, served: Served, verb: str, struck: list[Fault]
+        self, request: web.Request, at: Address, served: Served, verb: str
     ) -> web.StreamResponse:
-        form = query.form(request.headers.get("Accept", ""), request.query.get("includeObject", ""))
-        if faults.AsTable() in struck:
-            form = Form("Table")
+        form = self._form(request)
         manager = request.headers.get("User-Agent", "unknown").partition("/")[0]
         match verb:
             case "watch":
-                return await self._watch(request, at, served, form, struck)
+                return await self._watch(request, at, served, form)
             case "list":
-                return await self._list(request, at, served, form, struck)
+                return await self._list(request, at, served, form)
             case "get":
                 return self._get(at, served, form)
             case "create":
                 body = await _json_body(request)
                 stored = writes.create(self.store, served, at, body, manager)
-                return _json(raw_as(stored, served), 201)
+                return json_response(raw_as(stored, served), 201)
             case "update":
                 body = await _json_body(request)
                 stored = writes.replace(self.store, served, at, body, manager)
-                return _json(raw_as(stored, served))
+                return json_response(raw_as(stored, served))
             case "delete" if at.name:
-                return _json(msgspec.json.encode(writes.delete(self.store, served, at)))
+                return json_response(msgspec.json.encode(writes.delete(self.store, served, at)))
             case _:
                 raise Refusal(
                     405, "the server does not allow this method on the requested resource"
@@ -179,70 +152,77 @@ class Simulator:
         stored = self.store.get(served.storage, at.namespace, at.name)
         if stored is None:
             raise not_found(served.resource, at.name)
-        if served.resource.group in self.aggregated:
-            stored = reports_server.marked(stored)
+        stored = self._shown(served, stored)
         if form.name == "Table":
             row = tables.row(data_as(stored, served), served, self.store.clock(), form.include)
             metadata = {"resourceVersion": str(stored.version)}
-            return _json(msgspec.json.encode(tables.table(served, [row], metadata)))
+            return json_response(msgspec.json.encode(tables.table(served, [row], metadata)))
         if form.name == "Partial":
-            return _json(msgspec.json.encode(partial(stored.data)))
-        return _json(raw_as(stored, served) + b"\n")
+            return json_response(msgspec.json.encode(partial(stored.data)))
+        return json_response(raw_as(stored, served) + b"\n")
 
     async def _list(
-        self, request: web.Request, at: Address, served: Served, form: Form, struck: list[Fault]
+        self, request: web.Request, at: Address, served: Served, form: Form
     ) -> web.StreamResponse:
         options = query.options(request.query, watch_list=self.watch_list)
-        if served.resource.group in self.aggregated:
-            found = reports_server.page(self.store, served, at.namespace)
-        else:
-            found = lists.page(self.store, served, at.namespace, options)
-        if faults.EmptyList() in struck:
-            found = found._replace(objects=[])
-        body = lists.body(found, served, form, self.store.clock())
-        for fault in struck:
-            if isinstance(fault, faults.CutBody):
-                return await _cut(request, body, fault)
+        page = self._page(request, served, at.namespace, options)
+        body = lists.body(page, served, form, self.store.clock())
         if len(body) > GZIP_ABOVE_BYTES and "gzip" in request.headers.get("Accept-Encoding", ""):
-            headers = {"Content-Encoding": "gzip", "Content-Type": _JSON, "Vary": "Accept-Encoding"}
+            headers = {"Content-Encoding": "gzip", "Content-Type": JSON, "Vary": "Accept-Encoding"}
             return web.Response(body=igzip.compress(body, compresslevel=1), headers=headers)
-        return _json(body)
+        return json_response(body)
 
     async def _watch(
-        self, request: web.Request, at: Address, served: Served, form: Form, struck: list[Fault]
+        self, request: web.Request, at: Address, served: Served, form: Form
     ) -> web.StreamResponse:
         options = query.options(request.query, watch_list=self.watch_list)
-        broadcast = served.resource.group in self.aggregated
-        watch_class = reports_server.BroadcastWatch if broadcast else watches.Watch
-        watch = watch_class(self.store, served, at.namespace, options, form)
+        watch, bookmark_seconds = self._watch_of(served, at.namespace, options, form)
         seconds = options.timeout or watches.DEFAULT_SECONDS
-        bookmark_seconds = self.bookmark_seconds if options.bookmarks and not broadcast else 0
-        wire = Wire(request, struck)
         still = lambda: self.registry.find(at.group, at.version, at.plural) is not None  # noqa: E731
-        try:
-            await wire.open()
-            async for line in watches.lines(watch, still, seconds, bookmark_seconds):
-                await wire.send(line)
-        except Ended:
-            pass
-        return wire.response
+        response = web.StreamResponse(headers={"Content-Type": JSON})
+        await response.prepare(request)
+        # A client must see that the watch is open although nothing happens.
+        await response.write(b"")
+        async for line in watches.lines(watch, still, seconds, bookmark_seconds):
+            await response.write(line.raw)
+        return response
+
+    def _authenticate(self, request: web.Request) -> None:
+        """Raise Refusal 401 for a client that is nobody."""
+
+    def _authorize(self, request: web.Request, verb: str, served: Served, namespace: str) -> None:
+        """Raise Refusal 403 for what a client may not do."""
+
+    def _form(self, request: web.Request) -> Form:
+        """Choose the form of the answer: whole objects, metadata or a Table."""
+        return query.form(request.headers.get("Accept", ""), request.query.get("includeObject", ""))
+
+    def _shown(self, _served: Served, stored: StoredObject) -> StoredObject:
+        """Give an object as this server shows it."""
+        return stored
+
+    def _page(
+        self, _request: web.Request, served: Served, namespace: str, options: ListOptions
+    ) -> lists.SimulatedPage:
+        """Give one page of a list."""
+        return lists.page(self.store, served, namespace, options)
+
+    def _watch_of(
+        self, served: Served, namespace: str, options: ListOptions, form: Form
+    ) -> tuple[Watch, float]:
+        """Begin a watch; the second value is the pause between bookmarks in seconds, 0 for none."""
+        watch = Watch(self.store, served, namespace, options, form)
+        return watch, self.bookmark_seconds if options.bookmarks else 0
 
 
-def _call(at: Address | None, request: web.Request) -> Call:
-    now = asyncio.get_running_loop().time()
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if at is None:
-        return Call("", "discover", "", dict(request.query), 1, now, token)
-    resource = f"{at.plural}.{at.group}" if at.group else at.plural
+def verb_of(at: Address, request: web.Request) -> str:
+    """Name what a request does: list, watch, get, create, update or delete."""
     verb = _VERBS.get(request.method, request.method.lower())
     if verb == "get" and not at.name:
         verb = "list"
     if verb == "list" and request.query.get("watch", "").lower() in ("1", "true"):
         verb = "watch"
-    page = 1
-    if token_text := request.query.get("continue"):
-        page = query.Token.decoded(token_text).page
-    return Call(resource, verb, at.namespace, dict(request.query), page, now, token)
+    return verb
 
 
 async def _json_body(request: web.Request) -> bytes:
@@ -255,30 +235,6 @@ async def _json_body(request: web.Request) -> bytes:
     return await request.read()
 
 
-async def _befall(fault: Fault, request: web.Request) -> None:
-    match fault:
-        case faults.Delay(seconds):
-            await asyncio.sleep(seconds)
-        case faults.Hang():
-            await asyncio.Event().wait()
-        case faults.Reset():
-            abort(request)
-            raise Ended
-        case _:
-            pass
-
-
-async def _cut(request: web.Request, body: bytes, fault: faults.CutBody) -> web.StreamResponse:
-    headers = {"Content-Type": _JSON, "Content-Length": str(len(body))}
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    await response.write(body[: fault.after])
-    if fault.reset:
-        abort(request)
-    elif request.transport:
-        request.transport.close()
-    return response
-
-
-def _json(body: bytes, status: int = 200, content_type: str = _JSON) -> web.Response:
+def json_response(body: bytes, status: int = 200, content_type: str = JSON) -> web.Response:
+    """Answer with JSON."""
     return web.Response(body=body, status=status, headers={"Content-Type": content_type})

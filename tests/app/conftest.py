@@ -14,9 +14,9 @@ from typing import Final, NamedTuple, TypeVar
 import pytest
 
 from exporter.cli import main
-from exporter.simulator import Simulator, Store
 from exporter.simulator.sample import sample
 from exporter.simulator.world import World
+from tests.apiserver import Simulator, Store
 from tests.app.running import Samples, parse
 from tests.kube.kubeconfigs import kubeconfig
 from tests.tools import eventually, free_port

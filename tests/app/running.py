@@ -20,10 +20,10 @@ from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.settings.file import ConfigFile
 from exporter.settings.plan import Plan
-from exporter.simulator import Simulator, Store
 from exporter.simulator.checks import BASELINE, CHECKS, REGISTRIES
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.world import Subject, World
+from tests.apiserver import Simulator, Store
 
 EVENTS_TOTAL: Final = "policyviolation_events_total"
 OWN: Final = "policyreport_exporter_"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.model.resource import EVENTS
-from exporter.simulator.faults import Answer, Stall
+from tests.apiserver.faults import Answer, Stall
 from tests.app.running import BY_HAND, Cluster, Increase, Mortal, living
 
 pytestmark = pytest.mark.tier("simulator")

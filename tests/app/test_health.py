@@ -5,7 +5,7 @@ from asyncio import sleep
 import pytest
 
 from exporter.model.resource import CLUSTER_POLICIES
-from exporter.simulator.faults import Answer
+from tests.apiserver.faults import Answer
 from tests.scale.living import Living
 from tests.virtual_time import virtual
 

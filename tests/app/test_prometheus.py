@@ -10,9 +10,9 @@ import pytest
 from exporter.app.serve import site_of, start
 from exporter.kube.credentials import Anonymous
 from exporter.settings.flags import Flags
-from exporter.simulator import Simulator
 from exporter.simulator.scenario import Scenario, living, play
 from exporter.web.server import serving
+from tests.apiserver import Simulator
 from tests.app.running import recount
 from tests.servers import Prometheus, prometheus
 from tests.tools import eventually

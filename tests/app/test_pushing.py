@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.model.resource import POLICY_RESOURCES
-from exporter.simulator.faults import Answer
+from tests.apiserver.faults import Answer
 from tests.app.reloads import LABELS, alertmanager, fail, pushing, reloaded
 from tests.app.running import Cluster
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from exporter.model.resource import EVENTS, POLICY_REPORTS
-from exporter.simulator.faults import Answer, Delay
+from tests.apiserver.faults import Answer, Delay
 from tests.app.reloads import CLOSED, LABELS, OPENED, PLAIN, fail, reloaded, watching
 from tests.app.running import EVENTS_TOTAL, Cluster, self_metrics, total
 

@@ -12,8 +12,8 @@ import pytest
 from exporter.checkpoint.file import NAME
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.settings.file import ConfigFile
-from exporter.simulator.faults import Answer
 from exporter.state.selection import Filters, Globs
+from tests.apiserver.faults import Answer
 from tests.app.running import (
     AT_ONCE,
     BY_HAND,

@@ -13,8 +13,8 @@ import pytest
 from exporter import __version__
 from exporter.cli import main
 from exporter.simulator.checks import BASELINE
-from exporter.simulator.faults import Hang
 from exporter.simulator.kyverno import ReportTarget
+from tests.apiserver.faults import Hang
 from tests.app.commands import serving
 from tests.app.conftest import Beside, Served
 from tests.app.running import EVENTS_TOTAL, Samples, recount, self_metrics, summaries, total

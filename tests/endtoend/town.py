@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from exporter.simulator import Simulator, Store
 from exporter.simulator.checks import BASELINE, CHECKS, SampleCheck
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.world import Subject, World
+from tests.apiserver import Simulator, Store
 
 T = TypeVar("T")
 TEAMS = {"kube-system": "platform", "carts": "shop", "catalog": "shop", "payments": "shop"}

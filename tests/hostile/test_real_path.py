@@ -12,7 +12,7 @@ import bcrypt
 import pytest
 
 from exporter.model.resource import EVENTS, POLICY_REPORTS, REPORTS
-from exporter.simulator.faults import Answer
+from tests.apiserver.faults import Answer
 from tests.app.commands import Command
 from tests.app.running import Cluster, Samples, parse, self_metrics, total
 from tests.hostile.objects import EVIL

@@ -20,7 +20,7 @@ from exporter.model.resource import (
     REPORTS,
     Resource,
 )
-from exporter.simulator import Simulator, faults
+from tests.apiserver import Simulator, faults
 from tests.kube.serving import json, serving
 from tests.virtual_time import virtual
 from tests.watch.recording import Counts

@@ -13,8 +13,8 @@ from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import NAMED, KubeSource, RejectLog
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_REPORTS
-from exporter.simulator import Simulator, faults
 from exporter.wire.codec import WatchLine
+from tests.apiserver import Simulator, faults
 from tests.kube.serving import json, serving
 from tests.virtual_time import virtual
 from tests.watch.cluster import report

@@ -12,10 +12,10 @@ from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.settings.file import ConfigFile, Labels, ReportSettings
 from exporter.settings.plan import Plan
-from exporter.simulator import Simulator, Store
 from exporter.simulator.registry import Registry
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import Scenario, ScenarioClock
+from tests.apiserver import Simulator, Store
 from tests.app.running import OWN, Samples, body, parse
 from tests.watch.cluster import NOON, report
 

@@ -9,9 +9,9 @@ from exporter.app.exporter import options_of
 from exporter.model.changes import Scope
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICY_REPORTS, Resource
 from exporter.settings.file import ConfigFile
-from exporter.simulator import faults
 from exporter.state.recent import MOST
 from exporter.watch.lists import ReflectorOptions
+from tests.apiserver import faults
 from tests.app.running import Samples, total
 from tests.scale.living import Living, scraped
 from tests.virtual_time import virtual

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from exporter.simulator import Simulator, Store
 from exporter.simulator.sample import sample
 from exporter.simulator.world import World
+from tests.apiserver import Simulator, Store
 
 NOON = 1_795_435_200.0
 

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICY_REPORTS
-from exporter.simulator import Simulator, Store
 from exporter.simulator.sample import sample
+from tests.apiserver import Simulator, Store
 from tests.cluster.harness import ControlPlane, control_plane
 
 pytestmark = pytest.mark.tier("cluster")

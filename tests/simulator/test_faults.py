@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, POLICY_REPORTS
-from exporter.simulator import Simulator, Store, faults
-from exporter.simulator.access import Access
+from tests.apiserver import Simulator, Store, faults
+from tests.apiserver.access import Access
 
 pytestmark = [pytest.mark.tier("simulator"), pytest.mark.usefixtures("world")]
 

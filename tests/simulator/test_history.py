@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.resource import POLICY_REPORTS
-from exporter.simulator import Store
 from exporter.simulator.lists import page
 from exporter.simulator.query import Form, ListOptions, Token
 from exporter.simulator.registry import REGISTRY
 from exporter.simulator.store import key_of
 from exporter.simulator.watches import Watch
+from tests.apiserver import Store
 
 NAME = POLICY_REPORTS.name
 SERVED = next(each for each in REGISTRY if each.resource == POLICY_REPORTS)

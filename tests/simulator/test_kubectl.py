@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter.model.resource import POLICY_REPORTS
-from exporter.simulator import Simulator
 from exporter.simulator.sample import sample
 from exporter.simulator.store import Store
+from tests.apiserver import Simulator
 from tests.simulator.test_sample import EVENTS_SEEN, PAGE
 from tests.tools import tool
 

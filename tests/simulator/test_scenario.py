@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 from exporter.model.resource import CLUSTER_POLICIES, EVENTS, POLICY_REPORTS
-from exporter.simulator import Store
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import (
     EVENT_TTL_SECONDS,
@@ -17,6 +16,7 @@ from exporter.simulator.scenario import (
     play,
 )
 from exporter.simulator.world import World
+from tests.apiserver import Store
 
 NOON = 1_795_435_200.0
 

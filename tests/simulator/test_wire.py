@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from exporter.model.resource import EVENTS, POLICY_REPORTS
-from exporter.simulator import Simulator, Store
 from exporter.simulator.world import World
+from tests.apiserver import Simulator, Store
 
 Object = dict[str, Any]
 pytestmark = pytest.mark.tier("simulator")

@@ -18,11 +18,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from exporter.cli import main
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator.checks import LABELS
-from exporter.simulator.faults import Answer
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.sample import sample
 from exporter.simulator.store import Store
 from exporter.simulator.world import World
+from tests.apiserver.faults import Answer
 from tests.app.commands import ROOT, words
 from tests.app.conftest import Beside
 from tests.app.running import EVENTS_TOTAL, parse, summaries, total

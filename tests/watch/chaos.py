@@ -16,7 +16,6 @@ from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.resource import CLUSTER_POLICIES, CLUSTER_POLICY_REPORTS, EVENTS, POLICY_REPORTS
-from exporter.simulator import Simulator, Store, faults
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.scenario import ScenarioClock as PlayClock
@@ -26,6 +25,7 @@ from exporter.watch.lists import ReflectorOptions
 from exporter.watch.pace import TimeSlice, WatchClock
 from exporter.watch.reflector import Reflector
 from exporter.wire.codec import codec_for
+from tests.apiserver import Simulator, Store, faults
 from tests.virtual_time import Stalls
 from tests.watch.cluster import NOON
 from tests.watch.recording import Counts

@@ -13,11 +13,11 @@ from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.model.changes import Change, Scope
 from exporter.model.resource import POLICY_REPORTS, Resource
-from exporter.simulator import Simulator, Store
-from exporter.simulator.faults import Call
 from exporter.watch.lists import ReflectorOptions
 from exporter.watch.pace import WatchClock
 from exporter.watch.reflector import Reflector
+from tests.apiserver import Simulator, Store
+from tests.apiserver.faults import Call
 from tests.watch.recording import Counts, Mirror
 
 NOON = 1_795_435_200.0

@@ -13,9 +13,9 @@ import pytest
 from exporter.kube.kubeconfig import Kubeconfig
 from exporter.model.changes import Change, Deleted
 from exporter.model.resource import EVENTS, POLICY_REPORTS
-from exporter.simulator import Store, faults
-from exporter.simulator.access import Access
 from exporter.simulator.query import Token
+from tests.apiserver import Store, faults
+from tests.apiserver.access import Access
 from tests.kube.kubeconfigs import kubeconfig
 from tests.virtual_time import virtual
 from tests.watch.cluster import Followed, gaps

@@ -7,9 +7,9 @@ import pytest
 
 from exporter.model.changes import Applied, Change, Deleted, InitDone
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, NAMESPACES, POLICY_REPORTS, Resource
-from exporter.simulator import faults
 from exporter.watch.cursor import number
 from exporter.watch.lists import NamespaceLists
+from tests.apiserver import faults
 from tests.virtual_time import virtual
 from tests.watch.cluster import Followed
 

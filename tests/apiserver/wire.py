@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from aiohttp import web
 from isal import isal_zlib
 
-from exporter.simulator import faults
-from exporter.simulator.faults import Fault
 from exporter.simulator.watches import SimulatedLine
+from tests.apiserver import faults
+from tests.apiserver.faults import Fault
 
 
 class Ended(Exception):  # noqa: N818 - the stream is over, on purpose

@@ -17,7 +17,7 @@ class Access(NamedTuple):
     """
 
     tokens: Mapping[str, str] | None = None
-    allows: Rule = lambda user, verb, resource, namespace: True  # noqa: ARG005
+    allows: Rule = lambda user, verb, resource, namespace: True
 
     def user(self, authorization: str) -> str:
         """Return the user behind an Authorization header. Raises Refusal 401."""
