@@ -113,7 +113,8 @@ class Simulator(simulated.Simulator):
         watch, bookmark_seconds = self._watch_of(served, at.namespace, options, form)
         seconds = options.timeout or watches.DEFAULT_SECONDS
         still = lambda: self.registry.find(at.group, at.version, at.plural) is not None  # noqa: E731
-        wire = Wire(request, request[STRUCK])
+        struck = request[STRUCK]
+        wire = Wire(request, struck)
         try:
             await wire.open()
             async for line in watches.lines(watch, still, seconds, bookmark_seconds):
