@@ -23,7 +23,7 @@ class Alert(NamedTuple):
 
 
 class PostedAlert(NamedTuple):
-    """An alert as it is told: it ends at *ends* (Unix seconds) unless it is told again."""
+    """An alert as it is sent: it ends at *ends* (Unix seconds) unless it is sent again."""
 
     alert: Alert
     ends: float
@@ -40,6 +40,11 @@ class _Wire(msgspec.Struct, rename="camel", omit_defaults=True):
 def labels_of(values: Mapping[str, str]) -> Labels:
     """Make an identity of labels; Alertmanager drops empty ones, and so does this."""
     return tuple(sorted((name, value) for name, value in values.items() if value))
+
+
+def namespace_of(labels: Labels) -> str:
+    """Give the label ``namespace``, "" where an alert has none."""
+    return dict(labels).get("namespace", "")
 
 
 def encode(postings: Iterable[PostedAlert]) -> bytes:

@@ -1,5 +1,6 @@
-"""Blocked requests, by the alert that tells them: when they began, and whom they hit."""
+"""Blocked requests grouped by alert: when they began, and which resources they were for."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -8,14 +9,15 @@ from exporter.alerting.settings import BlockAlerts as BlockSettings
 from exporter.state.recent import SECONDS as LIFETIME_SECONDS
 from exporter.state.recent import Block, RecentBlocks
 
-NAMED: Final = 20
+MAX_NAMES: Final = 20
+"""Resources that are named in an alert."""
 
 Key = tuple[str, ...]
 """The values of ``group_by``."""
 
 
 class Span:
-    """Blocks of which each came within the hold time of another."""
+    """Blocks of which each came within the hold time of another; times in Unix seconds."""
 
     __slots__ = ("count", "first", "last")
 
@@ -37,18 +39,19 @@ class BlockGroup:
     depend on it, so that the alert starts when it started before.
     """
 
-    __slots__ = ("names", "newest", "spans")
+    __slots__ = ("names", "namespace", "newest", "spans")
 
     def __init__(self, block: Block) -> None:
+        self.namespace = block.namespace
         self.newest = block
         self.names: dict[str, float] = {}
         self.spans: list[Span] = []
 
     def add(self, block: Block, hold: float) -> None:
-        """Note one more block."""
+        """Add one more block; *hold* is in seconds."""
         self.newest = max(self.newest, block)
         self.names[block.name] = max(block.seconds, self.names.get(block.name, 0.0))
-        if len(self.names) > NAMED:
+        if len(self.names) > MAX_NAMES:
             del self.names[min(self.names, key=lambda name: (self.names[name], name))]
         joined, apart = Span(block.seconds), []
         for span in self.spans:
@@ -59,14 +62,14 @@ class BlockGroup:
         self.spans = sorted([*apart, joined], key=lambda span: span.first)
 
     @property
-    def standing(self) -> Span:
+    def latest(self) -> Span:
         """The latest span."""
         return self.spans[-1]
 
     @property
     def recent(self) -> tuple[str, ...]:
-        """Who was blocked in the latest span, the latest first; at most twenty are known."""
-        first = self.standing.first
+        """The resources blocked in the latest span, latest first, at most MAX_NAMES."""
+        first = self.latest.first
         names = [(-seconds, name) for name, seconds in self.names.items() if seconds >= first]
         return tuple(name for _, name in sorted(names))
 
@@ -76,9 +79,11 @@ class BlockGroup:
 
 
 class BlockGroups:
-    """Blocked requests grouped into alerts that stand for a while after the last of them.
+    """Blocked requests grouped into alerts that are held for a while after the last of them.
 
-    At most *limit* groups are told apart; what comes later while they stand goes to *overflowed*.
+    At most *limit* groups are kept, shared by namespace: where they are used up, a new group takes
+    the place of the oldest one of the namespace that has most, unless that is its own. A group
+    that gives way, or finds no place, is reported to *overflowed*.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class BlockGroups:
     ) -> None:
         self.group_by = settings.group_by
         self.groups: dict[Key, BlockGroup] = {}
+        self._sizes = Counter[str]()
         self._hold = settings.hold
         self._limit = limit
         self._overflowed = overflowed
@@ -97,34 +103,53 @@ class BlockGroups:
         self._policy = filters.policies.matcher()
 
     def follow(self, recent: RecentBlocks) -> None:
-        """Begin with the blocks that are known, and learn of every one from then on."""
+        """Start from the recent blocks, and add every later one."""
         for block in recent.blocks:
             self.add(block)
         recent.listeners.append(self.add)
 
     def add(self, block: Block) -> None:
-        """Note a block, in whatever order they come."""
+        """Add a block; they may come in any order."""
         if not (self._namespace(block.namespace) and self._policy(block.policy)):
             return
         fields = block._asdict()
         key = tuple(str(fields[name]) for name in self.group_by)
         group = self.groups.get(key)
         if group is None:
-            if len(self.groups) >= self._limit:
-                self._overflowed()
+            if len(self.groups) >= self._limit and not self._make_room(block.namespace):
                 return
             group = self.groups[key] = BlockGroup(block)
+            self._sizes[group.namespace] += 1
         group.add(block, self._hold)
 
-    def standing(self, now: float) -> list[tuple[Key, BlockGroup]]:
-        """Give the groups whose last block is no longer ago than the hold time."""
+    def held(self, now: float) -> list[tuple[Key, BlockGroup]]:
+        """Return the groups whose last block is no longer ago than the hold time."""
         self._expire(now)
         kept = now - self._hold
-        return [(k, group) for k, group in self.groups.items() if group.standing.last > kept]
+        return [(k, group) for k, group in self.groups.items() if group.latest.last > kept]
+
+    def _make_room(self, namespace: str) -> bool:
+        """Remove a group of the namespace that has most, unless that is *namespace* itself."""
+        self._overflowed()
+        largest, size = self._sizes.most_common(1)[0]
+        if self._sizes[namespace] >= size:
+            return False
+        oldest = min(
+            (key for key, group in self.groups.items() if group.namespace == largest),
+            key=lambda key: self.groups[key].latest.last,
+        )
+        self._remove(oldest)
+        return True
+
+    def _remove(self, key: Key) -> None:
+        namespace = self.groups.pop(key).namespace
+        self._sizes[namespace] -= 1
+        if not self._sizes[namespace]:
+            del self._sizes[namespace]
 
     def _expire(self, now: float) -> None:
-        """Forget what can be joined by no Event that may still come."""
+        """Forget groups that no Event still to come can join."""
         for key, group in list(self.groups.items()):
             group.forget(now - self._hold - LIFETIME_SECONDS)
             if not group.spans:
-                del self.groups[key]
+                self._remove(key)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from exporter.alerting.alert import Alert, Labels
 from exporter.alerting.blocks import BlockGroups
 from exporter.alerting.settings import SEVERITIES, AlertingSettings
+from exporter.alerting.shares import Shares, StartRate
 from exporter.alerting.violations import Rank, ViolationGroups, rank_of
 from exporter.alerting.wording import Wording
 from exporter.state.cluster import ClusterState
@@ -17,19 +18,22 @@ from exporter.state.policy_index import PolicyInfo
 
 LOOKED_AT: Final = 500
 MADE: Final = 50
-"""How many alerts are looked at, and made, between two pauses."""
-REMEMBERED: Final = 10
-"""How many times ``max_alerts`` groups of blocks are kept, told or folded."""
+"""Candidates ranked, and alerts made, between two pauses."""
+BLOCK_GROUPS: Final = 10
+"""Groups of blocked requests that are kept, as a multiple of ``max_alerts``."""
+LOOKS: Final = 4
+"""How many times in an interval alerts are derived."""
+STARTING: Final = 10
+"""The part of ``max_alerts`` that one namespace may start in an interval: a tenth."""
 
-Place = tuple[str, tuple[str, ...]]
+Subject = tuple[str, tuple[str, ...]]
 """What an alert is about, whatever its labels are: its origin and its key."""
 
-Cards = dict[str, list[PolicyInfo]]
-"""What is known of the policies of one name."""
+PoliciesByName = dict[str, list[PolicyInfo]]
 
 
 class Fold:
-    """What is folded into one alert: how many by severity, and since when."""
+    """Alerts that are folded into one: how many by severity, and since when (Unix seconds)."""
 
     def __init__(self) -> None:
         self.severities = Counter[str]()
@@ -42,17 +46,20 @@ class Fold:
 
 
 class AlertSelection(NamedTuple):
-    """What is told one by one, and what is not."""
+    """Which alerts are sent one by one, and which are folded."""
 
-    told: list[Rank]
+    single: list[Rank]
     fold: Fold
 
 
 class AlertDeriver:
     """Derives alerts from the state of the cluster.
 
-    Of alerts beyond ``max_alerts`` the more severe are told. Among equally severe ones those told
-    before stay, so that nothing is resolved that stands; after a restart the oldest are chosen.
+    Slots beyond need are shared by namespace (:class:`Shares`); within a namespace the more severe
+    come first. Among equally severe ones those that fire stay, so that nothing is resolved that
+    still fails; after a restart the oldest are chosen. One namespace may start a tenth of
+    ``max_alerts`` in an interval: a report that is rewritten again and again is not a thousand
+    incidents. Everything else is folded into one alert.
     """
 
     def __init__(
@@ -62,10 +69,10 @@ class AlertDeriver:
         namespace_labels: tuple[str, ...],
         dropped: Callable[[str, int], None],
     ) -> None:
-        remembered = REMEMBERED * settings.max_alerts
+        most = BLOCK_GROUPS * settings.max_alerts
         self.violations = ViolationGroups(settings.violations, settings.filters)
         self.blocks = BlockGroups(
-            settings.blocks, settings.filters, remembered, lambda: dropped("limit", 1)
+            settings.blocks, settings.filters, most, lambda: dropped("limit", 1)
         )
         if settings.violations.enabled:
             self.violations.follow(state.ledger)
@@ -76,23 +83,27 @@ class AlertDeriver:
         self._state = state
         self._namespace_labels = namespace_labels
         self._wording = Wording(settings)
-        self._told: set[Place] = set()
+        self._firing: set[Subject] = set()
+        self._begun: set[str] = set()
+        starting = max(settings.max_alerts // STARTING, 1)
+        self._starts = StartRate(starting, starting / LOOKS)
         self._teams: dict[str, tuple[str, ...]] = {}
         self._former_teams: dict[str, tuple[str, ...]] = {}
 
     def adopt(self, other: "AlertDeriver") -> None:
-        """Prefer what *other* told, and remember the namespaces that it knew."""
-        self._told = other._told  # noqa: SLF001 - one of the same class
+        """Prefer what fires because of *other*, and remember the namespaces that it knew."""
+        self._firing = other._firing  # noqa: SLF001 - one of the same class
+        self._begun = other._begun  # noqa: SLF001
         if self._namespace_labels == other._namespace_labels:  # noqa: SLF001
             self._teams = dict(other._teams)  # noqa: SLF001
 
     def steps(
         self, *, reports: bool, blocks_at: float | None
     ) -> Generator[None, None, dict[Labels, Alert]]:
-        """Work out the alerts, pausing between steps for whoever else has work.
+        """Work out the alerts, pausing between steps for other work.
 
-        With *reports* violations are told, with *blocks_at* (Unix seconds) the blocks that stand
-        then; without, they are not known yet.
+        Violations are derived where *reports* are known, blocks that are held at *blocks_at* (Unix
+        seconds) where Events are.
         """
         policy_infos = _by_policy(self._state.register.policy_infos.values())
         candidates: list[Iterable[Rank]] = []
@@ -101,11 +112,14 @@ class AlertDeriver:
         if reports:
             yield from self.violations.refresh()
             candidates.append(self._violating(policy_infos))
-        choice = yield from self._choose(merge(*candidates))
-        return (yield from self._make(choice, policy_infos))
+        selection = yield from self._choose(merge(*candidates))
+        # What the first look finds did not start now: it is no flood.
+        self._begun |= {"reports"} if reports else set()
+        self._begun |= {"events"} if blocks_at is not None else set()
+        return (yield from self._make(selection, policy_infos))
 
-    def _violating(self, policy_infos: Cards) -> Iterator[Rank]:
-        """Give the violations that the filter of modes lets through; an unknown mode passes."""
+    def _violating(self, policy_infos: PoliciesByName) -> Iterator[Rank]:
+        """Give the violations that the filter of modes allows; an unknown mode passes."""
         modes = self._settings.filters.modes
         if modes is None:
             return iter(self.violations.order)
@@ -113,47 +127,61 @@ class AlertDeriver:
         at = 1 + self.violations.group_by.index("policy")
         return (rank for rank in self.violations.order if rank.key[at] not in wrong)
 
-    def _blocked(self, now: float, policy_infos: Cards) -> list[Rank]:
+    def _blocked(self, now: float, policy_infos: PoliciesByName) -> list[Rank]:
         wanted = self._settings.filters.severities
         ranks = []
-        for key, group in self.blocks.standing(now):
+        for key, group in self.blocks.held(now):
             severity = _severity(policy_infos, group.newest.policy, group.newest.severity)
             if severity in wanted:
-                ranks.append(Rank(rank_of(severity), group.standing.first, "events", key))
+                ranks.append(Rank(rank_of(severity), group.latest.first, "events", key))
         return sorted(ranks)
 
     def _choose(self, candidates: Iterator[Rank]) -> Generator[None, None, AlertSelection]:
-        told: list[Rank] = []
+        shares = Shares[Rank](self._settings.max_alerts - 1)  # the last one is the folded alert
         fold = Fold()
-        most = self._settings.max_alerts - 1  # the last one tells what is folded
         looked = 0
         for _, equals in groupby(candidates, key=attrgetter("severity")):
-            room = most - len(told)
-            known: list[Rank] = []
-            new: list[Rank] = []
+            starting: list[Rank] = []
             for rank in equals:
-                if (rank.origin, rank.key) in self._told:
-                    known.append(rank)
-                elif len(new) < room:
-                    new.append(rank)
-                else:
+                if (rank.origin, rank.key) not in self._firing:
+                    starting.append(rank)
+                elif not shares.offer(self._namespace(rank), rank):
                     fold.add(rank)
                 looked += 1
                 if looked % LOOKED_AT == 0:
                     yield
-            ranks = known + new
-            told += ranks[:room]
-            for rank in ranks[room:]:
-                fold.add(rank)
-        self._told = {(rank.origin, rank.key) for rank in told}
-        return AlertSelection(told, fold)
+            for rank in starting:
+                if not shares.offer(self._namespace(rank), rank):
+                    fold.add(rank)
+        chosen, left = shares.split()
+        self._starts.look()
+        single: list[Rank] = []
+        for rank in chosen:
+            (single if self._may_fire(rank) else left).append(rank)
+        for rank in left:
+            fold.add(rank)
+        self._firing = {(rank.origin, rank.key) for rank in single}
+        return AlertSelection(single, fold)
+
+    def _may_fire(self, rank: Rank) -> bool:
+        """Whether an alert fires already, or its namespace may start one more now."""
+        if (rank.origin, rank.key) in self._firing or rank.origin not in self._begun:
+            return True
+        return self._starts.admits(self._namespace(rank))
+
+    def _namespace(self, rank: Rank) -> str:
+        """Name whose share an alert takes; one for all where alerts are not grouped by it."""
+        if rank.origin == "events":
+            return self.blocks.groups[rank.key].namespace
+        names = self.violations.group_by
+        return rank.key[1 + names.index("namespace")] if "namespace" in names else ""
 
     def _make(
-        self, choice: AlertSelection, policy_infos: Cards
+        self, selection: AlertSelection, policy_infos: PoliciesByName
     ) -> Generator[None, None, dict[Labels, Alert]]:
         self._former_teams, self._teams = self._teams, {}
         alerts: dict[Labels, Alert] = {}
-        for made, rank in enumerate(choice.told, 1):
+        for made, rank in enumerate(selection.single, 1):
             alert = (
                 self._blocks(rank, policy_infos)
                 if rank.origin == "events"
@@ -162,13 +190,13 @@ class AlertDeriver:
             alerts[alert.labels] = alert
             if made % MADE == 0:
                 yield
-        self.folded = choice.fold.severities.total()
+        self.folded = selection.fold.severities.total()
         if self.folded:
-            alert = self._wording.folded(choice.fold.severities, choice.fold.since)
+            alert = self._wording.folded(selection.fold.severities, selection.fold.since)
             alerts[alert.labels] = alert
         return alerts
 
-    def _fails(self, rank: Rank, policy_infos: Cards) -> Alert:
+    def _fails(self, rank: Rank, policy_infos: PoliciesByName) -> Alert:
         severity, *values = rank.key
         facts = self._facts(self.violations.group_by, tuple(values))
         summary = self.violations.groups[rank.key].summary
@@ -177,7 +205,7 @@ class AlertDeriver:
             severity, facts, summary, _title(policy_infos, facts["policy"])
         )
 
-    def _blocks(self, rank: Rank, policy_infos: Cards) -> Alert:
+    def _blocks(self, rank: Rank, policy_infos: PoliciesByName) -> Alert:
         facts = self._facts(self.blocks.group_by, rank.key)
         group = self.blocks.groups[rank.key]
         title = _title(policy_infos, facts["policy"])
@@ -197,20 +225,20 @@ class AlertDeriver:
         return facts
 
 
-def _by_policy(policy_infos: Iterable[PolicyInfo]) -> Cards:
-    known: Cards = {}
+def _by_policy(policy_infos: Iterable[PolicyInfo]) -> PoliciesByName:
+    known: PoliciesByName = {}
     for policy_info in policy_infos:
         known.setdefault(policy_info.policy, []).append(policy_info)
     return known
 
 
-def _severity(policy_infos: Cards, policy: str, otherwise: str) -> str:
+def _severity(policy_infos: PoliciesByName, policy: str, otherwise: str) -> str:
     """Give a policy's severity as it is now: Events are often known before the policies are."""
     known = [policy_info.severity for policy_info in policy_infos.get(policy, ())] or [otherwise]
     return min(known, key=rank_of)
 
 
-def _title(policy_infos: Cards, policy: str) -> str:
+def _title(policy_infos: PoliciesByName, policy: str) -> str:
     return next(
         (policy_info.title for policy_info in policy_infos.get(policy, ()) if policy_info.title), ""
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Final, TypeVar
 
 from exporter.alerting.alert import Alert, Labels, Origin
-from exporter.alerting.desired import AlertDeriver
+from exporter.alerting.desired import LOOKS, AlertDeriver
 from exporter.alerting.ports import Completeness, DeliveryObserver, Post, PushClock
 from exporter.alerting.sender import Failed, Sender
 from exporter.alerting.settings import AlertingSettings, AlertmanagerTarget
@@ -14,8 +14,6 @@ from exporter.state.cluster import ClusterState
 
 T = TypeVar("T")
 
-LOOKS: Final = 4
-"""How many times in an interval the alerts are derived anew."""
 DEFAULT_CLOCK: Final = PushClock()
 
 

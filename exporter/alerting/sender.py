@@ -1,4 +1,4 @@
-"""Keeping one Alertmanager told, whatever it or the network does."""
+"""Deliver alerts to one Alertmanager, whatever it or the network does."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from exporter.errors import ConfigError, Unavailable
 log = logging.getLogger(__name__)
 
 INTERVALS: Final = 4
-"""How many intervals an alert lasts when it is not told again."""
+"""How many intervals an alert lasts at the Alertmanager when it is not sent again."""
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 LONGEST_RETRY_AFTER_SECONDS: Final = 300.0
@@ -23,11 +23,12 @@ MARGIN_SECONDS: Final = 2.0
 REFUSED_SECONDS: Final = 3600.0
 _HEADERS: Final = {"Content-Type": "application/json"}
 _REASONS: Final = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 429: "throttled"}
-_TOO_MUCH_OR_WRONG: Final = frozenset({400, 413, 422})
+_TOO_LARGE: Final = 413
+_TOO_MUCH_OR_WRONG: Final = frozenset({400, _TOO_LARGE, 422})
 
 
 class Delivery(NamedTuple):
-    """Which turn of an alert was told, and when (steady time) it is to be told again."""
+    """Which turn of an alert was sent, and when (steady time) it is due again."""
 
     turn: int
     again: float
@@ -43,10 +44,10 @@ class Failed(Exception):  # noqa: N818 - it never leaves this module
 
 
 class Sender:
-    """Tells one Alertmanager the table, over and over.
+    """Sends the table to one Alertmanager, over and over.
 
-    Nothing is queued: what is sent is what the table says at that moment, so that a delivery that
-    was late can never bring back what is over.
+    Nothing is queued: what is sent is the table at that moment, so that a late delivery can never
+    bring back an alert that is resolved.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Sender:
         observer: DeliveryObserver,
         clock: PushClock,
     ) -> None:
-        self.told: dict[Labels, Delivery] = {}
+        self.sent: dict[Labels, Delivery] = {}
         self.skew: float | None = None
         self._target = target
         self._post = post
@@ -69,7 +70,7 @@ class Sender:
         self._news = asyncio.Event()
         self._heartbeat = 0.0
         self._failures = 0
-        self._said = ""
+        self._logged = ""
 
     def wake(self) -> None:
         """Look at the table now."""
@@ -87,22 +88,25 @@ class Sender:
                 self._news.clear()
 
     async def deliver(self, *, all_firing: bool = False) -> None:
-        """Tell what is due; with *all_firing* whatever fires, due or not.
+        """Send what is due; with *all_firing* whatever fires, due or not.
 
         Raises:
-            Failed: the Alertmanager did not take a batch; what follows it waits.
+            Failed: the Alertmanager did not take a batch, or refused every alert; what follows
+                the batch waits.
         """
         entries = self._table.entries
-        self.told = {key: told for key, told in self.told.items() if key in entries}
+        self.sent = {key: sent for key, sent in self.sent.items() if key in entries}
         due = [k for k, e in entries.items() if self._due(k, e) or (all_firing and _fires(e))]
         if self.skew is None or (not due and self._clock.steady() >= self._heartbeat):
             await self._greet(len(due))
         size = self._target.batch
+        outcome = _Outcome()
         for start in range(0, len(due), size):
-            await self._tell(due[start : start + size])
+            await self._send(due[start : start + size], outcome)
+        self._settle(outcome)
 
     async def _greet(self, waiting: int) -> None:
-        """Ask whether alerts would be taken, and what time it is there, by sending none."""
+        """Send an empty list: learns whether alerts are accepted, and the Alertmanager's time."""
         answer = await self._exchange(encode(()), waiting)
         if answer.status >= 300:
             self._fail(answer, waiting)
@@ -110,11 +114,11 @@ class Sender:
         self._accepted({})
 
     def _due(self, key: Labels, entry: AlertEntry) -> bool:
-        told = self.told.get(key)
-        return told is None or told.turn != entry.turn or self._clock.steady() >= told.again
+        sent = self.sent.get(key)
+        return sent is None or sent.turn != entry.turn or self._clock.steady() >= sent.again
 
-    async def _tell(self, keys: Sequence[Labels]) -> None:
-        """Tell a batch; halve it when there is something wrong with it, to find out with what."""
+    async def _send(self, keys: Sequence[Labels], outcome: "_Outcome") -> None:
+        """Send a batch; halve it when it is refused, to find the alert that is the reason."""
         entries = self._table.entries
         batch = [(key, entries[key]) for key in keys if key in entries]
         batch = [(key, entry) for key, entry in batch if not entry.doubtful]
@@ -125,15 +129,36 @@ class Sender:
         answer = await self._exchange(body, len(batch))
         if answer.status < 300:
             self._accepted(turns)
-        elif len(batch) == 1:
-            self._refused(turns, answer)
+            outcome.accepted += len(turns)
+            return
+        if answer.status != _TOO_LARGE and not (outcome.accepted or outcome.greeted):
+            # A proxy, or HTTP where HTTPS is spoken, refuses whatever comes: that is no alert's
+            # fault, and an empty list finds out.
+            await self._greet(len(batch))
+            outcome.greeted = True
+        if len(batch) == 1:
+            outcome.refused |= turns
+            outcome.answer = answer
         else:
             half = len(keys) // 2
-            await self._tell(keys[:half])
-            await self._tell(keys[half:])
+            await self._send(keys[:half], outcome)
+            await self._send(keys[half:], outcome)
+
+    def _settle(self, outcome: "_Outcome") -> None:
+        """Decide whether refused alerts are wrong by themselves, or the target fails.
+
+        Where nothing was accepted and several alerts were refused, the target is at fault.
+        """
+        answer = outcome.answer
+        if answer is None:
+            return
+        if len(outcome.refused) > 1 and not outcome.accepted:
+            message = f"refused all of {len(outcome.refused)} alerts: {_quoted(answer)}"
+            self._give_up("refused", message, len(outcome.refused))
+        self._refused(outcome.refused, answer)
 
     def _posting(self, entry: AlertEntry) -> PostedAlert:
-        """Say until when, by the Alertmanager's clock.
+        """Give an alert its end, by the Alertmanager's clock.
 
         Left out, the end would be up to the Alertmanager's resolve_timeout. A resolution must end
         in its past: an end in its future that is earlier than the former one is ignored.
@@ -144,7 +169,7 @@ class Sender:
         return PostedAlert(entry.alert, self._clock.wall() + (self.skew or 0.0) + lasting)
 
     async def _exchange(self, body: bytes, count: int) -> PostAnswer:
-        """Post a body; return an answer that settles what becomes of it."""
+        """Post a body; return a success, or a refusal that is about the body."""
         began = self._clock.wall()
         try:
             async with asyncio.timeout(self._target.timeout):
@@ -168,9 +193,9 @@ class Sender:
             self._observer.skew(self._target.name, self.skew)
 
     def _accepted(self, turns: dict[Labels, int]) -> None:
-        # A little early, as the table is looked at a few times in an interval only.
+        # A little early: the table is looked at only a few times in an interval.
         again = self._clock.steady() + self._interval * 0.9
-        self.told |= {key: Delivery(turn, again) for key, turn in turns.items()}
+        self.sent |= {key: Delivery(turn, again) for key, turn in turns.items()}
         self._heartbeat = again
         name = self._target.name
         self._observer.sent(name, len(turns))
@@ -180,33 +205,32 @@ class Sender:
             log.info(
                 "Alertmanager %s: accepts alerts again after %d failures", name, self._failures
             )
-        self._failures, self._said = 0, ""
+        self._failures, self._logged = 0, ""
 
     def _refused(self, turns: dict[Labels, int], answer: PostAnswer) -> None:
-        """Give up an alert that is wrong by itself, until it changes its turn or an hour later."""
+        """Hold back alerts that are wrong by themselves until they change, or for an hour."""
         again = self._clock.steady() + REFUSED_SECONDS
-        self.told |= {key: Delivery(turn, again) for key, turn in turns.items()}
-        self._observer.failed(self._target.name, "rejected", 1)
-        self._observer.dropped("rejected", 1)
-        self._say(f"alert refused: {answer.status} {answer.text[:200]}", "rejected")
+        self.sent |= {key: Delivery(turn, again) for key, turn in turns.items()}
+        self._observer.failed(self._target.name, "rejected", len(turns))
+        self._observer.dropped("rejected", len(turns))
+        self._log(f"alert refused: {_quoted(answer)}", "rejected")
 
     def _fail(self, answer: PostAnswer, count: int) -> NoReturn:
         reason = _REASONS.get(answer.status, "server_error" if answer.status >= 500 else "refused")
-        message = f"{answer.status} {answer.text[:200]}".strip()
-        self._give_up(reason, message, count, answer.retry_after)
+        self._give_up(reason, _quoted(answer), count, answer.retry_after)
 
     def _give_up(self, reason: str, message: str, count: int, retry_after: float = 0.0) -> NoReturn:
         self._observer.failed(self._target.name, reason, count)
         self._observer.up(self._target.name, False)
         self._failures += 1
-        self._say(message, reason)
+        self._log(message, reason)
         raise Failed(reason, message, retry_after)
 
-    def _say(self, message: str, reason: str) -> None:
-        """Log a failure, aloud unless the last one was the same."""
-        level = logging.DEBUG if reason == self._said else logging.WARNING
+    def _log(self, message: str, reason: str) -> None:
+        """Log a failure as a warning, or for debugging where the last one was the same."""
+        level = logging.DEBUG if reason == self._logged else logging.WARNING
         log.log(level, "Alertmanager %s: %s", self._target.name, message)
-        self._said = reason
+        self._logged = reason
 
     def _pause(self, failure: Failed) -> float:
         """Double the pause with each failure, vary it, and wait at least as long as was asked."""
@@ -214,6 +238,20 @@ class Sender:
         pause = min(grown, LONGEST_PAUSE_SECONDS) * (0.5 + 0.5 * self._clock.jitter())
         asked = min(failure.retry_after, LONGEST_RETRY_AFTER_SECONDS)
         return max(pause, asked * (1 + 0.1 * self._clock.jitter()))
+
+
+class _Outcome:
+    """What became of the alerts of one delivery; ``answer`` is the refusal of one of them."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.greeted = False
+        self.refused: dict[Labels, int] = {}
+        self.answer: PostAnswer | None = None
+
+
+def _quoted(answer: PostAnswer) -> str:
+    return f"{answer.status} {answer.text[:200]}".strip()
 
 
 def _fires(entry: AlertEntry) -> bool:

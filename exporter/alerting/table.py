@@ -1,19 +1,20 @@
-"""What is firing and what was resolved: the state that every Alertmanager is told."""
+"""The alerts that fire and those that were resolved: what is sent to every Alertmanager."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from exporter.alerting.alert import Alert, Labels, Origin
+from exporter.alerting.alert import Alert, Labels, Origin, namespace_of
 from exporter.alerting.settings import AlertingSettings
+from exporter.alerting.shares import Shares
 
 RESOLVED_SECONDS: Final = 900.0
 
 
 class AlertEntry:
-    """One alert. *gone* is when it stopped to stand, *resolved* when that was believed.
+    """One alert.
 
-    ``gone`` is steady time, ``resolved`` wall time; a new *turn* begins whenever it starts to
-    fire or is resolved.
+    ``gone`` is when its cause ended (steady time, None while it lasts), ``resolved`` when the alert
+    was resolved because of that (Unix seconds); ``turn`` grows whenever it fires or is resolved.
     """
 
     __slots__ = ("alert", "gone", "resolved", "turn")
@@ -26,16 +27,16 @@ class AlertEntry:
 
     @property
     def doubtful(self) -> bool:
-        """Whether it is neither seen to stand nor believed to be over; nobody is told."""
+        """Whether its cause is gone, but not for long enough to resolve it; it is not sent."""
         return self.gone is not None and self.resolved is None
 
 
 class AlertTable:
-    """All alerts that Alertmanagers are to know of, at most twice the configured maximum.
+    """All alerts that Alertmanagers should know of, at most twice the configured maximum.
 
-    An alert that stops to stand is told no more, and after ``resolve_delay`` that it is resolved:
-    reports are deleted and written anew, and each time would be a new incident. The resolution is
-    told for 15 minutes; by then an Alertmanager that never heard it let the alert expire.
+    An alert whose cause is gone is resolved after ``resolve_delay``: Kyverno deletes reports and
+    writes them again, and each time would be a new incident. Resolved alerts are sent for 15
+    minutes; by then an Alertmanager that never received one has let the alert expire.
     """
 
     def __init__(self, settings: AlertingSettings, dropped: Callable[[str, int], None]) -> None:
@@ -52,12 +53,12 @@ class AlertTable:
         return sum(entry.resolved is None for entry in self.entries.values())
 
     def adopt(self, other: "AlertTable") -> None:
-        """Take over what *other* says, which then says nothing."""
+        """Take over the alerts of *other*, which keeps none."""
         self.entries, other.entries = other.entries, {}
         self._turn = other._turn  # noqa: SLF001 - one of the same class
 
     def end_all(self, steady: float, wall: float) -> None:
-        """Let everything be resolved now."""
+        """Resolve everything now."""
         for entry in self.entries.values():
             if entry.resolved is None:
                 entry.gone, entry.resolved, entry.turn = steady, wall, self._next()
@@ -69,15 +70,15 @@ class AlertTable:
         steady: float,
         wall: float,
     ) -> None:
-        """Let *desired* stand, and what is not in it end where *resolvable* allows that."""
+        """Fire *desired*; end every other alert whose origin is *resolvable* now."""
         for labels, alert in desired.items():
-            self._stand(labels, alert)
+            self._fire(labels, alert)
         for labels, entry in list(self.entries.items()):
             if labels not in desired:
                 self._end(labels, entry, resolvable, steady, wall)
         self._bound()
 
-    def _stand(self, labels: Labels, alert: Alert) -> None:
+    def _fire(self, labels: Labels, alert: Alert) -> None:
         entry = self.entries.get(labels)
         if entry is None or entry.resolved is not None:
             self.entries[labels] = AlertEntry(alert, self._next())
@@ -105,13 +106,19 @@ class AlertTable:
             del self.entries[labels]
 
     def _bound(self) -> None:
-        """Forget the earliest resolved beyond the maximum: they expire in minutes by themselves."""
-        over = [(e.turn, labels) for labels, e in self.entries.items() if e.gone is not None]
-        excess = len(over) - self._most
-        if excess > 0:
-            for _, labels in sorted(over)[:excess]:
-                del self.entries[labels]
-            self._dropped("resolved", excess)
+        """Forget the earliest resolved beyond the maximum: they expire in minutes by themselves.
+
+        The maximum is shared by namespace, so that a flood in one hides no other's resolutions.
+        """
+        over = [labels for labels, entry in self.entries.items() if entry.gone is not None]
+        if len(over) <= self._most:
+            return
+        shares = Shares[Labels](self._most)
+        over.sort(key=lambda labels: self.entries[labels].turn, reverse=True)
+        refused = [labels for labels in over if not shares.offer(namespace_of(labels), labels)]
+        for labels in (*refused, *shares.split()[1]):
+            del self.entries[labels]
+        self._dropped("resolved", len(over) - self._most)
 
     def _next(self) -> int:
         self._turn += 1

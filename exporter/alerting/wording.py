@@ -56,7 +56,7 @@ class Wording:
             "owner": "team",
             **facts,
         }
-        span, newest = blocked.standing, blocked.newest
+        span, newest = blocked.latest, blocked.newest
         times = "a request" if span.count == 1 else f"{span.count} requests"
         annotations = {
             "summary": f"{_what(facts)} blocked {times} {_where(facts)}.",

@@ -120,7 +120,7 @@ class Pushing(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         if hasattr(self, "site"):
             assert len(self.site.push.table.entries) <= len(POLICIES)
-            assert all(len(s.told) <= len(POLICIES) for s in self.site.push.senders)
+            assert all(len(s.sent) <= len(POLICIES) for s in self.site.push.senders)
 
     def teardown(self) -> None:
         """Once all is well again, both know exactly what stands."""

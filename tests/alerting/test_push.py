@@ -85,7 +85,7 @@ async def test_what_is_mended_is_resolved_after_the_delay_and_told_for_15_minute
         assert times[-1] == 135 + 60 + 14 * 60
         assert site.alertmanager.held[labels].ends == pytest.approx(START + 195, abs=3)
         assert not site.push.table.entries
-        assert not site.push.senders[0].told
+        assert not site.push.senders[0].sent
 
 
 @virtual
@@ -194,18 +194,36 @@ def test_an_hour_of_trouble_leaves_no_trace(mode: Mode, *, broken_first: bool) -
                 site.cluster.remove(f"web-{number}")
             site.cluster.report("late", failing("late"))
             await asyncio.sleep(HOUR - 600)
-            assert len(site.push.senders[0].told) <= 61
+            assert len(site.push.senders[0].sent) <= 61
             assert not broken.firing()
             assert len(healthy.firing()) == 41
+            assert site.counts.ups["http://a:9093"] is False
             broken.mode = "ok"
-            # What was refused one by one is tried again within the hour.
-            await asyncio.sleep(HOUR + 61 if mode in ("400", "413") else 361)
+            await asyncio.sleep(361)
             assert broken.firing().keys() == healthy.firing().keys()
             assert site.counts.ups == {"http://a:9093": True, "http://b:9093": True}
             assert sum(site.counts.faileds.values()) > 0
             assert {target for target, _ in site.counts.faileds} == {"http://a:9093"}
 
     check()
+
+
+@virtual
+async def test_a_proxy_that_refuses_everything_for_seconds_silences_nothing_after_them() -> None:
+    site = Site()
+    for number in range(30):
+        site.cluster.report(f"web-{number}", failing(f"policy-{number}"))
+    async with site.running():
+        await asyncio.sleep(30)
+        site.alertmanager.mode = "400"
+        site.cluster.report("late", failing("late"))
+        await asyncio.sleep(40)
+        assert site.counts.ups == {"http://a:9093": False}
+        site.alertmanager.mode = "ok"
+        await asyncio.sleep(60)
+        assert len(site.alertmanager.firing()) == 31
+        assert site.counts.ups == {"http://a:9093": True}
+        assert "rejected" not in site.counts.droppeds
 
 
 @virtual
@@ -416,7 +434,7 @@ async def test_fifty_thousand_failures_are_told_as_a_thousand_alerts_and_counted
         assert "PolicyAlertsFolded" in site.alertmanager.names()
         assert site.counts.actives[-1] == 1000
         assert site.counts.droppeds["limit"] == 2 * 49_001
-        assert len(site.push.senders[0].told) == 1000
+        assert len(site.push.senders[0].sent) == 1000
 
 
 @virtual
