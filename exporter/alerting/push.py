@@ -1,7 +1,7 @@
-"""The loop that derives alerts and lets every sender tell them."""
+"""Derive alerts and have every sender deliver them."""
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Final, TypeVar
 
 from exporter.alerting.alert import Alert, Labels, Origin
@@ -16,12 +16,15 @@ T = TypeVar("T")
 
 DEFAULT_CLOCK: Final = PushClock()
 
+Supervised = Callable[[str, Callable[[], Awaitable[None]]], Coroutine[object, object, None]]
+"""Runs a named part, and decides what becomes of it when it fails."""
+
 
 class Push:
-    """Tells Alertmanagers what should fire.
+    """Delivers the alerts that should fire to every Alertmanager.
 
-    Nothing is told of reports, or of Events, before they were complete once. While they are not,
-    whatever fires because of them goes on, and what is new is told.
+    No alert is derived from reports, or from Events, before they were complete once. While they
+    are incomplete later, alerts derived from them go on firing, and new ones are sent.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -49,17 +52,22 @@ class Push:
         self._blocks_at: float | None = None
         self._dropped_at = float("-inf")
 
-    async def run(self) -> None:
-        """Derive and tell until cancelled."""
+    async def run(self, supervised: Supervised | None = None) -> None:
+        """Derive and deliver until cancelled; each Alertmanager is a part of its own."""
+        supervised = supervised or _unsupervised
         async with asyncio.TaskGroup() as tasks:
             for sender in self.senders:
-                tasks.create_task(sender.run(), name="alerts to an Alertmanager")
-            while True:
-                await self.look()
-                await asyncio.sleep(self._settings.interval / LOOKS)
+                part = f"alerts to {sender.name}"
+                tasks.create_task(supervised(part, sender.run), name=part)
+            await supervised("alerts", self._derive)
+
+    async def _derive(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(self._settings.interval / LOOKS)
 
     async def look(self) -> None:
-        """Derive what should fire now, and wake the senders."""
+        """Derive the alerts that should fire now, and wake the senders."""
         resolvable = self._look_at_sources()
         steps = self.desired.steps(reports=self._reports, blocks_at=self._blocks_at)
         desired = await leisurely(steps)
@@ -68,20 +76,20 @@ class Push:
             sender.wake()
 
     def adopt(self, other: "Push") -> None:
-        """Go on with the alerts of *other*, which tells no more of them.
+        """Go on with the alerts of *other*, which sends no more.
 
-        What stands goes on to stand, and what is not wanted here is resolved as if it had ended.
+        An alert that is not derived here is resolved as if its cause had ended.
         """
         self.table.adopt(other.table)
         self.desired.adopt(other.desired)
 
     def end_all(self) -> None:
-        """Resolve everything, as nobody is to be told any more; ``flush`` tells that."""
+        """Resolve every alert, as no Alertmanager is configured any more; ``flush`` sends that."""
         self.table.end_all(self._clock.steady(), self._clock.wall())
         self._observer.active(0)
 
     async def flush(self, seconds: float) -> None:
-        """Tell once more all that fires, so that it outlasts a restart; nothing is resolved."""
+        """Send all firing alerts once more, so that they outlast a restart; nothing is resolved."""
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*map(_flush, self.senders))
@@ -99,10 +107,14 @@ class Push:
         steady = self._clock.steady()
         self.table.update(desired, resolvable.__getitem__, steady, self._clock.wall())
         self._observer.active(self.table.firing)
-        # As alerts that are told count each time, so do those that are folded instead.
+        # Sent alerts count at each interval, so folded ones do, too.
         if steady - self._dropped_at >= self._settings.interval:
             self._dropped_at = steady
             self._observer.dropped("limit", self.desired.folded)
+
+
+async def _unsupervised(_part: str, run: Callable[[], Awaitable[None]]) -> None:
+    await run()
 
 
 async def _flush(sender: Sender) -> None:

@@ -72,6 +72,11 @@ class Sender:
         self._failures = 0
         self._logged = ""
 
+    @property
+    def name(self) -> str:
+        """The address of the Alertmanager."""
+        return self._target.name
+
     def wake(self) -> None:
         """Look at the table now."""
         self._news.set()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -63,8 +63,10 @@ class AlertmanagerTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url: {self.url!r} is not http://host or https://host")
+        if problem := _problem_of_host(parts):
+            raise ValueError(f"url: {problem}")
         if parts.username is not None:
-            raise ValueError("url: credentials belong into basic_auth")
+            raise ValueError("url: credentials belong in basic_auth")
         if parts.query or parts.fragment:
             raise ValueError("url: expected neither ? nor #")
         if self.basic_auth is not None and self.bearer_token_file:
@@ -79,6 +81,21 @@ class AlertmanagerTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     def endpoint(self) -> str:
         """Where alerts are posted to."""
         return self.name + _API
+
+
+def _problem_of_host(parts: SplitResult) -> str:
+    """Name what no resolver would accept in a host and port (RFC 1035: labels of 1 to 63)."""
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        return f"port of {parts.netloc!r}: expected a number from 1 to 65535"
+    host = (parts.hostname or "").removesuffix(".")
+    labels = host.split(".")
+    if ":" not in host and (len(host) > 253 or not all(0 < len(each) < 64 for each in labels)):
+        return f"host {host[:80]!r}: expected labels of 1 to 63 characters with dots between them"
+    return ""
 
 
 def _map(critical: str, high: str, rest: str) -> dict[Severity, str]:
@@ -125,7 +142,7 @@ def _check_group_by(names: tuple[str, ...]) -> None:
     if "policy" not in names:
         raise ValueError("group_by: policy must be among them")
     if len(set(names)) < len(names):
-        raise ValueError("group_by: a name stands there twice")
+        raise ValueError("group_by: a name is listed twice")
 
 
 class AlertFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,7 +178,7 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"labels: {name} is set by the alert itself")
         names = [target.name for target in self.alertmanagers]
         if len(set(names)) < len(names):
-            raise ValueError("alertmanagers: one url stands there twice")
+            raise ValueError("alertmanagers: one url is listed twice")
 
     def plus(self, urls: Iterable[str]) -> "AlertingSettings":
         """Add Alertmanagers that need nothing but an address: those of ``--alertmanager.url``.

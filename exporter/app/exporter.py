@@ -6,12 +6,14 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple, NoReturn
 
 from exporter.app.about import ExporterRows
 from exporter.app.health import Readiness, kinds_of, settled
 from exporter.app.memory import settle_down
 from exporter.app.scrape import LoopLag, ScrapeRenderer
+from exporter.app.supervision import Supervisor
 from exporter.checkpoint.capture import Checkpointer
 from exporter.checkpoint.file import StateFile
 from exporter.checkpoint.format import Checkpoint
@@ -169,10 +171,14 @@ class Exporter:
         self.began = True
 
     async def _follow(self) -> None:
+        supervised = Supervisor(self.self_metrics)
+        interval = self.plan.config.checkpoint_interval
         async with asyncio.TaskGroup() as tasks:
-            interval = self.plan.config.checkpoint_interval
-            tasks.create_task(self.checkpoint_writer.run(interval), name="checkpoints")
-            tasks.create_task(self._lag.run(), name="event loop lag")
+            for part, run in (
+                ("checkpoints", partial(self.checkpoint_writer.run, interval)),
+                ("event loop lag", self._lag.run),
+            ):
+                tasks.create_task(supervised(part, run), name=part)
             tasks.create_task(self._when_complete(), name="first sync")
             tasks.create_task(self._settle(), name="unscraped changes")
             for reflector in self.reflectors:

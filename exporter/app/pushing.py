@@ -8,6 +8,7 @@ from exporter.alerting.push import Push
 from exporter.alerting.settings import AlertingSettings
 from exporter.app.exporter import Exporter
 from exporter.app.health import GIVEN_UP, kinds_of, settled
+from exporter.app.supervision import Supervisor
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.notify.client import AlertmanagerClient
 
@@ -67,6 +68,7 @@ class Pushing:
         self._clients = {
             target.name: AlertmanagerClient(target) for target in settings.alertmanagers
         }
+        self._supervised = Supervisor(exporter.self_metrics)
         self._left: AbstractSet[str] = frozenset()
         completeness = Completeness(
             reports=lambda: _whole(exporter, "reports", "policies", "namespaces"),
@@ -88,7 +90,7 @@ class Pushing:
         if self._push is None:
             return
         try:
-            await self._push.run()
+            await self._push.run(self._supervised)
         finally:
             await self._push.flush(FLUSH_SECONDS)
             for client in self._clients.values():

@@ -117,6 +117,12 @@ OWN: Final = (
         "gauge",
         "When a checkpoint was last made durable.",
     ),
+    OwnFamily(
+        "part_restarts_total",
+        "counter",
+        "Restarts of a part of the exporter after it failed unexpectedly.",
+        ("part",),
+    ),
     OwnFamily("checkpoint_failures_total", "counter", "Checkpoints that could not be written."),
     OwnFamily(
         "event_gap_seconds_total",

@@ -36,11 +36,15 @@ def test_the_path_of_the_api_is_added(url: str, endpoint: str) -> None:
     [
         ({"alertmanagers": [{"url": "am:9093"}]}, "is not http://host or https://host"),
         ({"alertmanagers": [{"url": "http://"}]}, "is not http://host or https://host"),
-        ({"alertmanagers": [{"url": "http://u:p@am"}]}, "credentials belong into basic_auth"),
+        ({"alertmanagers": [{"url": "http://u:p@am"}]}, "credentials belong in basic_auth"),
         ({"alertmanagers": [{"url": "http://am?x=1"}]}, "expected neither"),
+        ({"alertmanagers": [{"url": "http://a..b:9093"}]}, "labels of 1 to 63"),
+        ({"alertmanagers": [{"url": f"http://{64 * 'x'}.b"}]}, "labels of 1 to 63"),
+        ({"alertmanagers": [{"url": "http://am:65536"}]}, "from 1 to 65535"),
+        ({"alertmanagers": [{"url": "http://am:x"}]}, "from 1 to 65535"),
         (
             {"alertmanagers": [{"url": "http://am"}, {"url": "http://am/"}]},
-            "one url stands there twice",
+            "one url is listed twice",
         ),
         (
             {
@@ -63,7 +67,7 @@ def test_the_path_of_the_api_is_added(url: str, endpoint: str) -> None:
         ({"max_alerts": 1}, "max_alerts"),
         ({"resolve_delay": 61}, "resolve_delay"),
         ({"violations": {"group_by": ["namespace"]}}, "policy must be among them"),
-        ({"violations": {"group_by": ["policy", "policy"]}}, "stands there twice"),
+        ({"violations": {"group_by": ["policy", "policy"]}}, "listed twice"),
         ({"violations": {"group_by": ["policy", "image"]}}, "group_by"),
         ({"violations": {"severities": {"High": "page"}}}, "severities"),
         ({"blocks": {"group_by": ["policy", "source"]}}, "group_by"),

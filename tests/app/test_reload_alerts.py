@@ -85,4 +85,4 @@ async def test_an_alertmanager_that_stands_there_twice_is_refused(tmp_path: Path
             await served.ready()
             twice = f"alerting: {{alertmanagers: [{{url: '{told.url}'}}, {{url: '{told.url}'}}]}}\n"
             status, text = await served.post(twice)
-            assert (status, "one url stands there twice" in text) == (500, True)
+            assert (status, "one url is listed twice" in text) == (500, True)
