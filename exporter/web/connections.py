@@ -1,28 +1,45 @@
-"""Bounds the connections: how many, how long without a request, how long to shake hands."""
+"""Bounds of connections: how many, how long without a request, how long to shake hands."""
 
 import asyncio
 import logging
+import os
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import cast
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from traceback import clear_frames
+from typing import Final, cast
 
 from aiohttp import web
 
 from exporter.web.tls import ServerTls
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 512
-HEAD_SECONDS = 10.0
-HANDSHAKE_SECONDS = 10.0
-GOODBYE_SECONDS = 5.0
+MAX_CONNECTIONS: Final = 512
+MAX_TLS_CONNECTIONS: Final = 128
+"""asyncio holds 300 KB for each, from before the handshake on: 38 MB in all."""
+
+MAX_HANDSHAKES: Final = 32
+"""At once; one more cuts the longest, which is slower than any client that means well."""
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""What a client may send for one request; bodies are not read here."""
+
+HEAD_SECONDS: Final = 10.0
+HANDSHAKE_SECONDS: Final = 10.0
+GOODBYE_SECONDS: Final = 5.0
+
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
-def affordable() -> int:
-    """MAX_CONNECTIONS, or half of the file descriptors that this process may open."""
+def affordable(*, tls: bool) -> int:
+    """How many connections, at most half of the file descriptors that the process may open."""
+    most = MAX_TLS_CONNECTIONS if tls else MAX_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if soft < 0 else min(MAX_CONNECTIONS, soft // 2)
+    return most if soft < 0 else min(most, soft // 2)
 
 
 class Connections:
@@ -36,6 +53,9 @@ class Connections:
         self._limit = limit
         self._idle: dict[Connection, None] = {}
         self._busy: dict[Connection, None] = {}
+        self._handshakes: dict[Connection, None] = {}
+        self._in_line = 0
+        self._handshake_slots = asyncio.Semaphore(MAX_HANDSHAKES)
 
     def __len__(self) -> int:
         return len(self._idle) + len(self._busy)
@@ -61,6 +81,26 @@ class Connections:
         for connection in (*self._idle, *self._busy):
             connection.drop()
 
+    @asynccontextmanager
+    async def shaking_hands(self, connection: "Connection") -> AsyncIterator[None]:
+        """Wait for a place among the handshakes, for which the longest of them is cut."""
+        self._in_line += 1
+        self._cut_longest()
+        async with self._handshake_slots:
+            self._in_line -= 1
+            self._handshakes[connection] = None
+            self._cut_longest()
+            try:
+                yield
+            finally:
+                self._handshakes.pop(connection, None)
+
+    def _cut_longest(self) -> None:
+        if self._in_line and len(self._handshakes) >= MAX_HANDSHAKES:
+            longest = next(iter(self._handshakes))
+            del self._handshakes[longest]
+            longest.drop()
+
     @contextmanager
     def answering(self, protocol: web.RequestHandler) -> Iterator[None]:
         """Protect a connection while a request of its is answered."""
@@ -81,7 +121,7 @@ class Connections:
 
 
 class Connection(asyncio.Protocol):
-    """Stands between a socket and aiohttp: shakes hands first, and gives up on the silent.
+    """What is between a socket and aiohttp: the TLS handshake, and a limit for the silent.
 
     TLS begins here and not in the listener, because only so does each handshake use the
     certificates of its moment.
@@ -100,7 +140,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._handshake: asyncio.Task[None] | None = None
+        self._hello: int | None = None
         self._early = b""
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection in, if there is room."""
@@ -116,25 +158,40 @@ class Connection(asyncio.Protocol):
         else:
             # What was read before the handshake would pass for what came through it.
             self._transport.pause_reading()
-            shake = self._shake_hands(self._transport, tls)
-            self._handshake = loop.create_task(shake, name="tls-handshake")
+            # A client that never begins costs no TLS. A transport's own descriptor cannot be
+            # watched by others, a duplicate of it can.
+            self._hello = os.dup(self._transport.get_extra_info("socket").fileno())
+            loop.add_reader(self._hello, self._begin_handshake, self._transport, tls)
 
     def asked(self) -> None:
         """Note that a request came in: from here on the idle limit of aiohttp applies."""
+        self._head_bytes = 0
         if self._silence is not None:
             self._silence.cancel()
 
     def drop(self) -> None:
-        """Cut the connection without waiting for anybody."""
+        """Cut the connection without waiting for the client."""
+        self._stop_waiting()
         if self._transport is not None:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on; what comes with the end of a handshake waits until its task has run."""
-        if self.protocol is not None:
+        """Pass on; what comes with the end of a handshake waits until its task has run.
+
+        What exceeds MAX_HEAD_BYTES is not even parsed.
+        """
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+        elif self.protocol is not None:
             self.protocol.data_received(data)
         else:
             self._early += data
+
+    def _refuse_head(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_HEAD_TOO_LARGE)
+            self._transport.close()
 
     def eof_received(self) -> None:
         """Pass on."""
@@ -153,10 +210,23 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room, and pass on."""
+        self._stop_waiting()
         self.asked()
         self._connections.leave(self)
+        self._transport = None
         if self.protocol is not None:
             self.protocol.connection_lost(exc)
+
+    def _begin_handshake(self, raw: asyncio.Transport, tls: ServerTls) -> None:
+        self._stop_waiting()
+        shake = self._shake_hands(raw, tls)
+        self._handshake = asyncio.get_running_loop().create_task(shake, name="tls-handshake")
+
+    def _stop_waiting(self) -> None:
+        if self._hello is not None:
+            asyncio.get_running_loop().remove_reader(self._hello)
+            os.close(self._hello)
+            self._hello = None
 
     def _begin(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -167,25 +237,31 @@ class Connection(asyncio.Protocol):
             self._early = b""
 
     async def _shake_hands(self, raw: asyncio.Transport, tls: ServerTls) -> None:
-        try:
-            secured = await asyncio.get_running_loop().start_tls(
-                raw,
-                self,
-                tls.context,
-                server_side=True,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=GOODBYE_SECONDS,
-            )
-        except OSError as error:
-            self._refuse(raw, str(error))
-            return
+        async with self._connections.shaking_hands(self):
+            if raw.is_closing():
+                return
+            try:
+                secured = await asyncio.get_running_loop().start_tls(
+                    raw,
+                    self,
+                    tls.context,
+                    server_side=True,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                    ssl_shutdown_timeout=GOODBYE_SECONDS,
+                )
+            except OSError as error:
+                # asyncio's frames refer to the error, and hold 300 KB each until collected.
+                clear_frames(error.__traceback__)
+                self._refuse(raw, str(error))
+                return
         if secured is None or not tls.admits(secured.get_extra_info("ssl_object")):
             self._refuse(raw, "the client certificate names none of client_allowed_sans")
         else:
             self._begin(secured)
 
     def _refuse(self, raw: asyncio.Transport, reason: str) -> None:
-        LOG.debug("TLS handshake failed: %s", reason)
+        log.debug("TLS handshake failed: %s", reason)
         raw.abort()
+        self._transport = None
         self._connections.leave(self)
         self.asked()

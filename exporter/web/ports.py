@@ -1,7 +1,7 @@
 """What the web edge needs from the rest of the program."""
 
-from collections.abc import Hashable, Iterable
-from typing import Protocol
+from collections.abc import Coroutine, Hashable, Iterable
+from typing import Any, Protocol
 
 
 class BodyPart(Protocol):
@@ -35,6 +35,6 @@ class Health(Protocol):
         """Tell whether the first sync is complete, and what is missing."""
         ...
 
-    async def reload(self) -> str | None:
+    def reload(self) -> Coroutine[Any, Any, str | None]:
         """Read the configuration again; the text says what is wrong with it."""
         ...

@@ -2,28 +2,73 @@
 
 import asyncio
 import logging
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Final
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from exporter.web.compress import GzipStream, paced
-from exporter.web.negotiate import Format, choose_format, wants_gzip
+from exporter.web.negotiate import Format, choose_format, prefers, wants_gzip
 from exporter.web.ports import BodyPart, Scraper
 
 log = logging.getLogger(__name__)
 Bytes = bytes | memoryview
 
 # A body is lost on a client that takes longer than this, and so is what it holds of our memory.
-SEND_SECONDS = 60.0
+SEND_SECONDS: Final = 60.0
+
+MAX_HEADER_CHARACTERS: Final = 2048
+"""Of one negotiating header, its repetitions included; Prometheus sends 300, browsers 150."""
 
 
 def header(request: web.Request, name: str) -> str:
-    """All values of a header, as the one list that they are."""
-    return ", ".join(request.headers.getall(name, []))
+    """Join all values of a header to the one list that they are.
+
+    Raises:
+        HTTPRequestHeaderFieldsTooLarge: it is longer than MAX_HEADER_CHARACTERS.
+    """
+    values = request.headers.getall(name, [])
+    if sum(map(len, values)) > MAX_HEADER_CHARACTERS:
+        raise web.HTTPRequestHeaderFieldsTooLarge(
+            text=f"{name}: more than {MAX_HEADER_CHARACTERS} characters\n"
+        )
+    return ", ".join(values)
+
+
+MAX_PAGES: Final = 16
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PageLimit:
+    """A middleware that bounds how many pages and API requests are answered at once.
+
+    Streams of blocked requests have a limit of their own.
+    """
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Call the handler, or refuse the request while MAX_PAGES others run."""
+        if not _is_page(request):
+            return await handler(request)
+        if self._running >= MAX_PAGES:
+            return _busy(f"{MAX_PAGES} pages and API requests are running already\n")
+        self._running += 1
+        try:
+            return await handler(request)
+        finally:
+            self._running -= 1
+
+
+def _is_page(request: web.Request) -> bool:
+    if request.path == "/api/v1/blocks":
+        return not prefers(header(request, hdrs.ACCEPT), "text/event-stream")
+    return request.path == "/" or request.path.startswith("/api/")
 
 
 class WholeBody:
-    """A text that is a body by itself."""
+    """A text that is a whole body, such as a page."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -93,11 +138,11 @@ async def answer(
     return await send(request, segments, said)
 
 
-MAX_SCRAPES = 40
+MAX_SCRAPES: Final = 40
 # Slow readers may hold this much in all; one body is always sent, however long it is.
-MAX_HELD_BYTES = 256 * 1024 * 1024
-_TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
-_VARY = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
+MAX_HELD_BYTES: Final = 256 * 1024 * 1024
+_TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
+_VARY: Final = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
 
 
 class ScrapeHandler:

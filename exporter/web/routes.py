@@ -1,7 +1,8 @@
 """Which path answers what."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -12,8 +13,8 @@ from exporter.web.page.handlers import PageSettings, StatusPages
 from exporter.web.ports import Health, Scraper
 from exporter.web.respond import ScrapeHandler
 
-_OWN_PREFIXES = ("/-/", "/api/", "/static/")
-_OWN_PATHS = frozenset({"/", "/livez", "/readyz"})
+_OWN_PREFIXES: Final = ("/-/", "/api/", "/static/")
+_OWN_PATHS: Final = frozenset({"/", "/livez", "/readyz"})
 
 
 class Site(NamedTuple):
@@ -63,11 +64,16 @@ def _readiness(health: Health) -> Callable[[web.Request], Awaitable[web.Response
 
 
 def _reload(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
+    running = set[asyncio.Task[str | None]]()
+
     async def reload(request: web.Request) -> web.Response:
         # A page elsewhere may post here with the browser's remembered password.
         if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
             return web.Response(status=403, text="not from another site\n")
-        complaint = await health.reload()
+        task = asyncio.create_task(health.reload(), name="reload")
+        running.add(task)
+        task.add_done_callback(running.discard)
+        complaint = await asyncio.shield(task)  # a client that hangs up does not stop it half-way
         if complaint is None:
             return web.Response(text="configuration read again\n")
         return web.Response(status=500, text=f"the old configuration stays: {complaint}\n")

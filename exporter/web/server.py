@@ -1,4 +1,4 @@
-"""Listens and serves, until told to stop."""
+"""The HTTP server: listeners, connections and the middlewares before every route."""
 
 import asyncio
 import logging
@@ -6,24 +6,23 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import socket
-from typing import cast
+from typing import Final, cast
 
 from aiohttp import http_exceptions, web
 
 from exporter.web.addresses import BACKLOG, bind, url
 from exporter.web.connections import Connection, Connections, affordable
 from exporter.web.guard import Answer, Guard
+from exporter.web.respond import PageLimit
 from exporter.web.routes import Site, add_routes
 from exporter.web.tls import Rules, WebFile
 from exporter.web.webconfig import WebConfig
 
-LOG = logging.getLogger(__name__)
-
 # Longer than any sensible scrape interval: a scraper should find its connection again.
-IDLE_SECONDS = 180.0
-GRACE_SECONDS = 10.0
-LINGER_SECONDS = 2.0
-_HEAD_BYTES = 16 * 1024
+IDLE_SECONDS: Final = 180.0
+GRACE_SECONDS: Final = 10.0
+LINGER_SECONDS: Final = 2.0
+_LINE_BYTES: Final = 16 * 1024
 
 
 @asynccontextmanager
@@ -33,23 +32,25 @@ async def serving(
     config_file: Path | None = None,
     grace_seconds: float = GRACE_SECONDS,
 ) -> AsyncIterator[list[str]]:
-    """Serve while the block runs, and give the URLs; requests that run at its end complete.
+    """Serve while the block runs and yield the URLs; requests that run at its end complete.
 
-    ConfigError when an address or the web configuration cannot be used.
+    Raises:
+        ConfigError: an address or the web configuration cannot be used.
     """
     clock = asyncio.get_running_loop().time
     rules = _rules(config_file, clock)
-    connections = Connections(affordable())
+    connections = Connections(affordable(tls=rules().tls is not None))
     runner = web.AppRunner(
         _application(site, rules, connections, clock),
         access_log=None,
         logger=_logger(),
         keepalive_timeout=IDLE_SECONDS,
         lingering_time=LINGER_SECONDS,
-        auto_decompress=False,  # nobody reads a request's body here, let alone inflates it
-        max_line_size=_HEAD_BYTES,
-        max_field_size=_HEAD_BYTES,
+        auto_decompress=False,  # no handler reads a request's body, let alone inflates it
+        max_line_size=_LINE_BYTES,
+        max_field_size=_LINE_BYTES,
         shutdown_timeout=grace_seconds,
+        handler_cancellation=True,  # a client that is gone costs nothing more
     )
     sockets = _bind_all(listen)
     await runner.setup()
@@ -80,8 +81,10 @@ def _application(
             return await handler(request)
 
     guard = Guard(lambda: rules().config, clock)
-    app = web.Application(middlewares=[answering, web.middleware(guard)])
+    pages = web.middleware(PageLimit())
+    app = web.Application(middlewares=[answering, web.middleware(guard), pages])
     app.on_response_prepare.append(guard.add_headers)
+    app.on_shutdown.append(guard.stop)
     add_routes(app, site)
     return app
 

@@ -7,13 +7,13 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.errors import ConfigError
 from exporter.web.webconfig import CIPHERS, CURVES, TlsServer, WebConfig, parse
 
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_VERIFY = {
+_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_VERIFY: Final = {
     "NoClientCert": ssl.CERT_NONE,
     # Asked for and never looked at, in Go; not asking is the same to the server.
     "RequestClientCert": ssl.CERT_NONE,
@@ -123,8 +123,8 @@ def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-LOG = logging.getLogger(__name__)
-LOOK_SECONDS = 1.0
+log = logging.getLogger(__name__)
+LOOK_SECONDS: Final = 1.0
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -168,12 +168,12 @@ class WebFile:
             self._check_scheme(rules)
         except ConfigError as error:
             if str(error) != self._complaint:
-                LOG.error("web configuration not taken, the old one stays: %s", error)  # noqa: TRY400
+                log.error("web configuration not taken, the old one stays: %s", error)  # noqa: TRY400
             self._complaint = str(error)
         else:
             self._complaint = ""
             self._rules = rules
-            LOG.info("web configuration read again: %s", self._path)
+            log.info("web configuration read again: %s", self._path)
 
     def _check_scheme(self, rules: Rules) -> None:
         if (rules.tls is None) != (self._rules.tls is None):

@@ -3,13 +3,21 @@
 import asyncio
 import base64
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from exporter.web import guard, tls
-from exporter.web.guard import OPEN_PATHS, Overloaded, Passwords, TokenBucket
+from exporter.web.guard import (
+    OPEN_PATHS,
+    FairTurns,
+    Overloaded,
+    Passwords,
+    TokenBucket,
+    client_of,
+)
 from tests.web.fakes import served
 
 PASSWORD = "correct horse"
@@ -135,7 +143,105 @@ async def test_guessers_do_not_pile_up_nor_keep_a_known_password_out() -> None:
     await asyncio.sleep(0)
     assert await passwords.accept(basic("prometheus", PASSWORD), USERS)
     refused = [each for each in await outcomes if isinstance(each, Overloaded)]
-    assert len(refused) == 200 - guard.MAX_WAITING
+    assert len(refused) == 200 - 1 - guard.MAX_WAITING, "one is compared, the others wait"
+
+
+async def until_waiting(passwords: Passwords, requests: int) -> None:
+    while passwords._turns.waiting < requests:
+        await asyncio.sleep(0)
+
+
+async def test_after_a_restart_a_scraper_has_its_turn_among_48_guessing_threads() -> None:
+    passwords = Passwords()
+
+    async def guess(n: int) -> None:
+        while True:
+            with suppress(Overloaded):
+                await passwords.accept(basic("prometheus", f"{n}"), USERS, "10.0.0.66")
+            await asyncio.sleep(0)
+
+    guesses = [asyncio.create_task(guess(n)) for n in range(48)]
+    await until_waiting(passwords, guard.MAX_WAITING)
+    assert await passwords.accept(basic("prometheus", PASSWORD), USERS, "10.0.0.1")
+    for each in guesses:
+        each.cancel()
+    await asyncio.gather(*guesses, return_exceptions=True)
+
+
+async def test_turns_rotate_between_clients() -> None:
+    turns, order = FairTurns(), list[str]()
+
+    async def turn(client: str) -> None:
+        await turns.take(client)
+        order.append(client)
+        turns.end()
+
+    await turns.take("first")
+    tasks = [asyncio.create_task(turn(client)) for client in "aaaabbc"]
+    await asyncio.sleep(0)
+    turns.end()
+    await asyncio.gather(*tasks)
+    assert "".join(order) == "abcabaa"
+
+
+async def test_a_client_that_leaves_the_line_leaves_no_turn_behind() -> None:
+    turns = FairTurns()
+    await turns.take("a")
+    tasks = [asyncio.create_task(turns.take(client)) for client in "bcd"]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    turns.end()  # given to c, who leaves at the same moment
+    tasks[1].cancel()
+    await asyncio.gather(*tasks[:2], return_exceptions=True)
+    await tasks[2]
+    turns.end()
+    assert turns.waiting == 0
+    await asyncio.wait_for(turns.take("e"), 5)
+
+
+async def test_a_client_that_hung_up_is_known_when_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    comparisons, passwords = Comparisons(monkeypatch), Passwords()
+    first = asyncio.create_task(passwords.accept(basic("prometheus", PASSWORD), USERS))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert not await passwords.accept(basic("prometheus", "wrong"), USERS)  # waits for the first
+    assert await passwords.accept(basic("prometheus", PASSWORD), USERS)
+    assert len(comparisons.hashes) == 2
+
+
+async def test_a_stop_refuses_what_waits_and_does_not_wait_for_what_is_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "STOP_SECONDS", 0.1)
+    ended = threading.Event()
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: ended.wait(60))
+    passwords = Passwords()
+    logins = [
+        asyncio.create_task(passwords.accept(basic("prometheus", str(n)), USERS)) for n in range(20)
+    ]
+    await until_waiting(passwords, 19)
+    async with asyncio.timeout(10):
+        await passwords.stop()
+        outcomes = await asyncio.gather(*logins, return_exceptions=True)
+    ended.set()
+    assert {type(outcome) for outcome in outcomes} == {Overloaded}
+
+
+@pytest.mark.parametrize(
+    ("remote", "client"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        (None, ""),
+    ],
+)
+def test_a_client_is_an_address_or_a_network_of_version_6(remote: str | None, client: str) -> None:
+    assert client_of(remote) == client
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,13 +278,18 @@ async def test_too_many_logins_at_once_are_told_to_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "MAX_WAITING", 0)
+    go_on, compare = threading.Event(), bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *of: go_on.wait(60) and compare(*of))
     headers = {"Authorization": basic("prometheus", PASSWORD)}
-    async with (
-        served(config_file=write(tmp_path, f"basic_auth_users: {USERS}")) as server,
-        server.client.get(f"{server.url}/metrics", headers=headers) as answer,
-    ):
-        assert answer.status == 503
-        assert answer.headers["Retry-After"] == "1"
+    async with served(config_file=write(tmp_path, f"basic_auth_users: {USERS}")) as server:
+        url = f"{server.url}/metrics"
+        answers = [asyncio.create_task(server.client.get(url, headers=headers)) for _ in range(2)]
+        done, _ = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        refused = done.pop().result()
+        assert refused.status == 503
+        assert refused.headers["Retry-After"] == "1"
+        go_on.set()
+        assert sorted([(await each).status for each in answers]) == [200, 503]
 
 
 async def test_users_are_read_again_when_the_file_changes(

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from exporter.view.values import FailingPage, Query
 from exporter.web import compress, respond
 from tests.web.fake_status import FakeStatus
 from tests.web.fakes import EXPOSITION, FakeScraper, ask, connected, served
@@ -96,6 +97,66 @@ async def test_one_scrape_too_many_is_told_to_come_back(monkeypatch: pytest.Monk
         assert [(await task).status for task in running] == [200, 200]
         async with server.client.get(url) as again:
             assert again.status == 200
+
+
+async def test_a_scrape_ends_when_its_client_hangs_up() -> None:
+    scraper = FakeScraper()
+    scraper.gate.clear()
+    async with served(scraper) as server:
+        async with connected(server.address) as (_, writer):
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            await scraper.arrivals.acquire()
+        async with asyncio.timeout(10):
+            while scraper.running:
+                await asyncio.sleep(0)
+
+
+class HeldStatus(FakeStatus):
+    """A list of failing results that is searched until ``gate`` opens."""
+
+    def __init__(self) -> None:
+        super().__init__(time.time())
+        self.gate = asyncio.Event()
+        self.arrivals = asyncio.Semaphore(0)
+        self.running = 0
+
+    async def failing(self, query: Query) -> FailingPage:
+        self.running += 1
+        self.arrivals.release()
+        try:
+            await self.gate.wait()
+        finally:
+            self.running -= 1
+        return await super().failing(query)
+
+
+async def test_one_page_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(respond, "MAX_PAGES", 2)
+    status = HeldStatus()
+    async with served(status=status) as server:
+        pages = [server.url + path for path in ("/", "/api/v1/status")]
+        running = [asyncio.create_task(server.client.get(url)) for url in pages]
+        for _ in running:
+            await status.arrivals.acquire()
+        for url in (*pages, f"{server.url}/api/v1/blocks"):
+            async with server.client.get(url) as refused:
+                assert refused.status == 503
+                assert refused.headers["Retry-After"] == "1"
+        async with server.client.get(f"{server.url}/metrics") as scrape:
+            assert scrape.status == 200
+        status.gate.set()
+        assert [(await task).status for task in running] == [200, 200]
+
+
+async def test_a_page_ends_when_its_reader_hangs_up() -> None:
+    status = HeldStatus()
+    async with served(status=status) as server:
+        async with connected(server.address) as (_, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await status.arrivals.acquire()
+        async with asyncio.timeout(10):
+            while status.running:
+                await asyncio.sleep(0)
 
 
 async def test_a_scrape_that_cannot_be_in_time_says_so() -> None:

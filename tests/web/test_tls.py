@@ -290,7 +290,8 @@ async def test_a_server_does_not_start_with_what_it_cannot_use(
 async def test_a_handshake_that_never_ends_is_cut(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch, hello: bytes
 ) -> None:
-    monkeypatch.setattr(connections, "HANDSHAKE_SECONDS", 0.1)
+    limit = "HANDSHAKE_SECONDS" if hello else "HEAD_SECONDS"
+    monkeypatch.setattr(connections, limit, 0.1)
     async with (
         served(config_file=secured(tmp_path, authority)) as server,
         connected(server.address) as (reader, writer),
@@ -316,7 +317,7 @@ async def test_a_stop_does_not_wait_for_a_handshake(tmp_path: Path, authority: A
 async def test_silent_handshakes_do_not_keep_a_scraper_out(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(connections, "MAX_TLS_CONNECTIONS", 3)
     async with (
         served(config_file=secured(tmp_path, authority)) as server,
         connected(server.address),
