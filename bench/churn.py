@@ -20,7 +20,6 @@ from bench.reports import Shape
 from bench.scraper import Scrape, scraping
 from bench.server import Load, serving
 from exporter.app.exporter import Exporter
-from exporter.app.loop import run
 from exporter.model.changes import Applied, Change, Deleted
 from exporter.model.resource import POLICY_REPORTS
 
@@ -92,7 +91,7 @@ def at(shape: Shape, rate: int, seconds: float, mix: Mix = MIX) -> Figures:
 
 
 def _churn(api: Api, rate: int, count: int, expected: dict[str, int]) -> Figures:
-    return run(_churned(api, rate, count, Counter(expected)))
+    return asyncio.run(_churned(api, rate, count, Counter(expected)))
 
 
 async def _churned(api: Api, rate: int, count: int, expected: Counter[str]) -> Figures:

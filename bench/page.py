@@ -12,7 +12,6 @@ from bench.measure import Figures, Held, fresh
 from bench.product import following, served, until
 from bench.reports import Shape
 from bench.server import Load, serving
-from exporter.app.loop import run
 
 ROUNDS: Final = 15
 VIEWS: Final = {
@@ -31,7 +30,7 @@ def compare(shape: Shape) -> dict[str, Figures]:
 
 
 def _page(api: Api) -> Figures:
-    return run(_viewed(api))
+    return asyncio.run(_viewed(api))
 
 
 async def _viewed(api: Api) -> Figures:

@@ -8,7 +8,6 @@ from typing import Final
 
 from bench.api import Api, Trusting
 from exporter.app.exporter import Exporter
-from exporter.app.loop import streams
 from exporter.app.memory import keep_calm
 from exporter.app.status import BlockFeed, LiveStatus
 from exporter.kube.client import KubeClient
@@ -40,7 +39,7 @@ async def following(
     """Begin to follow policy reports; *note* is told of each change once it is applied."""
     keep_calm()
     self_metrics = new_self_metrics()
-    async with KubeClient(Trusting(api), self_metrics, streams=streams()) as client:
+    async with KubeClient(Trusting(api), self_metrics) as client:
         source = KubeSource(client, self_metrics)
         exporter = Exporter(Plan(CONFIG), source, self_metrics)
         if options or note:

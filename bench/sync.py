@@ -1,5 +1,6 @@
 """The initial sync: the product against reading and decoding the same bytes, and against dicts."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -9,7 +10,6 @@ from bench.measure import Figures, fresh, medians, ratio, rounds, timed
 from bench.product import following, reports, until
 from bench.reports import Shape
 from bench.server import Load, serving
-from exporter.app.loop import run
 from exporter.model.resource import POLICY_REPORTS
 from exporter.watch.lists import NamespaceLists, ReflectorOptions
 
@@ -53,12 +53,12 @@ def compare_slow(shape: Shape, times: int) -> dict[str, Figures]:
 
 def sync(api: Api) -> Figures:
     """Follow until the list is complete, as the command does by default."""
-    return run(_synced(api, None))
+    return asyncio.run(_synced(api, None))
 
 
 def by_namespace(api: Api) -> Figures:
     """Follow likewise, with four namespaces listed at once."""
-    return run(_synced(api, ReflectorOptions(lists=NamespaceLists, stream=False)))
+    return asyncio.run(_synced(api, ReflectorOptions(lists=NamespaceLists, stream=False)))
 
 
 async def _synced(api: Api, options: ReflectorOptions | None) -> Figures:

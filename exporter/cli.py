@@ -57,16 +57,14 @@ def _fail(error: ExporterError, status: int) -> int:
 
 
 def _serve(given: Given) -> int:
-    from exporter.app.loop import run
     from exporter.app.serve import serve
 
     flags = _flags(given)
-    return run(serve(flags))
+    return asyncio.run(serve(flags))
 
 
 def _demo(given: Given) -> int:
     from exporter.app.demo import Demo, demo
-    from exporter.app.loop import run
 
     flags = _flags(given)
     given = f.resolved(given, os.environ, _DEMO)
@@ -77,7 +75,7 @@ def _demo(given: Given) -> int:
     if not 0 <= speed <= MOST_SPEED:
         raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
     how = Demo(str(given["demo.api-address"]), speed, seed)
-    return run(demo(flags, how))
+    return asyncio.run(demo(flags, how))
 
 
 def _flags(given: Given) -> f.Flags:

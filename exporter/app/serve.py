@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from exporter.app.composed import Composer
-from exporter.app.loop import streams
 from exporter.app.memory import keep_calm
 from exporter.app.reloading import Reloading
 from exporter.kube.access import Credentials
@@ -68,9 +67,7 @@ async def start(
     config = read()
     self_metrics = new_self_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
-    client = await stack.enter_async_context(
-        KubeClient(credentials, self_metrics, streams=streams())
-    )
+    client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
     return Reloading(Composer(flags, client, self_metrics), config, read)
 
 

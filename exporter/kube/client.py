@@ -17,7 +17,6 @@ from yarl import URL
 from exporter import __version__
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
 from exporter.kube.access import Access, Credentials
-from exporter.kube.stream import Stream
 from exporter.kube.transport import (
     CONNECT_SECONDS,
     accepted_encoding,
@@ -113,8 +112,7 @@ class KubeClient:
     """A session with one API server; use it as an async context manager.
 
     No request has a total timeout. A body that stalls for ``idle_seconds`` is given up; how long
-    a stream may be silent is for its reader to say. ``streams`` are the file descriptors of those
-    that bring little at a time, for whoever wants to let that gather.
+    a stream may be silent is up to its reader.
     """
 
     def __init__(
@@ -125,14 +123,12 @@ class KubeClient:
         idle_seconds: float = IDLE_SECONDS,
         line_bytes: int = LINE_BYTES,
         body_bytes: int = BODY_BYTES,
-        streams: set[int] | None = None,
     ) -> None:
         self.credentials = credentials
         self._observer = observer
         self._idle_seconds = idle_seconds
         self._line_bytes = line_bytes
         self._body_bytes = body_bytes
-        self._streams = set() if streams is None else streams
         self._encoding = accepted_encoding()
         self._session: aiohttp.ClientSession | None = None
 
@@ -167,17 +163,12 @@ class KubeClient:
         """
         framing = Lines(self._line_bytes)
         async with self._answer(request, None) as response:
-            stream = Stream(response, self._streams)
-            try:
-                yield []
-                async for chunk in response.content.iter_any():
-                    stream.brought(len(chunk))
-                    skipped = framing.too_long
-                    yield framing.feed(chunk)
-                    for _ in range(framing.too_long - skipped):
-                        self._observer.skipped(request.resource, "too_large")
-            finally:
-                stream.end()
+            yield []
+            async for chunk in response.content.iter_any():
+                skipped = framing.too_long
+                yield framing.feed(chunk)
+                for _ in range(framing.too_long - skipped):
+                    self._observer.skipped(request.resource, "too_large")
 
     @asynccontextmanager
     async def _answer(

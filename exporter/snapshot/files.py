@@ -18,7 +18,8 @@ _KNOWN: Final = {
     ("" if r.kind == "Event" else r.group, r.kind): r
     for r in (*REPORT_RESOURCES, *POLICY_RESOURCES, NAMESPACES, EVENTS)
 }
-_CODECS: Final[dict[Resource, Codec]] = {r: codec_for(r) for r in _KNOWN.values()}
+_CODECS: Final[dict[Resource, Codec]] = {}
+"""Of each resource in each version met: an old version spells fields in another way."""
 
 
 _BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -125,11 +126,17 @@ def _kind_of_list(item: _Item) -> _Item:
 
 
 def _one(name: str, body: bytes, item: _Item) -> FileObject:
-    group = item.api_version.rpartition("/")[0]
+    group, _, version = item.api_version.rpartition("/")
     resource = _KNOWN.get(("" if item.kind == "Event" else group, item.kind))
     if resource is None:
         return FileObject(None, None)
     try:
-        return FileObject(resource, _CODECS[resource].one(body))
+        return FileObject(resource, _codec(resource._replace(version=version)).one(body))
     except Malformed as error:
         return FileObject(resource, None, f"{name}: {error}")
+
+
+def _codec(resource: Resource) -> Codec:
+    if resource not in _CODECS:
+        _CODECS[resource] = codec_for(resource)
+    return _CODECS[resource]

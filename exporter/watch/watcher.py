@@ -12,7 +12,7 @@ from exporter.watch.cursor import VersionCursor
 from exporter.watch.failure import failure
 from exporter.watch.feed import SinkAdapter
 from exporter.watch.lists import ReflectorOptions, Start
-from exporter.watch.pace import IdleTimeout, WatchClock
+from exporter.watch.pace import WatchClock
 from exporter.watch.ports import Source
 from exporter.wire.codec import WatchLine
 
@@ -76,21 +76,23 @@ class Watcher:
         self.opened, self.lines, self._on_list = None, 0, on_list
         self._seconds = int(self._options.watch_seconds * (1 + self._clock.jitter()))
         try:
-            async with (
-                aclosing(self._open(resource)) as batches,
-                IdleTimeout(self._silent_until) as silence,
-            ):
-                while (batch := await anext(batches, None)) is not None:
+            async with aclosing(self._open(resource)) as batches:
+                while (batch := await self._next(batches)) is not None:
                     if self.opened is None:
                         self.opened = asyncio.get_running_loop().time()
                         if not on_list:
                             on_stand()
                     await self._take_all(batch)
-                    silence.hear()
         except TimeoutError:
             self._sends_bookmarks = False
             return "idle" if self._is_resumable else "reconcile"
         return "closed"
+
+    async def _next(
+        self, batches: AsyncGenerator[Iterable[WatchLine], None]
+    ) -> Iterable[WatchLine] | None:
+        async with asyncio.timeout_at(self._silent_until(asyncio.get_running_loop().time())):
+            return await anext(batches, None)
 
     def _open(self, resource: Resource) -> AsyncGenerator[Iterable[WatchLine], None]:
         return self._source.watch(

@@ -1,5 +1,6 @@
 """How pages and watch lines become objects: typed at once, one by one when one is bad."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -11,8 +12,15 @@ from exporter.model.changes import Object
 from exporter.model.event import Event
 from exporter.model.metadata import Namespace
 from exporter.model.policy import Policy
-from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
-from exporter.wire.result_cache import ResultCache, WireReport
+from exporter.model.report import Result
+from exporter.model.resource import (
+    EVENTS,
+    NAMESPACES,
+    POLICY_REPORTS,
+    REPORT_RESOURCES,
+    Resource,
+)
+from exporter.wire.result_cache import OldResult, ResultCache, WireReport
 from exporter.wire.slices import Uncut, elements, field, identify, shallow
 
 T = TypeVar("T", WireReport, Event, Policy, Namespace)
@@ -105,13 +113,34 @@ _bookmark = msgspec.json.Decoder(_Bookmark).decode
 _status = msgspec.json.Decoder(_WireStatus).decode
 
 
+_QUOTED: Final = re.compile(r"`([^`]*)`")
+_JSON_TYPES: Final = {
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+
 def explain(what: str, error: Exception) -> str:
-    """Say what is wrong: "Report a/b: results[3].policy: expected `str`, got `int`"."""
-    text = str(error)
-    said, _, path = text.partition(" - at `$")
+    """Describe an error of msgspec: "Report a/b: results[3].policy: expected a string, got null".
+
+    Python's names of types are replaced by JSON's.
+    """
+    complaint, _, path = str(error).partition(" - at `$")
     where = path.rstrip("`").lstrip(".")
-    said = said[:1].lower() + said[1:]
-    return f"{what}: {where}: {said}" if where else f"{what}: {said}"
+    complaint = _QUOTED.sub(_in_json, complaint[:1].lower() + complaint[1:])
+    return f"{what}: {where}: {complaint}" if where else f"{what}: {complaint}"
+
+
+def _in_json(match: re.Match[str]) -> str:
+    """Name a type, or several as in "int | null"; quote a field."""
+    types = match[1].split(" | ")
+    if all(each in _JSON_TYPES or each == "null" for each in types):
+        return " or ".join(_JSON_TYPES.get(each, each) for each in types)
+    return f"`{match[1]}`"
 
 
 class Codec:
@@ -214,7 +243,8 @@ def _status_of(raw: msgspec.Raw) -> WatchError:
 def codec_for(resource: Resource) -> Codec:
     """Choose the codec of a resource."""
     if (resource.group, resource.plural) in {(r.group, r.plural) for r in REPORT_RESOURCES}:
-        return Codec(resource, WireReport, ResultCache().report)
+        is_old = (resource.group, resource.version) == (POLICY_REPORTS.group, "v1alpha1")
+        return Codec(resource, WireReport, ResultCache(OldResult if is_old else Result).report)
     if resource.plural == EVENTS.plural:
         return Codec(resource, Event, _as_decoded)
     if resource == NAMESPACES:

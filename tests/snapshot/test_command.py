@@ -565,3 +565,30 @@ def test_a_cluster_that_nobody_answers_for_is_named(tmp_path: Path, capsys: Text
     server = f"http://127.0.0.1:{free_port()}"
     assert main(["snapshot", f"--kubeconfig={kubeconfig(tmp_path, server, {'token': 't'})}"]) == 3
     assert server.removeprefix("http://") in capsys.readouterr().err
+
+
+def test_a_report_of_the_oldest_version_is_counted_by_its_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [
+        {"policy": "p", "rule": each, "status": each, "resources": [{"kind": "Pod", "name": "a"}]}
+        for each in ("pass", "fail")
+    ]
+    old = {"apiVersion": "wgpolicyk8s.io/v1alpha1", "kind": "PolicyReport", "results": results}
+    path = tmp_path / "old.yaml"
+    path.write_text(yaml.safe_dump(old | {"metadata": {"name": "r", "namespace": "shop"}}))
+    config = tmp_path / "config.yaml"
+    config.write_text("sources: ['']\n")
+    status = main(
+        [
+            "snapshot",
+            str(path),
+            "--output",
+            "json",
+            "--fail-on",
+            "fail",
+            "--config.file",
+            str(config),
+        ]
+    )
+    assert (status, json.loads(capsys.readouterr().out)["results"]["fail"]) == (1, 1)

@@ -53,7 +53,8 @@ def test_one_broken_item_among_a_thousand_is_named_and_nothing_else_is_lost() ->
     assert len(found.objects) == 999
     [rejected] = found.rejected
     assert rejected.name == "n/r617"
-    assert rejected.message == "PolicyReport n/r617: results[0].policy: expected `str`, got `int`"
+    complaint = "results[0].policy: expected a string, got a number"
+    assert rejected.message == f"PolicyReport n/r617: {complaint}"
 
 
 def test_items_null_is_an_empty_list() -> None:
@@ -177,6 +178,31 @@ def test_any_object_is_decoded_or_malformed(item: dict[str, object]) -> None:
         )
         assert found.objects[0].name == "good"
         assert len(found.objects) + len(found.rejected) == 2
+
+
+@pytest.mark.parametrize(("version", "word"), [("v1alpha1", "fail"), ("v1alpha2", "")])
+def test_the_oldest_version_spells_a_result_as_status(version: str, word: str) -> None:
+    codec = codec_for(POLICY_REPORTS._replace(version=version))
+    for scope in ({"kind": "Pod", "name": "web"}, None):
+        item = report("a", results=[{"policy": "p", "status": "fail", "message": "m"}], scope=scope)
+        found = codec.one(msgspec.json.encode(item))
+        assert isinstance(found, Report)
+        [piece] = found.pieces
+        assert [raw_result[2] for raw_result in piece.result_set.raw_results] == [word]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("policy", None, "expected a string, got null"),
+        ("resources", {}, "expected a list or null, got an object"),
+        ("timestamp", 7, "expected an object or null, got a number"),
+    ],
+)
+def test_a_wrong_type_is_named_as_json_names_it(field: str, value: object, complaint: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        REPORTS.one(msgspec.json.encode(report("a", results=[{"policy": "p"} | {field: value}])))
+    assert str(caught.value) == f"PolicyReport n/a: results[0].{field}: {complaint}"
 
 
 def test_policies_learn_their_kind_from_the_resource() -> None:

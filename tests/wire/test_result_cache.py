@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from exporter.model.metadata import Metadata
 from exporter.model.report import Piece, Reference, Report, Result, ResultSet
-from exporter.wire.result_cache import LONG, MOST, ResultCache, WireReport
-from exporter.wire.singles import MOST_BYTES, MOST_SPELLINGS
+from exporter.wire.result_cache import (
+    MAX_RAW_RESULTS,
+    MAX_RESULT_SETS,
+    TURNOVER_REPORTS,
+    ResultCache,
+    WireReport,
+)
 
 SCOPE = {"kind": "Pod", "name": "web", "uid": "u"}
 AT = 1_795_000_000
@@ -185,7 +190,7 @@ def test_what_is_met_again_stays_and_the_rest_is_forgotten() -> None:
     for number in range(30):
         body = msgspec.json.encode([result(policy=f"once {number}")])
         alive.add(read(result_cache, body).pieces[0].result_set)
-        for _ in range(LONG // 10):
+        for _ in range(TURNOVER_REPORTS // 10):
             result_cache.report(again)
         assert read(result_cache, often).pieces[0].result_set is kept
     assert 10 <= len(alive) <= 21
@@ -193,13 +198,13 @@ def test_what_is_met_again_stays_and_the_rest_is_forgotten() -> None:
 
 def test_the_newest_forms_are_recognised_though_others_are_forgotten() -> None:
     result_cache, first = ResultCache(), []
-    for number in range(MOST // 2 + 100):
+    for number in range(MAX_RESULT_SETS // 2 + 100):
         body = msgspec.json.encode([result(policy=f"p{number}")])
         first.append(read(result_cache, body).pieces[0].result_set)
-    for number in range(MOST // 2, MOST // 2 + 100):
+    for number in range(MAX_RESULT_SETS // 2, MAX_RESULT_SETS // 2 + 100):
         body = msgspec.json.encode([result(AT + 1, policy=f"p{number}")])
         assert read(result_cache, body).pieces[0].result_set is first[number]
-    assert len(result_cache._young) + len(result_cache._old) <= MOST
+    assert len(result_cache._young) + len(result_cache._old) <= MAX_RESULT_SETS
 
 
 def test_results_name_resources_where_the_report_has_no_scope() -> None:
@@ -232,33 +237,11 @@ def test_findings_fit_what_decoding_gives() -> None:
 
 def test_spellings_without_end_are_not_all_remembered() -> None:
     result_cache, number = ResultCache(), count()
-    for _ in range(MOST_SPELLINGS // 1000 + 2):
+    for _ in range(MAX_RAW_RESULTS // 1000 + 2):
         results = [result(policy=f"p{next(number)}") for _ in range(1000)]
         [piece] = read(result_cache, msgspec.json.encode(results)).pieces
         assert piece.result_set.raw_results[0][0] == results[0]["policy"]
-    assert len(result_cache._singles._raw_results) <= MOST_SPELLINGS
-
-
-@pytest.mark.parametrize(
-    "more",
-    [{}, {"result": "fail", "message": "m"}, {"result": "error"}, {"result": "fail", "rule": "r"}],
-    ids=["pass", "fail", "error", "silent"],
-)
-def test_a_result_is_one_object_whatever_stands_beside_it(more: dict[str, str]) -> None:
-    result_cache = ResultCache()
-
-    def body(*results: object) -> bytes:
-        return msgspec.json.encode(results, order="sorted")  # so a result ends with its timestamp
-
-    first = read(result_cache, body(result(), result(policy="q", **more)))
-    known = len(result_cache._singles._known)
-    assert known == (1 if more else 2), "what fails is not remembered"
-    others = body(result(AT + 9, policy="q", **more), result(AT + 9))
-    other = read(result_cache, others)
-    assert len(result_cache._singles._known) == known
-    assert other.pieces[0].result_set.raw_results == first.pieces[0].result_set.raw_results[::-1]
-    assert other.pieces[0].result_set.raw_results[0] is first.pieces[0].result_set.raw_results[1]
-    assert told(other) == decoded(others)
+    assert len(result_cache._raw_results) <= MAX_RAW_RESULTS
 
 
 def test_a_timestamp_within_a_result_is_not_the_results() -> None:
@@ -268,12 +251,3 @@ def test_a_timestamp_within_a_result_is_not_the_results() -> None:
         body = msgspec.json.encode([dated, dated])
         for _ in range(2):
             assert told(read(result_cache, body)) == decoded(body)
-
-
-def test_texts_of_single_results_are_not_remembered_without_end() -> None:
-    result_cache = ResultCache()
-    for number, size in enumerate([3 * MOST_BYTES, *[8_000] * (MOST_BYTES // 7_000)]):
-        said = [{"message": "m" * size} | result(policy=f"p{number}")]
-        body = msgspec.json.encode(said)
-        assert told(read(result_cache, body)) == decoded(body)
-        assert sum(map(len, result_cache._singles._known)) <= MOST_BYTES
