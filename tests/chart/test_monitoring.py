@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,38 @@ def test_rules_follow_the_label_that_holds_the_violating_namespace() -> None:
             for rule in items(at(group, "rules")):
                 assert "namespace" not in named_labels(str(at(rule, "expr"))), rule
     assert "var-namespace=" in text  # the dashboards' variable keeps its name
+
+
+QUERIES = ("expr", "query", "definition", "legendFormat")
+
+
+def texts(value: Json, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each string inside, and each name of a member, with the name of what holds it."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, below in value.items():
+            yield "", name
+            yield from texts(below, name)
+    elif isinstance(value, Sequence):
+        for below in value:
+            yield from texts(below, key)
+
+
+def test_dashboards_follow_the_label_that_holds_the_violating_namespace() -> None:
+    label: Object = {"namespaceLabel": "exported_namespace"}
+    chart = render({"dashboards": {"enabled": True}, "monitoring": label})
+    assert "by (cluster, exported_namespace" in chart.text
+    for plain in boards({"enabled": True}):
+        [(name, text)] = fields(plain["data"]).items()
+        [found] = [o for o in chart.all("ConfigMap") if name in fields(o["data"])]
+        before = list(texts(json.loads(str(text))))
+        after = list(texts(json.loads(str(fields(found["data"])[name]))))
+        for (key, old), (_, new) in zip(before, after, strict=True):
+            if key in QUERIES:
+                assert "namespace" not in named_labels(re.sub(r"\$\{?namespace", "", new)), new
+            elif old != new:  # the column of a table
+                assert (old, new) == ("namespace", "exported_namespace")
 
 
 GRAFANA = "https://grafana.example.org"

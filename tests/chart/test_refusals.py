@@ -38,7 +38,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "a ClusterRole for some namespaces": (
         {"namespaces": ["a"], "rbac": {"existingClusterRole": "x"}},
-        "bound in the whole cluster",
+        "bound for the whole cluster",
         {"namespaces": []},
     ),
     "TLS out of nowhere": (
@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "credentials for nobody": (
         {"alertmanager": {"existingSecret": "s"}},
-        "say where to push",
+        "name an Alertmanager",
         {"alertmanager": {"existingSecret": "s", "urls": ["http://am"]}},
     ),
     "an Alertmanager that nothing lets the pods reach": (
@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "a node that never drains": (
         {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
-        "no node could ever be drained",
+        "its node could never be drained",
         {"replicas": 2},
     ),
     "dashboards by reference to nothing": (

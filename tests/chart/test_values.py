@@ -225,6 +225,12 @@ SAID = {
         "sidecar.dashboards.folderAnnotation=grafana_folder",
     ),
     "nothing is kept": ({"state": {"enabled": False}}, "counters start at zero"),
+    "the status page is open": (
+        {"ingress": {"enabled": True, "hosts": ["a.example"]}},
+        "published without a password",
+    ),
+    "rules come from elsewhere": ({"secondary": True}, "rules and dashboards come from another"),
+    "how an upgrade keeps values": ({"monitoring": {"enabled": True}}, "--reset-then-reuse-values"),
 }
 
 

@@ -150,3 +150,19 @@ each is set once for the status page, the pushed alerts and the rules.
 {{- define "policy-report-exporter.monitoringNamespace" -}}
 {{- default (include "policy-report-exporter.namespace" .) .Values.monitoring.namespace }}
 {{- end }}
+
+{{/*
+A dashboard whose queries select by another label than namespace. Its variable keeps its name, so links to it keep working:
+only queries, legends and the columns of tables change. Takes a dict: text, label.
+*/}}
+{{- define "policy-report-exporter.dashboard" -}}
+{{- $label := .label }}
+{{- $text := .text }}
+{{- if ne $label "namespace" }}
+{{- range regexFindAll `"(?:expr|query|definition)": "(?:[^"\\]|\\.)*"` .text -1 | uniq }}
+{{- $text = replace . (regexReplaceAll `([^$\w{-])namespace\b` . (printf "${1}%s" $label)) $text }}
+{{- end }}
+{{- $text = $text | replace `"namespace":` (printf "%q:" $label) | replace "{{namespace}}" (printf "{{%s}}" $label) }}
+{{- end }}
+{{- $text }}
+{{- end }}

@@ -6,7 +6,7 @@
 {{- $pods := int (include "policy-report-exporter.pods" .) }}
 {{- $claim := and .Values.state.enabled .Values.state.persistence.enabled }}
 {{- if and (gt (int .Values.shards) 1) (gt (int .Values.replicas) 1) }}
-{{- fail "shards and replicas are both above 1: a shard is one pod. For two of each shard install a second release; the shipped rules count them once." }}
+{{- fail "shards and replicas are both above 1, but a shard is one pod. For redundant shards install a second release with secondary: true; the rules count each series once." }}
 {{- end }}
 {{- if and (gt (int .Values.replicas) 1) $claim }}
 {{- fail "replicas is above 1 and state.persistence.enabled is true: a checkpoint belongs to one pod. Set replicas to 1, use shards, or leave persistence off." }}
@@ -24,22 +24,22 @@
 {{- fail "namespaces is set and config.labels.namespace_labels is not empty: labels of namespaces can only be read with a ClusterRole. Leave one of them empty." }}
 {{- end }}
 {{- if and .Values.namespaces .Values.rbac.existingClusterRole }}
-{{- fail "namespaces is set and rbac.existingClusterRole too: it would be bound in the whole cluster. Leave one of them empty, or set rbac.create to false and bind it yourself." }}
+{{- fail "namespaces is set and rbac.existingClusterRole too: it would be bound for the whole cluster. Leave one of them empty, or set rbac.create to false and bind it yourself." }}
 {{- end }}
 {{- if and .Values.web.tls (not .Values.web.existingSecret) }}
-{{- fail "web.tls is true but web.existingSecret is empty: TLS is switched on in a web configuration file, which comes from that secret." }}
+{{- fail "web.tls is true but web.existingSecret is empty: TLS is enabled by the web configuration file in that secret." }}
 {{- end }}
 {{- if and .Values.alertmanager.existingSecret (not .Values.alertmanager.urls) (not (dig "alerting" "alertmanagers" (list) .Values.config)) }}
-{{- fail "alertmanager.existingSecret is set, but neither alertmanager.urls nor config.alerting.alertmanagers: say where to push, or leave the secret out." }}
+{{- fail "alertmanager.existingSecret is set, but neither alertmanager.urls nor config.alerting.alertmanagers: name an Alertmanager, or remove the secret." }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled are both true: every pod would be scraped twice. Set one of them to false." }}
 {{- end }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) .Values.rbac.create }}
-{{- fail "serviceAccount.create is false and serviceAccount.name is empty: the roles would go to the ServiceAccount `default`, and so to every pod of the namespace. Name one, or set rbac.create to false." }}
+{{- fail "serviceAccount.create is false and serviceAccount.name is empty: the roles would be bound to the ServiceAccount `default`, and so to every pod of the namespace. Name one, or set rbac.create to false." }}
 {{- end }}
 {{- if and .Values.podDisruptionBudget.enabled (eq $pods 1) (not (empty .Values.podDisruptionBudget.minAvailable)) }}
-{{- fail "podDisruptionBudget.minAvailable is set and there is one pod: no node could ever be drained. Use maxUnavailable, or more replicas." }}
+{{- fail "podDisruptionBudget.minAvailable is set and there is one pod: its node could never be drained. Use maxUnavailable, or more replicas." }}
 {{- end }}
 {{- if and .Values.verticalPodAutoscaler.enabled (not (.Capabilities.APIVersions.Has "autoscaling.k8s.io/v1")) }}
 {{- fail "verticalPodAutoscaler.enabled is true, but the cluster does not serve autoscaling.k8s.io/v1. Install the autoscaler first; with helm template, add --api-versions autoscaling.k8s.io/v1." }}
