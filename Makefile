@@ -10,13 +10,13 @@ DEV := .venv/.dev-$(call hash,dev)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all lint bench bench-full soak tools dashboards rules chart docs \
+.PHONY: help demo run test test-all lint bench bench-full soak tools dashboards rules chart docs site \
   screenshots lock clean
 
-help: ## Say what each target does
+help: ## Print what each target does
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(RUNTIME) ## Serve a living sample cluster, no Kubernetes needed
+demo: $(RUNTIME) ## Serve a sample cluster, no Kubernetes needed
 	$(V)/policy-report-exporter demo $(ARGS)
 
 run: $(RUNTIME) ## Serve the cluster that kubectl talks to
@@ -28,13 +28,15 @@ test: $(DEV) ## Run every test whose tools are here, with coverage
 test-all: export REQUIRE_ALL_TIERS = 1
 test-all: test ## The same, and a skipped test is a failure
 
-lint: $(DEV) ## Style, types, layers, sizes
+lint: $(DEV) ## Style, types, layers, sizes, words
 	$(V)/ruff check .
 	$(V)/ruff format --check .
 	$(V)/mypy
 	$(V)/lint-imports
 	$(V)/yamllint --strict -c tools/yamllint.yaml .
 	$(V)/python tools/sizes.py exporter
+	$(V)/codespell
+	$(V)/python tools/words.py
 
 bench: $(DEV) ## Benchmarks, some minutes
 	$(V)/python -m bench $(ARGS)
@@ -59,14 +61,17 @@ rules: $(DEV) ## Make alerts/*.yaml from their source
 chart: $(DEV) ## Make the chart's generated files
 	$(V)/python -m helm.build $(ARGS)
 
-docs: $(DEV) ## Make docs/metrics.md from the catalogue
+docs: $(DEV) ## Generate docs/metrics.md from the catalogue
 	$(V)/policy-report-exporter metrics --output markdown > docs/metrics.md.new
 	mv docs/metrics.md.new docs/metrics.md
+
+site: $(DEV) ## Build the documentation site in build/site
+	NO_MKDOCS_2_WARNING=1 $(V)/mkdocs build --quiet
 
 screenshots: $(DEV) ## Take the pictures of the documentation
 	$(V)/python -m tools.screenshots $(ARGS)
 
-lock: $(DEV) ## Resolve requirements/*.txt anew
+lock: $(DEV) ## Update requirements/*.txt
 	$(V)/python -m pip install -q uv
 	$(V)/uv pip compile -q $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(V)/uv pip compile -q $(LOCK) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt

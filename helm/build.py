@@ -1,64 +1,62 @@
 """Make the generated files of the chart, and the plain manifests in deploy/."""
 
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-from helm import readme
+from helm import readme, schema
 from tools.pins import TOOLS
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "policy-report-exporter"
 DEPLOY = ROOT / "deploy"
-NAMESPACE = "policy-report-exporter"
+NAMESPACE = "monitoring"
 
-# A chart cannot read files outside its directory: it carries copies of what has its home elsewhere.
-SOURCES = {
-    "files/rules": (ROOT / "alerts", ("rules/*.rules.yaml", "values.yaml")),
-    "files/dashboards": (ROOT / "grafana", ("policy-*.json",)),
-}
+# A chart cannot read files outside its directory, but Helm follows links out of it and packages
+# what they lead to: rules and dashboards are committed once.
+LINKS = {"files/rules": "alerts/rules", "files/rule-settings.yaml": "alerts/values.yaml"}
 
 ONLY_HELMS = re.compile(
     r"^(# Source:| +helm\.sh/chart:| +app\.kubernetes\.io/managed-by:).*\n", re.MULTILINE
 )
-OPERATOR = ("templates/monitors.yaml", "templates/prometheusrules.yaml")
-SECURED_NAMESPACE = f"""\
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: {NAMESPACE}
-  labels:
-    pod-security.kubernetes.io/enforce: restricted
-"""
 
 
-def copies() -> dict[Path, str]:
-    """Return the chart's copies of rules and dashboards, by path."""
+def links() -> dict[Path, str]:
+    """Return the target of each link inside the chart, by the link's path."""
+    boards = {f"files/dashboards/{f.name}": f"grafana/{f.name}" for f in dashboards()}
     return {
-        CHART / folder / source.name: source.read_text(encoding="utf-8")
-        for folder, (home, patterns) in SOURCES.items()
-        for pattern in patterns
-        for source in sorted(home.glob(pattern))
+        (link := CHART / inside): os.path.relpath(ROOT / home, link.parent)
+        for inside, home in (LINKS | boards).items()
     }
+
+
+def dashboards() -> list[Path]:
+    """Return the dashboards that the chart installs."""
+    return sorted((ROOT / "grafana").glob("policy-*.json"))
 
 
 def generated() -> dict[Path, str]:
     """Return every generated file that needs no Helm, by path."""
-    page, values = CHART / "README.md", CHART / "values.yaml"
-    text = readme.with_table(page.read_text(encoding="utf-8"), values.read_text(encoding="utf-8"))
-    return {**copies(), page: text}
+    page, types = CHART / "README.md", CHART / "values.schema.json"
+    values = (CHART / "values.yaml").read_text(encoding="utf-8")
+    described = schema.described(json.loads(types.read_text(encoding="utf-8")), values)
+    return {
+        page: readme.with_table(page.read_text(encoding="utf-8"), values),
+        types: json.dumps(described, indent=2, ensure_ascii=False) + "\n",
+    }
 
 
 def manifests(helm: Path) -> dict[Path, str]:
-    """Return the plain manifests, by path: the exporter, and what the Prometheus operator reads."""
-    core = render(helm, "--set", "monitoring.enabled=false,dashboards.enabled=false")
-    operator = render(
-        helm, "--set", "monitoring.enabled=true", *(f"-s={name}" for name in OPERATOR)
-    )
+    """Return the plain manifests that Kustomize starts from, by path."""
+    bare = ("--set", "dashboards.enabled=false,prometheusRule.enabled=false")
+    core = render(helm, "--set", "monitoring.enabled=false", *bare)
+    monitor = render(helm, "--set", "monitoring.enabled=true", "-s=templates/monitors.yaml", *bare)
     return {
-        DEPLOY / "policy-report-exporter.yaml": heading() + SECURED_NAMESPACE + core,
-        DEPLOY / "prometheus-operator.yaml": heading() + operator,
+        DEPLOY / "base" / "exporter.yaml": heading() + core,
+        DEPLOY / "components" / "service-monitor" / "service-monitor.yaml": heading() + monitor,
     }
 
 
@@ -73,28 +71,35 @@ def render(helm: Path, *arguments: str) -> str:
     options = ["--namespace", NAMESPACE, "--no-hooks", "--kube-version", "1.34.0"]
     done = subprocess.run(  # noqa: S603 - our own Helm, our own arguments
         [*command, *options, "--set", "tests.enabled=false", *arguments],
-        check=True,
-        stdout=subprocess.PIPE,
+        check=False,
+        capture_output=True,
         text=True,
     )
+    if done.returncode:
+        sys.exit(done.stderr)
     return ONLY_HELMS.sub("", done.stdout)
 
 
-def stale(files: dict[Path, str]) -> set[Path]:
-    """Return copies whose source is gone."""
-    return {path for folder in SOURCES for path in (CHART / folder).glob("*")} - files.keys()
+def stale(wanted: dict[Path, str]) -> set[Path]:
+    """Return links whose target is gone."""
+    found = {*(CHART / "files").glob("*"), *(CHART / "files" / "dashboards").glob("*")}
+    return {path for path in found if path.is_symlink()} - wanted.keys()
 
 
 def main() -> None:
-    """Write every generated file, and remove what is generated no more."""
-    files = generated()
-    for path in stale(files):
+    """Write every generated file and link, and remove obsolete links."""
+    wanted = links()
+    for path in stale(wanted):
         path.unlink()
-    for path, text in files.items():
+    for path, target in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    for path, text in generated().items():
         write(path, text)
     helm = TOOLS["helm4"].find("helm4")
     if helm is None:
-        sys.exit("deploy/ is as it was: Helm is missing, make tools ARGS='--tier chart'")
+        sys.exit("deploy/ is unchanged: Helm is missing, run make tools ARGS='--tier chart'")
     for path, text in manifests(helm).items():
         write(path, text)
 

@@ -38,6 +38,21 @@ def documented(values: str) -> Iterator[Value]:
             comment = []
 
 
+def sections(values: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each section that a `# Section:` comment describes."""
+    path: list[str] = []
+    comment = ""
+    for line in values.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("# Section: "):
+            comment = stripped.removeprefix("# Section: ")
+        elif not stripped.startswith("#") and (found := KEY.match(line)):
+            path[len(found[1]) // 2 :] = [found[2]]
+            if comment:
+                yield ".".join(path), comment
+            comment = ""
+
+
 def at(tree: object, path: list[str]) -> object:
     """Return what stands at the path."""
     for key in path:

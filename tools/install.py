@@ -1,6 +1,7 @@
 """Install the real components that the test tiers need: only what is missing, outside the tree."""
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools.pins import TIERS, TOOLS, Debian, Go, Schemas, Tool, Wheel
+from tools.pins import TIERS, TOOLS, Debian, Go, Module, Schemas, Tool, Wheel
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -107,6 +108,26 @@ def build_go(go: Go, target: Path) -> None:
         (target.parent / go.package.rpartition("/")[2]).rename(target)
 
 
+def copy_module(module: Module, target: Path) -> None:
+    """Copy a directory out of a Go module whose content is the pinned one."""
+    if not shutil.which("go"):
+        raise SystemExit(f"tools: {target.name} comes from a Go module; install Go 1.24 or newer")
+    with tempfile.TemporaryDirectory() as name:
+        done = subprocess.run(
+            ["go", "mod", "download", "-json", f"{module.module}@{module.version}"],
+            check=True,
+            cwd=name,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+    found = json.loads(done.stdout)
+    if found["Sum"] != module.sum:
+        raise SystemExit(f"tools: {module.module}: {found['Sum']} in place of {module.sum}")
+    # The module cache is read-only; the copy must not be, or nobody could remove it.
+    shutil.copytree(Path(found["Dir"], module.directory), target, copy_function=shutil.copyfile)
+    target.chmod(0o755)
+
+
 def make_schemas(schemas: Schemas, target: Path) -> None:
     """Translate the declarations of an npm package; none of its scripts run."""
     if not shutil.which("npm"):
@@ -140,6 +161,8 @@ def install_cached(name: str, tool: Tool) -> None:
                 build_go(tool.source, made)
             case Schemas():
                 make_schemas(tool.source, made)
+            case Module():
+                copy_module(tool.source, made)
         made.replace(target)
 
 

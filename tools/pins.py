@@ -66,6 +66,20 @@ class Schemas(NamedTuple):
         return self.version
 
 
+class Module(NamedTuple):
+    """A directory of files out of a Go module; ``sum`` is what go.sum says of it."""
+
+    module: str
+    version: str
+    sum: str
+    directory: str
+
+    @property
+    def key(self) -> str:
+        """What tells this content from any other in the cache."""
+        return self.version
+
+
 class Tool(NamedTuple):
     """One program: its tier, its source, and the names it may have on PATH, best first.
 
@@ -73,7 +87,7 @@ class Tool(NamedTuple):
     """
 
     tier: str
-    source: Debian | Wheel | Go | Schemas
+    source: Debian | Wheel | Go | Schemas | Module
     names: tuple[str, ...] = ()
     extra: bool = False
 
@@ -190,6 +204,27 @@ TOOLS = {
     "kube-apiserver": Tool("cluster", _kube_apiserver(), ("kube-apiserver",)),
     "helm3": Tool("chart", _helm(3)),
     "helm4": Tool("chart", _helm(4)),
+    # Definitions of the Prometheus operator's kinds and of Gateway API, for a real API server.
+    "operator-crds": Tool(
+        "chart",
+        Module(
+            "github.com/prometheus-operator/prometheus-operator",
+            "v0.85.0",
+            "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+            "example/prometheus-operator-crd",
+        ),
+        extra=True,
+    ),
+    "gateway-crds": Tool(
+        "chart",
+        Module(
+            "sigs.k8s.io/gateway-api",
+            "v1.4.0",
+            "h1:ZwlNM6zOHq0h3WUX2gfByPs2yAEsy/EenYJB78jpQfQ=",
+            "config/crd/standard",
+        ),
+        extra=True,
+    ),
     "actionlint": Tool(
         "chart",
         Go("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),

@@ -71,19 +71,81 @@ def test_each_change_has_a_query_of_ours_and_most_one_of_theirs() -> None:
     assert sum(1 for query in MIGRATION if not OURS.search(query)) >= 10
 
 
-def commands(document: Path) -> list[list[str]]:
-    """Return the Helm commands of the document as words, ours in place of the registry's chart."""
+def commands(document: Path) -> list[str]:
+    """Return the Helm commands of the document that install this chart."""
     text = "\n".join(blocks(document, "console")).replace("\\\n", " ")
-    return [shlex.split(line) for line in text.splitlines() if line.startswith("helm install")]
+    found = [re.sub(r" +", " ", line) for line in text.splitlines()]
+    verbs = ("helm install policy-report-exporter", "helm upgrade")
+    return [line for line in found if line.startswith(verbs)]
+
+
+def namespaces(text: str) -> set[str]:
+    """Return each namespace that a kubectl or helm command for the exporter names."""
+    found = set()
+    for line in text.replace("\\\n", " ").splitlines():
+        if "policy-report-exporter" in line and re.search(r"\b(kubectl|helm)\b", line):
+            found |= set(re.findall(r"(?:-n|--namespace)[ =]([\w-]+)", line))
+            found |= set(re.findall(r"system:serviceaccount:([\w-]+):policy-report", line))
+    return found
+
+
+PAGES = [ROOT / "README.md", *DOCUMENTS, *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES += [ROOT / "alerts" / "README.md", ROOT / "grafana" / "README.md"]
+INSTALLATIONS = [
+    (document.name, command)
+    for document in (ROOT / "README.md", DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[4])
+    for command in commands(document)
+]
+
+
+def test_the_exporter_is_in_one_namespace_in_every_command() -> None:
+    pages = {page: namespaces(page.read_text("utf-8")) for page in PAGES if page.exists()}
+    assert set().union(*pages.values()) == {"monitoring"}, pages
+
+
+def test_the_plain_manifests_are_in_the_namespace_of_the_commands() -> None:
+    for path in (ROOT / "deploy").glob("**/*.yaml"):
+        found = re.findall(r"^ *namespace: (\S+)$", path.read_text("utf-8"), re.MULTILINE)
+        assert set(found) <= {"monitoring"}, path
+
+
+def test_each_story_of_the_readme_has_its_commands() -> None:
+    stories = [command for name, command in INSTALLATIONS if "README" in name]
+    assert any("oci://" in c and "labels.release=kube-prometheus-stack" in c for c in stories)
+    assert any("./helm/policy-report-exporter" in c and "image.tag=" in c for c in stories)
+    assert "kubectl apply --server-side --kustomize deploy/base" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.tier("chart")
-@pytest.mark.parametrize("document", [DOCUMENTS[0], DOCUMENTS[4]], ids=lambda path: path.name)
-def test_helm_takes_the_installation_as_it_is_written(document: Path) -> None:
-    [words] = commands(document)
-    words = [str(CHART) if word.startswith("oci://") else word for word in words[2:]]
+@pytest.mark.parametrize(("name", "command"), INSTALLATIONS)
+def test_helm_takes_an_installation_as_it_is_written(name: str, command: str) -> None:
+    given = shlex.split(command)
+    flags = {"--install", "--reset-then-reuse-values"}
+    words = [str(CHART) if "/policy-report-exporter" in w else w for w in given[2:]]
+    words = [word for word in words if word not in flags]
     out = call("helm4", "template", *words, "--api-versions=monitoring.coreos.com/v1")
-    assert "release: kube-prometheus-stack" in out
+    assert f"app.kubernetes.io/instance: {words[0]}" in out
+    assert out.count("namespace: monitoring") > 5
+    for setting in re.findall(r"--set (\S+)", command):
+        key, _, value = setting.partition("=")
+        assert not value or value in out, key
+
+
+def test_the_image_of_a_checkout_is_the_one_that_was_built_and_loaded() -> None:
+    for document in (ROOT / "README.md", DOCUMENTS[0]):
+        text = document.read_text(encoding="utf-8")
+        [built] = re.findall(r"docker build --tag (\S+)", text)
+        assert set(re.findall(r"(?:docker-image|image load) (\S+)", text)) == {built}
+        repository, _, tag = built.partition(":")
+        values = f"--set image.registry= --set image.repository={repository} --set image.tag={tag}"
+        assert values in text
+
+
+@pytest.mark.tier("chart")
+def test_the_chart_of_a_checkout_runs_the_image_that_was_built() -> None:
+    [command] = [c for name, c in INSTALLATIONS if name == "install.md" and "image.tag" in c]
+    words = [str(CHART) if w.startswith("./helm") else w for w in shlex.split(command)[2:]]
+    assert "image: policy-report-exporter:dev\n" in call("helm4", "template", *words)
 
 
 @pytest.mark.tier("chart")

@@ -1,7 +1,9 @@
 """Scrape configuration, rules and dashboards are as their sources say and the values change."""
 
 import json
+import re
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,8 @@ def test_a_monitor_selects_the_service_or_the_pods() -> None:
     chart = render()
     wanted = fields(at(chart.one("ServiceMonitor"), "spec", "selector", "matchLabels")).items()
     assert wanted <= fields(at(chart.one("Service"), "metadata", "labels")).items()
+    assert at(chart.one("ServiceMonitor"), "spec", "namespaceSelector") is None
+    chart = render({"monitoring": {"namespace": "there"}})
     assert at(chart.one("ServiceMonitor"), "spec", "namespaceSelector", "matchNames") == ["here"]
     chart = render({"serviceMonitor": {"enabled": False}, "podMonitor": {"enabled": True}})
     wanted = fields(at(chart.one("PodMonitor"), "spec", "selector", "matchLabels")).items()
@@ -162,8 +166,102 @@ def test_labels_copied_from_namespaces_become_the_ownership_labels() -> None:
     assert "namespace, squad, policy" in str(at(overdue, "expr"))
 
 
+def test_a_number_reaches_the_expressions_as_it_was_written() -> None:
+    settings: Object = {"overdue_medium_seconds": 2592000, "compliance_minimum": 0.75}
+    chart = render({"prometheusRule": {"settings": settings}})
+    assert "2592000" in str(at(alert(chart, "PolicyViolationOverdue"), "expr"))
+    assert "0.75" in str(at(alert(chart, "PolicyComplianceLow"), "expr"))
+
+
+def test_a_group_has_an_interval_and_a_limit_of_its_own() -> None:
+    change: Object = {"policy-violations": {"interval": "2m", "limit": 500}}
+    chart = render({"prometheusRule": {"groups": change}})
+    found = {at(group, "name"): group for group in items(groups(chart, "-alerts"))}
+    changed = fields(found.pop("policy-violations"))
+    assert (changed["interval"], changed["limit"]) == ("2m", 500)
+    assert changed["rules"]
+    before = {at(group, "name"): group for group in items(groups(render(), "-alerts"))}
+    assert found == {name: group for name, group in before.items() if name in found}
+
+
+def named_labels(expression: str) -> set[str]:
+    """Return the words of a PromQL expression that could be labels: not inside other words."""
+    return set(re.findall(r"(?<![\w:.])[a-z_]+(?![\w:])", expression))
+
+
+def test_rules_follow_the_label_that_holds_the_violating_namespace() -> None:
+    values: Object = {**ALL_FILES, "monitoring": {"namespaceLabel": "exported_namespace"}}
+    plain = json.dumps([o["spec"] for o in render(ALL_FILES).all("PrometheusRule")])
+    chart = render(values)
+    text = json.dumps([o["spec"] for o in chart.all("PrometheusRule")])
+    assert "$labels.namespace" not in text
+    assert text.count("$labels.exported_namespace") == plain.count("$labels.namespace") > 0
+    for found in chart.all("PrometheusRule"):
+        for group in items(at(found, "spec", "groups")):
+            for rule in items(at(group, "rules")):
+                assert "namespace" not in named_labels(str(at(rule, "expr"))), rule
+    assert "var-namespace=" in text  # the dashboards' variable keeps its name
+
+
+QUERIES = ("expr", "query", "definition", "legendFormat")
+
+
+def texts(value: Json, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each string inside, and each name of a member, with the name of what holds it."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, below in value.items():
+            yield "", name
+            yield from texts(below, name)
+    elif isinstance(value, Sequence):
+        for below in value:
+            yield from texts(below, key)
+
+
+def test_dashboards_follow_the_label_that_holds_the_violating_namespace() -> None:
+    label: Object = {"namespaceLabel": "exported_namespace"}
+    chart = render({"dashboards": {"enabled": True}, "monitoring": label})
+    assert "by (cluster, exported_namespace" in chart.text
+    for plain in boards({"enabled": True}):
+        [(name, text)] = fields(plain["data"]).items()
+        [found] = [o for o in chart.all("ConfigMap") if name in fields(o["data"])]
+        before = list(texts(json.loads(str(text))))
+        after = list(texts(json.loads(str(fields(found["data"])[name]))))
+        for (key, old), (_, new) in zip(before, after, strict=True):
+            if key in QUERIES:
+                assert "namespace" not in named_labels(re.sub(r"\$\{?namespace", "", new)), new
+            elif old != new:  # the column of a table
+                assert (old, new) == ("namespace", "exported_namespace")
+
+
+GRAFANA = "https://grafana.example.org"
+
+
+def test_the_address_of_grafana_is_set_once() -> None:
+    chart = render({"grafana": {"url": GRAFANA}})
+    config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
+    assert config["status_page"]["grafana_url"] == GRAFANA
+    assert config["alerting"]["grafana_url"] == GRAFANA
+    link = at(alert(chart, "PolicyComplianceLow"), "annotations", "dashboard")
+    assert str(link).startswith(f"{GRAFANA}/d/")
+
+
+def test_the_name_of_the_cluster_is_set_once() -> None:
+    chart = render({"cluster": {"name": "east-1"}})
+    config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
+    assert config["alerting"]["labels"] == {"cluster": "east-1"}
+    relabelings = at(chart.one("ServiceMonitor"), "spec", "endpoints", 0, "relabelings")
+    assert relabelings == [{"targetLabel": "cluster", "replacement": "east-1"}]
+
+
 def test_prometheus_loads_the_rules_that_the_chart_makes(tmp_path: Path) -> None:
-    chart = render({**ALL_FILES, "config": {"labels": {"namespace_labels": ["a.b/c"]}}})
+    values: Object = {
+        **ALL_FILES,
+        "config": {"labels": {"namespace_labels": ["a.b/c"]}},
+        "monitoring": {"namespaceLabel": "exported_namespace"},
+    }
+    chart = render(values)
     together = [g for o in chart.all("PrometheusRule") for g in items(at(o, "spec", "groups"))]
     file = tmp_path / "rules.yaml"
     file.write_text(json.dumps({"groups": together}), encoding="utf-8")

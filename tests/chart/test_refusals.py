@@ -38,7 +38,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "a ClusterRole for some namespaces": (
         {"namespaces": ["a"], "rbac": {"existingClusterRole": "x"}},
-        "bound in the whole cluster",
+        "bound for the whole cluster",
         {"namespaces": []},
     ),
     "TLS out of nowhere": (
@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "credentials for nobody": (
         {"alertmanager": {"existingSecret": "s"}},
-        "say where to push",
+        "name an Alertmanager",
         {"alertmanager": {"existingSecret": "s", "urls": ["http://am"]}},
     ),
     "an Alertmanager that nothing lets the pods reach": (
@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
             "config": {"alerting": {"alertmanagers": [{"url": "http://am.example"}]}},
             "networkPolicy": {"enabled": True},
         },
-        "lets nothing out to http://am.example:",
+        "does not allow traffic to http://am.example:",
         {"config": {"alerting": {"alertmanagers": [{"url": "https://am.example"}]}}},
     ),
     "any one behind Cilium, which lets out to the API server and not to its port": (
@@ -69,13 +69,28 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
             "alertmanager": {"urls": ["https://am"]},
             "networkPolicy": {"enabled": True, "flavor": "cilium"},
         },
-        "lets nothing out to https://am:",
+        "does not allow traffic to https://am:",
         {"networkPolicy": {"enabled": True}},
     ),
     "counters that are born between two scrapes": (
         {"serviceMonitor": {"interval": "1m"}},
-        "serviceMonitor.interval is 1m and config.birth_hold only 35 seconds",
+        "serviceMonitor.interval is 1m and config.birth_hold is only 35 seconds",
         {"config": {"birth_hold": 65}},
+    ),
+    "the same with an interval of two units": (
+        {"serviceMonitor": {"interval": "1m30s"}, "config": {"birth_hold": 65}},
+        "serviceMonitor.interval is 1m30s and config.birth_hold is only 65 seconds",
+        {"config": {"birth_hold": 95}},
+    ),
+    "the same with whatever interval Prometheus has": (
+        {"serviceMonitor": {"interval": ""}},
+        "serviceMonitor.interval is empty (Prometheus' own default, up to 1m)",
+        {"config": {"birth_hold": 65}},
+    ),
+    "a scrape that outlasts its interval": (
+        {"serviceMonitor": {"scrapeTimeout": "1m"}},
+        "serviceMonitor.scrapeTimeout is 1m, longer than serviceMonitor.interval, 30s",
+        {"serviceMonitor": {"scrapeTimeout": "20s"}},
     ),
     "two scrapes": (
         {"podMonitor": {"enabled": True}},
@@ -89,7 +104,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "a node that never drains": (
         {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
-        "no node could ever be drained",
+        "its node could never be drained",
         {"replicas": 2},
     ),
     "dashboards by reference to nothing": (
@@ -117,10 +132,55 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
         "prometheusRule.settings.compliance is unknown; there are block_window_seconds",
         {"prometheusRule": {"settings": {"compliance_minimum": "1"}}},
     ),
-    "a threshold that breaks the file": (
+    "an address that is none": (
         {"prometheusRule": {"settings": {"runbook_url": "'"}}},
-        "prometheusRule.settings make alerts.rules.yaml unreadable",
+        """prometheusRule.settings.runbook_url: "'" is not an address""",
         {"prometheusRule": {"settings": {"runbook_url": "https://example.org"}}},
+    ),
+    "a threshold that is no number": (
+        {"prometheusRule": {"settings": {"compliance_minimum": "90 %"}}},
+        'prometheusRule.settings.compliance_minimum: "90 %" is not a number, such as 0.8',
+        {"prometheusRule": {"settings": {"compliance_minimum": 0.9}}},
+    ),
+    "a broken regular expression": (
+        {"prometheusRule": {"settings": {"system_namespaces": "kube-(system"}}},
+        '"kube-(system" is not a valid regular expression',
+        {"prometheusRule": {"settings": {"system_namespaces": "kube-(system|public)"}}},
+    ),
+    "a backslash that PromQL does not know": (
+        {"prometheusRule": {"settings": {"webhook_names": "a\\.b"}}},
+        "each backslash must be doubled",
+        {"prometheusRule": {"settings": {"webhook_names": "a\\\\.b"}}},
+    ),
+    "a quote inside an expression": (
+        {"prometheusRule": {"settings": {"system_namespaces": 'a"} or vector(1) #'}}},
+        "it must have no quotes",
+        {"prometheusRule": {"settings": {"system_namespaces": "a"}}},
+    ),
+    "a label that Prometheus does not know": (
+        {"prometheusRule": {"settings": {"ownership_labels": "app.kubernetes.io/team"}}},
+        "is not a list of Prometheus label names",
+        {"prometheusRule": {"settings": {"ownership_labels": "team, unit"}}},
+    ),
+    "an unknown rule group": (
+        {"prometheusRule": {"groups": {"policy": {"interval": "2m"}}}},
+        "prometheusRule.groups.policy is unknown; there are",
+        {"prometheusRule": {"groups": {"policy-violations": {"interval": "2m"}}}},
+    ),
+    "a dependency without its condition": (
+        {"enabled": False},
+        "add `condition: policy-report-exporter.enabled` to this dependency",
+        {"enabled": True},
+    ),
+    "an Ingress for no host": (
+        {"ingress": {"enabled": True}},
+        "ingress.hosts is empty",
+        {"ingress": {"enabled": True, "hosts": ["policies.example.org"]}},
+    ),
+    "a route through no Gateway": (
+        {"httpRoute": {"enabled": True}},
+        "httpRoute.parentRefs is empty",
+        {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}},
     ),
     "an unknown dashboard": (
         {"dashboards": {"disabled": {"overview": True}}},

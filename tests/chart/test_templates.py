@@ -21,7 +21,7 @@ SHARDS_NEED = "1.28"
 OPERATOR = json.loads(Path(__file__).with_name("operator.schema.json").read_text(encoding="utf-8"))
 OPERATOR_KINDS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 # Kinds of other projects, whose schemas are not at hand; their goldens are read by eye.
-FOREIGN = ("GrafanaDashboard", "CiliumNetworkPolicy", "VerticalPodAutoscaler")
+FOREIGN = ("GrafanaDashboard", "CiliumNetworkPolicy", "VerticalPodAutoscaler", "HTTPRoute")
 
 features = pytest.mark.parametrize("feature", FEATURES, ids=lambda path: path.name[:-12])
 

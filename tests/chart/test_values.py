@@ -95,7 +95,11 @@ def test_every_value_has_a_type_and_every_type_a_value() -> None:
     # An empty object may have members that are typed, and no default.
     below = {s for s in unset if any(s.startswith(f"{v}.") for v in values)}
     parents = {s.rpartition(".")[0] for s in below}
-    assert parents == {"config.alerting", "state.persistence.retentionPolicy"}
+    assert parents == {
+        "config.alerting",
+        "state.persistence.retentionPolicy",
+        "serviceMonitor.attachMetadata",
+    }
     assert unset - below == {"resources.claims"}
 
 
@@ -138,16 +142,33 @@ def test_generated_files_are_current() -> None:
     files = build.generated()
     old = [path for path, text in files.items() if path.read_text(encoding="utf-8") != text]
     assert not old, "make chart"
-    assert not build.stale(files), "make chart"
 
 
-def test_the_chart_carries_all_rules_and_dashboards() -> None:
-    names = {path.name for path in build.copies()}
-    rules = {"alerts.rules.yaml", "recording.rules.yaml", "slo.rules.yaml", "values.yaml"}
-    boards = {
-        f"policy-{n}.json" for n in ("overview", "namespace", "policy", "enforcement", "exporter")
+def test_links_of_the_chart_lead_to_rules_and_dashboards() -> None:
+    wanted = build.links()
+    assert {path: str(path.readlink()) for path in wanted} == wanted, "make chart"
+    assert all(path.exists() for path in wanted)
+    assert not build.stale(wanted), "make chart"
+
+
+def undescribed(schema: Json, path: str = "") -> set[str]:
+    """Return the path of each property inside that has no description."""
+    if isinstance(schema, list):
+        return {found for below in schema for found in undescribed(below, path)}
+    if not isinstance(schema, dict):
+        return set()
+    own = {
+        f"{path}.{name}"
+        for name, below in fields(schema.get("properties", {})).items()
+        if isinstance(schema.get("properties"), dict) and not fields(below).get("description")
     }
-    assert names == rules | boards | {"kyverno-webhook.rules.yaml"}
+    return own | {
+        found for key, below in schema.items() for found in undescribed(below, f"{path}.{key}")
+    }
+
+
+def test_every_property_of_the_schema_has_a_description() -> None:
+    assert not undescribed(SCHEMA["properties"]) | undescribed(SCHEMA["definitions"])
 
 
 @chart_tier
@@ -158,7 +179,7 @@ def test_the_plain_manifests_are_current() -> None:
 
 @chart_tier
 def test_the_plain_manifests_say_nothing_of_helm() -> None:
-    for path in DEPLOY.glob("*.yaml"):
+    for path in DEPLOY.glob("**/*.yaml"):
         assert "helm.sh" not in path.read_text(encoding="utf-8")
         assert "Helm" not in path.read_text(encoding="utf-8")
 
@@ -204,6 +225,12 @@ SAID = {
         "sidecar.dashboards.folderAnnotation=grafana_folder",
     ),
     "nothing is kept": ({"state": {"enabled": False}}, "counters start at zero"),
+    "the status page is open": (
+        {"ingress": {"enabled": True, "hosts": ["a.example"]}},
+        "published without a password",
+    ),
+    "rules come from elsewhere": ({"secondary": True}, "rules and dashboards come from another"),
+    "how an upgrade keeps values": ({"monitoring": {"enabled": True}}, "--reset-then-reuse-values"),
 }
 
 

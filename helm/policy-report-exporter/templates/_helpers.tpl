@@ -26,8 +26,13 @@ app.kubernetes.io/component: exporter
 {{- end }}
 
 {{- define "policy-report-exporter.labels" -}}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- toYaml (set (include "policy-report-exporter.podLabels" . | fromYaml) "helm.sh/chart" $chart) }}
+{{- end }}
+
+{{/* A pod does not carry the chart's version: each new chart would restart it. */}}
+{{- define "policy-report-exporter.podLabels" -}}
 {{- $own := dict
-  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
   "app.kubernetes.io/version" .Chart.AppVersion
   "app.kubernetes.io/managed-by" .Release.Service
   "app.kubernetes.io/part-of" "policy-report-exporter" }}
@@ -65,7 +70,11 @@ annotations:
 {{- end }}
 
 {{- define "policy-report-exporter.pullSecrets" -}}
-{{- with concat .Values.global.imagePullSecrets .Values.imagePullSecrets | uniq -}}
+{{- $names := list }}
+{{- range concat (default list .Values.global.imagePullSecrets) .Values.imagePullSecrets }}
+{{- if kindIs "map" . }}{{ $names = append $names .name }}{{ else }}{{ $names = append $names . }}{{ end }}
+{{- end }}
+{{- with $names | uniq -}}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
@@ -85,10 +94,29 @@ one checkpoint would count twice.
 {{- max (int .Values.shards) (int .Values.replicas) }}
 {{- end }}
 
-{{/* The configuration file. Sections that say nothing are left out. */}}
+{{/*
+The configuration file, without empty sections. grafana.url and cluster.name fill the keys of it that are empty, so that
+each is set once for the status page, the pushed alerts and the rules.
+*/}}
 {{- define "policy-report-exporter.config" -}}
+{{- $given := deepCopy .Values.config }}
+{{- with .Values.grafana.url }}
+{{- $page := dict "status_page" (dict "grafana_url" .) "alerting" (dict "grafana_url" .) }}
+{{- range $section, $values := $page }}
+{{- if empty (dig $section "grafana_url" "" $given) }}
+{{- $_ := set $given $section (mergeOverwrite (dict) (get $given $section | default dict) $values) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.cluster.name }}
+{{- if empty (dig "alerting" "labels" "cluster" "" $given) }}
+{{- $alerting := get $given "alerting" | default dict }}
+{{- $labels := mergeOverwrite (dict) (get $alerting "labels" | default dict) (dict "cluster" .) }}
+{{- $_ := set $given "alerting" (mergeOverwrite (dict) $alerting (dict "labels" $labels)) }}
+{{- end }}
+{{- end }}
 {{- $config := dict }}
-{{- range $key, $value := .Values.config }}
+{{- range $key, $value := $given }}
 {{- if not (and (kindIs "map" $value) (empty $value)) }}{{ $_ := set $config $key $value }}{{ end }}
 {{- end }}
 {{- toYaml $config }}
@@ -114,6 +142,27 @@ one checkpoint would count twice.
 {{- else if eq $wanted "true" }}true{{ end }}
 {{- end }}
 
+{{/* Rules and dashboards belong to one release of a Prometheus and a Grafana; a secondary one brings none. */}}
+{{- define "policy-report-exporter.primary" -}}
+{{- if not .Values.secondary }}true{{ end }}
+{{- end }}
+
 {{- define "policy-report-exporter.monitoringNamespace" -}}
 {{- default (include "policy-report-exporter.namespace" .) .Values.monitoring.namespace }}
+{{- end }}
+
+{{/*
+A dashboard whose queries select by another label than namespace. Its variable keeps its name, so links to it keep working:
+only queries, legends and the columns of tables change. Takes a dict: text, label.
+*/}}
+{{- define "policy-report-exporter.dashboard" -}}
+{{- $label := .label }}
+{{- $text := .text }}
+{{- if ne $label "namespace" }}
+{{- range regexFindAll `"(?:expr|query|definition)": "(?:[^"\\]|\\.)*"` .text -1 | uniq }}
+{{- $text = replace . (regexReplaceAll `([^$\w{-])namespace\b` . (printf "${1}%s" $label)) $text }}
+{{- end }}
+{{- $text = $text | replace `"namespace":` (printf "%q:" $label) | replace "{{namespace}}" (printf "{{%s}}" $label) }}
+{{- end }}
+{{- $text }}
 {{- end }}

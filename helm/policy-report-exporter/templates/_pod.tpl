@@ -2,7 +2,7 @@
 {{- define "policy-report-exporter.pod" -}}
 metadata:
   labels:
-    {{- toYaml (mergeOverwrite (include "policy-report-exporter.labels" . | fromYaml) .Values.podLabels (include "policy-report-exporter.selectorLabels" . | fromYaml)) | nindent 4 }}
+    {{- toYaml (mergeOverwrite (include "policy-report-exporter.podLabels" . | fromYaml) .Values.podLabels (include "policy-report-exporter.selectorLabels" . | fromYaml)) | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: exporter
     checksum/config: {{ include "policy-report-exporter.config" . | sha256sum }}

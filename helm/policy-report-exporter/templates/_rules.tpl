@@ -1,22 +1,61 @@
 {{/*
-The rule files of alerts/, as copied to files/rules, with their ${placeholders} filled in and the switches and overrides
-of prometheusRule applied. Go templates of alerts stay as they are: only ${name} is replaced.
+The rule files of alerts/ (files/rules is a link to them), with their ${placeholders} filled in and the switches and
+overrides of prometheusRule applied. Go templates of alerts stay as they are: only ${name} is replaced.
 */}}
 
-{{/* Defaults of the placeholders, changed by prometheusRule.settings; unknown names are refused. */}}
+{{/*
+Defaults of the placeholders, changed by prometheusRule.settings. Unknown names are refused, and so are values that would
+make a rule that Prometheus does not load.
+*/}}
 {{- define "policy-report-exporter.ruleSettings" -}}
-{{- $settings := .Files.Get "files/rules/values.yaml" | fromYaml }}
+{{- $settings := .Files.Get "files/rule-settings.yaml" | fromYaml }}
 {{- range $name, $value := .Values.prometheusRule.settings }}
 {{- if not (hasKey $settings $name) }}
 {{- fail (printf "prometheusRule.settings.%s is unknown; there are %s." $name (keys $settings | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
+{{- $given := dict }}
+{{- range $name, $value := .Values.prometheusRule.settings }}
+{{- $text := include "policy-report-exporter.plainNumber" $value }}
+{{- include "policy-report-exporter.checkSetting" (dict "name" $name "default" (get $settings $name | toString) "value" $text) }}
+{{- $_ := set $given $name $text }}
+{{- end }}
+{{- with .Values.grafana.url }}{{ $_ := set $settings "grafana_url" (trimSuffix "/" .) }}{{ end }}
 {{- $labels := list }}
 {{- range dig "labels" "namespace_labels" (list) .Values.config }}
 {{- $labels = append $labels (regexReplaceAll "^[0-9]" (regexReplaceAll "[^a-zA-Z0-9_]" . "_") "_${0}") }}
 {{- end }}
 {{- with $labels }}{{ $_ := set $settings "ownership_labels" (join ", " .) }}{{ end }}
-{{- toYaml (mergeOverwrite $settings .Values.prometheusRule.settings) }}
+{{- toYaml (mergeOverwrite $settings $given) }}
+{{- end }}
+
+{{/* A value as text. Helm reads every number as a float, and would print 2592000 as 2.592e+06. */}}
+{{- define "policy-report-exporter.plainNumber" -}}
+{{- if kindIs "float64" . }}
+{{- if eq (floor .) . }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
+{{- else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* A setting has the type of its default: a number, an address, label names, or a regular expression. */}}
+{{- define "policy-report-exporter.checkSetting" -}}
+{{- $where := printf "prometheusRule.settings.%s: %q is" .name .value }}
+{{- if regexMatch "^[0-9.]+$" .default }}
+{{- if not (regexMatch "^[0-9]+(\\.[0-9]+)?$" .value) }}
+{{- fail (printf "%s not a number, such as %s." $where .default) }}
+{{- end }}
+{{- else if hasSuffix "_url" .name }}
+{{- if not (regexMatch "^(https?://[^\\s'\"{}]+)?$" .value) }}
+{{- fail (printf "%s not an address that begins with http:// or https://." $where) }}
+{{- end }}
+{{- else if hasSuffix "_labels" .name }}
+{{- if not (regexMatch "^[a-zA-Z_][a-zA-Z0-9_]*(, *[a-zA-Z_][a-zA-Z0-9_]*)*$" .value) }}
+{{- fail (printf "%s not a list of Prometheus label names, such as \"team, app_kubernetes_io_part_of\"." $where) }}
+{{- end }}
+{{- else if or (contains "\"" .value) (contains "\n" .value) (replace "\\\\" "" .value | contains "\\") }}
+{{- fail (printf "%s not usable in PromQL: it must have no quotes and no line breaks, and each backslash must be doubled." $where) }}
+{{- else if not (regexMatch (printf "%s|" .value) "") }}
+{{- fail (printf "%s not a valid regular expression (RE2 syntax)." $where) }}
+{{- end }}
 {{- end }}
 
 {{/* The groups of one file. Takes a dict: root, settings, path. */}}
@@ -38,14 +77,24 @@ groups:
   {{- end }}
   {{- end }}
   {{- if $rules }}
-  - {{ toYaml (set $group "rules" $rules) | nindent 4 | trim }}
+  {{- $own := get $.root.Values.prometheusRule.groups $group.name | default dict }}
+  - {{ toYaml (mergeOverwrite $group $own (dict "rules" $rules)) | nindent 4 | trim }}
   {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* One rule; recording rules pass unchanged. Takes a dict: root, rule. */}}
+{{/* One rule. Takes a dict: root, rule. */}}
 {{- define "policy-report-exporter.rule" -}}
 {{- $rule := .rule }}
+{{- $label := .root.Values.monitoring.namespaceLabel }}
+{{- if ne $label "namespace" }}
+{{- $_ := set $rule "expr" (regexReplaceAll "\\bnamespace\\b" $rule.expr $label) }}
+{{- range $key := list "labels" "annotations" }}
+{{- with get $rule $key }}
+{{- $_ := set $rule $key (regexReplaceAll "[$]labels[.]namespace\\b" (toYaml .) (printf "$$labels.%s" $label) | fromYaml) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .root.Values.prometheusRule }}
 {{- if $rule.alert }}
 {{- $override := get .overrides $rule.alert | default dict }}
@@ -68,10 +117,14 @@ groups:
 {{- $files = append $files (base $path | trimSuffix ".rules.yaml") }}
 {{- $alerts = concat $alerts (regexFindAll "(?m)^ *- alert: .*$" (toString $content) -1) }}
 {{- end }}
+{{- $groups := list }}
+{{- range $path, $content := .Files.Glob "files/rules/*.rules.yaml" }}
+{{- $groups = concat $groups (regexFindAll "(?m)^ *- name: .*$" (toString $content) -1) }}
+{{- end }}
 {{- $known := dict "files" $files }}
-{{- range $key := list "disabled" "overrides" }}
+{{- range $key, $lines := dict "disabled" $alerts "overrides" $alerts "groups" $groups }}
 {{- $names := list }}
-{{- range $alerts }}{{ $names = append $names (splitList ": " . | last) }}{{ end }}
+{{- range $lines }}{{ $names = append $names (splitList ": " . | last) }}{{ end }}
 {{- $_ := set $known $key $names }}
 {{- end }}
 {{- range $key, $names := $known }}
