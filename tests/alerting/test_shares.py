@@ -25,7 +25,7 @@ Written = tuple[str, str, str, int]
 """Namespace, policy, severity and age in seconds."""
 
 
-def deriver(cluster: Cluster, most: int = LIMIT) -> AlertDeriver:
+def derived(cluster: Cluster, most: int = LIMIT) -> AlertDeriver:
     return AlertDeriver(AlertingSettings(max_alerts=most), cluster.state, (), Dropped())
 
 
@@ -57,7 +57,7 @@ def test_what_others_write_changes_nothing_for_those_within_their_share(
     mine: list[Written], before: list[Written], after: list[Written]
 ) -> None:
     alone, beside = Cluster(), Cluster()
-    quiet, loud = deriver(alone), deriver(beside)
+    quiet, loud = derived(alone), derived(beside)
     for each in before:
         write(beside, each)
     alerts(loud)
@@ -73,7 +73,7 @@ def test_what_others_write_changes_nothing_for_those_within_their_share(
 
 def test_a_thousand_old_critical_failures_elsewhere_neither_resolve_nor_hide_alerts() -> None:
     cluster = Cluster()
-    wanted = deriver(cluster, 1000)
+    wanted = derived(cluster, 1000)
     for number in range(20):
         write(cluster, ("team-a", f"policy-{number}", "low", 60))
     before = of_tenants(alerts(wanted))
@@ -89,7 +89,7 @@ def test_a_thousand_old_critical_failures_elsewhere_neither_resolve_nor_hide_ale
 
 def test_forged_events_take_no_group_from_another_namespace() -> None:
     cluster = Cluster()
-    wanted = deriver(cluster, 20)
+    wanted = derived(cluster, 20)
     cluster.block("web", ago=60)
     for number in range(1000):
         cluster.block("pod", namespace="evil", policy=f"policy-{number}")
@@ -104,7 +104,7 @@ def test_forged_events_take_no_group_from_another_namespace() -> None:
 
 def test_a_report_rewritten_at_every_look_starts_a_tenth_of_the_alerts_in_an_interval() -> None:
     cluster = Cluster()
-    wanted = deriver(cluster, 100)
+    wanted = derived(cluster, 100)
     alerts(wanted)
     started = set[Labels]()
     for look in range(4):
@@ -119,7 +119,7 @@ def test_a_report_rewritten_at_every_look_starts_a_tenth_of_the_alerts_in_an_int
 
 def test_what_the_first_look_finds_is_all_sent_at_once() -> None:
     cluster = Cluster()
-    wanted = deriver(cluster, 100)
+    wanted = derived(cluster, 100)
     for number in range(90):
         write(cluster, ("team-a", f"policy-{number}", "low", 60))
     assert len(of_tenants(alerts(wanted))) == 90
