@@ -10,7 +10,7 @@ import msgspec
 
 from bench.api import Api
 from bench.measure import Figures, timed
-from exporter.app.memory import keep_calm
+from exporter.app.memory import prepare_for_sync
 from exporter.kube.transport import accepted_encoding
 from exporter.model.resource import POLICY_REPORTS
 
@@ -94,7 +94,7 @@ def decode(api: Api) -> Figures:
 
 
 async def _paged(api: Api, take: Callable[[bytes], object]) -> Figures:
-    keep_calm()  # as the product does: what is compared is the work
+    prepare_for_sync()  # as the product does: what is compared is the work
     cont, size = "0", 0
     headers, tls = {"Accept-Encoding": accepted_encoding()}, api.trust() or True
     async with aiohttp.ClientSession(read_bufsize=2**18) as session:
@@ -115,7 +115,7 @@ def follow(api: Api, rate: int, count: int) -> Figures:
 
 
 async def _followed(api: Api, rate: int, count: int) -> Figures:
-    keep_calm()
+    prepare_for_sync()
     url = f"{api.url}{POLICY_REPORTS.path()}?watch=true"
     async with aiohttp.ClientSession(read_bufsize=2**18) as session, session.get(url) as answer:
         reading = asyncio.ensure_future(_decoded(answer.content, count))

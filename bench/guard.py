@@ -12,7 +12,7 @@ from bench.measure import Figures, cost, ratio, rounds
 from bench.reports import Shape, pages
 from bench.rescan import filled, rescanned
 from bench.scrape import Town, exposed
-from exporter.app.memory import keep_calm
+from exporter.app.memory import prepare_for_sync
 
 ROUNDS: Final = 3
 SHAPE: Final = Shape.of(1_500)
@@ -21,7 +21,7 @@ SERIES: Final = 9_000
 
 def ratios() -> Figures:
     """Measure in this process, which must be one of its own: a tracer would be measured too."""
-    keep_calm()
+    prepare_for_sync()
     bodies, town = list(pages(SHAPE)), Town(SERIES)
     body = b"".join(town.render())
     registry = CollectorRegistry()

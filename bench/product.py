@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.api import Api, Trusting
 from exporter.app.exporter import Exporter
-from exporter.app.memory import keep_calm
+from exporter.app.memory import prepare_for_sync
 from exporter.app.status import BlockFeed, LiveStatus
 from exporter.kube.client import KubeClient
 from exporter.kube.source import KubeSource
@@ -37,7 +37,7 @@ async def following(
     note: Callable[[Change], None] | None = None,
 ) -> AsyncIterator[Exporter]:
     """Begin to follow policy reports; *note* is told of each change once it is applied."""
-    keep_calm()
+    prepare_for_sync()
     self_metrics = new_self_metrics()
     async with KubeClient(Trusting(api), self_metrics) as client:
         source = KubeSource(client, self_metrics)

@@ -8,7 +8,7 @@ from bench.baseline import decode_line
 from bench.measure import Figures, fresh
 from bench.product import SCOPE
 from bench.reports import NOW, Reports, Shape, line, pages
-from exporter.app.memory import keep_calm
+from exporter.app.memory import prepare_for_sync
 from exporter.model.changes import Applied, Init, InitDone
 from exporter.model.resource import POLICY_REPORTS
 from exporter.state.cluster import ClusterState
@@ -46,7 +46,7 @@ def filled(bodies: Iterable[bytes]) -> Known:
 
 def _rescan(shape: Shape, changes: int) -> Figures:
     known = filled(pages(shape))
-    keep_calm()
+    prepare_for_sync()
     return rescanned(known, shape, changes)
 
 

@@ -17,7 +17,7 @@ from bench.measure import Figures, Held, cost, fresh, medians
 from bench.product import SCOPE
 from bench.reports import Reports, Shape
 from bench.scraper import Ask, Scrape, asking
-from exporter.app.memory import keep_calm
+from exporter.app.memory import prepare_for_sync
 from exporter.app.scrape import ScrapeRenderer
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.metrics.self_metrics import SelfMetrics
@@ -106,7 +106,7 @@ def exposed(body: bytes) -> Collector:
 
 def _scrape(series: int, times: int) -> Figures:
     town = Town(series)
-    keep_calm()
+    prepare_for_sync()
     body = b"".join(town.render())
     registry = CollectorRegistry()
     registry.register(exposed(body))

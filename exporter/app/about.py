@@ -1,4 +1,4 @@
-"""What an exporter tells about itself, read at scrape time."""
+"""Self-metrics of one exporter that are read at scrape time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,7 +11,7 @@ from exporter.watch.reflector import Reflector
 
 
 class ExporterRows:
-    """The rows of one exporter among the own metrics; one exporter at a time shows them."""
+    """The self-metrics of one exporter; of two beside each other, one exposes them."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class ExporterRows:
         self._folded_before: dict[str, float] = {}
 
     def expose(self, former: "ExporterRows | None" = None) -> None:
-        """Show the rows of this exporter from now on, instead of those of *former*."""
+        """Expose the rows of this exporter from now on, instead of those of *former*."""
         if former is not None:
             self._fold_on(former)
         readings = self._self_metrics.readings
@@ -41,7 +41,7 @@ class ExporterRows:
         readings.on("series_folded_total", self._folded)
 
     def _fold_on(self, former: "ExporterRows") -> None:
-        """Count on from where *former* was: what it had folded was folded here anew."""
+        """Continue the counters of *former*: what it had folded was folded here again."""
         now = dict(self._folded())
         for labels, value in former._folded():  # noqa: SLF001 - one of the same class
             self._folded_before[labels[0]] = max(value - now.get(labels, 0), 0)

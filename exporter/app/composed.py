@@ -1,4 +1,4 @@
-"""All that one configuration makes, over a client that stays."""
+"""Everything that one configuration makes, over a client that outlives it."""
 
 import asyncio
 import time
@@ -43,16 +43,16 @@ class Composed:
         self._shown = asyncio.Event()
 
     def show(self) -> None:
-        """Be what is shown: alerts are pushed from now on, and blocked requests told."""
-        self.status.play()
+        """Become visible: push alerts and stream blocked requests from now on."""
+        self.status.activate()
         self._shown.set()
 
     def hide(self) -> None:
-        """Be shown no more."""
-        self.status.rest()
+        """Stop streaming blocked requests."""
+        self.status.deactivate()
 
     async def run(self) -> None:
-        """Follow the cluster until cancelled, and push alerts once this is shown."""
+        """Follow the cluster until cancelled; push alerts once visible."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._push(), name="alerts")
             tasks.create_task(self.exporter.follow(), name="following")
@@ -63,7 +63,7 @@ class Composed:
 
 
 class Composer:
-    """Makes what depends on a configuration; flags and client are the same for all."""
+    """Makes what depends on a configuration; flags and client are shared by all."""
 
     def __init__(self, flags: Flags, client: KubeClient, self_metrics: SelfMetrics) -> None:
         self.self_metrics = self_metrics
@@ -79,7 +79,7 @@ class Composer:
         """Join the parts.
 
         Raises:
-            ConfigError: an Alertmanager cannot be told as configured.
+            ConfigError: the address of an Alertmanager is wrong.
         """
         alerting = config.alerting.plus(self._flags.alertmanagers)
         plan = Plan(config, self._flags.namespaces, self._flags.shard)

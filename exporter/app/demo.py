@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
@@ -11,19 +10,17 @@ from exporter.errors import ConfigError, ExporterError
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
 from exporter.settings.flags import Flags
-from exporter.simulator.sample import sample
-from exporter.simulator.scenario import Scenario, play
+from exporter.simulator.scenario import living, play
 from exporter.simulator.server import Simulator
-from exporter.simulator.store import Store
 from exporter.web.server import serving
 
 LAST_PORT: Final = 65_535
 OWNED: Final = ConfigFile(labels=Labels(namespace_labels=("team", "env")))
-"""The sample cluster's namespaces say who owns them, so the demo shows it."""
+"""The sample cluster's namespaces carry their owner in labels, so the demo shows it."""
 
 
 class Demo(NamedTuple):
-    """How the sample cluster lives. *speed* is simulated seconds a second; 0 stands still."""
+    """How the sample cluster runs; ``speed`` is simulated seconds a second, 0 changes nothing."""
 
     api_address: str = "127.0.0.1:0"
     speed: float = 1.0
@@ -33,10 +30,9 @@ class Demo(NamedTuple):
 async def demo(flags: Flags, how: Demo) -> int:
     """Start the sample cluster, serve on it until a signal, return the exit status."""
     stop = Stop()
-    store = Store(time.time)
-    scenario = Scenario(sample(store), seed=how.seed)
+    scenario = living(how.seed)
     async with AsyncExitStack() as stack:
-        simulator = Simulator(store)
+        simulator = Simulator(scenario.world.store)
         await _listen(simulator, how.api_address)
         stack.push_async_callback(simulator.stop)
         reloading = await start(flags, Anonymous(simulator.url), stack, OWNED)
@@ -53,7 +49,7 @@ async def _both(*works: "asyncio._CoroutineLike[None]") -> None:
             for work in works:
                 tasks.create_task(work)
     except ExceptionGroup as group:
-        # What is meant for whoever started it is no accident, and needs no traceback.
+        # An error for the user needs no traceback.
         said, accidents = group.split(ExporterError)
         if accidents or said is None:
             raise
@@ -74,10 +70,10 @@ async def _listen(simulator: Simulator, address: str) -> None:
 
 def _say(urls: list[str], api: str, telemetry_path: str) -> None:
     lines = [
-        "A sample cluster lives here; violations, fixes and blocked requests keep coming.",
+        "Serving a sample cluster in which violations, fixes and blocked requests keep coming.",
         *(f"  metrics      {url}{telemetry_path}" for url in urls),
         *(f"  status page  {url}/" for url in urls[:1]),
         f"  the cluster  kubectl --server={api} get policyreports -A",
         "Stop with Ctrl-C.",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - said to whoever started it
+    print("\n".join(lines), flush=True)  # noqa: T201 - for the user at the terminal

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from exporter.app.about import ExporterRows
 from exporter.app.health import Readiness, kinds_of, settled
-from exporter.app.memory import settle_down
+from exporter.app.memory import settle_after_sync
 from exporter.app.scrape import LoopLag, ScrapeRenderer
 from exporter.app.supervision import Supervisor
 from exporter.checkpoint.capture import Checkpointer
@@ -233,7 +233,7 @@ class Exporter:
             await asyncio.sleep(_LOOK_SECONDS)
         await self.scrapes.settle()
         if self.checkpoint_writer.active:
-            settle_down()
+            settle_after_sync()
         log.info("first sync of reports is complete")
         while not self.end_memory():
             await asyncio.sleep(_LOOK_SECONDS)

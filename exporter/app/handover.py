@@ -1,4 +1,4 @@
-"""How one exporter takes over from another, so that whoever looks sees no seam."""
+"""Hand over from one exporter to its successor without a gap in what is exposed."""
 
 import asyncio
 import logging
@@ -15,16 +15,17 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.02
 PATIENCE_SECONDS: Final = 5.0
-"""How long a moment is waited for at which both were given just the same."""
+"""How long to wait for a moment at which both have received the same objects."""
 
 AGAIN_SECONDS: Final = 1.0
 """The pause after a checkpoint that could not be written."""
 
 
 async def captured(exporter: Exporter) -> Checkpoint:
-    """Take what another exporter is to begin with, once there is a moment that can be taken.
+    """Capture what a successor starts from, as soon as the state can be captured.
 
-    From then on it is noted what the exporter hears, which the other must hear as well.
+    From then on ``heard`` records the versions that the exporter receives: its successor must
+    receive them as well.
     """
     while True:
         if exporter.checkpoint_writer.checkpointer.encode_some():
@@ -38,10 +39,10 @@ async def captured(exporter: Exporter) -> Checkpoint:
 
 
 async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) -> None:
-    """Wait until *new* knows all that *old* does, then *switch*: in one turn of the loop.
+    """Wait until *new* knows all that *old* knows, then *switch* in one turn of the loop.
 
-    With a state directory the last thing before is a checkpoint of the new one's, while the old
-    one writes none: so whichever of them a crash finds, what was shown last is durable.
+    With a state directory, the new exporter's checkpoint is written just before, while the old
+    exporter writes none: after a crash on either side, what was exposed last is durable.
     """
     clock = asyncio.get_running_loop().time
     level_until = 0.0
@@ -63,21 +64,21 @@ async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) ->
 
 
 def is_whole(new: Exporter, old: Exporter) -> bool:
-    """Say whether *new* has brought all it can, and at least what *old* has."""
-    if not all(_is_brought(f, old.reflector(f.scope)) for f in new.reflectors):
+    """Return whether *new* has listed all it can, and at least what *old* has."""
+    if not all(_has_listed(f, old.reflector(f.scope)) for f in new.reflectors):
         return False
     new.end_memory()
     return True
 
 
-def _is_brought(reflector: Reflector, former: Reflector | None) -> bool:
+def _has_listed(reflector: Reflector, former: Reflector | None) -> bool:
     if reflector.synced or former is None:
         return settled(reflector)
     return reflector.state in GIVEN_UP and not (former.synced and former.state not in GIVEN_UP)
 
 
 def has_heard(one: Exporter, other: Exporter) -> bool:
-    """Say whether *one* was given all that *other* was, where versions can be compared."""
+    """Return whether *one* received all that *other* did, where versions can be compared."""
     for scope, version in (other.heard or {}).items():
         reflector = one.reflector(scope)
         if reflector is not None and 0 < number(reflector.version) < version:
@@ -86,7 +87,7 @@ def has_heard(one: Exporter, other: Exporter) -> bool:
 
 
 def _catch_up(new: Exporter, old: Exporter) -> None:
-    """Let *new* know what only *old* can; doing it again changes nothing."""
+    """Copy what only *old* can know; idempotent."""
     new.checkpoint_writer.checkpointer.catch_up(old.checkpoint_writer.checkpointer)
     new.exposition.go_on_from(old.exposition)
     new.state.violation_events.go_on_from(old.state.violation_events)

@@ -1,4 +1,4 @@
-"""How this process treats memory: what comes and goes by the page is kept for the next page."""
+"""How this process manages memory: buffers of one page are kept for the next."""
 
 import ctypes
 import gc
@@ -11,20 +11,20 @@ _BUSY_BYTES: Final = 128 * 2**20
 _QUIET_BYTES: Final = 2**20
 
 
-def keep_calm() -> None:
-    """Collect garbage seldom, and never what was imported; give no memory back for now.
+def prepare_for_sync() -> None:
+    """Collect garbage seldom, never imported objects; keep free memory for now.
 
-    Objects that come by the thousand here (reports, results) are never part of a cycle. glibc asks
-    the kernel anew for each large buffer, which costs a page fault for every 4 kB that is read: a
-    first sync took a fifth longer with its defaults. Elsewhere this changes nothing.
+    Reports and results, which come by the thousand, are never part of a cycle. By default glibc
+    maps each large buffer again, at a page fault for every 4 kB: a first sync took a fifth longer.
+    Other C libraries are left alone.
     """
     gc.freeze()
-    gc.set_threshold(5_000, 6, 1_500)  # some milliseconds a time; the old are left alone for long
+    gc.set_threshold(5_000, 6, 1_500)  # some milliseconds each; old objects are left alone
     _keep(_BUSY_BYTES)
 
 
-def settle_down() -> None:
-    """Let no collection walk what is known after a first sync; give back what is not needed."""
+def settle_after_sync() -> None:
+    """Exclude what a first sync loaded from garbage collection; return free memory."""
     gc.collect()
     gc.freeze()
     _keep(_QUIET_BYTES)
@@ -33,7 +33,7 @@ def settle_down() -> None:
 
 
 def _keep(size: int) -> None:
-    """Let glibc keep buffers of up to *size* bytes, and as much that is free, for the next time."""
+    """Have glibc keep buffers of up to *size* bytes, and as many free bytes, for reuse."""
     with suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, size)

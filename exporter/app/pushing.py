@@ -1,4 +1,4 @@
-"""Joins the push of alerts to the rest."""
+"""Join the push of alerts to the exporter."""
 
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -21,47 +21,47 @@ _STATES: Final = (
 
 
 class AlertMetrics:
-    """Counts what becomes of alerts; see exporter.alerting.ports.Observer."""
+    """Counts what becomes of alerts; a DeliveryObserver of exporter.alerting.ports."""
 
     def __init__(self, self_metrics: SelfMetrics) -> None:
         self._self_metrics = self_metrics
 
     def active(self, count: int) -> None:
-        """Note how many alerts fire now."""
+        """Set the number of firing alerts."""
         self._self_metrics.gauge("alerts_active").set(count)
 
     def sent(self, target: str, count: int) -> None:
-        """Note alerts that were accepted."""
+        """Count accepted alerts."""
         self._self_metrics.counter("alerts_sent_total", target).inc(count)
 
     def failed(self, target: str, reason: str, count: int) -> None:
-        """Note alerts that were not accepted."""
+        """Count alerts that were not accepted."""
         self._self_metrics.counter("alerts_failed_total", target, reason).inc(count)
 
     def dropped(self, reason: str, count: int) -> None:
-        """Note alerts that nobody is told."""
+        """Count alerts that are not sent."""
         self._self_metrics.counter("alerts_dropped_total", reason).inc(count)
 
     def up(self, target: str, up: bool) -> None:  # noqa: FBT001 - as the port has it
-        """Note whether the last delivery succeeded."""
+        """Set whether the last delivery succeeded."""
         self._self_metrics.gauge("alertmanager_up", target).set(up)
 
     def success(self, target: str, unix: float) -> None:
-        """Note when a delivery last succeeded."""
+        """Set when a delivery last succeeded (Unix seconds)."""
         self._self_metrics.gauge("alertmanager_last_success_timestamp_seconds", target).set(unix)
 
     def forget(self, target: str) -> None:
-        """Say nothing more of how an Alertmanager does that is no longer told."""
+        """Remove the series of an Alertmanager that is no longer configured."""
         for name in _STATES:
             self._self_metrics.forget(name, target)
 
     def skew(self, target: str, seconds: float) -> None:
-        """Note how far the Alertmanager's clock is ahead of ours."""
+        """Set how far the Alertmanager's clock is ahead of ours, in seconds."""
         self._self_metrics.gauge("alertmanager_clock_skew_seconds", target).set(seconds)
 
 
 class Pushing:
-    """The push of one exporter's alerts; none where nobody is to be told."""
+    """The push of one exporter's alerts; idle where no Alertmanager is configured."""
 
     def __init__(self, exporter: Exporter, settings: AlertingSettings) -> None:
         self._metrics = AlertMetrics(exporter.self_metrics)
@@ -86,7 +86,7 @@ class Pushing:
             )
 
     async def run(self) -> None:
-        """Push until cancelled, then tell once more what fires, or what no longer is to."""
+        """Push until cancelled, then send all firing alerts once more."""
         if self._push is None:
             return
         try:
@@ -99,11 +99,11 @@ class Pushing:
                 self._metrics.forget(name)
 
     def succeed(self, former: "Pushing") -> None:
-        """Go on with the alerts of *former*, which is about to end; not begun yet.
+        """Continue the alerts of *former*, which is about to end; call it before ``run``.
 
-        What an Alertmanager that is no longer told still holds ends by itself, as it does when
-        the exporter is gone: it may be told the same under another address. Only where nobody is
-        told any more is everything resolved.
+        Alerts at an Alertmanager that is no longer configured expire, as they do when the exporter
+        is gone: it may be the same Alertmanager under another address. Only where none is
+        configured any more is everything resolved.
         """
         if former._push is None:  # noqa: SLF001 - one of the same class
             return
@@ -115,10 +115,9 @@ class Pushing:
 
 
 def _whole(exporter: Exporter, kinds: str, *beside: str) -> bool:
-    """Say whether some kinds were listed and all that is served of them is watched now.
+    """Return whether some kinds were listed and everything served of them is watched now.
 
-    What they are shown *beside* (policies, namespaces) may be refused: then it is not known, but
-    nobody waits for it.
+    Kinds *beside* them (policies, namespaces) only add labels: they may be refused.
     """
     wanted = [f for f in exporter.reflectors if kinds_of(f.scope) in (kinds, *beside)]
     return exporter.health.complete(kinds) and all(

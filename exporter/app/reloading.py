@@ -1,4 +1,4 @@
-"""The present exporter, and at times its successor under another configuration."""
+"""The exporter in force, and during a reload its successor under a new configuration."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from exporter.app.composed import Composed, Composer
 from exporter.app.handover import captured, take_over
-from exporter.app.memory import settle_down
+from exporter.app.memory import settle_after_sync
 from exporter.errors import ConfigError
 from exporter.settings.file import ConfigFile
 from exporter.web.page.handlers import PageSettings
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class Reloading:
-    """What is served, under the configuration that is in force; see exporter.web.ports.
+    """Serves the configuration in force; implements the ports of exporter.web.ports.
 
-    A new configuration makes a successor beside the present exporter, which is followed and shown
-    as ever until the successor has brought all that there is. So a reload shows no hole, and one
-    that cannot be completed changes nothing. There is one successor at most: the latest.
+    A new configuration makes a successor beside the present exporter, which stays exposed until
+    the successor has listed everything. So a reload leaves no gap, and one that cannot be
+    completed changes nothing. There is at most one successor: the latest.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Reloading:
             self._begin(tasks)
 
     async def reload(self) -> str | None:
-        """Read the configuration again and take it; the text says what is wrong with it."""
+        """Re-read the configuration and apply it; return what is wrong with it, None if nothing."""
         if self._life is not None and self._life.cancelling():
             return "it is stopping"
         try:
@@ -60,25 +60,25 @@ class Reloading:
         return None
 
     async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[BodyPart]:  # noqa: FBT001 - the web's port
-        """Render what the present exporter shows."""
+        """Render the metrics of the present exporter."""
         return await self.present.exporter.scrapes.scrape(openmetrics, names)
 
     def ready(self) -> tuple[bool, str]:
-        """Say whether the present exporter is ready, and what is missing."""
+        """Return whether the present exporter is ready, and what it waits for."""
         complete, text = self.present.exporter.health.ready()
         if self._succession is not None:
             text += "another configuration was accepted, and is in force once it is synced\n"
         return complete, text
 
     def pages(self) -> PageSettings:
-        """Give the pages that are configured now."""
+        """Return the pages of the configuration in force."""
         return self.present.pages
 
     def _take(self, config: ConfigFile) -> None:
-        """Let *config* be in force as soon as possible.
+        """Put *config* in force as soon as possible.
 
         Raises:
-            ConfigError: an Alertmanager cannot be told as configured.
+            ConfigError: the address of an Alertmanager is wrong.
         """
         if config == self._wanted:
             if self._succession is None:
@@ -101,7 +101,7 @@ class Reloading:
             self._succession = self._tasks.create_task(work, name="reload")
 
     def _replace(self, new: Composed) -> None:
-        """Put *new* in the place of what has not begun: it has nothing to hand over."""
+        """Replace an exporter that has not begun: it has nothing to hand over."""
         self.present = new
         if self._life is not None:
             self._life.cancel()
@@ -124,7 +124,7 @@ class Reloading:
                 life.cancel()
 
     def _switch(self, tasks: asyncio.TaskGroup, new: Composed, life: asyncio.Task[None]) -> None:
-        """Show *new* from now on."""
+        """Expose *new* from now on."""
         old, ending = self.present, self._life
         self.present, self._life, self._succession = new, life, None
         old.hide()
@@ -135,15 +135,15 @@ class Reloading:
         log.info("the new configuration is in force")
         if ending is not None:
             ending.cancel()
-            tasks.create_task(_bury(ending), name="end of the former exporter")
+            tasks.create_task(_release(ending), name="end of the former exporter")
 
     def _note_in_force(self) -> None:
         self._self_metrics.gauge("config_last_reload_success_timestamp_seconds").set(time.time())
 
 
-async def _bury(ending: asyncio.Task[None]) -> None:
-    """Wait for the end, and let the memory go: what was frozen with it holds on to itself."""
+async def _release(ending: asyncio.Task[None]) -> None:
+    """Wait for the end and release its memory, which was excluded from garbage collection."""
     await asyncio.wait([ending])
-    del ending  # a task that was cancelled knows where it was, and so all that was there
+    del ending  # a cancelled task keeps its frames, and with them all its objects
     gc.unfreeze()
-    settle_down()
+    settle_after_sync()

@@ -1,4 +1,4 @@
-"""Serve a cluster's metrics until told to stop."""
+"""Serve a cluster's metrics until a signal."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from exporter.app.composed import Composer
-from exporter.app.memory import keep_calm
+from exporter.app.memory import prepare_for_sync
 from exporter.app.reloading import Reloading
 from exporter.kube.access import Credentials
 from exporter.kube.client import KubeClient
@@ -25,10 +25,10 @@ _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
-    """Serve until a signal and return the exit status that it asks for.
+    """Serve until a signal; return the exit status for it.
 
     Raises:
-        ConfigError: something that was asked for cannot be done.
+        ConfigError: the flags or the configuration ask for something impossible.
     """
     stop = Stop()
     async with AsyncExitStack() as stack:
@@ -42,7 +42,7 @@ async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
 
 
 def site_of(reloading: Reloading, flags: Flags) -> Site:
-    """Say what is served."""
+    """Join what the web server serves."""
     return Site(reloading, reloading, flags.telemetry_path, reloading.pages)
 
 
@@ -52,14 +52,14 @@ async def start(
     stack: AsyncExitStack,
     default: ConfigFile | None = None,
 ) -> Reloading:
-    """Join the parts over a client that lives as long as *stack*.
+    """Join the parts over a client that is closed with *stack*.
 
     *default* is the configuration where no file is named.
 
     Raises:
-        ConfigError: something that was asked for cannot be done.
+        ConfigError: the flags or the configuration ask for something impossible.
     """
-    keep_calm()
+    prepare_for_sync()
 
     def read() -> ConfigFile:
         return read_config(flags.config_file) if flags.config_file else default or ConfigFile()
@@ -72,7 +72,7 @@ async def start(
 
 
 class Stop:
-    """Ends what runs when a signal comes."""
+    """Ends the program on SIGTERM or SIGINT."""
 
     def __init__(self) -> None:
         self._signal: asyncio.Future[int] = asyncio.get_running_loop().create_future()

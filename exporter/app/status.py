@@ -32,12 +32,12 @@ class LiveStatus:
         self._audience = audience
         self._started = started
 
-    def play(self) -> None:
-        """Tell the audience of what is blocked from now on."""
+    def activate(self) -> None:
+        """Send blocked requests to the listeners from now on."""
         self._state.violation_events.recent.listeners.append(self._audience.hear)
 
-    def rest(self) -> None:
-        """Tell the audience no more."""
+    def deactivate(self) -> None:
+        """Send no more."""
         self._state.violation_events.recent.listeners.remove(self._audience.hear)
 
     def overview(self, most: int) -> values.Overview:
