@@ -1,1 +1,1 @@
-"""Which alerts should fire, and keeping each Alertmanager told."""
+"""Which alerts should fire, and their delivery to each Alertmanager."""

@@ -1,4 +1,4 @@
-"""The alerts that should fire now, derived from state and bounded."""
+"""The alerts that should fire now: derived from the state, bounded, shared by namespace."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What alerting needs from outside: a way to post, an observer, time and chance."""
+"""Ports of alerting: a way to post, an observer, time and randomness."""
 
 import random
 import time
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 
 class PostAnswer(NamedTuple):
-    """What an HTTP server said; ``retry_after`` in seconds, ``date`` in Unix seconds, else 0."""
+    """An HTTP answer; ``retry_after`` in seconds, ``date`` in Unix seconds, 0 where absent."""
 
     status: int
     retry_after: float = 0.0
@@ -29,39 +29,39 @@ class Post(Protocol):
 
 
 class DeliveryObserver(Protocol):
-    """Counts what becomes of alerts. ``target`` is the Alertmanager's address."""
+    """Counts deliveries. ``target`` is the Alertmanager's address."""
 
     def active(self, count: int) -> None:
-        """Note how many alerts fire now."""
+        """Set the number of firing alerts."""
         ...
 
     def sent(self, target: str, count: int) -> None:
-        """Note alerts that were accepted."""
+        """Count accepted alerts."""
         ...
 
     def failed(self, target: str, reason: str, count: int) -> None:
-        """Note alerts that were not accepted, and why."""
+        """Count alerts that were not accepted, by reason."""
         ...
 
     def dropped(self, reason: str, count: int) -> None:
-        """Note alerts that nobody is told: over the limit, or refused as invalid."""
+        """Count alerts that are not sent: over the limit, or refused as invalid."""
         ...
 
     def up(self, target: str, up: bool) -> None:  # noqa: FBT001 - it is the value of a gauge
-        """Note whether the last delivery succeeded."""
+        """Set whether the last delivery succeeded."""
         ...
 
     def success(self, target: str, unix: float) -> None:
-        """Note when a delivery last succeeded."""
+        """Set when a delivery last succeeded (Unix seconds)."""
         ...
 
     def skew(self, target: str, seconds: float) -> None:
-        """Note how far the Alertmanager's clock is ahead of ours."""
+        """Set how far the Alertmanager's clock is ahead of ours, in seconds."""
         ...
 
 
 class PushClock(NamedTuple):
-    """Where time and chance come from; ``jitter`` is between 0 and 1."""
+    """Clocks in seconds and a source of randomness; ``jitter`` is between 0 and 1."""
 
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
@@ -69,10 +69,10 @@ class PushClock(NamedTuple):
 
 
 class Completeness(NamedTuple):
-    """Whether what is known is all there is: every served resource synced and watched now.
+    """Whether the state is complete: every served resource is synced and watched now.
 
-    ``reports`` covers whatever labels of violations come from (namespaces, policies) as well, and
-    ``events`` whatever those of blocks come from.
+    ``reports`` and ``events`` include the kinds that give their alerts labels: namespaces and
+    policies.
     """
 
     reports: Callable[[], bool]

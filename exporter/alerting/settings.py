@@ -1,4 +1,4 @@
-"""What the configuration file's ``alerting:`` may say."""
+"""The section ``alerting:`` of the configuration file."""
 
 import re
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class BasicAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClientTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to trust, and what to show; "" for the system's authorities and no certificate."""
+    """CA, certificate and key; "" for the system's authorities and no certificate."""
 
     ca_file: str = ""
     cert_file: str = ""
@@ -103,7 +103,7 @@ def _map(critical: str, high: str, rest: str) -> dict[Severity, str]:
 
 
 class ViolationAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Alerts about what fails now. ``severities`` gives the label ``severity`` by the policy's."""
+    """Alerts about current failures; ``severities`` maps the policy's severity to the label."""
 
     enabled: bool = True
     group_by: tuple[Literal["namespace", "policy", "rule", "kind", "source"], ...] = (
@@ -120,7 +120,7 @@ class ViolationAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BlockAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Alerts about requests that were refused; each stays ``hold`` seconds after the last."""
+    """Alerts about blocked requests; each fires for ``hold`` seconds after the last one."""
 
     enabled: bool = True
     hold: Seconds = 900.0
@@ -146,7 +146,7 @@ def _check_group_by(names: tuple[str, ...]) -> None:
 
 
 class AlertFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What alerts are made of; ``modes`` concerns violations only: what blocks is enforced."""
+    """What alerts are derived from; ``modes`` applies to violations: blocks are enforced anyway."""
 
     severities: tuple[Severity, ...] = SEVERITIES
     namespaces: Globs = Globs()
@@ -155,7 +155,7 @@ class AlertFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The push to Alertmanager; without ``alertmanagers`` there is none. Times in seconds."""
+    """The push to Alertmanager, off without ``alertmanagers``. Times in seconds."""
 
     alertmanagers: tuple[AlertmanagerTarget, ...] = ()
     interval: Annotated[float, msgspec.Meta(ge=1, le=300)] = 60.0

@@ -1,4 +1,4 @@
-"""What fails now, by the alert that tells it; kept up to date by every change."""
+"""Current failures grouped by alert, kept up to date by every change."""
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
@@ -12,8 +12,10 @@ from exporter.state.contribution import Contribution, ReportPart, parts
 from exporter.state.ledger import Ledger
 from exporter.state.profile import Failure, Outcome
 
-LISTED: Final = 20
+MAX_LISTED: Final = 20
+"""Resources that are named in an alert."""
 STEP: Final = 1000
+"""Members that are summed up between two pauses."""
 _RANKS: Final[dict[str, int]] = {name: rank for rank, name in enumerate(SEVERITIES)}
 
 Key = tuple[str, ...]
@@ -23,7 +25,7 @@ Positions = tuple[int, ...]
 
 
 class Rank(NamedTuple):
-    """Which alert matters more: the more severe, then the older; the rest makes it definite."""
+    """The order of alerts: the more severe first, then the older; the rest breaks ties."""
 
     severity: int
     since: float
@@ -32,22 +34,22 @@ class Rank(NamedTuple):
 
 
 class ViolationSummary(NamedTuple):
-    """What an alert says of those who fail: the first by name, how many, one message."""
+    """What an alert contains: how many resources fail since when, the first by name, a message."""
 
     since: int
     resources: int
     first: tuple[tuple[str, str], ...]
-    told: ReportPart
+    example: ReportPart
     position: int
 
     @property
     def message(self) -> str:
-        """The message of the first by name, as it is now."""
-        return self.told.messages[self.position]
+        """Kyverno's message for the first resource by name, as it is now."""
+        return self.example.messages[self.position]
 
 
 class ViolationGroup:
-    """The failures of one alert: by part of a report, their positions in it."""
+    """The failures of one alert: for each part of a report, their positions in it."""
 
     __slots__ = ("members", "rank", "summary")
 
@@ -63,10 +65,10 @@ def rank_of(severity: str) -> int:
 
 
 class ViolationGroups:
-    """Standing failures grouped into alerts.
+    """Current failures grouped into alerts.
 
-    A change costs what it changes; ``refresh`` sums up only the groups that changed, in steps,
-    and ``order`` lists their ranks, in order, as of the last refresh.
+    A change costs what it changes; ``refresh`` sums up the groups that changed, in steps, and
+    ``order`` has the ranks of all groups, sorted, as of the last refresh.
     """
 
     def __init__(self, settings: ViolationSettings, filters: AlertFilters) -> None:
@@ -81,13 +83,13 @@ class ViolationGroups:
         self._severities = frozenset[str](filters.severities)
 
     def follow(self, ledger: Ledger) -> None:
-        """Begin with what the ledger has, and learn of every change from then on."""
+        """Start from the ledger's failures, and follow every later change."""
         for _, contribution in ledger.contributions():
             self.replace(None, contribution)
         ledger.failures.listeners.append(self.replace)
 
     def replace(self, before: Contribution | None, after: Contribution | None) -> None:
-        """Let the failures of *after* stand instead of those of *before*."""
+        """Replace the failures of *before* by those of *after*."""
         for part in parts(before):
             if isinstance(part, ReportPart):
                 self._remove(part)
@@ -96,7 +98,7 @@ class ViolationGroups:
                 self._add(part)
 
     def refresh(self) -> Iterator[None]:
-        """Sum up the groups that changed, pausing between steps; others may change meanwhile."""
+        """Sum up the groups that changed, yielding between steps; groups may change meanwhile."""
         dirty, self._dirty = self._dirty, set()
         work = 0
         for key in dirty:
@@ -110,7 +112,7 @@ class ViolationGroups:
                 work = 0
 
     def _rearrange(self, key: Key, group: ViolationGroup) -> None:
-        """Put a group where it belongs in the order; forget it when nothing is left of it."""
+        """Move a group to its place in the order; forget it when it is empty."""
         new = None
         if group.members and group.summary is not None:
             new = Rank(rank_of(key[0]), group.summary.since, "reports", key)
@@ -120,7 +122,7 @@ class ViolationGroups:
             if new is not None:
                 insort(self.order, new)
             group.rank = new
-        # What emptied and is dirty again was refilled and emptied during a pause.
+        # An empty group that is dirty again was refilled and emptied during a pause.
         if not group.members and key not in self._dirty:
             del self.groups[key]
 
@@ -138,18 +140,18 @@ class ViolationGroups:
             self._dirty.add(key)
 
     def _split(self, part: ReportPart) -> dict[Key, Positions]:
-        """Sort a part's failures by the alert that tells them."""
+        """Sort a part's failures by the alert that contains them."""
         keys: dict[Key, Positions] = {}
         if not self._namespace(part.group.namespace):
             return keys
         for index, failure in enumerate(part.failures):
-            if self._tells(failure):
+            if self._alerts_on(failure):
                 values = (value(part, failure.outcome) for value in self._value)
                 key = (failure.outcome.severity, *values)
                 keys[key] = (*keys.get(key, ()), index)
         return keys
 
-    def _tells(self, failure: Failure) -> bool:
+    def _alerts_on(self, failure: Failure) -> bool:
         outcome = failure.outcome
         return (
             failure.word == "fail"
@@ -170,19 +172,19 @@ def _values(names: tuple[str, ...]) -> tuple[Callable[[ReportPart, Outcome], str
 
 
 def _sum_up(group: ViolationGroup) -> Iterator[None]:
-    """Sum up the members that it has now; those that go during a pause make it dirty again."""
+    """Sum up the current members; one that leaves during a pause makes the group dirty again."""
     members = group.members.copy()
     parts_left = iter(members)
     first: list[ReportPart] = []
     since = 1 << 60
     while step := list(islice(parts_left, STEP)):
-        first = nsmallest(LISTED, chain(first, step), key=_by_name)
+        first = nsmallest(MAX_LISTED, chain(first, step), key=_by_name)
         since = min(since, *(part.since[i] for part in step for i in members[part]))
         if len(members) > STEP:
             yield
-    told = first[0]
+    example = first[0]
     names = tuple((part.group.kind, part.name) for part in first)
-    group.summary = ViolationSummary(since, len(members), names, told, members[told][0])
+    group.summary = ViolationSummary(since, len(members), names, example, members[example][0])
 
 
 def _by_name(part: ReportPart) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What alerts are called and what they say."""
+"""Names, labels and annotations of alerts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ BLOCKED: Final = "PolicyBlocked"
 FOLDED: Final = "PolicyAlertsFolded"
 
 Facts = Mapping[str, str]
-"""The labels that an alert is grouped by, with those of its namespace."""
+"""The labels by which an alert is grouped, with those of its namespace."""
 
 
 class Wording:
-    """Makes alerts out of facts, as the settings want them."""
+    """Makes alerts from facts, by the settings."""
 
     def __init__(self, settings: AlertingSettings) -> None:
         self._settings = settings
@@ -28,7 +28,7 @@ class Wording:
     def violation(
         self, severity: str, facts: Facts, summary: ViolationSummary, title: str
     ) -> Alert:
-        """Say what fails, and who."""
+        """Describe resources that fail a policy."""
         labels = {
             "severity": _mapped(self._settings.violations.severities, severity),
             "policy_severity": severity,
@@ -41,14 +41,14 @@ class Wording:
         annotations = {
             "summary": f"{who} {verb} {what} {_where(facts)}.",
             "description": f"{who} {verb} {what}{_titled(title)} {_where(facts)}; "
-            f"the longest-standing failure is of {_minute(summary.since)}.",
+            f"failing since {_minute(summary.since)}.",
             "message": summary.message,
             "resources": _listed([_resource(*r) for r in summary.first], summary.resources),
         }
         return self._alert(VIOLATION, labels, annotations, summary.since, "policy-namespace")
 
     def blocked(self, severity: str, facts: Facts, blocked: BlockGroup, title: str) -> Alert:
-        """Say what was blocked, and whose request it was."""
+        """Describe blocked requests, with the resource of the last one."""
         labels = {
             "severity": _mapped(self._settings.blocks.severities, severity),
             "policy_severity": severity,
@@ -68,14 +68,14 @@ class Wording:
         return self._alert(BLOCKED, labels, annotations, span.first, "policy-enforcement")
 
     def folded(self, severities: Counter[str], since: float) -> Alert:
-        """Say how many alerts stand that are not told one by one."""
+        """Describe the alerts that are not sent one by one."""
         count, limit = severities.total(), self._settings.max_alerts
         each = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
         labels = {"severity": "warning", "component": "pipeline", "owner": "platform"}
         annotations = {
-            "summary": f"{count} policy alerts are folded into this one.",
-            "description": f"More alerts stand than max_alerts = {limit}. The most severe are "
-            f"told one by one; folded are {count} by severity of the policy: {each}.",
+            "summary": f"{count} more policy alerts are not sent one by one.",
+            "description": f"{count} alerts exceed max_alerts = {limit} or the share of their "
+            f"namespace. By severity of the policy: {each}.",
         }
         return self._alert(FOLDED, labels, annotations, since, "policy-overview")
 
@@ -111,8 +111,8 @@ class Wording:
 
 
 def _mapped(severities: Mapping[Severity, str], severity: str) -> str:
-    """Translate a policy's severity; what the map leaves out is told as it is."""
-    return next((told for name, told in severities.items() if name == severity), severity)
+    """Translate a policy's severity; one that is not mapped stays as it is."""
+    return next((mapped for name, mapped in severities.items() if name == severity), severity)
 
 
 def _what(facts: Facts) -> str:

@@ -290,7 +290,7 @@ def test_above_the_maximum_the_most_severe_and_oldest_are_told_and_the_rest_is_f
     assert told == ["bad", "low-5", "low-4", None]
     fold = found[-1]
     assert labels(fold)["alertname"] == "PolicyAlertsFolded"
-    assert fold.annotations["summary"] == "4 policy alerts are folded into this one."
+    assert fold.annotations["summary"] == "4 more policy alerts are not sent one by one."
     assert "4 low" in fold.annotations["description"]
     assert fold.starts == START - 3
     assert wanted.folded == 4
