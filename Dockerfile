@@ -1,6 +1,5 @@
-# syntax=docker/dockerfile:1
-
-# Bases are named by tag here; .github/pin-bases.sh writes their digests in before a release is built.
+# No `# syntax` line: the frontend of BuildKit itself is enough, and one image less to pin. Renovate pins the bases by
+# digest and renews them; .github/pin-bases.sh writes in the digests that are missing before a release is built.
 FROM docker.io/library/python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 # The virtual environment refers to its interpreter by path, and distroless has it at this one.

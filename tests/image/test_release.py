@@ -1,5 +1,6 @@
 """The files that make a release pass their linters, and pin what they use."""
 
+import json
 import os
 import re
 import stat
@@ -74,6 +75,34 @@ def test_no_job_may_do_more_than_it_says(workflow: Path) -> None:
     read = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     assert read["permissions"] == {}
     assert all("permissions" in job for job in read["jobs"].values())
+
+
+@pytest.mark.tier("chart")
+def test_the_files_of_a_release_are_manifests_rules_and_dashboards(tmp_path: Path) -> None:
+    # The script calls `kubectl`, which the pinned one need not be called on PATH.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kubectl").symlink_to(tool("kubectl"))
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = run(".github/release-files.sh", "1.2.3", tmp_path / "dist", PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in (tmp_path / "dist").iterdir()} == {
+        "policy-report-exporter.yaml",
+        "kube-prometheus-stack.yaml",
+        "alerts-1.2.3.tar.gz",
+        "dashboards-1.2.3.tar.gz",
+    }
+    kinds = {"Deployment", "ServiceMonitor", "PrometheusRule"}
+    text = (tmp_path / "dist" / "kube-prometheus-stack.yaml").read_text(encoding="utf-8")
+    assert kinds <= {found["kind"] for found in yaml.safe_load_all(text)}
+
+
+def test_no_image_is_used_that_nothing_pins() -> None:
+    text = DOCKERFILE.read_text("utf-8")
+    assert "# syntax=" not in text
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    groups = json.loads((ROOT / ".github" / "renovate.json").read_text("utf-8"))["packageRules"]
+    known = {name for group in groups for name in group["matchPackageNames"]}
+    assert {base.partition(":")[0] for base in bases} <= known
 
 
 @pytest.fixture
