@@ -1,5 +1,6 @@
 """Find phrases that an English-speaking operator would have to read twice, in texts for users."""
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ PAGES = (
     "alerts/rules/*.yaml",
     "deploy/**/*.yaml",
     ".github/**/*.md",
+    "exporter/**/*.py",
+    "exporter/**/*.html",
 )
 
 # What to write instead, by the phrase as a regular expression: phrases that are wrong in this
@@ -65,6 +68,13 @@ PENDING = (
     "docs/design.md",
     "docs/metrics.md",
     "docs/performance.md",
+    "exporter/alerting/settings.py",
+    "exporter/alerting/wording.py",
+    "exporter/app/keeper.py",
+    "exporter/cli.py",
+    "exporter/metrics/catalogue.py",
+    "exporter/metrics/document.py",
+    "exporter/metrics/own_catalogue.py",
 )
 CODE = re.compile(r"```.*?```|<a [^>]*>|`[^`\n]*`|\]\([^)]*\)|\$\{[^}]*\}|\{\{.*?\}\}", re.DOTALL)
 # In YAML of rules only annotations are for users.
@@ -80,6 +90,18 @@ class Finding(NamedTuple):
     instead: str
 
 
+def literals(source: str) -> str:
+    """Return the strings of a Python module at their lines, without docstrings."""
+    tree = ast.parse(source)
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    lines = [""] * (source.count("\n") + 2)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in documents and " " in text:
+                lines[node.lineno - 1] += " ".join(text.split()) + " | "
+    return "\n".join(lines)
+
+
 def blank(found: "re.Match[str]") -> str:
     """Return as many lines as the match has, without its text."""
     return "\n" * found[0].count("\n")
@@ -90,6 +112,8 @@ def prose(path: Path, text: str) -> str:
     if path.parent.name == "rules":
         kept = {text.count("\n", 0, m.start()): m[0] for m in ANNOTATION.finditer(text)}
         text = "\n".join(kept.get(number, "") for number in range(text.count("\n") + 1))
+    if path.suffix == ".py":
+        text = literals(text)
     return CODE.sub(blank, text)
 
 

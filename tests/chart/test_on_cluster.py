@@ -41,6 +41,7 @@ FOREIGN = {
     "GrafanaDashboard",
     "CiliumNetworkPolicy",
     "VerticalPodAutoscaler",
+    "HTTPRoute",
 }
 CLAIMS = ("spec", "volumeClaimTemplates")
 CLUSTER_ID = (("get", "", "namespaces", "kube-system"), "kube-system")
