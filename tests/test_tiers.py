@@ -108,6 +108,28 @@ def test_a_tier_does_without_its_extras_but_says_that_they_are_missing(
     assert {"amtool", "prometheus3"} < set(pins.missing("monitoring", extras=True))
 
 
+def test_a_tier_upon_another_lacks_what_that_one_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    lacking = pins.missing("kyverno")
+    assert {"kyverno", "reports-controller", "background-controller"} < set(lacking)
+    assert {"etcd", "kube-apiserver", "kubectl"} < set(lacking)
+    assert "kyverno" not in pins.missing("cluster")
+
+
+def test_controllers_and_manifests_are_of_the_version_that_go_mod_requires() -> None:
+    version = pins.required("github.com/kyverno/kyverno", pins.KYVERNO)
+    for name in ("kyverno", "reports-controller", "background-controller"):
+        cached = pins.TOOLS[name].cached(name)
+        assert cached is not None
+        assert cached.parent.name == version
+    manifests = pins.TOOLS["kyverno-manifests"].cached("kyverno-manifests")
+    assert manifests is not None
+    assert manifests.parent.name.startswith(f"{version}-")
+
+
 def test_a_process_is_ready_when_entered_and_gone_afterwards(tmp_path: Path) -> None:
     port = free_port()
     argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]

@@ -49,7 +49,9 @@ def free_port() -> int:
             return port
 
 
-def eventually(look: Callable[[], T | None], *, within: float = 30.0, what: str = "") -> T:
+def eventually(
+    look: Callable[[], T | None], *, within: float = 30.0, what: str = "", every: float = 0.05
+) -> T:
     """Look every 50 ms until the answer is truthy, for what no event announces.
 
     In a test whose own event loop must go on meanwhile, call it through asyncio.to_thread.
@@ -58,7 +60,7 @@ def eventually(look: Callable[[], T | None], *, within: float = 30.0, what: str 
     while not (seen := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what or look}; last seen: {seen!r}")
-        time.sleep(0.05)
+        time.sleep(every)
     return seen
 
 

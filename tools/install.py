@@ -15,7 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools.pins import TIERS, TOOLS, Debian, Go, Module, Schemas, Tool, Wheel
+from tools.pins import (
+    TIERS,
+    TOOLS,
+    Debian,
+    Go,
+    Module,
+    Modules,
+    Schemas,
+    Tool,
+    Wheel,
+    serves,
+)
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -128,6 +139,20 @@ def copy_module(module: Module, target: Path) -> None:
     target.chmod(0o755)
 
 
+def copy_modules(modules: Modules, target: Path) -> None:
+    """Copy files out of the Go modules that a go.mod pins and its go.sum vouches for."""
+    if not shutil.which("go"):
+        raise SystemExit(f"tools: {target.name} comes with Go modules; install Go 1.24 or newer")
+    target.mkdir()
+    for name in sorted({module for module, _ in modules.files.values()}):
+        run("go", "mod", "download", name, cwd=modules.directory)
+        where = ("go", "list", "-m", "-f", "{{.Dir}}", name)
+        directory = subprocess.check_output(where, cwd=modules.directory, text=True).strip()
+        for file, (module, path) in modules.files.items():
+            if module == name:
+                shutil.copyfile(Path(directory, path), target / file)
+
+
 def make_schemas(schemas: Schemas, target: Path) -> None:
     """Translate the declarations of an npm package; none of its scripts run."""
     if not shutil.which("npm"):
@@ -159,6 +184,8 @@ def install_cached(name: str, tool: Tool) -> None:
                 unpack_wheel(tool.source, made)
             case Go():
                 build_go(tool.source, made)
+            case Modules():
+                copy_modules(tool.source, made)
             case Schemas():
                 make_schemas(tool.source, made)
             case Module():
@@ -168,7 +195,8 @@ def install_cached(name: str, tool: Tool) -> None:
 
 def install(tiers: Iterable[str]) -> None:
     """Install what the tiers need and this machine lacks."""
-    wanted = {name: tool for name, tool in TOOLS.items() if tool.tier in tiers}
+    tiers = tuple(tiers)
+    wanted = {n: tool for n, tool in TOOLS.items() if any(serves(tool, t) for t in tiers)}
     packages = {
         tool.source.package
         for name, tool in wanted.items()

