@@ -60,7 +60,7 @@ BARS: Final = (
     Bar("scrape: rendering / memcpy", 10, "scrape", "ratios", "render / memcpy"),
     Bar(
         "scrape: prometheus-client / HTTP with gzip",
-        40,
+        12,
         "scrape",
         "ratios",
         "prometheus-client / http",

@@ -167,8 +167,8 @@ def _scraped(scrapes: list[Scrape]) -> Figures:
 async def _results(exporter: Exporter) -> Counter[str]:
     """Add up what a scrape shows, by result."""
     names = frozenset({"policyreport_results"})
-    parts = await exporter.scrapes.scrape(openmetrics=False, names=names)
-    body = b"".join(part.text() for part in parts)
+    segments = await exporter.scrapes.scrape(openmetrics=False, names=names)
+    body = b"".join(segments)
     found = Counter[str]()
     for word, value in _RESULT.findall(body):
         found[word.decode()] += int(value)

@@ -69,10 +69,10 @@ class Town:
         self.exposition = Exposition(self.state, ExposureSettings(birth_hold=0))
 
     def change(self, share: float = _SHARE) -> None:
-        """Add a twin to a share of the reports, or take it away."""
+        """Add a twin to a share of the reports, or take it away, spread over all namespaces."""
         # So much further on come the same namespace, profile and kind.
         further = self._shape.namespaces * self._shape.profiles * 21
-        for number in range(int(self._shape.reports * share)):
+        for number in range(0, self._shape.reports, round(1 / share)):
             self._apply(further + number, gone=number in self._twins)
             self._twins ^= {number}
 

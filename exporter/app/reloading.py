@@ -12,7 +12,6 @@ from exporter.app.memory import settle_after_sync
 from exporter.errors import ConfigError
 from exporter.settings.file import ConfigFile
 from exporter.web.page.handlers import PageSettings
-from exporter.web.ports import BodyPart
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Reloading:
         self._self_metrics.gauge("config_last_reload_successful").set(1)
         return None
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[BodyPart]:  # noqa: FBT001 - the web's port
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001 - the web's port
         """Render the metrics of the present exporter."""
         return await self.present.exporter.scrapes.scrape(openmetrics, names)
 

@@ -1,14 +1,12 @@
-"""One scrape: settle in slices, take one moment, render it part by part."""
+"""One scrape: take changes up in slices, take one moment, render it segment by segment."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from time import perf_counter
 from typing import Final, NoReturn
 
-from exporter.metrics.exposition import Exposition, Shot, parts
-from exporter.metrics.segments import ExpositionPart
+from exporter.metrics.exposition import Exposition, Shot, render
 from exporter.metrics.self_metrics import SelfMetrics
 
 _EVERY_SECONDS: Final = 0.1
@@ -45,10 +43,7 @@ _PATIENCE_SECONDS: Final = 30.0
 
 
 class ScrapeRenderer:
-    """Renders what /metrics shows.
-
-    Never holds the event loop for longer than TURN_SECONDS, or whoever takes the pieces does.
-    """
+    """Renders /metrics. Taking changes up holds the event loop for TURN_SECONDS at a time."""
 
     def __init__(
         self,
@@ -62,35 +57,31 @@ class ScrapeRenderer:
         self._complete = complete
         self._clock = clock
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[ExpositionPart]:  # noqa: FBT001 - the web's port
-        """Take one moment of all families, or of those named; render it part by part."""
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001 - the web's port
+        """Take one moment of all families, or of those named; render it segment by segment."""
         if self._complete("reports"):
             await self.settle()
         shots = self._exposition.take(self._clock(), self._complete)
-        return self._rendered(shots, names, openmetrics=openmetrics)
+        return self._timed(self._rendered(shots, names, openmetrics=openmetrics), whole=not names)
 
-    def _rendered(
-        self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-    ) -> Iterator[ExpositionPart]:
+    def _timed(self, segments: Iterable[bytes], *, whole: bool) -> Iterator[bytes]:
+        """Measure what rendering takes; the next exposition shows it."""
         spent, size, began = 0.0, 0, perf_counter()
-        for part in self._parts(shots, names, openmetrics=openmetrics):
-            spent += perf_counter() - began  # its values were looked up
-            yield part
-            spent, size, began = spent + part.seconds, size + part.content.size, perf_counter()
-        if not names:
-            # The own metrics are most of a small exposition, so these are told by the next one.
+        for segment in segments:
+            spent, size = spent + perf_counter() - began, size + len(segment)
+            yield segment
+            began = perf_counter()
+        if whole:
             self._self_metrics.gauge("render_duration_seconds").set(spent)
             self._self_metrics.gauge("exposition_bytes").set(size)
 
-    def _parts(
+    def _rendered(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-    ) -> Iterator[ExpositionPart]:
-        yield from parts(shots, names, openmetrics=openmetrics)
-        yield ExpositionPart(
-            partial(self._self_metrics.render, openmetrics=openmetrics, names=names)
-        )
+    ) -> Iterator[bytes]:
+        yield from render(shots, names, openmetrics=openmetrics)
+        yield self._self_metrics.render(openmetrics=openmetrics, names=names)
         if openmetrics:
-            yield ExpositionPart(lambda: b"# EOF\n")
+            yield b"# EOF\n"
 
     async def settle(self, *, sums: bool = False) -> None:
         """Bring the series up to the state, a slice at a time; with *sums* those too.

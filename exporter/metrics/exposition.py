@@ -1,12 +1,11 @@
 """One consistent moment of all families, as text in either format."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Final, NamedTuple
 
 from exporter.metrics.catalogue import CATALOGUE, Family
 from exporter.metrics.projection import Projection
-from exporter.metrics.segments import ExpositionPart, SegmentSnapshot
+from exporter.metrics.segments import SegmentSnapshot
 from exporter.state.cluster import ClusterState
 
 BIRTH_HOLD_SECONDS: Final = 35.0
@@ -106,17 +105,10 @@ def head(family: Family, *, openmetrics: bool) -> bytes:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
 
 
-def parts(
-    shots: list[Shot], names: frozenset[str], *, openmetrics: bool
-) -> Iterator[ExpositionPart]:
-    """Give what was taken, segment by segment; *names* chooses families, empty for all."""
+def render(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[bytes]:
+    """Render what was taken, segment by segment; *names* chooses families, empty for all."""
     for family, snapshot in shots:
         if names and not names & {family.name, family.name.removesuffix("_total")}:
             continue
-        yield ExpositionPart(partial(head, family, openmetrics=openmetrics))
-        yield from snapshot.parts()
-
-
-def render(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[bytes]:
-    """Render what was taken, segment by segment, as ``parts`` does."""
-    return (part.text() for part in parts(shots, names, openmetrics=openmetrics))
+        yield head(family, openmetrics=openmetrics)
+        yield from snapshot.render()

@@ -6,45 +6,11 @@ Filling a template of some hundred series costs 0.14 us a series, against 19 us 
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from functools import partial
 from io import BytesIO
-from operator import itemgetter, mod
-from time import perf_counter
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from exporter.state.tally import Labels, Tally
-
-
-class Content:
-    """Stands for a text: whatever has the same content, at whatever moment, says the same.
-
-    ``size`` is its length in bytes, 0 before it was first written.
-    """
-
-    __slots__ = ("__weakref__", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-
-
-class ExpositionPart:
-    """Some of an exposition; ``seconds`` is what it took to write, 0 when nobody asked."""
-
-    __slots__ = ("_write", "content", "seconds")
-
-    def __init__(self, write: Callable[[], bytes], content: Content | None = None) -> None:
-        self.content = content or Content()
-        self.seconds = 0.0
-        self._write = write
-
-    def text(self) -> bytes:
-        """Write it."""
-        began = perf_counter()
-        text = self._write()
-        self.seconds = perf_counter() - began
-        self.content.size = len(text)
-        return text
-
 
 SIZE: Final = 512
 """Series that a segment has at least when it was made of a larger one."""
@@ -53,43 +19,7 @@ _TEMPLATE: Final = 50
 """What a template costs, in series that are filed."""
 
 Prefix = Callable[[Labels], str]
-Picked = tuple[float, ...] | float
-Pick = Callable[[list[float]], Picked]
-
-
-class Filling:
-    """The values that a template is filled with, from one change to the next.
-
-    They are looked at when the first snapshot needs them. Where they are what those of the *former*
-    filling were, so is the text.
-    """
-
-    __slots__ = ("_content", "_former", "_values")
-
-    def __init__(self, former: "Filling | None" = None) -> None:
-        self._content: Content | None = None
-        self._values: Picked = ()
-        self._former = former
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its values were not looked at yet."""
-        return self._content is None
-
-    def next(self) -> "Filling":
-        """Give the filling after a change."""
-        return Filling(self._former if self.is_open else self)
-
-    def part(self, template: bytes, pick: Pick, values: list[float]) -> ExpositionPart:
-        """Fill the template with its values, of all those of a moment."""
-        if self._content is None:
-            former, self._former = self._former, None
-            self._values = pick(values)
-            if former is not None and former._values == self._values:  # noqa: SLF001
-                self._content = former._content  # noqa: SLF001
-        if self._content is None:
-            self._content = Content()
-        return ExpositionPart(partial(mod, template, self._values), self._content)
+Pick = Callable[[list[float]], tuple[float, ...] | float]
 
 
 class Segment:
@@ -99,10 +29,9 @@ class Segment:
     place one was added, or taken away (None). Where all is to be written anew they are None.
     """
 
-    __slots__ = ("edits", "filling", "keys", "pick", "slots", "template")
+    __slots__ = ("edits", "keys", "pick", "slots", "template")
 
     def __init__(self, keys: list[Labels], slots: list[int]) -> None:
-        self.filling = Filling()
         self.keys = keys
         self.slots = slots
         self.edits: list[tuple[int, Labels | None]] | None = None
@@ -146,7 +75,6 @@ class Segment:
                 lines.insert(at, line(key))
         self.template = b"".join(lines)
         self.pick = itemgetter(*self.slots)
-        self.filling = Filling()
         self.edits = []
         return len(edits)
 
@@ -154,13 +82,13 @@ class Segment:
 class SegmentSnapshot(NamedTuple):
     """The values of one moment and how to render them; later changes do not touch it."""
 
-    pieces: tuple[tuple[bytes, Pick, Filling], ...]
+    pieces: tuple[tuple[bytes, Pick], ...]
     values: list[float]
 
-    def parts(self) -> Iterator[ExpositionPart]:
-        """Give the segments, to be rendered one by one."""
-        for template, pick, filling in self.pieces:
-            yield filling.part(template, pick, self.values)
+    def render(self) -> Iterator[bytes]:
+        """Yield the text of one segment after the other."""
+        for template, pick in self.pieces:
+            yield template % pick(self.values)
 
 
 class Segments:
@@ -177,8 +105,7 @@ class Segments:
         self._prefix = prefix
         self._form = form
         self._tally = Tally() if tally is None else tally
-        self._self_metrics: list[float] = []
-        self._moved: set[str] = set()
+        self._values: list[float] = []
         self._free: list[int] = []
         self._added: set[Labels] = set()
         self._segments: list[Segment] = []
@@ -189,10 +116,10 @@ class Segments:
         """Add a series with a value of its own."""
         if self._free:
             index = self._free.pop()
-            self._self_metrics[index] = value
+            self._values[index] = value
         else:
-            index = len(self._self_metrics)
-            self._self_metrics.append(value)
+            index = len(self._values)
+            self._values.append(value)
         self.slots[labels] = ~index
         self._added.add(labels)
 
@@ -205,14 +132,13 @@ class Segments:
     def set(self, labels: Labels, value: float) -> None:
         """Set the value of a series; where it shows a cell that has the value already."""
         slot = self.slots[labels]
-        if slot < 0 and self._self_metrics[~slot] != value:
-            self._self_metrics[~slot] = value
-            self._moved.add(_first(labels))
+        if slot < 0:
+            self._values[~slot] = value
 
     def value(self, labels: Labels) -> float:
         """Give the value of a series."""
         slot = self.slots[labels]
-        return self._self_metrics[~slot] if slot < 0 else self._tally.cells[slot]
+        return self._values[~slot] if slot < 0 else self._tally.cells[slot]
 
     def remove(self, labels: Labels) -> None:
         """Remove a series."""
@@ -255,27 +181,12 @@ class Segments:
             self._added.clear()  # a set that was large stays so until this
         while not self._added and self._stale and most > 0:
             most -= _TEMPLATE + self._stale.pop().write(self._line)
-        self._renew()
 
     def snapshot(self) -> SegmentSnapshot:
         """Take the values of this moment."""
         self.settle(1 << 60)
-        pieces = tuple((s.template, s.pick, s.filling) for s in self._segments)
-        if any(segment.filling.is_open for segment in self._segments):
-            return SegmentSnapshot(pieces, [*self._tally.cells, *self._self_metrics[::-1]])
-        return SegmentSnapshot(pieces, [])
-
-    def _renew(self) -> None:
-        """Let segments in which a value may have changed be filled anew."""
-        moved = sorted(self._moved | self._tally.moved)
-        if not moved:
-            return
-        self._moved.clear()
-        self._tally.moved.clear()
-        for segment in self._segments:
-            at = bisect_left(moved, _first(segment.keys[0]))
-            if at < len(moved) and moved[at] <= _first(segment.keys[-1]):
-                segment.filling = segment.filling.next()
+        pieces = tuple((segment.template, segment.pick) for segment in self._segments)
+        return SegmentSnapshot(pieces, [*self._tally.cells, *self._values[::-1]])
 
     def _file(self, labels: Labels) -> None:
         at = max(bisect_right(self._firsts, labels) - 1, 0)
@@ -296,10 +207,6 @@ class Segments:
     def _line(self, labels: Labels) -> bytes:
         prefix = self._prefix(labels).replace("%", "%%")
         return f"{prefix}{self._form}\n".encode("utf-8", "replace")
-
-
-def _first(labels: Labels) -> str:
-    return labels[0] if labels else ""
 
 
 def _nothing(_: list[float]) -> tuple[float, ...]:

@@ -25,10 +25,9 @@ class Tally(Mapping[Labels, Counts]):
     neighbours in ``cells``, and whoever counts in it again may keep the number of the first.
 
     ``changed`` holds the cells with news, each once: those that changed since somebody looked.
-    Whoever projects them takes them, and may set in ``shown`` which of them it reads where they
-    stand: these are news only when they come from 0 or get there. For whoever does that, ``moved``
-    holds the first labels of rows in which anything changed. ``always`` are the words, by index,
-    that a row tells even of 0, and so when it appears or vanishes.
+    A projection takes them, and may set in ``shown`` which cells it reads at each snapshot: these
+    are news only when they come from 0 or get there. ``always`` are the words, by index, that a
+    row shows even at 0, and so when it appears or goes.
     """
 
     def __init__(self, always: Sequence[int] = ()) -> None:
@@ -36,7 +35,6 @@ class Tally(Mapping[Labels, Counts]):
         self.cells: list[int] = []
         self.changed: list[int] = []
         self.shown = bytearray()
-        self.moved: set[str] = set()
         self._rows: dict[Labels, int] = {}
         self._labels: list[Labels] = []
         self._has_news = bytearray()
@@ -54,24 +52,23 @@ class Tally(Mapping[Labels, Counts]):
 
     def add(self, labels: Labels, index: int, amount: int) -> None:
         """Add *amount* to one of the five counts of a row."""
-        self.count(labels[0], (self.row(labels) + index,), amount)
+        self.count((self.row(labels) + index,), amount)
 
     def add_all(self, labels: Labels, amounts: Sequence[int], times: int = 1) -> None:
         """Add five amounts, *times* times each."""
         if any(amounts):
             for cell, amount in enumerate(amounts, self.row(labels)):
                 if amount:
-                    self.count(labels[0], (cell,), amount * times)
+                    self.count((cell,), amount * times)
 
     def row(self, labels: Labels) -> int:
         """Give the first cell of a row. If there was none there is now: count in it."""
         row = self._rows.get(labels)
         return self._appear(labels) if row is None else row
 
-    def count(self, first: str, cells: Iterable[int], amount: int) -> None:
-        """Add *amount* to each of these counts, of rows that exist, with this *first* label."""
+    def count(self, cells: Iterable[int], amount: int) -> None:
+        """Add *amount* to each of these counts, of rows that exist."""
         counts, shown = self.cells, self.shown
-        self.moved.add(first)
         for cell in cells:
             before = counts[cell]
             counts[cell] = after = before + amount
@@ -92,7 +89,6 @@ class Tally(Mapping[Labels, Counts]):
     def forget(self) -> None:
         """Let go of what vanished, once what changed was taken, or where nobody takes it."""
         self.take(len(self.changed))
-        self.moved.clear()
         for row in self._gone.values():
             self._labels[row // WORDS] = ()
             self._free.append(row)

@@ -90,7 +90,7 @@ class Totals:
 
     def take(self, group: Group, times: int) -> None:
         """Count a group so many times more, as it is in one that changed."""
-        self.results.count(group.namespace, self._cells(group), times)
+        self.results.count(self._cells(group), times)
         self.summary.add_all((group.namespace, group.kind), group.profile.summary, times)
         if group.direct:
             self.add_status(group, times)

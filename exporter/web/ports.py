@@ -1,27 +1,14 @@
-"""What the web edge needs from the rest of the program."""
+"""The web edge's ports: what it needs from the rest of the program."""
 
-from collections.abc import Coroutine, Hashable, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
 
-class BodyPart(Protocol):
-    """Some of a body, written when it is asked for."""
-
-    @property
-    def content(self) -> Hashable:
-        """What it says: parts with the same content, at whatever moment, have the same text."""
-        ...
-
-    def text(self) -> bytes:
-        """Write it."""
-        ...
-
-
 class Scraper(Protocol):
-    """Where an exposition comes from."""
+    """The source of expositions."""
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[BodyPart]:  # noqa: FBT001
-        """Take one consistent moment, in parts that are sent in order.
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001
+        """Take one consistent moment; its text follows in segments, rendered one by one.
 
         ``names`` restricts it to these families; empty means all. Raises nothing.
         """
@@ -29,12 +16,12 @@ class Scraper(Protocol):
 
 
 class Health(Protocol):
-    """Whether the program may be relied upon, and how it is told to read its files again."""
+    """Readiness, and the reload of the configuration."""
 
     def ready(self) -> tuple[bool, str]:
-        """Tell whether the first sync is complete, and what is missing."""
+        """Return whether the first sync is complete, and a text that names what is missing."""
         ...
 
     def reload(self) -> Coroutine[Any, Any, str | None]:
-        """Read the configuration again; the text says what is wrong with it."""
+        """Re-read the configuration; return what is wrong with it, or None."""
         ...

@@ -1,15 +1,15 @@
-"""Sends one body: gzip when asked for, exact length, nothing held that a client does not take."""
+"""Responses with one body: gzip when asked for, an exact length, bounded in time and memory."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from exporter.web.compress import GzipStream, paced
+from exporter.web.compress import gzipped, paced
 from exporter.web.negotiate import Format, choose_format, prefers, wants_gzip
-from exporter.web.ports import BodyPart, Scraper
+from exporter.web.ports import Scraper
 
 log = logging.getLogger(__name__)
 Bytes = bytes | memoryview
@@ -67,29 +67,11 @@ def _is_page(request: web.Request) -> bool:
     return request.path == "/" or request.path.startswith("/api/")
 
 
-class WholeBody:
-    """A text that is a whole body, such as a page."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    @property
-    def content(self) -> Hashable:
-        """It is like no other."""
-        return self
-
-    def text(self) -> bytes:
-        """Give it."""
-        return self._text
-
-
-async def encode(
-    request: web.Request, parts: Iterable[BodyPart], gzip: GzipStream
-) -> tuple[Sequence[Bytes], str]:
-    """Compress the parts if the client prefers that; name the coding, or nothing."""
+async def encode(request: web.Request, segments: Iterable[bytes]) -> tuple[Sequence[Bytes], str]:
+    """Compress a body if the client prefers that; return it with the coding's name, or none."""
     if wants_gzip(header(request, hdrs.ACCEPT_ENCODING)):
-        return await gzip.compress(parts), "gzip"
-    return [piece async for piece in paced(part.text() for part in parts)], ""
+        return [await gzipped(segments)], "gzip"
+    return [piece async for piece in paced(segments)], ""
 
 
 async def send(
@@ -131,7 +113,7 @@ async def answer(
     request: web.Request, body: str, content_type: str, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
     """Code and send one text, such as a page."""
-    segments, coding = await encode(request, [WholeBody(body.encode())], GzipStream())
+    segments, coding = await encode(request, [body.encode()])
     said = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: hdrs.ACCEPT_ENCODING, **(headers or {})}
     if coding:
         said[hdrs.CONTENT_ENCODING] = coding
@@ -150,7 +132,6 @@ class ScrapeHandler:
 
     def __init__(self, scraper: Scraper) -> None:
         self._scraper = scraper
-        self._gzip = GzipStream()
         self._running = 0
         self._held_bytes = 0
 
@@ -186,8 +167,7 @@ class ScrapeHandler:
 
     async def _render(self, request: web.Request, chosen: Format) -> tuple[Sequence[Bytes], str]:
         names = frozenset(request.query.getall("name[]", []))
-        parts = await self._scraper.scrape(chosen.openmetrics, names)
-        return await encode(request, parts, self._gzip)
+        return await encode(request, await self._scraper.scrape(chosen.openmetrics, names))
 
 
 def _busy(text: str) -> web.Response:

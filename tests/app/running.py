@@ -153,8 +153,8 @@ class Mortal(StateFile):
 
 async def body(exporter: Exporter) -> bytes:
     """Scrape all as text."""
-    parts = await exporter.scrapes.scrape(openmetrics=False, names=frozenset())
-    return b"".join(part.text() for part in parts)
+    segments = await exporter.scrapes.scrape(openmetrics=False, names=frozenset())
+    return b"".join(segments)
 
 
 class Life:

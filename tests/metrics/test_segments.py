@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.segments import SIZE, Content, Segments
+from exporter.metrics.segments import SIZE, Segments, SegmentSnapshot
 from exporter.state.tally import Labels
 
 KEYS: list[Labels] = [(f"n{number:04d}", "100%") for number in range(3 * SIZE)]
@@ -17,7 +17,7 @@ def text(labels: Labels) -> str:
 
 
 def rendered(segments: Segments) -> bytes:
-    return b"".join(part.text() for part in segments.snapshot().parts())
+    return b"".join(segments.snapshot().render())
 
 
 def plain(values: Mapping[Labels, float]) -> bytes:
@@ -30,7 +30,7 @@ steps = st.lists(st.tuples(ranges, st.integers(1, 7), st.booleans()), min_size=1
 
 @given(steps)
 def test_whatever_comes_and_goes(steps: list[tuple[list[int], int, bool]]) -> None:
-    segments, values, known = Segments(text), dict[Labels, float](), dict[Content, bytes]()
+    segments, values = Segments(text), dict[Labels, float]()
     for step, ((first, last), stride, looked_at) in enumerate(steps):
         for key in KEYS[first:last:stride]:
             if key in values:
@@ -42,8 +42,6 @@ def test_whatever_comes_and_goes(steps: list[tuple[list[int], int, bool]]) -> No
                 values[key] = step
         if looked_at:
             assert rendered(segments) == plain(values)
-            for part in segments.snapshot().parts():
-                assert known.setdefault(part.content, part.text()) == part.text()
     assert rendered(segments) == plain(values)
 
 
@@ -96,17 +94,17 @@ def test_they_are_behind_until_all_is_filed_and_written() -> None:
 
 
 @given(st.lists(st.dictionaries(st.integers(0, len(KEYS) - 1), st.integers(0, 2)), max_size=6))
-def test_parts_of_two_moments_have_the_same_content_when_they_say_the_same(
+def test_a_snapshot_is_of_its_moment_whenever_it_is_rendered(
     changes: list[dict[int, int]],
 ) -> None:
-    segments, known = Segments(text), dict[Content, bytes]()
+    segments, taken = Segments(text), list[tuple[SegmentSnapshot, bytes]]()
+    values = dict[Labels, float](dict.fromkeys(KEYS, 0))
     for key in KEYS:
         segments.insert(key, 0)
-    shown = segments.snapshot()
     for change in changes:
+        taken.append((segments.snapshot(), plain(values)))
         for index, value in change.items():
             segments.set(KEYS[index], value)
-        before, shown = shown, segments.snapshot()
-        for old, new in zip(before.parts(), shown.parts(), strict=True):
-            assert known.setdefault(old.content, old.text()) == old.text()
-            assert (old.content is new.content) == (old.text() == new.text())
+            values[KEYS[index]] = value
+    for snapshot, expected in taken:
+        assert b"".join(snapshot.render()) == expected

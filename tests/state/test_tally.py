@@ -66,9 +66,9 @@ def test_counts_of_a_row_are_neighbours_for_as_long_as_it_exists() -> None:
     tally = Tally()
     tally.add(("a",), 0, 1)
     row = tally.row(("a",))
-    tally.count("a", (row + 1, row + 1, row + 4), 2)
+    tally.count((row + 1, row + 1, row + 4), 2)
     assert tally[("a",)] == (1, 4, 0, 0, 2)
-    tally.count("a", (row,), -1)
+    tally.count((row,), -1)
     assert tally.row(("a",)) == row
     tally.add_all(("a",), (0, 2, 0, 0, 1), -2)
     assert dict(tally) == {}

@@ -11,7 +11,6 @@ import aiohttp
 
 from exporter.view.values import StatusView
 from exporter.web.page.handlers import PageSettings
-from exporter.web.respond import WholeBody
 from exporter.web.routes import Site
 from exporter.web.server import serving
 
@@ -31,7 +30,7 @@ class FakeScraper:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> list[WholeBody]:
+    async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Sequence[bytes]:
         self.asked.append((openmetrics, names))
         self.running += 1
         self.arrivals.release()
@@ -39,7 +38,7 @@ class FakeScraper:
             await self.gate.wait()
         finally:
             self.running -= 1
-        return [WholeBody(segment) for segment in self.segments]
+        return self.segments
 
 
 @dataclass
