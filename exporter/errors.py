@@ -12,6 +12,11 @@ ExporterError
     └── Unavailable       no answer, or one worth asking again for, perhaps after a pause
 """
 
+from typing import Final
+
+MAX_RETRY_AFTER_SECONDS: Final = 300.0
+"""The longest pause that a server may ask for: one that asks for a year is not believed."""
+
 
 class ExporterError(Exception):
     """Base of every error that is reported to the user without a traceback."""
@@ -59,9 +64,25 @@ class Unsupported(ApiError):  # noqa: N818
 class Unavailable(ApiError):  # noqa: N818
     """No answer, or one worth asking again for.
 
-    ``retry_after`` is how many seconds the server asked to be left alone, 0 if it did not say.
+    ``retry_after`` is how many seconds the server asked to be left alone, at most
+    ``MAX_RETRY_AFTER_SECONDS``; 0 if it did not say.
     """
 
     def __init__(self, message: str, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(message, status)
-        self.retry_after = retry_after
+        self.retry_after = min(max(retry_after, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def error_of_status(status: int, message: str, retry_after: float = 0.0) -> ApiError:
+    """Choose the error for an HTTP status that is not a success, by what to do next."""
+    match status:
+        case 410:
+            return Gone(message, status)
+        case 404:
+            return NotServed(message, status)
+        case 401 | 403:
+            return Refused(message, status)
+        case 400 | 405 | 406 | 422:
+            return Unsupported(message, status)
+        case _:
+            return Unavailable(message, status, retry_after)

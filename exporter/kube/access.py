@@ -1,4 +1,4 @@
-"""What credentials give: how to reach an API server now, and as whom."""
+"""How to reach an API server now, and as whom."""
 
 import ssl
 from pathlib import Path
@@ -8,38 +8,71 @@ from exporter.errors import Refused
 
 
 class Access(NamedTuple):
-    """How to reach the API server now. ``authorization`` is a whole header value, a secret."""
+    """How to reach the API server now.
+
+    ``authorization`` is a whole header value, a secret. ``impersonation`` are further headers,
+    some of which repeat. ``proxy`` is the URL of an HTTP proxy, "" for none.
+    """
 
     server: str
     authorization: str = ""
     tls: ssl.SSLContext | None = None
     server_name: str = ""
     proxy: str = ""
+    impersonation: tuple[tuple[str, str], ...] = ()
 
 
 class Credentials(Protocol):
-    """Keeps access to one API server. ``name`` says in messages whose access it is."""
+    """Access to one API server. ``name`` says in messages whose access it is."""
 
     name: str
 
     async def access(self) -> Access:
         """Return access as it is now, renewed if it is known to have expired.
 
-        Raises Refused where the credentials cannot be had at the moment.
+        Raises:
+            Refused: the credentials cannot be read or made at the moment.
         """
         ...
 
     async def renewed(self, refused: Access) -> Access:
-        """Return access after *refused* was not accepted; the same if there is no other."""
+        """Return access after *refused* was not accepted; the same if there is no other.
+
+        Raises:
+            Refused: the credentials cannot be read or made at the moment.
+        """
         ...
 
 
-def bearer(token_file: Path) -> str:
-    """Read a token file as a header value. Raises Refused."""
-    try:
-        token = token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"token file {token_file}: {error}") from error
+def is_header_value(text: str) -> bool:
+    """Check that a header can carry a text: ASCII without control characters."""
+    return text.isascii() and text.isprintable()
+
+
+def bearer(token: str, origin: str) -> str:
+    """Make a header value of a token, without the white space around it.
+
+    Raises:
+        Refused: no header can carry the token; *origin* says in the message where it is from.
+    """
+    token = token.strip()
     if not token:
-        raise Refused(f"token file {token_file} is empty")
+        raise Refused(f"{origin} is empty")
+    if not is_header_value(token):
+        raise Refused(f"{origin}: expected one line of ASCII without control characters")
     return f"Bearer {token}"
+
+
+def bearer_of_file(token_file: Path) -> str:
+    """Read a token file as a header value.
+
+    Raises:
+        Refused: the file cannot be read, or no header can carry what is in it.
+    """
+    try:
+        text = token_file.read_text(encoding="ascii")
+    except OSError as error:
+        raise Refused(f"token file {token_file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Refused(f"token file {token_file}: expected ASCII") from error
+    return bearer(text, f"token file {token_file}")

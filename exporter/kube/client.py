@@ -12,9 +12,11 @@ from typing import Final, NamedTuple, Self
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 from yarl import URL
 
 from exporter import __version__
+from exporter.connection import translated
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
 from exporter.kube.access import Access, Credentials
 from exporter.kube.transport import (
@@ -23,7 +25,6 @@ from exporter.kube.transport import (
     drop,
     new_session,
     refusal,
-    translated,
 )
 from exporter.watch.ports import WatchObserver
 
@@ -205,7 +206,10 @@ class KubeClient:
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("a Client is used as an async context manager")
-        headers = {"Accept": request.accept, "Accept-Encoding": self._encoding}
+        headers = CIMultiDict(access.impersonation)
+        headers["Accept"] = request.accept
+        headers["Accept-Encoding"] = self._encoding
+        headers["User-Agent"] = USER_AGENT
         if access.authorization:
             headers["Authorization"] = access.authorization
         began, code = time.monotonic(), 0
@@ -213,7 +217,7 @@ class KubeClient:
             with translated(access.server):
                 response = await self._session.get(
                     URL(access.server + request.path).with_query(request.query),
-                    headers=headers | {"User-Agent": USER_AGENT},
+                    headers=headers,
                     timeout=aiohttp.ClientTimeout(
                         sock_connect=CONNECT_SECONDS, sock_read=idle_seconds
                     ),

@@ -1,13 +1,14 @@
-"""Who we are to which API server: in a Pod, by kubeconfig, or nobody in particular."""
+"""Choose credentials: a kubeconfig's, a Pod's service account, or none."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from exporter.clienttls import ClientTlsContext, TlsFiles
 from exporter.errors import ConfigError
-from exporter.kube.access import Access, Credentials, bearer
-from exporter.kube.tls import ClientTlsContext, TlsFiles
+from exporter.kube.access import Access, Credentials, bearer_of_file
+from exporter.kube.kubeconfig import Kubeconfig
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -29,10 +30,7 @@ class Anonymous:
 
 
 class InCluster:
-    """A Pod's service account. Its token rotates, so each request reads it: it is one page of RAM.
-
-    The official package would do, but costs a Pod 25 MB and half a second to import.
-    """
+    """A Pod's service account. Its token rotates, so each request reads the file."""
 
     def __init__(self, environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT) -> None:
         self.name = f"service account {directory}"
@@ -44,7 +42,7 @@ class InCluster:
 
     async def access(self) -> Access:
         """Return access with the token that is in the file now."""
-        return Access(self._server, bearer(self._token), self._tls.context())
+        return Access(self._server, bearer_of_file(self._token), self._tls.context())
 
     async def renewed(self, refused: Access) -> Access:  # noqa: ARG002 - the file knows best
         """Return access with the token that is in the file now."""
@@ -73,10 +71,7 @@ def find_credentials(
             "no cluster: this is not a Pod with a service account, KUBECONFIG is not set, and "
             f"{default} does not exist; name one with --kubeconfig, or try the command demo"
         )
-    # Only here: the official package costs 25 MB and half a second to import.
-    from exporter.kube.kubeconfig import Kubeconfig  # noqa: PLC0415
-
-    return Kubeconfig(paths, context)
+    return Kubeconfig(paths, context, environ=environ)
 
 
 def is_in_cluster(environ: Mapping[str, str], service_account: Path) -> bool:

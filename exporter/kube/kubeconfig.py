@@ -1,243 +1,198 @@
-"""Access by kubeconfig, read and run by the official package; import it late, it is large."""
+"""Credentials of a kubeconfig's context: tokens, certificates, passwords, exec plugins."""
 
 import asyncio
 import os
-import re
 import time
+from base64 import b64encode
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Final, NamedTuple
 
-import msgspec
-import yaml
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException
-from kubernetes.aio.config.exec_provider import ExecProvider
-from kubernetes.aio.config.kube_config import (
-    ConfigNode,
-    FileOrData,
-    KubeConfigLoader,
-    KubeConfigMerger,
-)
-
+from exporter.clienttls import ClientTlsContext, PemPair, TlsFiles
+from exporter.connection import check_url
 from exporter.errors import ConfigError, Refused
-from exporter.kube.access import Access, bearer
-from exporter.kube.tls import ClientTlsContext, TlsFiles
+from exporter.kube.access import Access, bearer, bearer_of_file
+from exporter.kube.exec_plugin import run_plugin
+from exporter.kube.kubefiles import Cluster, KubeContext, User, read_context
+from exporter.kube.proxy import checked_proxy, environment_proxy
 
-EXEC_SECONDS: Final = 60.0
-RENEW_SECONDS: Final = 10.0  # at least this long between two attempts to get other credentials
+RENEW_SECONDS: Final = 10.0
+"""At least this long between two attempts to get other credentials."""
+
 EXPIRY_LEEWAY_SECONDS: Final = 60.0
-_QUOTED: Final = re.compile(r"\{.*\}")  # a user's entry has secrets in it
-# The package does not check the shape of what it reads.
-_BROKEN: Final = (
-    ConfigException,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    yaml.YAMLError,
-)
+_NEVER: Final = float("inf")
 
 
-class _Named(msgspec.Struct):
-    name: str
+class _Login(NamedTuple):
+    """Who we are, for as long as it holds. ``expires`` is in Unix seconds."""
 
-
-class _Document(msgspec.Struct, rename="kebab"):
-    """What must be right before the package can make sense of a file."""
-
-    current_context: str | None = None
-    contexts: list[_Named] | None = None
-
-
-class _Loader(KubeConfigLoader):  # type: ignore[misc]  # the package has no usable types
-    """The package's loader, with plugins whose failures are heard and whose tokens expire.
-
-    ``expires`` is in Unix seconds.
-    """
-
-    expires = float("inf")
-    _user: ConfigNode
-
-    def set_active_context(self, context_name: str | None = None) -> None:
-        """Choose the context. One without a user, which the package trips over, is anonymous."""
-        super().set_active_context(context_name)
-        if self._user is None:
-            self._user = ConfigNode("user", {}, self._cluster.path)
-
-    async def load_from_exec_plugin(self) -> bool:
-        """Run the plugin."""
-        async with asyncio.timeout(EXEC_SECONDS):
-            status = await ExecProvider(self._user["exec"]).run()
-        if "token" in status:
-            self.token = f"Bearer {status['token']}"
-        if "clientCertificateData" in status:
-            self.cert_file = _stored(status, "clientCertificateData")
-            self.key_file = _stored(status, "clientKeyData")
-        if not {"token", "clientCertificateData"} & set(status):
-            raise ConfigException("exec: the plugin gave neither a token nor a certificate")
-        if expiry := status.get("expirationTimestamp"):
-            self.expires = datetime.fromisoformat(expiry).timestamp()
-        return True
-
-    def load_cluster(self) -> None:
-        """Read where the server is, and whether the files that prove it can be read."""
-        self._load_cluster_info()
-        if not str(getattr(self, "host", "")).startswith(("https://", "http://")):
-            raise ConfigException(f"server: expected an http or https URL in {self._cluster.name}")
-
-    @property
-    def token_file(self) -> Path | None:
-        """The file that holds the user's token, to be read again whenever it is used."""
-        name = self._user.safe_get("tokenFile")
-        return Path(self._get_base_path(self._user.path), name) if name else None
-
-
-def _stored(status: Mapping[str, str], key: str) -> str:
-    if key not in status:
-        raise ConfigException(f"exec: the plugin gave no {key}")
-    return str(FileOrData(status, None, key, base64_file_content=False).as_file())
+    authorization: str = ""
+    pair: PemPair | None = None
+    expires: float = _NEVER
 
 
 class Kubeconfig:
     """Access by one context of one or several kubeconfig files, joined by os.pathsep.
 
-    Everything is read again, and plugins are run again, when a token expires or is refused.
+    The files are read again, and a plugin runs again, when a token expires or is refused.
     """
 
     def __init__(
-        self, paths: str, context: str = "", *, renew_seconds: float = RENEW_SECONDS
+        self,
+        paths: str,
+        context: str = "",
+        *,
+        environ: Mapping[str, str] = os.environ,
+        renew_seconds: float = RENEW_SECONDS,
     ) -> None:
-        files = existing(paths)
-        self._paths = os.pathsep.join(files)
-        self._context = chosen_context(files, context)
-        self.name = f"kubeconfig {self._paths}, context {self._context}"
+        self._paths = paths
+        self._wanted = context
+        self._environ = environ
         self._renew_seconds = renew_seconds
         self._lock = asyncio.Lock()
-        self._loader = self._read()
-        self._tls = ClientTlsContext(_tls_files(self._loader))
-        if self._loader.host.startswith("https"):
-            self._tls.context()
-        self._loaded: Access | None = None
+        self._context = read_context(paths, context)
+        self.name = self._context.label
+        self._static = self._described(self._context)
+        self._tls = ClientTlsContext(_tls_files(self._context, None))
+        if self._static.server.startswith("https"):
+            self._tls = self._usable(_tls_files(self._context, None))
+        self._login: _Login | None = None
         self._loaded_at = 0.0
 
     async def access(self) -> Access:
-        """Return access as it is now; run a plugin again before its token expires."""
+        """Return access as it is now; run a plugin again before its token expires.
+
+        Raises:
+            Refused: the files, the token or the plugin cannot be used now.
+        """
         async with self._lock:
             return self._present(await self._valid())
 
     async def renewed(self, refused: Access) -> Access:
-        """Read everything again, unless that was done meanwhile or a moment ago."""
+        """Read everything again, unless that was done meanwhile or a moment ago.
+
+        Raises:
+            Refused: the files, the token or the plugin cannot be used now.
+        """
         async with self._lock:
             present = self._present(await self._valid())
             if present != refused or time.monotonic() - self._loaded_at < self._renew_seconds:
                 return present
             return self._present(await self._load())
 
-    async def _valid(self) -> Access:
-        expired = self._loader.expires - EXPIRY_LEEWAY_SECONDS < time.time()
-        return await self._load() if self._loaded is None or expired else self._loaded
+    async def _valid(self) -> _Login:
+        login = self._login
+        if login is None or login.expires - EXPIRY_LEEWAY_SECONDS < time.time():
+            return await self._load()
+        return login
 
-    def _present(self, loaded: Access) -> Access:
-        if token_file := self._loader.token_file:
-            loaded = loaded._replace(authorization=bearer(token_file))
-        if loaded.server.startswith("https"):
-            loaded = loaded._replace(tls=self._tls.context())
-        return loaded
-
-    def _use(self, files: TlsFiles) -> None:
-        if files != self._tls.files:
-            tls = ClientTlsContext(files)
-            tls.context()
-            self._tls = tls
-
-    def _read(self) -> _Loader:
-        try:
-            merged = KubeConfigMerger(self._paths).config
-            loader = _Loader(merged, active_context=self._context, config_base_path=None)
-            loader.load_cluster()
-        except _BROKEN as error:
-            raise ConfigError(f"{self.name}: {_said(error)}") from error
-        return loader
-
-    async def _load(self) -> Access:
+    async def _load(self) -> _Login:
         self._loaded_at = time.monotonic()
-        configuration = Configuration()
+        first = self._login is None
         try:
-            self._loader = self._read()
-            await self._loader.load_and_set(configuration)
-            self._use(_tls_files(configuration))
-        except (ConfigError, *_BROKEN) as error:
-            raise Refused(f"{self.name}: {_said(error)}") from error
-        self._loaded = Access(
-            configuration.host,
-            configuration.api_key.get("BearerToken", ""),
-            server_name=configuration.tls_server_name or "",
-            proxy=configuration.proxy or environment_proxy(configuration.host),
+            if not first:
+                self._context = read_context(self._paths, self._wanted)
+                self._static = self._described(self._context)
+            self._login = login = await self._logged_in(self._context)
+            files = _tls_files(self._context, login.pair)
+            if files != self._tls.files and self._static.server.startswith("https"):
+                self._tls = self._usable(files)
+        except ConfigError as error:
+            raise Refused(str(error)) from error
+        except Refused as error:
+            raise Refused(f"{self.name}: {error}") from error
+        return login
+
+    async def _logged_in(self, context: KubeContext) -> _Login:
+        user = context.user
+        if user.token_file or user.token or user.username:
+            return _Login(_static_authorization(user))
+        if user.exec is None:
+            return _Login()
+        cluster = _for_plugin(context.cluster, context.cluster_folder)
+        status = await run_plugin(user.exec, context.user_folder, cluster, self._environ)
+        pair = None
+        if status.client_certificate_data:
+            pair = PemPair(status.client_certificate_data, status.client_key_data)
+        return _Login(status.authorization, pair, status.expires)
+
+    def _present(self, login: _Login) -> Access:
+        """Complete the access; what is in files is read each time."""
+        access = self._static._replace(authorization=login.authorization)
+        if token_file := self._context.user.token_file:
+            path = self._context.user_folder / token_file
+            access = access._replace(authorization=bearer_of_file(path))
+        if access.server.startswith("https"):
+            access = access._replace(tls=self._tls.context())
+        return access
+
+    def _usable(self, files: TlsFiles) -> ClientTlsContext:
+        tls = ClientTlsContext(files)
+        try:
+            tls.context()
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from error
+        return tls
+
+    def _described(self, context: KubeContext) -> Access:
+        """Gather what does not change between two readings of the files."""
+        cluster = context.cluster
+        try:
+            check_url(cluster.server)
+            proxy = (
+                checked_proxy(cluster.proxy_url, "proxy-url")
+                if cluster.proxy_url
+                else environment_proxy(cluster.server, self._environ)
+            )
+            headers = context.user.impersonation
+        except ConfigError as error:
+            raise ConfigError(f"{context.label}: {error}") from error
+        return Access(
+            cluster.server.rstrip("/"),
+            server_name=cluster.tls_server_name,
+            proxy=proxy,
+            impersonation=headers,
         )
-        return self._loaded
 
 
-def _said(error: Exception) -> str:
-    """Repeat what the package says, on one line and without the entries that it quotes whole."""
-    return _QUOTED.sub("{...}", " ".join(str(error).split())) or type(error).__name__
+def _static_authorization(user: User) -> str:
+    if user.token_file:
+        return ""  # read at each request
+    if user.token:
+        return bearer(user.token, "the user's token")
+    pair = f"{user.username}:{user.password}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-def _tls_files(holder: _Loader | Configuration) -> TlsFiles:
+def _tls_files(context: KubeContext, pair: PemPair | None) -> TlsFiles:
+    cluster, user = context.cluster, context.user
+    if pair is None and user.certificate_pem:
+        pair = PemPair(user.certificate_pem, user.key_pem)
+    ca, cert, key = cluster.certificate_authority, user.client_certificate, user.client_key
     return TlsFiles(
-        ca=getattr(holder, "ssl_ca_cert", None) or "",
-        cert=getattr(holder, "cert_file", None) or "",
-        key=getattr(holder, "key_file", None) or "",
-        verify=getattr(holder, "verify_ssl", True),
+        ca=str(context.cluster_folder / ca) if ca else "",
+        cert=str(context.user_folder / cert) if cert else "",
+        key=str(context.user_folder / key) if key else "",
+        verify=not cluster.insecure_skip_tls_verify,
+        ca_pem=cluster.authority_pem,
+        pair=pair,
     )
 
 
-def existing(paths: str) -> list[str]:
-    """Split a list of paths and keep those that exist. Raises ConfigError if none does."""
-    files = [Path(path).expanduser() for path in paths.split(os.pathsep) if path]
-    found = [str(file) for file in files if file.exists()]
-    if not found:
-        raise ConfigError(f"kubeconfig {paths}: no such file")
-    return found
-
-
-def chosen_context(files: list[str], wanted: str) -> str:
-    """Check the files and the context asked for, else the first file's that names one.
-
-    Raises:
-        ConfigError: with file and line, or with the names of the contexts that there are.
-    """
-    documents = [_parsed(file) for file in files]
-    contexts = [entry.name for each in documents for entry in each.contexts or ()]
-    known = "it has " + (", ".join(sorted(set(contexts))) or "none")
-    where = os.pathsep.join(files)
-    context = wanted or next(filter(None, (each.current_context for each in documents)), "")
-    if not context:
-        raise ConfigError(f"kubeconfig {where}: no current-context; choose with --context; {known}")
-    if context not in contexts:
-        raise ConfigError(f"kubeconfig {where}: no context {context!r}; {known}")
-    return context
-
-
-def _parsed(file: str) -> _Document:
-    try:
-        return msgspec.convert(yaml.safe_load(Path(file).read_text(encoding="utf-8")), _Document)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigError(f"kubeconfig {file}, line {line}: {error.problem}") from error
-    except OSError as error:
-        raise ConfigError(f"kubeconfig {file}: {error.strerror}") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"kubeconfig {file}: {_said(error)}") from error
-
-
-def environment_proxy(server: str) -> str:
-    """Find the proxy that the environment names for a server, HTTPS_PROXY and NO_PROXY."""
-    url = urlsplit(server)
-    if not url.hostname or proxy_bypass(url.hostname):
-        return ""
-    return getproxies().get(url.scheme, "")
+def _for_plugin(cluster: Cluster, folder: Path) -> dict[str, object]:
+    """Describe the cluster as a plugin with ``provideClusterInfo`` gets it."""
+    authority = cluster.certificate_authority_data
+    if not authority and cluster.certificate_authority:
+        try:
+            authority = b64encode((folder / cluster.certificate_authority).read_bytes()).decode()
+        except OSError as error:
+            raise Refused(f"certificate-authority: {error.strerror}") from error
+    info = {
+        "server": cluster.server,
+        "tls-server-name": cluster.tls_server_name,
+        "insecure-skip-tls-verify": cluster.insecure_skip_tls_verify,
+        "certificate-authority-data": authority,
+        "proxy-url": cluster.proxy_url,
+        "config": cluster.plugin_config,
+    }
+    return {name: value for name, value in info.items() if value}

@@ -1,16 +1,14 @@
-"""The HTTP session: sockets that notice a dead peer, and failures in our own words."""
+"""The HTTP session to an API server, and what it says when it refuses."""
 
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
 import aiohttp
 import msgspec
 
-from exporter.errors import ApiError, Unavailable
-from exporter.watch.failure import failure
+from exporter.errors import ApiError, error_of_status
 
 READ_BYTES: Final = 2**18
 CONNECT_SECONDS: Final = 10.0
@@ -45,24 +43,6 @@ def drop(response: aiohttp.ClientResponse) -> None:
     response.close()
 
 
-@contextmanager
-def translated(server: str) -> Iterator[None]:
-    """Turn every way in which a request can fail into Unavailable."""
-    try:
-        yield
-    except aiohttp.ClientConnectorCertificateError as error:
-        cause = error.certificate_error
-        raise Unavailable(f"{server}: its certificate is not trusted: {cause}") from error
-    except TimeoutError as error:
-        raise Unavailable(f"{server} does not answer in time") from error
-    except aiohttp.ClientPayloadError as error:
-        raise Unavailable(f"{server} broke off in the middle of an answer") from error
-    except aiohttp.ClientConnectorError as error:
-        raise Unavailable(f"{server}: {error.os_error.strerror or error.os_error}") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise Unavailable(f"{server}: {str(error) or type(error).__name__}") from error
-
-
 def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
     """Make a socket whose peer is asked, when all is quiet, whether it is still there."""
     family, kind, protocol = address[:3]
@@ -92,7 +72,9 @@ def refusal(code: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
     status = _status(body)
     wait = status.details.retry_after_seconds if status.details else 0.0
     message = status.message[:MESSAGE_CHARACTERS] or _phrase(code)
-    return failure(code, f"{message} ({code})", _seconds(headers.get("Retry-After", "")) or wait)
+    return error_of_status(
+        code, f"{message} ({code})", _seconds(headers.get("Retry-After", "")) or wait
+    )
 
 
 def _status(body: bytes) -> _Status:

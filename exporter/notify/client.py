@@ -1,7 +1,6 @@
-"""HTTP to one Alertmanager: TLS, credentials read anew from their files, no redirects."""
+"""Post to one Alertmanager, with credentials and certificates that follow their files."""
 
 import io
-import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,8 +12,10 @@ import aiohttp
 
 from exporter import __version__
 from exporter.alerting.ports import PostAnswer
-from exporter.alerting.settings import AlertmanagerTarget, ClientTls
-from exporter.errors import ConfigError, Unavailable
+from exporter.alerting.settings import AlertmanagerTarget
+from exporter.clienttls import ClientTlsContext, TlsFiles
+from exporter.connection import FAILURES, failure_reason
+from exporter.errors import MAX_RETRY_AFTER_SECONDS, ConfigError, Unavailable
 
 LONGEST_ANSWER_BYTES: Final = 4096
 _HEADERS: Final = {"User-Agent": f"policy-report-exporter/{__version__}", "Accept": "*/*"}
@@ -24,14 +25,17 @@ _NO_LIMIT: Final = aiohttp.ClientTimeout(total=None)  # the sender limits the ti
 class AlertmanagerClient:
     """Posts to one Alertmanager; implements exporter.alerting.ports.Post.
 
-    Files of certificates, passwords and tokens may be replaced at any time: each post reads them.
+    Files of certificates, passwords and tokens may be replaced at any time: each post uses what
+    they hold then.
     """
 
     def __init__(self, target: AlertmanagerTarget) -> None:
         self._target = target
         self._session: aiohttp.ClientSession | None = None
-        self._context: ssl.SSLContext | None = None
-        self._stamp: tuple[tuple[int, int, int], ...] = ()
+        tls = target.tls
+        self._tls = ClientTlsContext(
+            TlsFiles(tls.ca_file, tls.cert_file, tls.key_file, not tls.insecure_skip_verify)
+        )
 
     async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
         """Post once.
@@ -41,7 +45,7 @@ class AlertmanagerClient:
             ConfigError: a file of credentials or certificates cannot be used now.
         """
         sent = {**_HEADERS, **headers, **self._authorization()}
-        context = self._trust() if url.startswith("https:") else True
+        context = self._tls.context() if url.startswith("https:") else True
         session = self._session = self._session or aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), timeout=_NO_LIMIT
         )
@@ -51,8 +55,8 @@ class AlertmanagerClient:
             ) as response:
                 text = await response.content.read(LONGEST_ANSWER_BYTES)
                 return _answer(response, text)
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"no answer: {_reason(error)}") from error
+        except FAILURES as error:
+            raise Unavailable(f"no answer: {failure_reason(error)}") from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -69,17 +73,6 @@ class AlertmanagerClient:
             return {"Authorization": f"Bearer {_secret(self._target.bearer_token_file)}"}
         return {}
 
-    def _trust(self) -> ssl.SSLContext:
-        """Give the TLS context, made anew when one of its files was replaced."""
-        tls = self._target.tls
-        try:
-            stamp = _stamps(tls)
-            if self._context is None or stamp != self._stamp:
-                self._context, self._stamp = _context(tls), stamp
-        except OSError as error:  # SSLError is one
-            raise ConfigError(f"TLS: {_reason(error)}") from error
-        return self._context
-
 
 def _answer(response: aiohttp.ClientResponse, text: bytes) -> PostAnswer:
     date = _http_date(response.headers.get("Date", ""))
@@ -92,19 +85,19 @@ def _answer(response: aiohttp.ClientResponse, text: bytes) -> PostAnswer:
 
 
 def _retry_after(text: str, date: datetime | None) -> float:
-    """Read seconds, or an instant by the server's clock."""
+    """Read seconds, or an instant by the server's clock, and bound the pause."""
     if text.isascii() and text.isdecimal():
-        return float(text[:9])
+        return min(float(text), MAX_RETRY_AFTER_SECONDS)
     until = _http_date(text)
     if until is None or date is None:
         return 0.0
-    return max((until - date).total_seconds(), 0.0)
+    return min(max((until - date).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # The obsolete formats name no zone; HTTP dates are always GMT.
     return date if date.tzinfo else None
@@ -113,32 +106,9 @@ def _http_date(text: str) -> datetime | None:
 def _secret(path: str) -> str:
     try:
         secret = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(f"{path}: {reason}") from error
     if not secret or not secret.isprintable():
         raise ConfigError(f"{path}: expected a secret on one line")
     return secret
-
-
-def _stamps(tls: ClientTls) -> tuple[tuple[int, int, int], ...]:
-    files = [Path(name).stat() for name in (tls.ca_file, tls.cert_file, tls.key_file) if name]
-    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in files)
-
-
-def _context(tls: ClientTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
-    # Python 3.13 asks for extensions that many private authorities lack.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _reason(error: BaseException) -> str:
-    named = getattr(error, "filename", None)
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"{named}: {said}" if isinstance(named, str) else str(said)

@@ -5,11 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Final, Literal
 
-from exporter.errors import Unavailable
+from exporter.errors import Unavailable, error_of_status
 from exporter.model.changes import Scope
 from exporter.model.resource import Resource
 from exporter.watch.cursor import VersionCursor
-from exporter.watch.failure import failure
 from exporter.watch.feed import SinkAdapter
 from exporter.watch.lists import ReflectorOptions, Start
 from exporter.watch.pace import WatchClock
@@ -132,7 +131,8 @@ class Watcher:
     def _take(self, line: WatchLine) -> None:
         status = line.status
         if status is not None:
-            raise failure(status.code, status.message or status.reason, status.retry_after)
+            message = status.message or status.reason
+            raise error_of_status(status.code, message, status.retry_after)
         if line.type == "BOOKMARK":
             self._take_bookmark(line)
         elif self._on_list:

@@ -131,7 +131,9 @@ def explain(what: str, error: Exception) -> str:
     """
     complaint, _, path = str(error).partition(" - at `$")
     where = path.rstrip("`").lstrip(".")
-    complaint = _QUOTED.sub(_in_json, complaint[:1].lower() + complaint[1:])
+    if not complaint.startswith("JSON"):
+        complaint = complaint[:1].lower() + complaint[1:]
+    complaint = _QUOTED.sub(_in_json, complaint)
     return f"{what}: {where}: {complaint}" if where else f"{what}: {complaint}"
 
 

@@ -71,10 +71,11 @@ async def test_a_body_arrives_with_its_headers_and_the_answer_comes_back() -> No
     [
         ("17", 17.0),
         ("Mon, 23 Nov 2026 10:02:00 GMT", 120.0),
+        ("Mon, 23 Nov 2026 18:00:00 GMT", 300.0),
         ("Mon, 23 Nov 2026 09:00:00 GMT", 0.0),
         ("soon", 0.0),
         ("-1", 0.0),
-        ("9" * 400, 999_999_999.0),
+        ("9" * 400, 300.0),
     ],
 )
 async def test_retry_after_is_seconds_or_an_instant_by_the_servers_clock(
@@ -105,7 +106,7 @@ async def test_redirects_are_not_followed() -> None:
 async def test_a_refused_connection_is_no_answer(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with client(AlertmanagerTarget(url)) as sending:
-        with pytest.raises(Unavailable, match=r"no answer: .*Connect"):
+        with pytest.raises(Unavailable, match=r"no answer: connection refused"):
             await post(sending, url)
 
 

@@ -4,8 +4,11 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
+
+from tests.pki import Authority, Pair
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -34,3 +37,14 @@ def json(body: str = "{}", status: int = 200, **headers: str) -> web.Response:
     return web.Response(
         text=body, status=status, content_type="application/json", headers=headers or None
     )
+
+
+def server_side(directory: Path, pair: Pair, clients: Authority | None = None) -> ssl.SSLContext:
+    """Make a server's TLS context; with *clients*, these sign the certificates it asks for."""
+    cert, key = pair.write(directory, "server")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    if clients:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=clients.pem)
+    return context

@@ -1,6 +1,7 @@
 """Kubeconfigs as people have them, and what is said about those that do not work."""
 
 import base64
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -8,11 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from exporter.clienttls import PemPair
 from exporter.errors import ConfigError, Refused
+from exporter.kube.client import KubeClient, Request
 from exporter.kube.kubeconfig import RENEW_SECONDS, Kubeconfig
 from tests.kube.kubeconfigs import kubeconfig
+from tests.kube.serving import json as served_json
+from tests.kube.serving import server_side, serving
 from tests.pki import Authority
+from tests.watch.recording import Counts
 
 SERVER = "https://127.0.0.1:6443"
 ONE_CONTEXT = "current-context: a\ncontexts: [{name: a, context: {cluster: b}}]\n"
@@ -102,7 +109,7 @@ async def test_several_files_are_one_and_the_first_context_counts(tmp_path: Path
     assert (access.server, access.authorization) == ("https://second", "Bearer 2")
 
 
-ANSWERED = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"x","status":'
+ANSWERED = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":'
 PLUGIN = """
 import json, os, sys
 runs = sys.argv[1]
@@ -159,11 +166,11 @@ async def test_a_plugin_whose_token_is_always_refused_does_not_run_each_time(
     ("program", "said"),
     [
         ("import sys; sys.exit('log in first')", "log in first"),
-        ("print('nonsense')", "failed to decode"),
+        ("print('nonsense')", "printed no ExecCredential: JSON is malformed"),
         (f"print('{ANSWERED}{{}}}}')", "neither a token nor a certificate"),
         (
             f'print(\'{ANSWERED}{{"clientCertificateData":"x"}}}}\')',
-            "gave no clientKeyData",
+            "without the other",
         ),
     ],
 )
@@ -176,12 +183,16 @@ async def test_a_plugin_that_fails_is_heard(tmp_path: Path, program: str, said: 
 async def test_a_plugin_may_give_a_certificate(tmp_path: Path) -> None:
     pair = Authority().issue("exporter")
     status = {"clientCertificateData": pair.cert, "clientKeyData": pair.key}
-    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "x", "status": status}
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": status,
+    }
     credentials = with_plugin(tmp_path, f"import json; print(json.dumps({answer!r}))")
     access = await credentials.access()
     assert access.authorization == ""
     assert access.tls is not None
-    assert (tmp_path / credentials._tls.files.cert).read_text() == pair.cert
+    assert credentials._tls.files.pair == PemPair(pair.cert, pair.key)
 
 
 def refused(paths: str, context: str = "") -> str:
@@ -192,13 +203,13 @@ def refused(paths: str, context: str = "") -> str:
 
 def test_a_wrong_context_is_told_the_right_ones(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, SERVER, {})
-    assert refused(path, "there") == f"kubeconfig {path}: no context 'there'; it has here"
+    assert refused(path, "there") == f"kubeconfig {path}: no context 'there'; available: here"
 
 
 def test_a_kubeconfig_without_a_current_context_asks_for_one(tmp_path: Path) -> None:
     path = Path(kubeconfig(tmp_path, SERVER, {}))
     path.write_text(path.read_text().replace("current-context: here\n", ""))
-    assert "no current-context; choose with --context; it has here" in refused(str(path))
+    assert "no current-context; choose with --context; available: here" in refused(str(path))
 
 
 def test_a_malformed_kubeconfig_is_told_where(tmp_path: Path) -> None:
@@ -210,20 +221,20 @@ def test_a_malformed_kubeconfig_is_told_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- a", "expected `object`, got `array`"),
-        ("contexts: 7", "Expected `array | null`, got `int` - at `$.contexts`"),
-        ("contexts: [{}]", "missing required field `name`"),
-        ("\x00", "special characters"),
-        ("current-context: a\ncontexts: [{name: a}]", "Expected key context in"),
-        (f"{ONE_CONTEXT}clusters: []", "Expected object with name b in"),
+        ("- a", "expected an object, got a list"),
+        ("contexts: 7", "contexts: expected a list, got a number"),
+        ("contexts: [{}]", "contexts[0]: object missing required field `name`"),
+        ("\x00", "expected YAML"),
+        ("current-context: a\ncontexts: [{name: a}]", "context a: it names no cluster"),
+        (f"{ONE_CONTEXT}clusters: []", "no cluster 'b'; available: none"),
         (
             f"{ONE_CONTEXT}clusters: [{{name: b, cluster: {{server: ftp}}}}]",
-            "expected an http or https URL",
+            "'ftp': expected http://host or https://host",
         ),
         (
             ONE_CONTEXT + "clusters: [{name: b, cluster: "
             "{server: 'https://x', certificate-authority: none}}]",
-            "File does not exist",
+            "none: No such file",
         ),
     ],
 )
@@ -243,3 +254,132 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert refused(str(tmp_path)) == f"kubeconfig {tmp_path}: Is a directory"
     missing = str(tmp_path / "missing")
     assert refused(missing) == f"kubeconfig {missing}: no such file"
+
+
+def edited(directory: Path, text: str, replacement: str, *, name: str = "here") -> str:
+    """Write a kubeconfig with a piece of its text replaced, all of it where that is empty."""
+    path = Path(kubeconfig(directory, SERVER, {}, name=name))
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace(text, replacement) if text else replacement, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("token", ["abc\n", "  abc", "abc\r\n"])
+async def test_white_space_around_a_token_is_cut(tmp_path: Path, token: str) -> None:
+    access = await Kubeconfig(kubeconfig(tmp_path, SERVER, {"token": token})).access()
+    assert access.authorization == "Bearer abc"
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "a\x00b", "\u00fcmlaut"])
+async def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path, token: str) -> None:
+    path = edited(tmp_path, "user: {}", f"user: {{token: {json.dumps(token)}}}")
+    with pytest.raises(Refused, match="the user's token: expected one line of ASCII") as caught:
+        await Kubeconfig(path).access()
+    assert token not in str(caught.value)
+
+
+async def test_a_token_that_is_replaced_by_a_bad_one_is_refused_at_renewal(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, SERVER, {"token": "good"})
+    credentials = Kubeconfig(path, renew_seconds=0)
+    first = await credentials.access()
+    kubeconfig(tmp_path, SERVER, {"token": "two\nlines"})
+    with pytest.raises(Refused, match="context here: the user's token"):
+        await credentials.renewed(first)
+    kubeconfig(tmp_path, SERVER, {"token": "fresh"})
+    assert (await credentials.renewed(first)).authorization == "Bearer fresh"
+
+
+async def test_impersonation_is_sent_as_headers(tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        seen.extend((k, v) for k, v in request.headers.items() if k.startswith("Impersonate"))
+        return served_json()
+
+    user = {
+        "token": "t",
+        "as": "jane",
+        "as-uid": "7",
+        "as-groups": ["dev", "ops"],
+        "as-user-extra": {"example.org/scope": ["a", "b"]},
+    }
+    authority = Authority()
+    (tmp_path / "ca.crt").write_text(authority.pem)
+    async with serving(answer, server_side(tmp_path, authority.server())) as url:
+        path = kubeconfig(tmp_path, url, user, {"certificate-authority": "ca.crt"})
+        async with KubeClient(Kubeconfig(path), Counts()) as client:
+            await client.get(Request("/apis"))
+    assert seen == [
+        ("Impersonate-User", "jane"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "dev"),
+        ("Impersonate-Group", "ops"),
+        ("Impersonate-Extra-example.org%2Fscope", "a"),
+        ("Impersonate-Extra-example.org%2Fscope", "b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "complaint"),
+    [
+        ({"as-groups": ["dev"]}, "as-uid, as-groups and as-user-extra need as"),
+        ({"as": "two\nlines"}, "Impersonate-User: expected ASCII without control characters"),
+        ({"auth-provider": {"name": "gcp"}}, "auth-provider gcp is not supported"),
+        ({"client-certificate-data": "%"}, "client-certificate-data: expected PEM in base64"),
+        ({"exec": {"command": "x"}}, "object missing required field `apiVersion`"),
+        ({"token": 7}, "users[0].user.token: expected a string, got a number"),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused_at_the_start(
+    tmp_path: Path, user: Mapping[str, object], complaint: str
+) -> None:
+    assert complaint in refused(kubeconfig(tmp_path, SERVER, user))
+
+
+async def test_what_is_null_or_empty_is_absent(tmp_path: Path) -> None:
+    path = edited(tmp_path, "user: {}", "user: null\n  extensions: null")
+    access = await Kubeconfig(path).access()
+    assert (access.server, access.authorization) == (SERVER, "")
+
+
+async def test_an_empty_file_among_several_adds_nothing(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, SERVER, {"token": "t"})
+    empty = edited(tmp_path, "", "# nothing yet\n", name="empty")
+    access = await Kubeconfig(os.pathsep.join([empty, path])).access()
+    assert (access.server, access.authorization) == (SERVER, "Bearer t")
+
+
+def test_an_authority_that_is_none_is_named_by_its_field(tmp_path: Path) -> None:
+    for data in ("%", encoded("nonsense")):
+        message = refused(kubeconfig(tmp_path, SERVER, {}, {"certificate-authority-data": data}))
+        assert message.startswith(f"kubeconfig {tmp_path}/here.kubeconfig, context here: ")
+        assert "expected" in message
+        assert str(tmp_path) not in message.removeprefix(f"kubeconfig {tmp_path}")
+
+
+def test_a_key_that_is_given_twice_is_an_error(tmp_path: Path) -> None:
+    path = Path(kubeconfig(tmp_path, SERVER, {}))
+    path.write_text(path.read_text() + "current-context: other\n")
+    assert "current-context is given twice" in refused(str(path))
+
+
+def test_a_user_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    path = Path(kubeconfig(tmp_path, SERVER, {}))
+    path.write_text(path.read_text().replace("user: here", "user: there"))
+    assert "no user 'there'; available: here" in refused(str(path))
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "https://a..b",
+        f"https://{'a' * 64}.example",
+        "https://api:99999",
+        "https://api:0",
+        "https://",
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_refused_at_the_start(tmp_path: Path, server: str) -> None:
+    assert "expected" in refused(kubeconfig(tmp_path, server, {})) or "invalid" in refused(
+        kubeconfig(tmp_path, server, {})
+    )

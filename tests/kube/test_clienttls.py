@@ -5,9 +5,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from exporter.clienttls import ClientTlsContext, PemPair, TlsFiles
 from exporter.errors import ConfigError
-from exporter.kube.tls import ClientTlsContext, TlsFiles
 from tests.pki import Authority
 
 
@@ -35,7 +36,7 @@ def test_files_half_way_through_a_rotation_leave_the_former_ones_in_use(
     with caplog.at_level(logging.WARNING):
         assert tls.context() is context, "the key does not match yet"
         assert tls.context() is context
-    assert caplog.text.count("former certificates are kept") == 1, "said once"
+    assert caplog.text.count("former certificates stay in use") == 1, "said once"
     authority.issue("exporter").write(tmp_path, "client")
     assert tls.context() is not context
 
@@ -57,3 +58,29 @@ def test_verification_can_be_switched_off_and_is_otherwise_on(tmp_path: Path) ->
     strict = ClientTlsContext(TlsFiles(ca=str(ca))).context()
     assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert not strict.verify_flags & ssl.VERIFY_X509_STRICT
+
+
+def test_what_is_given_as_pem_is_named_without_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ClientTlsContext(TlsFiles(ca_pem="nonsense")).context()
+    assert str(caught.value) == "TLS: certificate authority: expected certificates in PEM"
+    authority = Authority()
+    pair = PemPair(authority.issue("a").cert, authority.issue("b").key)
+    with pytest.raises(ConfigError) as caught:
+        ClientTlsContext(TlsFiles(pair=pair)).context()
+    assert str(caught.value) == (
+        "TLS: client certificate: the key does not belong to the certificate"
+    )
+
+
+def test_a_key_with_a_password_is_refused_instead_of_asking_the_terminal(tmp_path: Path) -> None:
+    cert, key = Authority().issue("exporter").write(tmp_path, "client")
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    encrypted = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    key.write_bytes(encrypted)
+    with pytest.raises(ConfigError, match="expected a certificate and its key in PEM"):
+        ClientTlsContext(TlsFiles(cert=str(cert), key=str(key))).context()
