@@ -164,7 +164,7 @@ class Checkpointer:
     def _learning(self) -> bool:
         """Whether it is not known yet what differs from the checkpoint that this began with."""
         ledger = self._state.ledger
-        return bool(ledger.memory) or ledger.failures.watched is not None
+        return ledger.memory is not None or ledger.failures.watched is not None
 
     def _take_failures(self) -> None:
         """Encode the failures of namespaces where some changed.

@@ -1,6 +1,7 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import Annotated, Final
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from exporter.checkpoint.filters import CompiledFilters, CountingFilters
 from exporter.errors import StateError
 from exporter.model.changes import Scope
+from exporter.model.report import source_of
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import Identity, Remembered, remember
 from exporter.state.report_store import ReportKey
@@ -160,7 +162,13 @@ def _memory(checkpoint: Checkpoint) -> dict[ReportKey, Remembered]:
     memory: dict[ReportKey, Remembered] = {}
     for namespace, raw in checkpoint.failures.items():
         for name, rows in msgspec.json.decode(raw, type=dict[str, list[Failing]]).items():
-            memory[ReportKey(namespace, name)] = {
-                Identity(*row[:5]): (row[5], (namespace, row[2], row[6], row[4])) for row in rows
-            }
+            memory[ReportKey(namespace, name)] = dict(map(_remembered, rows, repeat(namespace)))
     return memory
+
+
+def _remembered(row: Failing, namespace: str) -> tuple[Identity, tuple[int, Labels]]:
+    """Read a failure; its source as Kyverno spells it now."""
+    kind, name, policy, rule, source, since, severity = row
+    source = source_of(policy, rule, source)
+    group = (namespace, policy, severity, source)
+    return Identity(kind, name, policy, rule, source), (since, group)

@@ -89,12 +89,27 @@ def direct_group(contribution: Contribution) -> Group | None:
     return None
 
 
-def counts(contribution: Contribution) -> bool:
-    """Whether the filters leave anything of a report."""
-    return any(
-        (p.group if isinstance(p, ReportPart) else p).profile.status >= 0
-        for p in parts(contribution)
-    )
+def group_of(part: Group | ReportPart) -> Group:
+    """Give the group that a part of a contribution counts in."""
+    return part.group if isinstance(part, ReportPart) else part
+
+
+def of_one_engine(one: Contribution, other: Contribution) -> bool:
+    """Say whether two reports of one namespace and name are the same report in two API groups.
+
+    Kyverno and Kubewarden both name a report after its resource's uid: theirs are two reports.
+    What has neither results nor a source is taken for the same one.
+    """
+    engines, others = _engines(one), _engines(other)
+    if engines is None or others is None:
+        return False
+    return not engines or not others or not engines.isdisjoint(others)
+
+
+def _engines(contribution: Contribution) -> set[str] | None:
+    """Name the engines that wrote a report; None where the filters leave nothing of it."""
+    found = [group_of(part).profile.key.engines for part in parts(contribution)]
+    return {engine for engines in found for engine in engines} if found else None
 
 
 class Accountant:

@@ -140,30 +140,35 @@ class Failures:
         place: ReportKey,
         before: Contribution | None,
         after: Contribution | None,
-        memory: Remembered | None,
+        former: Remembered | None,
         *,
         count: bool,
     ) -> None:
         """Let the failures of *after* stand instead of those of *before*.
 
-        *memory* is what is known of the report from before a restart; it stands for *before*.
+        *former* is what is known of the report from before a restart.
         """
-        known = memory if before is None and memory is not None else remember(before)
+        known = remember(before)
         if before is not None:
             self._stand(place, before, -1)
-        self._date(after, known)
+        self._date(after, {**former, **known} if former else known)
         if after is not None and self._stand(place, after, +1):
             self.places[place] = after
         else:
             self.places.pop(place, None)
         if count:
-            self._count(known, remember(after))
+            self.count(known, remember(after))
         for listen in self.listeners:
             listen(before, after)
 
-    def close(self, memory: Remembered) -> None:
-        """Count failures that ended while nobody watched."""
-        self._count(memory, {})
+    def count(self, before: Remembered, after: Remembered) -> None:
+        """Count what began to fail, and what no longer does."""
+        for identity in after.keys() - before.keys():
+            group = after[identity][1]
+            if self.watched is None or self.watched(identity, group):
+                self.opened.add(group)
+        for identity in before.keys() - after.keys():
+            self.closed.add(before[identity][1])
 
     def _stand(self, place: ReportKey, contribution: Contribution | None, amount: int) -> bool:
         """Let the failures of a contribution stand, or no more; False where it has none."""
@@ -204,14 +209,6 @@ class Failures:
             if known:
                 first = tuple(_known_since(part, known))
             part.since = tuple([s if EARLIEST_SECONDS <= s <= now else now for s in first])
-
-    def _count(self, before: Remembered, after: Remembered) -> None:
-        for identity in after.keys() - before.keys():
-            group = after[identity][1]
-            if self.watched is None or self.watched(identity, group):
-                self.opened.add(group)
-        for identity in before.keys() - after.keys():
-            self.closed.add(before[identity][1])
 
 
 def _known_since(part: ReportPart, known: Remembered) -> Iterator[int]:

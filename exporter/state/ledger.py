@@ -1,32 +1,27 @@
 """Totals over all reports, and what each report put into them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
 
 from exporter.model.changes import Scope
 from exporter.model.report import Report
-from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
 from exporter.state.budget import NAMED
 from exporter.state.contribution import (
     Accountant,
     Contribution,
     Group,
     ReportPart,
-    counts,
     direct_group,
+    group_of,
     parts,
 )
-from exporter.state.failures import Failures, Remembered
+from exporter.state.failures import Failures, Remembered, remember
 from exporter.state.newest import NewestTimestamps
-from exporter.state.report_store import ReportKey, ReportStore
+from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStores, merged
 from exporter.state.selection import Selection
 from exporter.state.sums import Sums
 from exporter.state.tally import Gauge
 from exporter.state.totals import Subjects, Totals
-
-PREFERRED: Final = REPORTS.group
-"""Of a report that both API groups serve, this group's counts."""
 
 
 class Ledger:
@@ -35,6 +30,10 @@ class Ledger:
     After ``settle`` has returned False: totals == sum over groups of count times profile ==
     recount of every report that counts. A group's difference to what the totals show is
     multiplied out only then, so that a change costs the same however many results a report has.
+
+    ``memory`` is since when what failed before a restart, by report. Until ``end_memory`` sets it
+    to None, nothing is counted as opened or closed: a report may still be listed in the other API
+    group, where it is newer.
     """
 
     def __init__(
@@ -45,16 +44,11 @@ class Ledger:
         self.reports = Gauge()
         self.newest = NewestTimestamps(selection, clock)
         self.failures = Failures(clock, limit)
-        self.memory: dict[ReportKey, Remembered] = {}
+        self.memory: dict[ReportKey, Remembered] | None = None
         self.counting: set[Scope] = set()
         self._selection = selection
         self._accountant = Accountant(selection)
-        self._preferred = ReportStore()
-        self._other = ReportStore()
-        self._report_stores = (
-            (self._preferred, (REPORTS, CLUSTER_REPORTS)),
-            (self._other, (POLICY_REPORTS, CLUSTER_POLICY_REPORTS)),
-        )
+        self._report_stores = ReportStores(clock)
         self._dirty: set[Group] = set()
         self._subjects = Subjects(self.totals.resources)
         self._named: dict[str, int] = {}
@@ -63,13 +57,15 @@ class Ledger:
         """Let a report count as it is now."""
         metadata = report.metadata
         namespace, name = metadata.namespace, metadata.name
-        report_store = self._report_store(scope)
+        report_store, other = self._report_stores.of(scope)
         held = report_store.current(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
         contribution = self._accountant.account(report, room, held)
+        newest = max([piece.newest for piece in report.pieces], default=0)
         if contribution is not None:
             self.newest.note(report)
-            if contribution is held:
+            if contribution is held and other.find_name(namespace, name) is None:
+                report_store.date(namespace, name, newest)
                 return
         old = report_store.unlisted(namespace, name) if held is None else held
         place = ReportKey(namespace, name)
@@ -80,32 +76,36 @@ class Ledger:
         ):
             old.messages = contribution.messages
             contribution = old
-        if not (
-            contribution and self._exchange_alone(scope, report_store, place, old, contribution)
-        ):
-            self._put(scope, place, old, contribution)
+        if contribution and self._exchange_alone(scope, place, old, contribution):
+            report_store.date(namespace, name, newest)
+        else:
+            self._put(scope, place, old, contribution, newest)
 
     def delete(self, scope: Scope, report: Report) -> None:
         """Let a report count no more."""
         place = ReportKey(report.namespace, report.name)
-        self._put(scope, place, self._report_store(scope).find(place), None)
+        self._put(scope, place, self._report_stores.of(scope)[0].find(place), None)
 
     def begin_list(self, scope: Scope) -> None:
         """Wait for every report of *scope* again; nothing is forgotten yet."""
-        self._report_store(scope).begin_list(scope)
+        self._report_stores.of(scope)[0].begin_list(scope)
 
     def end_list(self, scope: Scope) -> None:
         """Forget the reports of *scope* that the list did not bring."""
-        report_store = self._report_store(scope)
+        report_store, _ = self._report_stores.of(scope)
         for place in report_store.vanished(scope):
             self._put(scope, place, report_store.find(place), None)
         self.counting.add(scope)
 
     def end_memory(self) -> None:
-        """Count what ended while nobody watched, once every list of reports has ended."""
-        for memory in self.memory.values():
-            self.failures.close(memory)
-        self.memory = {}
+        """Count what began and ended since the checkpoint, once every list of reports ended."""
+        memory, self.memory = self.memory, None
+        if memory is None:
+            return
+        places = self.failures.places
+        for place in {**memory, **places}:
+            self.failures.count(memory.get(place, {}), remember(places.get(place)))
+            self.failures.touched.add(place.namespace)
 
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
         """Bring at most about *most* numbers up to date; True when more may be left.
@@ -126,45 +126,31 @@ class Ledger:
 
     def objects(self) -> Counter[str]:
         """Count the reports that are known, by resource."""
-        counts: Counter[str] = Counter()
-        for report_store, resources in self._report_stores:
-            for namespace in report_store.namespaces():
-                counts[resources[not namespace].name] += report_store.count(namespace)
-        return counts
+        return self._report_stores.objects()
+
+    def count(self) -> int:
+        """Count the reports, those that are the same in both API groups once."""
+        return int(sum(self.reports.rows.values())) - self._report_stores.copies()
 
     def contributions(self) -> Iterator[tuple[ReportKey, Contribution]]:
-        """Give the contribution of every report that counts."""
-        yield from ((p, c) for p, c in self._preferred.items() if self._effective(p) is c)
-        yield from ((p, c) for p, c in self._other.items() if self._effective(p) is c)
+        """Give what counts of each namespace and name that a report has."""
+        return self._report_stores.items()
 
     def contributions_in(self, namespace: str) -> Iterator[tuple[ReportKey, Contribution]]:
-        """Give the contributions of a namespace's reports that count."""
-        for report_store in (self._preferred, self._other):
-            for name, contribution in list(report_store.names(namespace)):
-                place = ReportKey(namespace, name)
-                if self._effective(place) is contribution:
-                    yield place, contribution
+        """Give what counts of each name that a report in a namespace has."""
+        return self._report_stores.items_in(namespace)
 
     def _exchange_alone(
-        self,
-        scope: Scope,
-        report_store: ReportStore,
-        place: ReportKey,
-        old: Contribution | None,
-        new: Contribution,
+        self, scope: Scope, place: ReportKey, old: Contribution | None, new: Contribution
     ) -> bool:
         """Do what ``_put`` does for nearly every report: nothing else speaks of its resource.
 
         False where that is not so, and nothing was done.
         """
         before, after = None if old is None else direct_group(old), direct_group(new)
-        if (
-            after is None
-            or (before is None) != (old is None)
-            or not self._is_alone(report_store, place)
-        ):
+        if after is None or (before is None) != (old is None) or not self._is_alone(scope, place):
             return False
-        report_store.put(place.namespace, place.name, new)
+        self._report_stores.of(scope)[0].put(place.namespace, place.name, new)
         if old is new:
             return True
         if before is not None:
@@ -176,100 +162,126 @@ class Ledger:
             self.failures.replace(place, old, new, None, count=scope in self.counting)
         return True
 
-    def _is_alone(self, report_store: ReportStore, place: ReportKey) -> bool:
+    def _is_alone(self, scope: Scope, place: ReportKey) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
-        other = self._other if report_store is self._preferred else self._preferred
-        if self.memory:
+        other = self._report_stores.of(scope)[1]
+        if self.memory is not None:
             return False
         if self._subjects.are_none and other.is_empty:
             return True
         return place not in self._subjects and other.find(place) is None
 
-    def _report_store(self, scope: Scope) -> ReportStore:
-        return self._preferred if scope.resource.group == PREFERRED else self._other
-
-    def _effective(self, place: ReportKey) -> Contribution | None:
-        """Choose between both groups' reports of one name the one that counts."""
-        preferred = self._preferred.find(place)
-        if preferred is None:
-            return self._other.find(place)
-        if counts(preferred):
-            return preferred
-        other = self._other.find(place)
-        return preferred if other is None else other
-
     def _put(
-        self, scope: Scope, place: ReportKey, old: Contribution | None, new: Contribution | None
+        self,
+        scope: Scope,
+        place: ReportKey,
+        old: Contribution | None,
+        new: Contribution | None,
+        newest: float = 0,
     ) -> None:
-        report_store = self._report_store(scope)
-        before = self._effective(place)
+        report_store, _ = self._report_stores.of(scope)
+        before = self._report_stores.counting(place)
         if named := _named(new) - _named(old):
             self._named[place.namespace] = self._named.get(place.namespace, 0) + named
         if new is None:
             report_store.remove(place)
         else:
             report_store.put(place.namespace, place.name, new)
-        after = self._effective(place)
-        if before is not after:
+            report_store.date(place.namespace, place.name, newest)
+        after = self._report_stores.counting(place)
+        if any(one is not other for one, other in zip(before, after, strict=True)):
             self._exchange(scope, place, before, after)
-        elif old is not new:
+        if old is not new and not any(old is one for one in before):
             self._touch(old)
 
-    def _exchange(
+    def _exchange(self, scope: Scope, place: ReportKey, before: Pair, after: Pair) -> None:
+        slots = [s for s in (0, 1) if before[s] is not after[s]]
+        for slot in slots:
+            self._move(place, slot, before[slot], -1)
+        # Two reports that are both named after one resource must not count it twice.
+        together = all(c is not None and direct_group(c) is not None for c in after)
+        if together:
+            self._meet(place, [s for s in (0, 1) if s not in slots], after)
+        for slot in slots:
+            self._move(place, slot, after[slot], +1, together=together)
+        self._exchange_failures(place, merged(before), merged(after), count=scope in self.counting)
+
+    def _exchange_failures(
         self,
-        scope: Scope,
         place: ReportKey,
         before: Contribution | None,
         after: Contribution | None,
+        *,
+        count: bool,
     ) -> None:
-        self._move(place, before, -1)
-        self._move(place, after, +1)
-        memory = self.memory.pop(place, None) if self.memory else None
-        count = scope in self.counting
-        if memory is not None or _fails(before) or _fails(after):
-            self.failures.replace(place, before, after, memory, count=count)
+        memory = self.memory
+        former = memory.get(place) if memory is not None else None
+        if not (former or _fails(before) or _fails(after)):
+            return
+        known = remember(before) if memory is not None and not count else {}
+        self.failures.replace(place, before, after, former, count=count and memory is None)
+        if memory is not None and not count:
+            # What a first list brings is old: it is no news when the memory ends, either.
+            found = remember(after)
+            gone = known.keys() - found.keys()
+            former = {i: v for i, v in (former or {}).items() if i not in gone}
+            memory[place] = former | {i: v for i, v in found.items() if i not in known}
 
-    def _move(self, place: ReportKey, contribution: Contribution | None, amount: int) -> None:
+    def _move(
+        self,
+        place: ReportKey,
+        slot: int,
+        contribution: Contribution | None,
+        amount: int,
+        *,
+        together: bool = False,
+    ) -> None:
         for part in parts(contribution):
-            group = part.group if isinstance(part, ReportPart) else part
+            group = group_of(part)
             group.count += amount
             self._dirty.add(group)
             if group.direct:
-                if place in self._subjects:
-                    self._say(place, place, group, amount)
+                if together or place in self._subjects:
+                    self._say(place, place, slot, group, amount)
                     self.totals.add_status(group, -amount)
             elif isinstance(part, ReportPart) and part.subject is not None:
-                self._meet(ReportKey(*part.subject))
-                self._say(ReportKey(*part.subject), place, group, amount)
+                subject = ReportKey(*part.subject)
+                if subject not in self._subjects:
+                    self._meet(subject, (0, 1), self._report_stores.counting(subject))
+                self._say(subject, place, slot, group, amount)
 
-    def _say(self, subject: ReportKey, place: ReportKey, group: Group, amount: int) -> None:
-        source = (place.namespace, place.name, group.kind)
+    def _say(
+        self, subject: ReportKey, place: ReportKey, slot: int, group: Group, amount: int
+    ) -> None:
+        source = (GROUPS[slot], place.namespace, place.name, group.kind)
         if amount > 0:
             self._subjects.say(subject, source, group.kind, group.profile.status)
         else:
             self._subjects.unsay(subject, source)
 
-    def _meet(self, subject: ReportKey) -> None:
-        """Bring a report that is counted by group to those that speak of the same resource."""
-        direct = None if subject in self._subjects else self._effective(subject)
-        for part in parts(direct):
-            group = part.group if isinstance(part, ReportPart) else part
-            if group.direct:
-                self._say(subject, subject, group, +1)
-                self.totals.add_status(group, -1)
+    def _meet(self, subject: ReportKey, slots: Iterable[int], counting: Pair) -> None:
+        """Bring reports that are counted by group to those that speak of the same resource."""
+        if subject in self._subjects:
+            return
+        for slot in slots:
+            for part in parts(counting[slot]):
+                group = group_of(part)
+                if group.direct:
+                    self._say(subject, subject, slot, group, +1)
+                    self.totals.add_status(group, -1)
 
     def _count_reports(self) -> None:
-        for report_store, resources in self._report_stores:
+        for report_store, group in zip(self._report_stores.stores, GROUPS, strict=True):
             for namespace in report_store.changed:
                 # Of cluster reports each shard holds those that name a resource of its namespaces.
                 count = report_store.count(namespace) if self._selection.namespace(namespace) else 0
-                self.reports.put((namespace, resources[0].group), count or None)
+                self.reports.put((namespace, group), count or None)
             report_store.changed.clear()
 
     def _touch(self, contribution: Contribution | None) -> None:
         """Let ``settle`` look whether the groups of a contribution are still used."""
         for part in parts(contribution):
-            self._dirty.add(part.group if isinstance(part, ReportPart) else part)
+            self._dirty.add(group_of(part))
 
     def _take(self, group: Group) -> int:
         """Take up what changed of a group; return about how many numbers that cost."""
@@ -291,7 +303,7 @@ class Ledger:
         """
         if not report.namespace:
             return NAMED
-        old = self._report_store(scope).find(ReportKey(report.namespace, report.name))
+        old = self._report_stores.of(scope)[0].find(ReportKey(report.namespace, report.name))
         return NAMED - self._named.get(report.namespace, 0) + _named(old)
 
     @property

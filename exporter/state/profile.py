@@ -13,7 +13,9 @@ from exporter.model.report import (
     Summary,
     clip,
     clip_all,
+    engine_of,
     fold_rule,
+    source_of,
 )
 from exporter.state.selection import Selection
 from exporter.state.tally import NOTHING, OVERFLOW, Counts
@@ -123,11 +125,16 @@ def _failures(verdicts: Sequence[Verdict]) -> Iterator[Failure]:
 
 
 class Key(NamedTuple):
-    """What makes two reports amount to the same; *folded* tells nothing apart but severities."""
+    """What makes two reports amount to the same.
+
+    ``engines`` wrote the results; it is empty where neither a result nor the report has a source.
+    In a ``folded`` one results are distinguished by nothing but their severity.
+    """
 
     summary: Counts | None
     verdicts: tuple[Verdict, ...]
     allowed: bool
+    engines: tuple[str, ...] = ()
     folded: bool = False
 
 
@@ -166,7 +173,7 @@ class Profiles:
         return len(self._known)
 
     def of(self, result_set: ResultSet, summary: Summary | None, source: str = "") -> Profile:
-        """Find the profile of these findings, made anew when no report has it yet.
+        """Find the profile of these findings, created when no report has it yet.
 
         *source* is the report's own, for results that name none.
         """
@@ -204,9 +211,13 @@ class Profiles:
             said = tuple([s if s[5] else (*s[:5], source) for s in said])
         verdicts = tuple([known(s) or judge(s) for s in said])
         allowed = any(verdict.allowed for verdict in verdicts)
+        sources = {verdict.outcome.source for verdict in verdicts}
+        if not verdicts and source:
+            sources = {clip(source)}
         if not verdicts:  # no source at all is no objection
             allowed = not source or self.selection.source(clip(source))
-        return Key(self._counts(summary), verdicts, allowed)
+        engines = tuple(sorted(set(map(engine_of, sources))))
+        return Key(self._counts(summary), verdicts, allowed, engines)
 
     def _counts(self, summary: Summary | None) -> Counts | None:
         """Give the five counts of a summary, one object for all that are equal."""
@@ -223,6 +234,7 @@ class Profiles:
             self._judged.clear()
         raw_result = clip_all(raw_result)
         policy, rule, word, severity, category, source = raw_result
+        source = source_of(policy, rule, source)
         chosen = self.selection
         allowed = chosen.source(source)
         counts = word in chosen.results and allowed and chosen.policy(policy)

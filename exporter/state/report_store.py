@@ -1,14 +1,27 @@
-"""What each report of one API group contributed, by namespace and name."""
+"""What each report contributed, by API group, namespace and name, and which of them count."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, TypeVar
 
 from exporter.model.changes import Scope
-from exporter.state.contribution import Contribution
+from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
+from exporter.state.contribution import Contribution, of_one_engine, parts
+
+DAY: Final = 86_400.0
+"""Seconds. A timestamp further in the future is a mistake, and says nothing about age."""
+
+GROUPS: Final = (REPORTS.group, POLICY_REPORTS.group)
+"""Of a report that is the same in both and equally new, the first one's counts."""
+
+RESOURCES: Final = ((REPORTS, CLUSTER_REPORTS), (POLICY_REPORTS, CLUSTER_POLICY_REPORTS))
+
+Pair = tuple[Contribution | None, Contribution | None]
+"""What counts of the reports of one namespace and name, in the order of the groups."""
 
 
 class ReportKey(NamedTuple):
-    """Where a report lies."""
+    """Namespace and name of a report; in both API groups there may be one of the same."""
 
     namespace: str
     name: str
@@ -17,14 +30,18 @@ class ReportKey(NamedTuple):
 class ReportStore:
     """Contributions, and during a list those that it has not brought again yet.
 
-    A list moves what it finds from ``unlisted`` back to the shelf; when it ends, what is left
-    there is gone from the cluster. Nothing is copied and nothing vanishes before that.
+    A list moves what it finds from the unlisted ones back to the current ones; when it ends, what
+    is left unlisted was deleted from the cluster. Nothing is copied or removed before that.
     """
 
     def __init__(self) -> None:
         self.changed: set[str] = set()
+        self._newest: dict[str, dict[str, float]] = {}
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, (*self._held.values(), *self._unlisted.values())))
 
     @property
     def is_empty(self) -> bool:
@@ -47,6 +64,22 @@ class ReportStore:
         found = self.current(namespace, name)
         return self.unlisted(namespace, name) if found is None else found
 
+    def find_name(self, namespace: str, name: str) -> Contribution | None:
+        """Look a report's contribution up; most often the store is empty."""
+        return None if self.is_empty else self.find(ReportKey(namespace, name))
+
+    def newest(self, place: ReportKey) -> float:
+        """Give the newest timestamp in a report, in Unix seconds; 0 where there is none."""
+        names = self._newest.get(place.namespace)
+        return 0 if names is None else names.get(place.name, 0)
+
+    def date(self, namespace: str, name: str, newest: float) -> None:
+        """Keep the newest timestamp in a report that is in the store."""
+        names = self._newest.get(namespace)
+        if names is None:
+            names = self._newest[namespace] = {}
+        names[name] = newest
+
     def count(self, namespace: str) -> int:
         """Count the reports of a namespace."""
         return sum(len(held.get(namespace, ())) for held in (self._held, self._unlisted))
@@ -58,7 +91,7 @@ class ReportStore:
     def put(self, namespace: str, name: str, contribution: Contribution) -> None:
         """Keep a contribution in place of the report's former one."""
         if self._unlisted:
-            self._forget(self._unlisted, ReportKey(namespace, name))
+            _forget(self._unlisted, ReportKey(namespace, name))
         names = self._held.get(namespace)
         if names is None:
             names = self._held[namespace] = {}
@@ -67,8 +100,9 @@ class ReportStore:
 
     def remove(self, place: ReportKey) -> None:
         """Forget a report."""
-        self._forget(self._held, place)
-        self._forget(self._unlisted, place)
+        _forget(self._held, place)
+        _forget(self._unlisted, place)
+        _forget(self._newest, place)
         self.changed.add(place.namespace)
 
     def begin_list(self, scope: Scope) -> None:
@@ -94,17 +128,82 @@ class ReportStore:
         for held in (self._held, self._unlisted):
             yield from held.get(namespace, {}).items()
 
-    @staticmethod
-    def _forget(held: dict[str, dict[str, Contribution]], place: ReportKey) -> None:
-        names = held.get(place.namespace)
-        if names is not None:
-            names.pop(place.name, None)
-            if not names:
-                del held[place.namespace]
+
+class ReportStores:
+    """The stores of both API groups."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.stores = (ReportStore(), ReportStore())
+        self._clock = clock
+
+    def of(self, scope: Scope) -> tuple[ReportStore, ReportStore]:
+        """Give the store of a scope's API group, and that of the other group."""
+        one, other = self.stores
+        return (one, other) if scope.resource.group == GROUPS[0] else (other, one)
+
+    def counting(self, place: ReportKey) -> Pair:
+        """Choose what counts of the reports of one name: all, or the newer of one engine's two.
+
+        Kyverno's reports stay in the group that it no longer writes to.
+        """
+        one, other = (store.find(place) for store in self.stores)
+        if one is None or other is None or not of_one_engine(one, other):
+            return one, other
+        latest = self._clock() + DAY
+        stamps = (store.newest(place) for store in self.stores)
+        newest, others = (stamp if stamp < latest else 0 for stamp in stamps)
+        return (None, other) if others > newest else (one, None)
+
+    def items(self) -> Iterator[tuple[ReportKey, Contribution]]:
+        """Give what counts of each namespace and name that a report has."""
+        for namespace in {n for store in self.stores for n in store.namespaces()}:
+            yield from self.items_in(namespace)
+
+    def items_in(self, namespace: str) -> Iterator[tuple[ReportKey, Contribution]]:
+        """Give what counts of each name that a report in a namespace has."""
+        names = [name for store in self.stores for name, _ in store.names(namespace)]
+        for name in dict.fromkeys(names) if all(map(len, self.stores)) else names:
+            place = ReportKey(namespace, name)
+            found = merged(self.counting(place))
+            if found is not None:
+                yield place, found
+
+    def copies(self) -> int:
+        """Count the reports that do not count, as the other group has them newer."""
+        fewer, more = sorted(self.stores, key=len)
+        places = (place for place, _ in fewer.items() if more.find(place) is not None)
+        return sum(None in self.counting(place) for place in places)
+
+    def objects(self) -> Counter[str]:
+        """Count the reports that are known, by resource."""
+        counts: Counter[str] = Counter()
+        for store, resources in zip(self.stores, RESOURCES, strict=True):
+            for namespace in store.namespaces():
+                counts[resources[not namespace].name] += store.count(namespace)
+        return counts
+
+
+def merged(pair: Pair) -> Contribution | None:
+    """Take the reports of one name for one contribution, the same object where it is alone."""
+    one, other = pair
+    if one is None or other is None:
+        return other if one is None else one
+    return (*parts(one), *parts(other))
+
+
+Value = TypeVar("Value", Contribution, float)
+
+
+def _forget(held: dict[str, dict[str, Value]], place: ReportKey) -> None:
+    names = held.get(place.namespace)
+    if names is not None:
+        names.pop(place.name, None)
+        if not names:
+            del held[place.namespace]
 
 
 def covers(scope: Scope, namespace: str) -> bool:
-    """Cluster reports lie in no namespace, so one shelf serves both resources of a group."""
+    """Say whether a list of *scope* brings a namespace's reports ("" for cluster reports)."""
     if scope.namespace:
         return namespace == scope.namespace
     return bool(namespace) == scope.resource.namespaced

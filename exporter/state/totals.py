@@ -14,8 +14,8 @@ _BADNESS = (1, 3, 2, 0, 4)
 _SILENT = len(_BADNESS)
 """The rank of a report that says nothing of a resource."""
 
-Source = tuple[str, str, str]
-"""Who says so: a report, by namespace and name, of a resource of some kind."""
+Source = tuple[str, str, str, str]
+"""A report, by API group, namespace and name, and the kind that it gives to the resource."""
 
 
 class _Sayings:

@@ -1,5 +1,7 @@
 """What a checkpoint holds comes back as it was, and nothing else does."""
 
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 
@@ -24,8 +26,8 @@ from tests.state.violations import NOW, SCOPE, Clock, Cluster, event, old_event
 REPORTS = Scope(POLICY_REPORTS)
 
 
-def taken(state: ClusterState, covered: int) -> bytes:
-    """Take a checkpoint of everything as the keeper does."""
+def taken(state: ClusterState, covered: int, namespaces: Iterable[str] = ("team-a",)) -> bytes:
+    """Take a checkpoint of everything as the checkpointer does."""
     return msgspec.json.encode(
         Checkpoint(
             schema=SCHEMA,
@@ -35,7 +37,7 @@ def taken(state: ClusterState, covered: int) -> bytes:
             scopes=sorted(map(scope_name, state.ledger.counting)),
             counters={name: list(c.rows.items()) for name, c in counters_of(state).items()},
             repeated=state.violation_events.repeated(),
-            failures={"team-a": msgspec.Raw(encode_failures(state, "team-a") or b"{}")},
+            failures={n: msgspec.Raw(encode_failures(state, n) or b"{}") for n in namespaces},
         )
     )
 
@@ -116,9 +118,15 @@ def test_what_was_fixed_broken_and_deleted_meanwhile_counts() -> None:
     before = Watched(report("fixed"), report("gone"), report("kept"), report("new", []))
     again = reports_after(before)
     again.list(report("fixed", []), report("kept"), report("new"))
-    assert again.counts == (1, 1), "until all is listed nothing is gone"
+    assert again.counts == (0, 0), "until all is listed, what is listed later may be newer"
     again.state.ledger.end_memory()
     assert again.counts == (1, 2)
+
+
+def test_without_a_checkpoint_the_end_of_the_first_lists_opens_nothing() -> None:
+    first = Watched(report("a"))
+    first.state.ledger.end_memory()
+    assert first.counts == (0, 0)
 
 
 def test_a_scope_that_was_never_listed_opens_nothing() -> None:

@@ -11,6 +11,12 @@ from exporter.model.resource import POLICY_REPORTS
 from exporter.state.profile import severity_of
 from exporter.wire.codec import codec_for
 
+NOW = 1_800_000_000
+LATEST = NOW + 86_400
+"""From here on a timestamp is a mistake."""
+
+SOURCES = frozenset({"kyverno", "KyvernoValidatingPolicy", "kubewarden"})
+
 Key = tuple[str, str, str]
 """API group, namespace, name."""
 
@@ -37,19 +43,44 @@ class Told(NamedTuple):
         return found
 
 
-def effective(reports: dict[Key, Told]) -> dict[tuple[str, str], Told]:
-    """Choose between groups: openreports.io counts where both serve a name."""
-    chosen: dict[tuple[str, str], Told] = {}
-    for (group, namespace, name), report in sorted(reports.items()):
-        other = chosen.get((namespace, name))
-        wins = group == "openreports.io" and status_of_report(report)
-        if other is None or wins or not status_of_report(other):
-            chosen[namespace, name] = report
+def counting(reports: dict[Key, Told]) -> list[Told]:
+    """Choose what counts: of one report in two groups the newer, all of different engines."""
+    places: dict[tuple[str, str], list[Told]] = {}
+    for (_, namespace, name), report in sorted(reports.items()):
+        places.setdefault((namespace, name), []).append(report)
+    chosen: list[Told] = []
+    for found in places.values():
+        if len(found) == 2 and same_engine(*found):
+            chosen.append(max(found, key=newest))  # of equals the first, openreports.io's
+        else:
+            chosen += found
     return chosen
 
 
+def newest(report: Told) -> float:
+    stamps = [r.timestamp.seconds for r in report.results if r.timestamp is not None]
+    latest = max(stamps, default=0)
+    return 0 if latest >= LATEST else latest
+
+
+def same_engine(one: Told, other: Told) -> bool:
+    """Kyverno and its policies' kinds are one; what tells nothing may be the same."""
+    engines = [{engine(r.source) for r in each.results} for each in (one, other)]
+    return not all(engines) or bool(engines[0] & engines[1])
+
+
+def engine(source: str) -> str:
+    return "kyverno" if source == "KyvernoValidatingPolicy" else source
+
+
+def source(result: Result) -> str:
+    """Kyverno 1.16.0 to 1.17.1 wrote another source for namespaced ValidatingPolicies."""
+    old = result.source == "kyverno" and "/" in result.policy and not result.rule
+    return "KyvernoValidatingPolicy" if old else result.source
+
+
 def counted(result: Result) -> bool:
-    return result.source == "kyverno" and result.result in RESULTS
+    return result.source in SOURCES and result.result in RESULTS
 
 
 def status_of(results: list[Result]) -> str:
@@ -77,7 +108,7 @@ def summary_of(report: Told) -> tuple[int, ...]:
 
 def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
-    for report in effective(reports).values():
+    for report in counting(reports):
         for result in filter(counted, report.results):
             scope = about_of(report, result)
             kind = scope.kind if scope is not None else ""
@@ -88,7 +119,7 @@ def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
                 fold_rule(result.rule),
                 severity_of(result.severity),
                 result.category or "none",
-                result.source,
+                source(result),
                 result.result,
             ] += 1
     return totals
@@ -97,7 +128,7 @@ def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
 def resources(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
     """Each resource once, by its worst status over all reports that speak of it."""
     said: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for report in effective(reports).values():
+    for report in counting(reports):
         pieces: dict[tuple[str, str], list[Result]] = {}
         for result in report.results:
             about = about_of(report, result)
@@ -122,9 +153,9 @@ def resources(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
 
 def summaries(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
     totals: Counter[tuple[str, str, str]] = Counter()
-    for report in effective(reports).values():
+    for report in counting(reports):
         found = report.results
-        if found and not any(r.source == "kyverno" for r in found):
+        if found and not any(r.source in SOURCES for r in found):
             continue
         about = report.scope or speaker(found)
         kind = about.kind if about is not None else ""
@@ -138,13 +169,13 @@ def speaker(found: list[Result]) -> Reference | None:
     order: dict[Reference | None, bool] = {}
     for result in found:
         about = result.resources[0] if result.resources else None
-        order[about] = order.get(about, False) or result.source == "kyverno"
+        order[about] = order.get(about, False) or result.source in SOURCES
     return next((about for about, counts in order.items() if counts), None)
 
 
 def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
-    for report in effective(reports).values():
+    for report in counting(reports):
         for result in filter(counted, report.results):
             about = about_of(report, result)
             if result.result in ("fail", "error"):
@@ -156,6 +187,6 @@ def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
                     fold_rule(result.rule),
                     result.result,
                     severity_of(result.severity),
-                    result.source,
+                    source(result),
                 ] += 1
     return totals
