@@ -11,7 +11,7 @@ from exporter.model.report import Reference
 _COMBINED: Final = r"^(?:\(combined from similar events\): )?"
 _STATUS: Final = r"pass|fail|warning|error|skip"
 _POLICY_NOTE: Final = re.compile(
-    _COMBINED + r"(?P<kind>[A-Za-z][A-Za-z0-9-]*) (?:(?P<namespace>[^/\s]+)/)?(?P<name>[^/\s]+): "
+    _COMBINED + r"(?P<kind>[A-Za-z][A-Za-z0-9-]*) (?:(?P<namespace>[^/\s]+)/)?(?P<name>[^/\s]*): "
     rf"(?:\[(?P<rule>.*?)\] (?=(?:{_STATUS})\b|\(|;|$))?"
     rf"(?P<status>{_STATUS}|)(?P<blocked> \(blocked\))?(?:; (?P<message>.*))?$",
     re.DOTALL,
@@ -20,7 +20,10 @@ _MOST: Final = 4096
 
 
 class Note(NamedTuple):
-    """What a policy's note says about a resource; ``status`` is Kyverno's engine word."""
+    """What a policy's note says about a resource; ``status`` is Kyverno's engine word.
+
+    ``name`` is empty in notes of Kyverno 1.9 to 1.10.1, which left it out.
+    """
 
     kind: str
     namespace: str

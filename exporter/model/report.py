@@ -1,6 +1,7 @@
 """Policy reports of both API groups: what they say about which resources."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from operator import attrgetter
 from typing import Annotated, Final, Self
 
@@ -11,8 +12,15 @@ from exporter.model.metadata import KubeObject, Metadata
 RESULTS: Final = ("pass", "fail", "warn", "error", "skip")
 """The words a result can be; the order of every five-fold count in this program."""
 
+RESULT_INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
+
 BADNESS: Final = ("fail", "error", "warn", "pass", "skip")
 """From the worst result of a resource to the least telling one."""
+
+BADNESS_INDICES: Final = tuple(RESULT_INDEX[word] for word in BADNESS)
+
+SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
+"""What Kyverno calls severe, the worst first; case matters."""
 
 FAILING: Final = frozenset({"fail", "error"})
 LONGEST_LABEL: Final = 128
@@ -21,9 +29,16 @@ LONGEST_MESSAGE: Final = 1024
 _AUTOGEN: Final = ("autogen-cronjob-", "autogen-")
 
 
+_MARK_BYTES: Final = 4
+_MARK_LENGTH: Final = 1 + 2 * _MARK_BYTES
+
+
 def clip(text: str) -> str:
-    """Cut a label value at 128 characters."""
-    return text if len(text) <= LONGEST_LABEL else text[:LONGEST_LABEL]
+    """Cut a label value at 128 characters; a hash of the whole keeps two of one beginning two."""
+    if len(text) <= LONGEST_LABEL:
+        return text
+    mark = blake2b(text.encode(errors="surrogatepass"), digest_size=_MARK_BYTES).hexdigest()
+    return f"{text[: LONGEST_LABEL - _MARK_LENGTH]}~{mark}"
 
 
 _ADMISSION_POLICIES: Final = frozenset({"ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"})
@@ -60,12 +75,25 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
-    """The resource that a report, or one of its results, is about."""
+    """The resource that a report, or one of its results, is about.
+
+    Trivy's compliance reports leave the kind out; what has neither kind, name nor uid is nothing.
+    """
 
     kind: str = ""
     name: str = ""
     namespace: str = ""
     uid: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What is the same in all references to the resource; empty where there is none."""
+        if self.uid:
+            return (self.kind, self.uid)
+        return (self.kind, self.namespace, self.name) if self.kind or self.name else ()
+
+
+_NOTHING: Final = Reference()
 
 
 class Instant(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +132,11 @@ RawResult = tuple[str, str, str, str, str, str]
 raw_result_of = attrgetter("policy", "rule", "result", "severity", "category", "source")
 
 
+def check_of(raw_result: RawResult) -> tuple[str, str, str]:
+    """Give the policy, the rule and the source."""
+    return (raw_result[0], raw_result[1], raw_result[5])
+
+
 def clip_all(raw_result: RawResult) -> RawResult:
     """Cut each of them as long as a label may be."""
     if max(map(len, raw_result)) <= LONGEST_LABEL:
@@ -121,7 +154,7 @@ class ResultSet:
     for whoever counts them.
     """
 
-    __slots__ = ("__weakref__", "cache", "messages", "raw_results", "source")
+    __slots__ = ("__weakref__", "_repeats", "cache", "messages", "raw_results", "source")
 
     def __init__(self, raw_results: tuple[RawResult, ...], messages: tuple[str, ...]) -> None:
         self.raw_results = raw_results
@@ -129,6 +162,15 @@ class ResultSet:
         sources = {raw_result[5] for raw_result in raw_results} or {""}
         self.source = sources.pop() if len(sources) == 1 else None
         self.cache: object = None
+        self._repeats: bool | None = None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several results are of one policy, rule and source."""
+        if self._repeats is None:
+            checks = set(map(check_of, self.raw_results))
+            self._repeats = len(checks) < len(self.raw_results)
+        return self._repeats
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Self:
@@ -167,6 +209,26 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         """The timestamp of each result, 0 where it has none."""
         return self.apart or (self.newest,) * len(self.result_set.raw_results)
 
+    def current(self) -> "Piece":
+        """Leave out the results that a newer one of the same check replaces: Netchecks' history.
+
+        Equally old ones stay: Trivy's adapter writes one for each package that has a CVE.
+        """
+        said = self.result_set
+        if not self.apart or not said.repeats:
+            return self
+        checks = list(map(check_of, said.raw_results))
+        newest: dict[tuple[str, str, str], float] = {}
+        for check, stamp in zip(checks, self.apart, strict=True):
+            newest[check] = max(stamp, newest.get(check, stamp))
+        kept = [at for at, check in enumerate(checks) if self.apart[at] == newest[check]]
+        if len(kept) == len(checks):
+            return self
+        raw_results = tuple([said.raw_results[at] for at in kept])
+        messages = tuple([said.messages[at] for at in kept]) if said.messages else ()
+        stamps = tuple([self.apart[at] for at in kept])
+        return Piece(self.about, ResultSet(raw_results, messages), self.newest, stamps)
+
 
 def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:
     """Give the timestamp of each result."""
@@ -177,7 +239,8 @@ class Report(KubeObject, gc=False):
     """A report of any of the four kinds, by the resources that it speaks of.
 
     ``scope`` is the only one where the report names one (Kyverno 1.11 and later). The results of
-    older and foreign reports name resources themselves: each makes a piece, in their order.
+    older and foreign reports name resources themselves: each of these makes a piece, in their
+    order, with all results that name it.
     """
 
     summary: Summary | None = None
@@ -201,10 +264,10 @@ class Report(KubeObject, gc=False):
 
 
 def _pieces(results: Iterable[Result]) -> Iterator[Piece]:
-    """Split results by the first resource that each of them names."""
+    """Split results by the resources that they name: one may name several, or none."""
     found: dict[tuple[str, ...], tuple[Reference, list[Result]]] = {}
     for result in results:
-        about = result.resources[0] if result.resources else Reference()
-        key = (about.kind, about.uid) if about.uid else (about.kind, about.namespace, about.name)
-        found.setdefault(key, (about, []))[1].append(result)
+        named = {about.key: about for about in reversed(result.resources or (_NOTHING,))}
+        for key, about in reversed(named.items()):
+            found.setdefault(key, (about, []))[1].append(result)
     return (Piece.of(about, said) for about, said in found.values())

@@ -105,7 +105,7 @@ def _snapshot(state: ClusterState, shown: SeverityFilter) -> SnapshotDocument:
     rows = [failing(one) for c in ledger.failures.places.values() for one in standing(c)]
     resources, results = total(ledger.totals.resources), ledger.totals.results
     return SnapshotDocument(
-        reports=int(sum(ledger.reports.rows.values())),
+        reports=ledger.count(),
         compliance=resources.compliance,
         resources=resources,
         results=total(_by(results, _SEVERITY, shown) if shown.whole else ledger.totals.summary),

@@ -139,7 +139,7 @@ class Accountant:
             return None
         if scope is None:
             return self._scattered(report, room)
-        piece = report.pieces[0]
+        piece = report.pieces[0].current()
         profile = self.profiles.of(piece.result_set, report.summary, report.source)
         if not profile.failures and scope.uid == metadata.name:
             # Nearly every report ends here, and most often it is what it was.
@@ -176,7 +176,7 @@ class Accountant:
         if report.scope is None:
             contribution = self._scattered(report, room)
         else:
-            piece = report.pieces[0]
+            piece = report.pieces[0].current()
             profile = self.profiles.of(piece.result_set, report.summary, report.source)
             contribution = self._part(report, piece, profile) or ()
         if not parts(contribution) and not self._selection.namespace(""):
@@ -191,8 +191,9 @@ class Accountant:
         kept: list[Group | ReportPart] = []
         summary = report.summary
         for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
-            profile = self.profiles.of(piece.result_set, summary, report.source)
-            part = self._part(report, piece, profile)
+            current = piece.current()
+            profile = self.profiles.of(current.result_set, summary, report.source)
+            part = self._part(report, current, profile)
             if profile.allowed:
                 summary = None
             if part is not None:
@@ -220,7 +221,7 @@ class Accountant:
         if direct and not profile.failures:
             return group
         profile = group.profile
-        subject = None if direct or not resource.kind else _subject(namespace, resource)
+        subject = None if direct or not resource.key else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
         part = ReportPart(group, name, subject, failing_messages(piece.result_set, profile))
         stamps = piece.stamps

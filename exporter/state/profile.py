@@ -5,9 +5,11 @@ from typing import Final, NamedTuple
 from weakref import ref
 
 from exporter.model.report import (
-    BADNESS,
+    BADNESS_INDICES,
     FAILING,
+    RESULT_INDEX,
     RESULTS,
+    SEVERITIES,
     RawResult,
     ResultSet,
     Summary,
@@ -20,16 +22,12 @@ from exporter.model.report import (
 from exporter.state.selection import Selection
 from exporter.state.tally import NOTHING, OVERFLOW, Counts
 
-SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info"})
-
-_INDEX: Final = {word: index for index, word in enumerate(RESULTS)}
-_BADNESS: Final = tuple(_INDEX[word] for word in BADNESS)
-_FAILING: Final = tuple(_INDEX[word] for word in FAILING)
+_FAILING: Final = tuple(RESULT_INDEX[word] for word in FAILING)
 _MOST_VERDICTS: Final = 20_000
 
 
 def severity_of(text: str) -> str:
-    """Kyverno knows five severities, told apart by case; anything else is none."""
+    """Give a severity that Kyverno knows as it is, and "none" for any other."""
     return text if text in SEVERITIES else "none"
 
 
@@ -110,7 +108,7 @@ class Profile:
         self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
         if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}
-        self.status = next((index for index in _BADNESS if index in words), -1)
+        self.status = next((index for index in BADNESS_INDICES if index in words), -1)
 
     @property
     def allowed(self) -> bool:
@@ -241,7 +239,7 @@ class Profiles:
         outcome = Outcome(
             policy, fold_rule(rule), severity_of(severity), category or "none", source
         )
-        index = _INDEX.get(word, -1) if counts else -1
+        index = RESULT_INDEX.get(word, -1) if counts else -1
         verdict = self._judged[raw_result] = self._shared(Verdict(outcome, index, allowed=allowed))
         return verdict
 

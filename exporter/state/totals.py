@@ -4,14 +4,12 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
+from exporter.model.report import BADNESS_INDICES
 from exporter.state.contribution import Group, Subject
 from exporter.state.minbag import MinBag
 from exporter.state.tally import WORDS, Tally
 
-_BADNESS = (1, 3, 2, 0, 4)
-"""Indices of fail, error, warn, pass, skip: the worst first."""
-
-_SILENT = len(_BADNESS)
+_SILENT: Final = len(BADNESS_INDICES)
 """The rank of a report that says nothing of a resource."""
 
 Source = tuple[str, str, str, str]
@@ -49,7 +47,7 @@ class Subjects:
 
     def say(self, subject: Subject, source: Source, kind: str, status: int) -> None:
         """Let a report give *status* (an index, -1 for none) to a resource."""
-        rank = _BADNESS.index(status) if status >= 0 else _SILENT
+        rank = BADNESS_INDICES.index(status) if status >= 0 else _SILENT
         self._change(subject, source, (rank, kind))
 
     def unsay(self, subject: Subject, source: Source) -> None:
@@ -74,7 +72,7 @@ class Subjects:
 
     def _count(self, subject: Subject, said: tuple[int, str] | None, amount: int) -> None:
         if said is not None and said[0] != _SILENT:
-            self._totals.add((subject[0], said[1]), _BADNESS[said[0]], amount)
+            self._totals.add((subject[0], said[1]), BADNESS_INDICES[said[0]], amount)
 
 
 class Totals:

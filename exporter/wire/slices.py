@@ -61,6 +61,15 @@ def elements(body: bytes) -> Iterator[bytes]:
         raise Uncut
 
 
+def cut(body: bytes, at: int) -> int:
+    """Find what comes after the object or array that begins at a place.
+
+    Raises:
+        Uncut: it is not closed.
+    """
+    return _closed(body, at)
+
+
 def _opened(body: bytes, bracket: bytes) -> int:
     """Find what comes after the bracket that a text begins with."""
     start = len(body) - len(body.lstrip())

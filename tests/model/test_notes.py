@@ -8,6 +8,16 @@ from exporter.model.event import Note, parse_note
 
 CASES = [
     pytest.param(
+        "Pod shop/: [need-tag] fail (blocked); validation error: no tag",
+        ("Pod", "shop", "", "need-tag", "fail", True, "validation error"),
+        id="no name, 1.9 to 1.10.1",
+    ),
+    pytest.param(
+        "Namespace : [need-purpose] fail; say why",
+        ("Namespace", "", "", "need-purpose", "fail", False, "say why"),
+        id="no name of a cluster-scoped resource, 1.9 to 1.10.1",
+    ),
+    pytest.param(
         "Pod default/privileged-pod: [baseline] fail (blocked); Validation rule 'baseline' failed. "
         'It violates PodSecurity "baseline:latest": (Forbidden reason: privileged)',
         ("Pod", "default", "privileged-pod", "baseline", "fail", True, "Validation rule"),

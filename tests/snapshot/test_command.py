@@ -77,6 +77,31 @@ FORMS: dict[str, Callable[[list[Object]], dict[str, str]]] = {
     "core Events": lambda items: {"a.json": json.dumps(listed(as_kubectl(items)), indent=4)},
     "a List as YAML": lambda items: {"a.yaml": yaml.safe_dump(listed(items))},
     "YAML documents": lambda items: {"a.yaml": yaml.safe_dump_all(items)},
+    "JSON by line": lambda items: {"a.json": "\n".join(map(json.dumps, items)) + "\n"},
+    "JSON lists one behind the other": lambda items: {
+        "a.json": json.dumps(listed(items[:5]), indent=4) + json.dumps(listed(items[5:]), indent=4)
+    },
+    "JSON documents with separators": lambda items: {
+        "a.json": "---\n".join(json.dumps(each) + "\n" for each in items)
+    },
+    "an array": lambda items: {"a.json": json.dumps(items)},
+    "lists in lists": lambda items: {
+        "a.json": json.dumps(listed([listed(items[:5]), listed([listed(items[5:])])]))
+    },
+    "YAML lists without separators": lambda items: {
+        "a.yaml": yaml.safe_dump(listed(items[:5])) + yaml.safe_dump(listed(items[5:]))
+    },
+    "YAML objects without separators": lambda items: {
+        "a.yaml": "".join(map(yaml.safe_dump, items))
+    },
+    "kyverno apply": lambda items: {
+        "a.yaml": "\nApplying 2 policy rule(s) to 3 resource(s)...\n"
+        + "-" * 70
+        + "\nPOLICY REPORT:\n"
+        + "-" * 70
+        + "\n"
+        + yaml.safe_dump(listed(items))
+    },
     "a file each": lambda items: {f"{n}.json": json.dumps(i) for n, i in enumerate(items)},
     "both": lambda items: {
         "a.json": json.dumps(listed(items[:5])),
@@ -471,6 +496,21 @@ BROKEN = {
     "binary": (b"\xff\xfe\x00\x00", "neither JSON nor YAML"),
     "not UTF-8": (b'{"kind": "\xff"}', "not JSON as kubectl prints it"),
     "YAML in itself": (b"kind: &a [*a]\n", "neither"),
+    "a second document that is cut": (b"{}\n{\n", ":2: not JSON as kubectl prints it"),
+    "text between documents": (
+        b"{}\nError: x\n{}",
+        ":2: expected a JSON object or list, found 'Er",
+    ),
+    "a second YAML document": (b"kind: A\n---\na: [\n", ":4: neither JSON nor YAML"),
+    "a repeated key": (
+        b"kind: Pod\nmetadata:\n  name: a\n  name: b\n",
+        ":4: neither JSON nor YAML: the key name is there twice",
+    ),
+    "a repeated key of the object": (
+        b"kind: Pod\nspec: {}\nspec: {}\n",
+        "the key spec is there twice",
+    ),
+    "lists in lists without an end": (b"[" * 20 + b"]" * 20, "lists in lists more than 8 deep"),
 }
 
 

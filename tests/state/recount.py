@@ -88,9 +88,33 @@ def status_of(results: list[Result]) -> str:
     return next((word for word in BADNESS if word in words), "")
 
 
-def about_of(report: Told, result: Result) -> Reference | None:
-    """The resource that a result is about."""
-    return report.scope or (result.resources[0] if result.resources else None)
+class Spoken(NamedTuple):
+    """What a report says of one resource."""
+
+    about: Reference
+    results: list[Result]
+
+
+def pieces(report: Told) -> list[Spoken]:
+    """Sort results by the resources that they name; of one check's the newest count."""
+    if report.scope is not None:
+        return [Spoken(report.scope, current(report.results))]
+    found: dict[tuple[str, str], Spoken] = {}
+    for result in report.results:
+        for about in dict.fromkeys(result.resources or [Reference()]):
+            key = (about.kind, about.uid or about.name)
+            found.setdefault(key, Spoken(about, [])).results.append(result)
+    return [Spoken(about, current(results)) for about, results in found.values()]
+
+
+def current(results: list[Result]) -> list[Result]:
+    def check(result: Result) -> tuple[str, str, str]:
+        return (result.policy, result.rule, result.source)
+
+    def at(result: Result) -> float:
+        return result.timestamp.seconds if result.timestamp is not None else 0
+
+    return [r for r in results if at(r) == max(at(o) for o in results if check(o) == check(r))]
 
 
 def status_of_report(report: Told) -> str:
@@ -109,19 +133,18 @@ def summary_of(report: Told) -> tuple[int, ...]:
 def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
     for report in counting(reports):
-        for result in filter(counted, report.results):
-            scope = about_of(report, result)
-            kind = scope.kind if scope is not None else ""
-            totals[
-                report.namespace,
-                kind,
-                result.policy,
-                fold_rule(result.rule),
-                severity_of(result.severity),
-                result.category or "none",
-                source(result),
-                result.result,
-            ] += 1
+        for about, found in pieces(report):
+            for result in filter(counted, found):
+                totals[
+                    report.namespace,
+                    about.kind,
+                    result.policy,
+                    fold_rule(result.rule),
+                    severity_of(result.severity),
+                    result.category or "none",
+                    source(result),
+                    result.result,
+                ] += 1
     return totals
 
 
@@ -129,21 +152,11 @@ def resources(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
     """Each resource once, by its worst status over all reports that speak of it."""
     said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for report in counting(reports):
-        pieces: dict[tuple[str, str], list[Result]] = {}
-        for result in report.results:
-            about = about_of(report, result)
-            if about is not None:
-                pieces.setdefault(
-                    (about.kind, about.uid or f"{about.kind}/{about.name}"), []
-                ).append(result)
-        if not report.results and report.scope is not None and status_of_report(report):
-            uid = report.scope.uid or f"{report.scope.kind}/{report.scope.name}"
-            said.setdefault((report.namespace, uid), []).append(
-                (status_of_report(report), report.scope.kind)
-            )
-        for (kind, uid), found in pieces.items():
-            if status_of(found):
-                said.setdefault((report.namespace, uid), []).append((status_of(found), kind))
+        for about, found in pieces(report):
+            status = status_of(found) if found else status_of_report(report)
+            if status and about != Reference():
+                uid = about.uid or f"{about.kind}/{about.name}"
+                said.setdefault((report.namespace, uid), []).append((status, about.kind))
     totals: Counter[tuple[str, str, str]] = Counter()
     for (namespace, _), statuses in said.items():
         worst, kind = min(statuses, key=lambda s: (BADNESS.index(s[0]), s[1]))
@@ -157,36 +170,28 @@ def summaries(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
         found = report.results
         if found and not any(r.source in SOURCES for r in found):
             continue
-        about = report.scope or speaker(found)
-        kind = about.kind if about is not None else ""
+        speaking = (p for p in pieces(report) if any(r.source in SOURCES for r in p.results))
+        first = next(speaking, None)
+        kind = report.scope.kind if report.scope else first.about.kind if first else ""
         for word, value in zip(RESULTS, summary_of(report), strict=True):
             totals[report.namespace, kind, word] += value
     return +totals
 
 
-def speaker(found: list[Result]) -> Reference | None:
-    """The first resource that a result which counts is about; its summary goes there."""
-    order: dict[Reference | None, bool] = {}
-    for result in found:
-        about = result.resources[0] if result.resources else None
-        order[about] = order.get(about, False) or result.source in SOURCES
-    return next((about for about, counts in order.items() if counts), None)
-
-
 def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
     for report in counting(reports):
-        for result in filter(counted, report.results):
-            about = about_of(report, result)
-            if result.result in ("fail", "error"):
-                totals[
-                    report.namespace,
-                    about.kind if about is not None else "",
-                    about.name if about is not None else "",
-                    result.policy,
-                    fold_rule(result.rule),
-                    result.result,
-                    severity_of(result.severity),
-                    source(result),
-                ] += 1
+        for about, found in pieces(report):
+            for result in filter(counted, found):
+                if result.result in ("fail", "error"):
+                    totals[
+                        report.namespace,
+                        about.kind,
+                        about.name,
+                        result.policy,
+                        fold_rule(result.rule),
+                        result.result,
+                        severity_of(result.severity),
+                        source(result),
+                    ] += 1
     return totals
