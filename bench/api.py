@@ -59,7 +59,7 @@ class Trusting:
     """Access to that server for a Client in this process."""
 
     def __init__(self, api: Api) -> None:
-        self.name = api.url
+        self.name = self.cluster = api.url
         self._access = Access(api.url, tls=api.trust())
 
     async def access(self) -> Access:

@@ -9,7 +9,7 @@ from typing import Final
 from bench.api import Api, Trusting
 from exporter.app.exporter import Exporter
 from exporter.app.memory import prepare_for_sync
-from exporter.app.status import BlockFeed, LiveStatus
+from exporter.app.status import About, BlockFeed, LiveStatus
 from exporter.kube.client import KubeClient
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
@@ -89,7 +89,7 @@ class _Fixed:
 @asynccontextmanager
 async def served(exporter: Exporter) -> AsyncIterator[str]:
     """Serve its endpoints, and give the address."""
-    pages = PageSettings(LiveStatus(exporter, BlockFeed(), time.time()))
+    pages = PageSettings(LiveStatus(exporter, BlockFeed(), About("bench", time.time())))
     site = Site(exporter.scrapes, _Fixed(exporter), pages=lambda: pages)
     async with serving(site, ["127.0.0.1:0"], None) as (url,):
         yield url.rstrip("/")

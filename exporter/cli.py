@@ -2,15 +2,17 @@
 
 import argparse
 import asyncio
+import difflib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from exporter import __version__
 from exporter.errors import ApiError, ConfigError, ExporterError
 from exporter.settings import flags as f
+from exporter.view.values import COUNT_CHOICES, DEFAULT_COUNT
 
 PROGRAM: Final = "policy-report-exporter"
 COMMANDS: Final = ("serve", "demo", "snapshot", "check-config", "metrics", "healthcheck")
@@ -26,15 +28,15 @@ Given = dict[str, object]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    0 fine, 1 the answer is no, 2 usage or configuration, 3 the cluster cannot be reached or
-    refuses, 128 plus its number after a signal.
+    0: success; 1: the answer is no; 2: usage, configuration, or nothing to evaluate; 3: the cluster
+    cannot be reached or read as a whole; 128 plus its number after a signal.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (
         arguments[0].startswith("-") and not {"-h", "--help", "--version"} & set(arguments)
     ):
         arguments.insert(0, "serve")
-    given = vars(_parser().parse_args(arguments))
+    given = vars(_parsed(arguments))
     try:
         return _COMMANDS[str(given["command"])](given)
     except ConfigError as error:
@@ -45,10 +47,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, USAGE_STATUS)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; nobody is left to be told.
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """Parse; a flag that a command does not know is reported by that command's parser."""
+    whole = parser()
+    given, unknown = whole.parse_known_args(arguments)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        flags = [f"--{flag.name}" for flag in FLAGS[given.command]]
+        hint = _suggestion(word, [*flags, "--watch", "--allow-empty"])
+        whole.error(f"{given.command}: unknown argument {word}{hint}")
+    return given
 
 
 def _fail(error: ExporterError, status: int) -> int:
@@ -71,7 +84,8 @@ def _demo(given: Given) -> int:
     try:
         speed, seed = float(str(given["demo.speed"])), int(str(given["demo.seed"]))
     except ValueError as error:
-        raise ConfigError(f"--demo.speed and --demo.seed take numbers: {error}") from error
+        given_both = f"--demo.speed {given['demo.speed']} --demo.seed {given['demo.seed']}"
+        raise ConfigError(f"{given_both}: expected two numbers") from error
     if not 0 <= speed <= MOST_SPEED:
         raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
     how = Demo(str(given["demo.api-address"]), speed, seed)
@@ -93,7 +107,7 @@ def _check_config(given: Given) -> int:
     if not path:
         raise ConfigError("check-config: name a FILE, or set $POLICY_REPORT_EXPORTER_CONFIG_FILE")
     read_config(Path(path))
-    print(f"{path}: fine")  # noqa: T201
+    print(f"{path}: valid")  # noqa: T201
     return 0
 
 
@@ -129,44 +143,73 @@ def _snapshot(given: Given) -> int:
 
 
 _DEMO: Final = (
-    f.Flag("demo.api-address", "ADDR", "where kubectl reaches the sample cluster", "127.0.0.1:0"),
+    f.Flag("demo.api-address", "ADDR", "address of the sample cluster's API", "127.0.0.1:0"),
     f.Flag("demo.speed", "N", "simulated seconds a second", "1"),
-    f.Flag("demo.seed", "N", "another seed, another life", "0"),
+    f.Flag("demo.seed", "N", "random seed of the sample cluster", "0"),
 )
-_SNAPSHOT: Final = (
+_SNAPSHOT: Final = tuple(
+    flag._replace(scope="snapshot.")
+    for flag in (
+        f.Flag(
+            "output",
+            "FORM",
+            "table, prometheus, openmetrics or json",
+            "table",
+            choices=("table", "prometheus", "openmetrics", "json"),
+        ),
+        f.Flag(
+            "fail-on",
+            "RESULT[:SEVERITY]",
+            "exit with 1 when there is a result at or above this level, for instance fail:high; "
+            "with 2 when nothing was evaluated, with 3 when not everything could be read",
+        ),
+        f.Flag("policy", "GLOB", "only policies of this name; may repeat", repeats=True),
+        f.Flag(
+            "severity",
+            "WORD",
+            "only results of this severity, in table and json; may repeat",
+            repeats=True,
+        ),
+        f.Flag(
+            "result",
+            "WORD",
+            "only results of this word: pass, fail, warn, error or skip; may repeat",
+            repeats=True,
+        ),
+        f.Flag(
+            "count",
+            "CHOICE",
+            "objects that compliance and lists count: workloads-and-pods leaves out ReplicaSets "
+            "and Jobs, which other objects own; or workloads, pods, every-object",
+            DEFAULT_COUNT,
+            choices=tuple(COUNT_CHOICES),
+        ),
+    )
+)
+_METRICS: Final = (
     f.Flag(
         "output",
         "FORM",
-        "table, prometheus, openmetrics or json",
-        "table",
-        choices=("table", "prometheus", "openmetrics", "json"),
+        "markdown or json",
+        "markdown",
+        choices=("markdown", "json"),
+        scope="metrics.",
     ),
-    f.Flag(
-        "fail-on",
-        "RESULT[:SEVERITY]",
-        "exit with 1 when a result that bad stands, for instance fail:high",
-    ),
-    f.Flag("policy", "GLOB", "only policies of this name; may repeat", repeats=True),
-    f.Flag(
-        "severity",
-        "WORD",
-        "only results of this severity, in table and json; may repeat",
-        repeats=True,
-    ),
-    f.Flag(
-        "result",
-        "WORD",
-        "only results of this word: pass, fail, warn, error or skip; may repeat",
-        repeats=True,
-    ),
-)
-_METRICS: Final = (
-    f.Flag("output", "FORM", "markdown or json", "markdown", choices=("markdown", "json")),
 )
 _HEALTH: Final = (
-    f.Flag("url", "URL", "what to ask", "http://127.0.0.1:10480/-/ready"),
-    f.Flag("timeout", "SECONDS", "how long to wait", "5"),
+    f.Flag("url", "URL", "what to ask", "http://127.0.0.1:10480/-/ready", scope="healthcheck."),
+    f.Flag("timeout", "SECONDS", "how long to wait", "5", scope="healthcheck."),
 )
+FLAGS: Final[dict[str, tuple[f.Flag, ...]]] = {
+    "serve": f.SERVE,
+    "demo": (*f.CLUSTER_NAME, *f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG, *_DEMO),
+    "snapshot": (*_SNAPSHOT, *f.CLUSTER, *f.CLUSTER_NAME, *f.CONFIG),
+    "check-config": (),
+    "metrics": _METRICS,
+    "healthcheck": _HEALTH,
+}
+"""The flags of each command."""
+
 _COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
     "serve": _serve,
     "demo": _demo,
@@ -177,42 +220,64 @@ _COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """argparse's, which also suggests the flag or command that was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, with a suggestion, and exit with 2."""
+        if "invalid choice: " in message and "argument COMMAND" in message:
+            word = message.partition("invalid choice: ")[2].split(" ")[0].strip("',")
+            message = f"unknown command {word!r}" + _suggestion(word, COMMANDS)
+        self.exit(USAGE_STATUS, f"{self.prog}: {message}\nSee {self.prog} --help\n")
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def parser() -> Parser:
+    """Make the parser of all commands."""
+    whole = Parser(
         prog=PROGRAM,
         description="Prometheus exporter for Kubernetes policy reports and violations.",
-        epilog="Without a command: serve. Flags have the environment variables that stand in [ ].",
+        epilog="Without a command: serve. The environment variable of each flag is in [ ].",
+        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    serve = commands.add_parser("serve", help="watch a cluster and serve /metrics until stopped")
-    f.add_flags(serve, f.SERVE)
-    _demo_parser(
-        commands.add_parser("demo", help="serve a living sample cluster, no Kubernetes needed")
-    )
-    check = commands.add_parser("check-config", help="say what is wrong with a configuration file")
-    check.add_argument("file", nargs="?", metavar="FILE")
-    metrics = commands.add_parser("metrics", help="print every metric that is exposed")
-    f.add_flags(metrics, _METRICS)
-    _snapshot_parser(
-        commands.add_parser("snapshot", help="say once what stands, in a cluster or in files")
-    )
-    health = commands.add_parser("healthcheck", help="ask a running exporter whether it is ready")
-    f.add_flags(health, _HEALTH)
-    return parser
+    whole.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command, text in HELP.items():
+        one = commands.add_parser(command, help=text, description=text, allow_abbrev=False)
+        if command == "check-config":
+            one.add_argument("file", nargs="?", metavar="FILE")
+        if command == "snapshot":
+            _add_snapshot_arguments(one)
+        f.add_flags(one, FLAGS[command])
+    return whole
 
 
-def _snapshot_parser(parser: argparse.ArgumentParser) -> None:
+HELP: Final = {
+    "serve": "watch a cluster and serve /metrics until stopped",
+    "demo": "serve a simulated sample cluster, no Kubernetes needed",
+    "check-config": "check a configuration file",
+    "metrics": "print every metric and its labels",
+    "snapshot": "print a one-off summary of a cluster or of files",
+    "healthcheck": "ask a running exporter whether it is ready",
+}
+"""What each command does."""
+
+
+def _add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
-        help="what kubectl get policyreports,clusterpolicyreports,events -A -o json (or yaml) "
-        "prints; - is standard input; without files: the cluster",
+        help="the output of kubectl get policyreports,clusterpolicyreports,events -A -o json (or "
+        "yaml); - is standard input; without files: the cluster",
     )
     parser.add_argument("--watch", action="store_true", help="read and print again every 5 seconds")
-    f.add_flags(parser, (*_SNAPSHOT, *f.CLUSTER, *f.CONFIG))
-
-
-def _demo_parser(parser: argparse.ArgumentParser) -> None:
-    f.add_flags(parser, (*f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG, *_DEMO))
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="let --fail-on pass where there is no policy report, or none of a counted source",
+    )

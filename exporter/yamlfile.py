@@ -1,9 +1,9 @@
-"""Decodes a YAML file into a struct, and says exactly what is wrong with it."""
+"""Decode a YAML file into a struct; errors name the file, the line and the key."""
 
 import difflib
 import re
-from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import yaml
@@ -12,14 +12,17 @@ from msgspec import inspect
 from exporter.errors import ConfigError
 
 T = TypeVar("T")
-_ANY_KEY = "..."
-_PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_ANY_KEY: Final = "..."
+_PATH_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
-def decode(text: str, into: type[T], file: str) -> T:
+def decode(text: str, into: type[T], file: str, moved: Mapping[str, str] | None = None) -> T:
     """Decode strictly: unknown and repeated keys are errors, and nothing is converted.
 
-    The ConfigError names file, line, key, what was expected and the nearest known key.
+    *moved* has the new names of keys that were renamed.
+
+    Raises:
+        ConfigError: with file, line, key, what was expected and the nearest known key.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -29,7 +32,9 @@ def decode(text: str, into: type[T], file: str) -> T:
     if root is None:
         root, value = yaml.MappingNode("", []), {}
     for node, key, complaint in _strangers(root, inspect.type_info(into), ""):
-        raise ConfigError(f"{file}:{_line(node)}: {key}: {complaint}")
+        target = (moved or {}).get(key)
+        reason = f"this key has moved: use {target}" if target else complaint
+        raise ConfigError(f"{file}:{_line(node)}: {key}: {reason}")
     try:
         return msgspec.convert(value, into)
     except msgspec.ValidationError as error:
@@ -58,7 +63,7 @@ def _strange_keys(
     for name, child in node.value:
         key = f"{path}.{name.value}".lstrip(".")
         if name.value in seen:
-            yield name, key, "stands here twice"
+            yield name, key, "this key is repeated"
         elif known and name.value not in known:
             yield name, key, _unknown(name.value, known)
         else:
@@ -108,6 +113,9 @@ def _misshapen(error: msgspec.ValidationError, place: _Place, file: str) -> str:
         node, kind = _descend(node, step), _below(kind, step)
         steps.append(step)
     complaint = _expected(complaint, kind)
+    if isinstance(node, yaml.ScalarNode) and complaint.startswith("expected "):
+        found = f'"{node.value}"' if node.tag.endswith(":str") else node.value or "nothing"
+        complaint = f"{complaint.partition(', got ')[0]}, got {found}"
     where = f"{file}:{_line(node)}"
     return f"{where}: {key}: {complaint}" if key else f"{where}: {complaint}"
 
@@ -153,7 +161,25 @@ def _expected(complaint: str, kind: inspect.Type) -> str:
     if word != complaint and isinstance(kind, inspect.LiteralType):
         known = ", ".join(str(each) for each in kind.values if each)
         return f"{word}: expected one of {known}"
-    return complaint[:1].lower() + complaint[1:]
+    return in_words(complaint[:1].lower() + complaint[1:])
+
+
+_WORDS: Final = {
+    "float | int": "a number",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "nothing",
+}
+_TYPE: Final = re.compile(rf"\b({'|'.join(map(re.escape, _WORDS))})\b(?! (?:of|number|list))")
+
+
+def in_words(complaint: str) -> str:
+    """Write types as people call them: "expected a number, got a text"."""
+    return _TYPE.sub(lambda found: _WORDS[found[1]], complaint)
 
 
 def _descend(node: yaml.Node, step: str | int) -> yaml.Node:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from exporter.app.scrape import LoopLag
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.self_metrics import Row, SelfMetrics, follow
+from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters
 from exporter.watch.reflector import Reflector
@@ -36,6 +37,9 @@ class ExporterRows:
         follow(readings, lambda: ((f.scope.resource.name, f) for f in self._reflectors))
         readings.on("event_loop_lag_seconds", lambda: [((), self._lag.longest)])
         readings.on("objects", self._objects)
+        readings.on("results_left_out", self._left_out)
+        readings.on("results_not_itemised", self._not_itemised)
+        readings.on("events_ignored_total", self._ignored)
         readings.on("series", self._series)
         readings.on("series_limit", self._limits)
         readings.on("series_folded_total", self._folded)
@@ -50,6 +54,17 @@ class ExporterRows:
         counts = self._state.objects()
         for name in sorted({f.scope.resource.name for f in self._reflectors}):
             yield (name,), counts.get(name, 0)
+
+    def _left_out(self) -> Iterable[Row]:
+        return [(key, float(n)) for key, n in self._state.ledger.left_out.by_source.items()]
+
+    def _not_itemised(self) -> Iterator[Row]:
+        columns = zip(*self._state.ledger.left_out.not_itemised.values(), strict=True)
+        for word, column in zip(RESULTS, columns, strict=False):
+            yield (word,), float(sum(column))
+
+    def _ignored(self) -> Iterable[Row]:
+        return [((key,), float(n)) for key, n in self._state.violation_events.ignored.items()]
 
     def _series(self) -> Iterable[Row]:
         return [((p.family.name,), float(len(p.series))) for p in self._exposition.projections]

@@ -5,10 +5,12 @@ import time
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from exporter.alerting.settings import AlertingSettings
 from exporter.app.exporter import CheckpointTarget, Exporter
 from exporter.app.pushing import Pushing
-from exporter.app.status import BlockFeed, LiveStatus
+from exporter.app.status import About, BlockFeed, LiveStatus
 from exporter.checkpoint.file import StateFile
 from exporter.kube.client import KubeClient
 from exporter.kube.discovery import cluster_id
@@ -31,15 +33,18 @@ class Composed:
     """An exporter, its push of alerts and its pages."""
 
     def __init__(
-        self, exporter: Exporter, alerting: AlertingSettings, audience: BlockFeed, started: float
+        self, exporter: Exporter, alerting: AlertingSettings, audience: BlockFeed, about: About
     ) -> None:
         page = exporter.plan.config.status_page
         self.config = exporter.plan.config
         self.exporter = exporter
         self.pushing = Pushing(exporter, alerting)
-        self.status = LiveStatus(exporter, audience, started)
-        links = (Link("Grafana", page.grafana_url),) if page.grafana_url else ()
-        self.pages = PageSettings(self.status if page.enabled else None, (*links, *LINKS))
+        self.status = LiveStatus(exporter, audience, about)
+        grafana = alerting.grafana_url
+        links = (Link("Grafana", grafana),) if grafana else ()
+        self.pages = PageSettings(
+            self.status if page.enabled else None, (*links, *LINKS), grafana, about.cluster
+        )
         self._shown = asyncio.Event()
 
     def show(self) -> None:
@@ -72,6 +77,7 @@ class Composer:
         self._keeping: CheckpointTarget | None = None
         if flags.state_dir is not None:
             self._keeping = CheckpointTarget(StateFile(flags.state_dir), lambda: cluster_id(client))
+        self._cluster = client.credentials.cluster
         self._audience = BlockFeed()
         self._started = time.time()
 
@@ -81,8 +87,13 @@ class Composer:
         Raises:
             ConfigError: the address of an Alertmanager is wrong.
         """
-        alerting = config.alerting.plus(self._flags.alertmanagers)
-        plan = Plan(config, self._flags.namespaces, self._flags.shard)
+        flags = self._flags
+        alerting = msgspec.structs.replace(
+            config.alerting.plus(flags.alertmanagers),
+            grafana_url=flags.grafana_url or config.grafana_url,
+        )
+        cluster = flags.cluster or config.cluster or self._cluster
+        plan = Plan(config, flags.namespaces, flags.shard)
         source = self._source(summaries=config.reports.detail == "summary")
         exporter = Exporter(plan, source, self.self_metrics, keeping=self._keeping)
-        return Composed(exporter, alerting, self._audience, self._started)
+        return Composed(exporter, alerting, self._audience, About(cluster, self._started))

@@ -35,7 +35,9 @@ async def demo(flags: Flags, how: Demo) -> int:
         simulator = Simulator(scenario.world.store)
         await _listen(simulator, how.api_address)
         stack.push_async_callback(simulator.stop)
-        reloading = await start(flags, Anonymous(simulator.url), stack, OWNED)
+        credentials = Anonymous(simulator.url)
+        credentials.cluster = "demo"
+        reloading = await start(flags, credentials, stack, OWNED)
         site = site_of(reloading, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
         stop.on_hangup(reloading.reload)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple, NoReturn
 
 from exporter.app.about import ExporterRows
-from exporter.app.health import Readiness, kinds_of, settled
+from exporter.app.health import OutageLog, Readiness, kinds_of, settled
 from exporter.app.memory import settle_after_sync
 from exporter.app.scrape import LoopLag, ScrapeRenderer
 from exporter.app.supervision import Supervisor
@@ -181,6 +181,9 @@ class Exporter:
                 tasks.create_task(supervised(part, run), name=part)
             tasks.create_task(self._when_complete(), name="first sync")
             tasks.create_task(self._settle(), name="unscraped changes")
+            tasks.create_task(
+                OutageLog(self.reflectors, self.state, self.clock).run(), name="log of outages"
+            )
             for reflector in self.reflectors:
                 if kinds_of(reflector.scope) != "events":
                     tasks.create_task(reflector.run(), name=str(reflector))

@@ -1,36 +1,45 @@
-"""What the status page and the snapshot show, taken from the state."""
+"""What the status page shows, taken from the state."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from exporter import __version__
 from exporter.app.exporter import Exporter
+from exporter.app.health import watched
 from exporter.state.recent import Block
 from exporter.view import values
+from exporter.view.connection import connection
 from exporter.view.failing import failing_page
-from exporter.view.summary import blocked, by_first, by_severity, total, worst
-from exporter.watch.reflector import Reflector
+from exporter.view.summary import Figures, blocked, figures, left_out, worst
 
 
 class BlockFeed:
-    """Who is told of blocked requests, whichever exporter hears of them."""
+    """The listeners for blocked requests, whichever exporter meets them."""
 
     def __init__(self) -> None:
         self.listeners: list[Callable[[values.BlockedRequest], None]] = []
 
     def hear(self, block: Block) -> None:
-        """Tell everyone."""
+        """Send a block to every listener."""
         for listener in list(self.listeners):
             listener(blocked(block))
 
 
-class LiveStatus:
-    """The state as the status page asks for it; *started* is Unix seconds."""
+class About(NamedTuple):
+    """What stays while the program runs: the cluster's name, and the start in Unix seconds."""
 
-    def __init__(self, exporter: Exporter, audience: BlockFeed, started: float) -> None:
+    cluster: str
+    started: float
+
+
+class LiveStatus:
+    """The state as the status page asks for it."""
+
+    def __init__(self, exporter: Exporter, audience: BlockFeed, about: About) -> None:
         self._exporter = exporter
         self._state = exporter.state
         self._audience = audience
-        self._started = started
+        self._about = about
 
     def activate(self) -> None:
         """Send blocked requests to the listeners from now on."""
@@ -40,33 +49,53 @@ class LiveStatus:
         """Send no more."""
         self._state.violation_events.recent.listeners.remove(self._audience.hear)
 
-    def overview(self, most: int) -> values.Overview:
+    def overview(self, most: int, count: str = values.DEFAULT_COUNT) -> values.Overview:
         """Sum everything up, with at most *most* namespaces and policies."""
-        exporter, ledger = self._exporter, self._state.ledger
+        state, exporter = self._state, self._exporter
+        seen = watched(exporter.reflectors, state.objects())
+        link = connection(seen)
         whole = self._reads_results()
-        objects = self._state.objects()
+        found = figures(state, count, whole=whole) if link.counted else None
+        blocks = len(self.blocked()) if self._knows_events(seen) else None
+        self_metrics = exporter.self_metrics
         return values.Overview(
             version=__version__,
-            started=self._started,
+            cluster=self._about.cluster,
+            time=exporter.clock(),
+            started=self._about.started,
             ready=exporter.health.ready()[0],
-            watched=tuple(_watched(f, objects) for f in exporter.reflectors),
-            resources=total(ledger.totals.resources),
-            results=total(ledger.sums.by_severity if whole else ledger.totals.summary),
-            failing_by_severity=by_severity(self._state) if whole else None,
-            namespaces=worst(
-                ledger.sums.by_namespace if whole else by_first(ledger.totals.summary), most
-            ),
-            policies=worst(ledger.sums.by_policy, most) if whole else None,
+            connection=link,
+            watched=tuple(seen),
+            detail="full" if whole else "summary",
+            count=count,
+            reports=int(sum(state.ledger.reports.rows.values())) if found else None,
+            compliance=found.results.compliance if found else None,
+            resources=found.resources if found else None,
+            results=found.results if found else None,
+            not_itemised=found.not_itemised if found and whole else None,
+            left_out=left_out(state),
+            ignored=tuple(_ignored(self_metrics.skips, state.violation_events.ignored)),
+            newest_result=max(state.ledger.newest.rows.values(), default=0.0),
+            failing_by_severity=found.failing_by_severity if found else None,
+            namespaces=worst(found.namespaces, most) if found else None,
+            policies=_policies(found, most),
+            blocked=blocks,
+            blocked_capped=blocks is not None and blocks >= values.MOST_BLOCKED,
         )
 
     async def failing(self, query: values.Query) -> values.FailingPage:
         """List failing results, worst severity first, in a stable order."""
         if not self._reads_results():
             return values.FailingPage((), None)
+        if not connection(watched(self._exporter.reflectors, {})).counted:
+            return values.FailingPage((), None)
         if self._exporter.health.complete("reports"):
-            # Nobody may be scraping; the overview that is asked for next shows what is settled.
+            # Prometheus may not be scraping; the overview that follows shows what is settled.
             await self._exporter.scrapes.settle(sums=True)
-        return await failing_page(self._state.ledger.failures, query)
+        page = await failing_page(self._state.ledger.failures, query)
+        if page.matching:
+            return page
+        return values.FailingPage(page.rows, page.matching, tuple(self._unknown(query)))
 
     def blocked(self) -> Sequence[values.BlockedRequest]:
         """List the last blocked requests, the newest first."""
@@ -79,17 +108,33 @@ class LiveStatus:
         listeners.append(listener)
         return lambda: listeners.remove(listener)
 
+    def _unknown(self, query: values.Query) -> list[str]:
+        """Name the filters of a query whose value occurs in no report and no policy."""
+        sums = self._state.ledger.sums
+        policies = {labels[0] for labels in sums.by_policy}
+        policies |= {policy for policy, _ in self._state.register.policy_infos}
+        namespaces = {labels[0] for labels in sums.by_namespace}
+        kinds = {labels[1] for labels in sums.by_namespace}
+        wanted = (
+            ("namespace", query.namespace, namespaces),
+            ("policy", query.policy, policies),
+            ("kind", query.kind, kinds),
+        )
+        return [name for name, value, known in wanted if value and value not in known]
+
     def _reads_results(self) -> bool:
         return self._exporter.plan.config.reports.detail == "full"
 
+    def _knows_events(self, seen: Sequence[values.Watched]) -> bool:
+        """Whether Events are watched, and were listed once."""
+        events = [each for each in seen if each.resource.startswith("events.")]
+        return bool(events) and all(each.last_sync for each in events)
 
-def _watched(reflector: Reflector, objects: dict[str, int]) -> values.Watched:
-    resource = reflector.scope.resource
-    return values.Watched(
-        resource=resource.name,
-        state="synced" if reflector.state == "watching" else reflector.state,
-        synced=reflector.synced,
-        objects=objects.get(resource.name, 0),
-        last_sync=reflector.last_sync,
-        last_change=reflector.last_change,
-    )
+
+def _policies(found: Figures | None, most: int) -> tuple[values.NamedCounts, ...] | None:
+    return None if found is None or found.policies is None else worst(found.policies, most)
+
+
+def _ignored(skips: dict[tuple[str, str], int], events: dict[str, int]) -> list[values.Ignored]:
+    rows = [values.Ignored(resource, reason, n) for (resource, reason), n in sorted(skips.items())]
+    return rows + [values.Ignored("events", reason, n) for reason, n in sorted(events.items()) if n]

@@ -23,9 +23,14 @@ class Access(NamedTuple):
 
 
 class Credentials(Protocol):
-    """Access to one API server. ``name`` says in messages whose access it is."""
+    """Access to one API server.
+
+    ``name`` says in messages whose access it is; ``cluster`` is what people call the cluster: the
+    kubeconfig's context, else the API server's host.
+    """
 
     name: str
+    cluster: str
 
     async def access(self) -> Access:
         """Return access as it is now, renewed if it is known to have expired.

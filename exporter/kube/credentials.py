@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from exporter.clienttls import ClientTlsContext, TlsFiles
 from exporter.errors import ConfigError
@@ -18,6 +19,7 @@ class Anonymous:
 
     def __init__(self, server: str) -> None:
         self.name = server
+        self.cluster = urlsplit(server).netloc
         self._access = Access(server.rstrip("/"))
 
     async def access(self) -> Access:
@@ -36,6 +38,7 @@ class InCluster:
         self.name = f"service account {directory}"
         host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
         self._server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        self.cluster = urlsplit(self._server).netloc
         self._token = directory / "token"
         self._tls = ClientTlsContext(TlsFiles(ca=str(directory / "ca.crt")))
         self._tls.context()

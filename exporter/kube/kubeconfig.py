@@ -52,6 +52,7 @@ class Kubeconfig:
         self._lock = asyncio.Lock()
         self._context = read_context(paths, context)
         self.name = self._context.label
+        self.cluster = self._context.name
         self._static = self._described(self._context)
         self._tls = ClientTlsContext(_tls_files(self._context, None))
         if self._static.server.startswith("https"):

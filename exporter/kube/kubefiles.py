@@ -138,11 +138,12 @@ Named = TypeVar("Named", _NamedContext, _NamedCluster, _NamedUser)
 
 
 class KubeContext(NamedTuple):
-    """A context with all that it names. ``label`` says in messages which it is of what files.
+    """A context with all that it names. ``label`` names it and its files in messages.
 
     The folders are those of the files that have the cluster and the user.
     """
 
+    name: str
     label: str
     cluster: Cluster
     user: User
@@ -176,7 +177,7 @@ def read_context(paths: str, wanted: str = "") -> KubeContext:
         users = [(folder, each) for folder, config in read for each in config.users]
         user_folder, user = _find(where, "user", context.user, users)
     _check(where, cluster, user)
-    return KubeContext(where, cluster.cluster, user.user, cluster_folder, user_folder)
+    return KubeContext(name, where, cluster.cluster, user.user, cluster_folder, user_folder)
 
 
 def _check(where: str, cluster: _NamedCluster, user: _NamedUser) -> None:

@@ -1,5 +1,6 @@
 """The HTTP session to an API server, and what it says when it refuses."""
 
+import re
 import socket
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from exporter.errors import ApiError, error_of_status
 
 READ_BYTES: Final = 2**18
 CONNECT_SECONDS: Final = 10.0
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 

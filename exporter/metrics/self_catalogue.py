@@ -59,7 +59,7 @@ OWN: Final = (
     OwnFamily(
         "last_change_timestamp_seconds",
         "gauge",
-        "When the resource last changed or the server last said that it did not.",
+        "When the resource last changed, Unix seconds; a quiet resource does not change.",
         _RESOURCE,
     ),
     OwnFamily(
@@ -94,6 +94,28 @@ OWN: Final = (
         "counter",
         "Objects that could not be used, by reason.",
         ("resource", "reason"),
+    ),
+    OwnFamily(
+        "results_left_out",
+        "gauge",
+        "Results in current reports that count nowhere: of a source that is not configured "
+        '(reason="source"), or with a result that is none of the five words (reason="word").',
+        ("reason", "source"),
+    ),
+    OwnFamily(
+        "results_not_itemised",
+        "gauge",
+        "Results that the summaries of current reports count beyond the results that they list, "
+        "which were cut or are absent.",
+        ("result",),
+    ),
+    OwnFamily(
+        "events_ignored_total",
+        "counter",
+        "Events of violations that are not counted, by reason: a note that cannot be read "
+        "(grammar), a namespace that Kyverno does not write to (namespace), another controller, an "
+        "unknown policy.",
+        ("reason",),
     ),
     OwnFamily("series", "gauge", "Series exposed now, by family.", ("family",)),
     OwnFamily(

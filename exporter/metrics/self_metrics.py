@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from collections import Counter as TallyOf
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Final, Protocol
@@ -83,6 +84,7 @@ class SelfMetrics:
         disable_created_metrics()
         self.registry = CollectorRegistry()
         self.readings = Readings()
+        self.skips: TallyOf[tuple[str, str]] = TallyOf()
         self._kept: dict[str, Counter | Gauge | Histogram] = {}
         self._children: dict[tuple[str, ...], Counter] = {}
         self.registry.register(self.readings)
@@ -136,7 +138,8 @@ class SelfMetrics:
         self.counter("watch_restarts_total", resource, reason).inc()
 
     def skipped(self, resource: str, reason: str) -> None:
-        """Note an object that was left out."""
+        """Count an object that was left out; ``skips`` has the counts by resource and reason."""
+        self.skips[resource, reason] += 1
         self.counter("objects_skipped_total", resource, reason).inc()
 
     def render(self, *, openmetrics: bool, names: frozenset[str] = frozenset()) -> bytes:

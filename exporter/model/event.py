@@ -168,6 +168,21 @@ def violation(event: Event) -> Violation | None:
     return _violation(event, about, who, note)
 
 
+def unread(event: Event) -> str:
+    """Name why an Event of a violation is none to count; empty where Kyverno means it not to.
+
+    "grammar" where its note cannot be read, "namespace" where it lies in a namespace that Kyverno
+    does not write it to. Kyverno's second Event of an allowed request regards the resource.
+    """
+    about = event.regarding or event.involved_object
+    if event.reason != REASON or about is None or about.kind not in POLICY_KINDS:
+        return ""
+    note = parse_note(event.note or event.message)
+    if note is None:
+        return "grammar"
+    return "namespace" if note.status in _COUNTED else ""
+
+
 def _violation(event: Event, about: Reference, who: Reference, note: Note) -> Violation:
     return Violation(
         namespace=who.namespace,

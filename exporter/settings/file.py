@@ -5,17 +5,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from exporter.alerting.settings import AlertingSettings
+from exporter.alerting.settings import SEVERITIES, AlertingSettings
 from exporter.checkpoint.filters import CountingFilters
 from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
 from exporter.model.report import RESULTS
+from exporter.settings.flags import is_url
 from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
 from exporter.state.violation_events import CONTROLLERS
 from exporter.yamlfile import decode
@@ -34,6 +34,7 @@ FROM_RESULTS: Final = frozenset(
     }
 )
 """The families that summaries cannot fill; unknown is not zero, so they are left out."""
+MOVED: Final = {"status_page.grafana_url": "grafana_url at the top level"}
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?")
 
 
@@ -76,19 +77,13 @@ class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page at /."""
 
     enabled: bool = True
-    grafana_url: str = ""
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.grafana_url)
-        if self.grafana_url and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError(
-                f"grafana_url: {self.grafana_url!r} is not http://host or https://host"
-            )
 
 
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that the configuration file may say."""
+    """Everything that the configuration file may hold."""
 
+    cluster: str = ""
+    grafana_url: str = ""
     sources: tuple[str, ...] = KYVERNO_SOURCES
     filters: Filters = Filters()
     results: tuple[Word, ...] = RESULTS
@@ -108,7 +103,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Selection(self.filters, self.sources, self.results, shard)
 
     def choice(self, shard: tuple[int, int] = (0, 1)) -> CountingFilters:
-        """Say what counts, as a checkpoint remembers it."""
+        """Describe what counts, as a checkpoint remembers it."""
         failures = self.reports.detail == "full" and "fail" in self.results
         return CountingFilters(self.sources, self.filters, self.events.controllers, failures, shard)
 
@@ -146,7 +141,7 @@ def read_config(path: Path | None) -> ConfigFile:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
-    config = decode(text, ConfigFile, str(path))
+    config = decode(text, ConfigFile, str(path), MOVED)
     for key, complaint in _complaints(config):
         raise ConfigError(f"{path}:{_line(text, key)}: {key}: {complaint}")
     return config
@@ -164,7 +159,41 @@ def _line(text: str, key: str) -> int:
 
 
 def _complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
-    """Say what msgspec cannot know to be wrong: the key, and what is wrong with it."""
+    """Find what msgspec cannot know to be wrong: the key, and what is wrong with it."""
+    yield from _top_level_complaints(config)
+    yield from _family_complaints(config)
+    for label in config.labels.drop:
+        if label not in DROPPABLE:
+            near = difflib.get_close_matches(label, DROPPABLE, n=1, cutoff=0.5)
+            known = ", ".join(sorted(DROPPABLE))
+            hint = f"did you mean {near[0]}?" if near else f"expected some of {known}"
+            yield "labels.drop", f"{label!r} cannot be dropped, {hint}"
+    for complaint in _label_complaints(config.labels):
+        yield "labels.namespace_labels", complaint
+
+
+def _top_level_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
+    if not config.sources:
+        yield "sources", "expected at least one source; leave the key out for Kyverno's own"
+    if not config.results:
+        yield "results", f"expected at least one of {', '.join(RESULTS)}"
+    if config.grafana_url and not is_url(config.grafana_url):
+        yield "grafana_url", f"{config.grafana_url!r}: expected http://host or https://host"
+    if config.alerting.grafana_url:
+        yield "alerting.grafana_url", "this key has moved: use grafana_url at the top level"
+    for key, severities in (
+        ("violations", config.alerting.violations.severities),
+        ("blocks", config.alerting.blocks.severities),
+    ):
+        missing = [each for each in SEVERITIES if each not in severities]
+        if missing:
+            yield (
+                f"alerting.{key}.severities",
+                f"expected all of {', '.join(SEVERITIES)}; missing {', '.join(missing)}",
+            )
+
+
+def _family_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
     names = sorted(family.name for family in CATALOGUE)
     for name, family in config.families.items():
         if name not in names:
@@ -173,12 +202,6 @@ def _complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
             yield f"families.{name}", f"unknown family, {known}"
         elif family.results is not None and name != "policyreport_resource_results":
             yield f"families.{name}.results", "only policyreport_resource_results has it"
-    for label in config.labels.drop:
-        if label not in DROPPABLE:
-            known = ", ".join(sorted(DROPPABLE))
-            yield "labels.drop", f"{label!r} cannot be dropped, expected some of {known}"
-    for complaint in _label_complaints(config.labels):
-        yield "labels.namespace_labels", complaint
 
 
 def _label_complaints(labels: Labels) -> Iterator[str]:

@@ -1,21 +1,26 @@
 """Flags and their environment variables."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from exporter.errors import ConfigError
 
 ENVIRONMENT_PREFIX: Final = "POLICY_REPORT_EXPORTER_"
 LISTEN: Final = ":10480"
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Flags(NamedTuple):
-    """What flags and environment say; see docs for each."""
+    """The values of flags and environment; docs/cli.md describes each."""
 
     kubeconfig: str = ""
     context: str = ""
+    cluster: str = ""
+    grafana_url: str = ""
     namespaces: tuple[str, ...] = ()
     config_file: Path | None = None
     listen: tuple[str, ...] = (LISTEN,)
@@ -29,7 +34,10 @@ class Flags(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """One flag: its name without dashes, what it takes, and what it is for."""
+    """One flag: its name without dashes, what it takes, and what it is for.
+
+    *scope* is put before the name of its variable where flags of several commands share a name.
+    """
 
     name: str
     value: str
@@ -37,11 +45,14 @@ class Flag(NamedTuple):
     default: str = ""
     repeats: bool = False
     choices: tuple[str, ...] = ()
+    scope: str = ""
 
     @property
     def variable(self) -> str:
-        """The environment variable that says the same."""
-        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+        """The environment variable with the same meaning."""
+        return ENVIRONMENT_PREFIX + (self.scope + self.name).upper().replace(".", "_").replace(
+            "-", "_"
+        )
 
 
 CLUSTER: Final = (
@@ -51,7 +62,14 @@ CLUSTER: Final = (
         "kubeconfig; default in-cluster, else $KUBECONFIG, else ~/.kube/config",
     ),
     Flag("context", "NAME", "context of the kubeconfig"),
-    Flag("namespace", "NS", "follow this namespace only; needs only a Role there", repeats=True),
+    Flag("namespace", "NS", "watch this namespace only; needs only a Role there", repeats=True),
+)
+CLUSTER_NAME: Final = (
+    Flag(
+        "cluster",
+        "NAME",
+        "name of the cluster on pages and in JSON; default the context, else the server's host",
+    ),
 )
 CONFIG: Final = (Flag("config.file", "FILE", "configuration file, YAML"),)
 LOG: Final = (
@@ -65,6 +83,7 @@ LOG: Final = (
     Flag("log.format", "FORMAT", "format of log lines", "logfmt", choices=("logfmt", "json")),
 )
 WEB: Final = (
+    Flag("grafana-url", "URL", "address of Grafana, for links to the dashboards"),
     Flag("web.listen-address", "ADDR", "address to listen on", LISTEN, repeats=True),
     Flag("web.telemetry-path", "PATH", "path of the metrics", "/metrics"),
     Flag("web.config.file", "FILE", "TLS and basic auth, in exporter-toolkit's format"),
@@ -72,7 +91,7 @@ WEB: Final = (
 STATE: Final = (Flag("state.dir", "DIR", "checkpoint counters and first-seen times here"),)
 PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)
 SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to I of N", "0/1"),)
-SERVE: Final = (*CLUSTER, *CONFIG, *WEB, *STATE, *PUSH, *SHARD, *LOG)
+SERVE: Final = (*CLUSTER, *CLUSTER_NAME, *CONFIG, *WEB, *STATE, *PUSH, *SHARD, *LOG)
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
@@ -90,7 +109,7 @@ def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
 
 
 def chosen(given: Mapping[str, object], environment: Mapping[str, str], flag: Flag) -> list[str]:
-    """Give the values of a flag: from the command line, else the environment, else the default."""
+    """Return the values of a flag: from the command line, else environment, else the default."""
     value = given.get(flag.name)
     if isinstance(value, list):
         return [str(one) for one in value]
@@ -107,10 +126,10 @@ def chosen(given: Mapping[str, object], environment: Mapping[str, str], flag: Fl
 def resolved(
     given: Mapping[str, object], environment: Mapping[str, str], flags: Sequence[Flag]
 ) -> dict[str, object]:
-    """Fill in what the command line does not say: a list for a flag that repeats, else a text.
+    """Fill in what the command line leaves out: a list for a flag that repeats, else a text.
 
     Raises:
-        ConfigError: a variable says what its flag does not take.
+        ConfigError: a variable has a value that its flag does not take.
     """
     values = {flag: chosen(given, environment, flag) for flag in flags}
     said = {flag.name: v if flag.repeats else v[0] for flag, v in values.items() if v}
@@ -138,7 +157,9 @@ def read_flags(given: Mapping[str, object], environment: Mapping[str, str]) -> F
     return Flags(
         kubeconfig=one("kubeconfig"),
         context=one("context"),
-        namespaces=tuple(dict.fromkeys(values["namespace"])),
+        cluster=one("cluster"),
+        grafana_url=_url(one("grafana-url")),
+        namespaces=_namespaces(values["namespace"]),
         config_file=_path(one("config.file")),
         listen=tuple(values["web.listen-address"]),
         telemetry_path=one("web.telemetry-path"),
@@ -149,6 +170,31 @@ def read_flags(given: Mapping[str, object], environment: Mapping[str, str]) -> F
         log_level=one("log.level"),
         log_format=one("log.format"),
     )
+
+
+def _namespaces(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if not _NAMESPACE.fullmatch(name):
+            raise ConfigError(
+                f"--namespace {name!r}: expected the name of one namespace: lower case letters, "
+                "digits and -; repeat the flag for several"
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _url(text: str) -> str:
+    if text and not is_url(text):
+        raise ConfigError(f"--grafana-url {text}: expected http://host or https://host")
+    return text
+
+
+def is_url(text: str) -> bool:
+    """Whether this is the http or https address of a host."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _path(text: str) -> Path | None:

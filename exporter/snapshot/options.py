@@ -8,11 +8,14 @@ from exporter.model.report import RESULTS
 from exporter.settings.file import ConfigFile, ReportSettings
 from exporter.settings.flags import Flags
 from exporter.state.selection import Filters, Globs
-from exporter.view.values import SEVERITIES
+from exporter.view.values import DEFAULT_COUNT, SEVERITIES
 
 
 class SnapshotOptions(NamedTuple):
-    """What the command line asks for. *fail_on* is a result word and the least severity."""
+    """What the command line asks for.
+
+    *fail_on* is a result word and the least severity, *counting* one of COUNT_CHOICES.
+    """
 
     files: tuple[str, ...]
     output: str
@@ -21,6 +24,9 @@ class SnapshotOptions(NamedTuple):
     severities: tuple[str, ...]
     results: tuple[str, ...]
     watch: bool
+    namespaces: tuple[str, ...] = ()
+    counting: str = DEFAULT_COUNT
+    allow_empty: bool = False
 
 
 def read_options(given: Mapping[str, object]) -> SnapshotOptions:
@@ -47,6 +53,9 @@ def read_options(given: Mapping[str, object]) -> SnapshotOptions:
         severities=many("severity", SEVERITIES),
         results=many("result", RESULTS),
         watch=bool(given.get("watch")),
+        namespaces=many("namespace"),
+        counting=str(given["count"]),
+        allow_empty=bool(given.get("allow_empty")),
     )
     for one, other in _contradictions(ask):
         raise ConfigError(f"{one} does not go with {other}")
@@ -68,22 +77,28 @@ def _contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
         yield "--fail-on", "--watch, which never ends"
     if ask.watch and "-" in ask.files:
         yield "- (standard input)", "--watch, which reads again"
+    if ask.fail_on and ask.results:
+        yield "--result", "--fail-on, which judges every result"
+    if ask.fail_on and ask.severities:
+        yield "--severity", "--fail-on: name the least severity there, as in --fail-on fail:high"
+    if ask.allow_empty and not ask.fail_on:
+        yield "--allow-empty", "a snapshot without --fail-on, which judges nothing"
     if ask.severities and ask.output in ("prometheus", "openmetrics"):
         yield "--severity", f"--output {ask.output}, where severity is a label to choose by"
 
 
 def narrowed(config: ConfigFile, ask: SnapshotOptions, flags: Flags) -> ConfigFile:
-    """Let the flags narrow what the configuration lets through.
+    """Let the flags narrow the filters of the configuration.
 
-    Files hold whole reports, so that ``reports.detail`` has no say there.
+    Files hold whole reports, so ``reports.detail`` does not apply to them.
 
     Raises:
-        ConfigError: a flag asks for what summaries do not tell.
+        ConfigError: a flag asks for what summaries do not hold.
     """
     filters, results = config.filters, config.results
     reports = ReportSettings() if ask.files else config.reports
     if reports.detail == "summary":
-        for flag in _untold(ask):
+        for flag in _unknown_to_summaries(ask):
             raise ConfigError(f"{flag} does not go with reports.detail: summary, which reads none")
     if ask.policies:
         exclude = filters.policies.exclude
@@ -97,7 +112,7 @@ def narrowed(config: ConfigFile, ask: SnapshotOptions, flags: Flags) -> ConfigFi
     return ConfigFile(**(values | {"filters": filters, "results": results, "reports": reports}))
 
 
-def _untold(ask: SnapshotOptions) -> Iterator[str]:
+def _unknown_to_summaries(ask: SnapshotOptions) -> Iterator[str]:
     """Name the flags that need more than summaries."""
     if ask.fail_on and ask.fail_on[1] != SEVERITIES[-1]:
         yield f"a severity in --fail-on {':'.join(ask.fail_on)}"

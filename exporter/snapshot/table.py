@@ -1,8 +1,9 @@
 """A snapshot as a table for people, or as JSON."""
 
 import time
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from rich import box
@@ -10,15 +11,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from exporter import __version__
 from exporter.model.report import RESULTS
-from exporter.state.cluster import ClusterState
+from exporter.snapshot.options import SnapshotOptions
+from exporter.snapshot.reading import Reading
 from exporter.state.failures import standing
 from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold
 from exporter.view.failing import failing, order
-from exporter.view.summary import blocked, by_first, by_severity, total, worst
-from exporter.view.values import BlockedRequest, Counts, FailingResult, NamedCounts
-from exporter.web.page.wording import percent
+from exporter.view.summary import blocked, figures, left_out, total, worst
+from exporter.view.values import (
+    COUNT_CHOICES,
+    MOST_BLOCKED,
+    BlockedRequest,
+    Counts,
+    FailingResult,
+    LeftOut,
+    NamedCounts,
+)
+from exporter.web.page.html import percent
 
 MOST: Final = 10
 MOST_FAILING: Final = 25
@@ -27,7 +38,9 @@ WIDE: Final = 180
 """Columns of a terminal in which every label has a column of its own."""
 ROOMY: Final = 120
 """Columns of a terminal in which there is room for messages."""
+PIPE_WIDTH: Final = 220
 _NAMESPACE: Final = 0
+_KIND: Final = 1
 _POLICY: Final = 2
 _SEVERITY: Final = 4
 """Where the ledger's rows of results have these labels."""
@@ -41,24 +54,24 @@ _STYLES: Final = {
 }
 
 
-class SeverityFilter(NamedTuple):
-    """Results of which severities are shown, none for all; whether they were read at all."""
-
-    severities: frozenset[str] = frozenset()
-    whole: bool = True
-
-    def __call__(self, severity: str) -> bool:
-        """Say whether results of this severity are shown."""
-        return not self.severities or severity in self.severities
-
-
 class SnapshotDocument(msgspec.Struct):
-    """The JSON form. Times are Unix seconds; None is what summaries do not tell."""
+    """The JSON form. Times are Unix seconds; None is what is not known, as of mere summaries.
 
+    ``compliance`` is of checks (results) of the kinds that ``count`` counts; so are the numbers.
+    """
+
+    version: str
+    cluster: str
+    time: float
+    count: str
     reports: int
     compliance: float | None
     resources: Counts
     results: Counts
+    not_itemised: Counts
+    left_out: list[LeftOut]
+    skipped: list[str]
+    unreadable: dict[str, str]
     failing_by_severity: dict[str, int] | None
     summary: list["SummaryRow"]
     namespaces: list[NamedCounts]
@@ -75,63 +88,96 @@ class SummaryRow(msgspec.Struct):
     counts: Counts
 
 
-def as_json(state: ClusterState, shown: SeverityFilter) -> str:
+def as_json(made: SnapshotDocument) -> str:
     """Write the snapshot as JSON."""
-    body = msgspec.json.encode(_snapshot(state, shown))
-    return msgspec.json.format(body).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(made)).decode() + "\n"
 
 
-def as_table(state: ClusterState, shown: SeverityFilter) -> None:
-    """Print the snapshot: coloured and as wide as the terminal, plain in a pipe."""
+def as_table(made: SnapshotDocument, empty: Sequence[str]) -> str:
+    """Write the snapshot as text: coloured and as wide as the terminal, plain in a pipe.
+
+    *empty* has the reasons to write in place of numbers where nothing was evaluated.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=220)
-    found = _snapshot(state, shown)
-    console.print(_headline(found))
-    if found.summary:
-        console.print(_counts_table("SummaryRow", ("NAMESPACE", "KIND"), _summary_rows(found)))
-    if found.namespaces:
-        console.print(_worst_table("Worst namespaces", "NAMESPACE", found.namespaces))
-    if found.policies:
-        console.print(_worst_table("Worst policies", "POLICY", found.policies))
-    if found.failing:
-        console.print(_failing_table(found.failing, console.width))
-    if found.blocked:
-        console.print(_blocked_table(found.blocked, console.width))
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    with console.capture() as captured:
+        _print(console, made, empty)
+    return captured.get()
 
 
-def _snapshot(state: ClusterState, shown: SeverityFilter) -> SnapshotDocument:
+def _print(console: Console, made: SnapshotDocument, empty: Sequence[str]) -> None:
+    when = datetime.fromtimestamp(made.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    console.print(Text(f"{made.cluster}  {when}" if made.cluster else when, style="dim"))
+    if made.results.scored or not empty:
+        console.print(_headline(made))
+    else:
+        console.print(Text(empty[0], style="bold"), soft_wrap=True)
+    for line in _caveats(made):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+    if made.summary:
+        console.print(_counts_table("Summaries", ("NAMESPACE", "KIND"), _summary_rows(made)))
+    if made.namespaces:
+        console.print(_worst_table("Worst namespaces", "NAMESPACE", made.namespaces))
+    if made.policies:
+        console.print(_worst_table("Worst policies", "POLICY", made.policies))
+    if made.failing:
+        console.print(_failing_table(made.failing, console.width))
+    if made.blocked:
+        console.print(_blocked_table(made.blocked, console.width))
+
+
+def document(reading: Reading, ask: SnapshotOptions, *, whole: bool) -> SnapshotDocument:
+    """Take everything to show from what was read; *whole* says that results were."""
+    state, wanted = reading.state, frozenset(ask.severities)
+
+    def shown(severity: str) -> bool:
+        return not wanted or severity in wanted
+
+    excluded = COUNT_CHOICES[ask.counting]
+    found = figures(state, ask.counting, whole=whole)
     ledger = state.ledger
     rows = [failing(one) for c in ledger.failures.places.values() for one in standing(c)]
-    resources, results = total(ledger.totals.resources), ledger.totals.results
+    results = {
+        labels: row
+        for labels, row in ledger.totals.results.items()
+        if labels[_KIND] not in excluded and shown(labels[_SEVERITY])
+    }
+    counted = total(results) if wanted else found.results
+    severities = found.failing_by_severity
     return SnapshotDocument(
+        version=__version__,
+        cluster=reading.cluster,
+        time=time.time(),
+        count=ask.counting,
         reports=ledger.count(),
-        compliance=resources.compliance,
-        resources=resources,
-        results=total(_by(results, _SEVERITY, shown) if shown.whole else ledger.totals.summary),
-        failing_by_severity=(
-            {s: n for s, n in by_severity(state).items() if shown(s)} if shown.whole else None
-        ),
+        compliance=counted.compliance,
+        resources=found.resources,
+        results=counted,
+        not_itemised=found.not_itemised if whole else Counts(),
+        left_out=list(left_out(state)),
+        skipped=reading.skipped,
+        unreadable={name: str(error) for name, error in reading.refused.items()},
+        failing_by_severity=severities and {s: n for s, n in severities.items() if shown(s)},
         summary=[
             SummaryRow(n, k, Counts(*row)) for (n, k), row in sorted(ledger.totals.summary.items())
         ],
-        namespaces=_all(
-            _by(results, _NAMESPACE, shown) if shown.whole else by_first(ledger.totals.summary)
-        ),
-        policies=_all(_by(results, _POLICY, shown)) if shown.whole else None,
-        failing=sorted((r for r in rows if shown(r.severity)), key=order) if shown.whole else None,
+        namespaces=_all(_by(results, _NAMESPACE) if wanted else found.namespaces),
+        policies=_all(_by(results, _POLICY)) if whole else None,
+        failing=sorted((r for r in rows if shown(r.severity) and r.kind not in excluded), key=order)
+        if whole
+        else None,
         blocked=[
             blocked(b) for b in reversed(state.violation_events.recent.blocks) if shown(b.severity)
         ],
     )
 
 
-def _by(results: FiveFold, label: int, shown: SeverityFilter) -> SumTable:
-    """Add up the results that are shown by one of their labels."""
+def _by(results: FiveFold, label: int) -> SumTable:
+    """Add up results by one of their labels."""
     found = SumTable()
     for labels, row in results.items():
-        if shown(labels[_SEVERITY]):
-            found.add_all((labels[label],), row)
+        found.add_all((labels[label],), row)
     return found
 
 
@@ -139,14 +185,39 @@ def _all(tally: FiveFold) -> list[NamedCounts]:
     return list(worst(tally, len(tally)))
 
 
-def _headline(found: SnapshotDocument) -> Text:
-    if found.compliance is None:
-        return Text(f"{found.reports} reports, nothing judged")
-    severities = ", ".join(f"{n} {s}" for s, n in (found.failing_by_severity or {}).items())
+def _headline(made: SnapshotDocument) -> Text:
+    scored, failing_count = made.results.scored, made.results.failing
+    if made.compliance is None:
+        return Text(f"{made.reports} reports, no check is pass, fail or error")
     text = Text()
-    text.append(f"{percent(found.compliance)} of resources comply", style="bold")
-    text.append(f"; {found.reports} reports, {found.results.failing} failing results")
-    return text.append(f" ({severities})" if severities else "")
+    text.append(f"{percent(made.compliance)} of {scored} checks comply", style="bold")
+    if not failing_count:
+        text.append(
+            f"; {made.reports} reports, no failing checks on {made.resources.all} resources"
+        )
+        return text
+    severities = ", ".join(f"{n} {s}" for s, n in (made.failing_by_severity or {}).items())
+    text.append(f"; {made.reports} reports, {failing_count} failing results")
+    text.append(f" ({severities})" if severities else "")
+    return text.append(
+        f" on {made.resources.failing} of {made.resources.all} resources"
+        if made.resources.failing
+        else ""
+    )
+
+
+def _caveats(made: SnapshotDocument) -> Iterator[str]:
+    """Write what the numbers do not hold."""
+    if made.not_itemised.failing:
+        yield (
+            f"{made.not_itemised.failing} failing results of summaries are not itemised: the "
+            "results of their reports were cut or are absent"
+        )
+    excluded = ", ".join(sorted(COUNT_CHOICES[made.count]))
+    if excluded:
+        yield f"Not counted: {excluded} (--count every-object counts every object)"
+    for name in made.unreadable:
+        yield f"Not read, permission refused: {name}"
 
 
 def _summary_rows(found: SnapshotDocument) -> list[tuple[tuple[str, ...], Counts]]:
@@ -189,7 +260,8 @@ def _failing_table(rows: list[FailingResult], width: int) -> Table:
 
 
 def _blocked_table(rows: list[BlockedRequest], width: int) -> Table:
-    more = f", newest {MOST_FAILING} of {len(rows)}" if len(rows) > MOST_FAILING else ""
+    known = f"at least {MOST_BLOCKED}" if len(rows) >= MOST_BLOCKED else str(len(rows))
+    more = f", newest {MOST_FAILING} of {known}" if len(rows) > MOST_FAILING else ""
     table = _table(f"Blocked in the last hour{more}")
     _name(table, ("AGO", *_where_names(width)), width)
     now = time.time()

@@ -11,10 +11,11 @@ from exporter.state.tally import Counters, Gauge, Labels, Minimum
 
 
 class FailureBucket(NamedTuple):
-    """Failing results of one severity in one namespace."""
+    """Failing results of one severity, on one kind of resource in one namespace."""
 
     severity: str
     namespace: str
+    kind: str
 
 
 class FailureBuckets:
@@ -98,7 +99,9 @@ def standing_in(
 ) -> Iterator[OpenFailure]:
     """List those of one bucket, and of one policy if it is named; the others cost nothing."""
     for part in parts(contribution):
-        if not isinstance(part, ReportPart) or part.group.namespace != bucket.namespace:
+        if not isinstance(part, ReportPart):
+            continue
+        if (part.group.namespace, part.group.kind) != (bucket.namespace, bucket.kind):
             continue
         for index, failure in enumerate(part.failures):
             outcome = failure.outcome
@@ -183,7 +186,7 @@ class Failures:
                 # As policyreport_resource_results has them.
                 labels = (namespace, kind, name, policy, rule, failure.word, severity, source)
                 self.resources.add(labels, amount)
-                self.buckets.add(FailureBucket(severity, namespace), place, amount)
+                self.buckets.add(FailureBucket(severity, namespace, kind), place, amount)
                 if failure.word == "fail":
                     self._fail((namespace, policy, severity, source), since, amount)
             self.touched.add(namespace)

@@ -19,7 +19,7 @@ from exporter.state.failures import Failures, Remembered, remember
 from exporter.state.newest import NewestTimestamps
 from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStores, merged
 from exporter.state.selection import Selection
-from exporter.state.sums import Sums
+from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
 from exporter.state.totals import Subjects, Totals
 
@@ -41,6 +41,7 @@ class Ledger:
     ) -> None:
         self.totals = Totals()
         self.sums = Sums()
+        self.left_out = LeftOutResults()
         self.reports = Gauge()
         self.newest = NewestTimestamps(selection, clock)
         self.failures = Failures(clock, limit)
@@ -289,6 +290,8 @@ class Ledger:
         if times:
             self.totals.take(group, times)
             self.sums.note(group, times)
+            if group.profile.left_out or any(group.profile.not_itemised):
+                self.left_out.take(group, times)
             group.settled = group.count
         if not group.count:
             group.cells = ()

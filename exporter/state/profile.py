@@ -1,6 +1,8 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import sub
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -44,16 +46,19 @@ class Outcome(NamedTuple):
 class Verdict:
     """What one result counts as: its outcome, and the index of its word, -1 for not at all.
 
-    ``allowed`` says whether its source counts. Compared by identity: equal ones are one object, as
-    far as whoever judges remembers it.
+    ``allowed`` says whether its source counts, ``unknown`` whether its word is none of the five.
+    Compared by identity: equal ones are one object, as far as whoever judges remembers it.
     """
 
-    __slots__ = ("allowed", "outcome", "word_index")
+    __slots__ = ("allowed", "outcome", "unknown", "word_index")
 
-    def __init__(self, outcome: Outcome, word_index: int, *, allowed: bool) -> None:
+    def __init__(
+        self, outcome: Outcome, word_index: int, *, allowed: bool, unknown: bool = False
+    ) -> None:
         self.outcome = outcome
         self.word_index = word_index
         self.allowed = allowed
+        self.unknown = unknown
 
 
 class Failure(NamedTuple):
@@ -72,10 +77,13 @@ class Failure(NamedTuple):
 class Profile:
     """The outcomes of a report with their numbers, its summary and its worst result.
 
-    ``rows`` holds what counts of each result, ``counts`` how many have each word; ``status`` is the
-    index of the worst word, -1 when nothing was counted. Profiles are compared by identity: the
-    same key gives the same profile for as long as a report has it. ``cache`` is room for whoever
-    counts the reports that have it.
+    ``left_out`` counts, by reason and source, results that do not count although no filter of the
+    configuration asks for that. ``not_itemised`` has what the summary counts beyond the results
+    that are listed, which were cut or are absent. ``rows``
+    holds what counts of each result, ``counts`` how many have each word; ``status`` is the index of
+    the worst word, -1 when nothing was counted. Profiles are compared by identity: the same key
+    gives the same profile for as long as a report has it. ``cache`` is room for whoever counts the
+    reports that have it.
     """
 
     __slots__ = (
@@ -84,6 +92,8 @@ class Profile:
         "counts",
         "failures",
         "key",
+        "left_out",
+        "not_itemised",
         "rows",
         "status",
         "summary",
@@ -105,6 +115,8 @@ class Profile:
             found[verdict.word_index] += 1
         counts: Counts = (found[0], found[1], found[2], found[3], found[4])
         self.counts = self.summary if counts == self.summary else counts
+        self.left_out = _left_out(verdicts) if -1 in words else ()
+        self.not_itemised = NOTHING if -1 in words else _excess(self.summary, self.counts)
         self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
         if not verdicts:
             words = {index for index, count in enumerate(self.summary) if count}
@@ -114,6 +126,28 @@ class Profile:
     def allowed(self) -> bool:
         """Whether any source in it counts."""
         return self.key.allowed
+
+
+LeftOut = tuple[str, str]
+"""Why results do not count, "source" or "word", and their source."""
+
+
+def _left_out(verdicts: Sequence[Verdict]) -> tuple[tuple[LeftOut, int], ...]:
+    found: Counter[LeftOut] = Counter()
+    for verdict in verdicts:
+        if not verdict.allowed:
+            found["source", verdict.outcome.source] += 1
+        elif verdict.unknown:
+            found["word", verdict.outcome.source] += 1
+    return tuple(found.items())
+
+
+def _excess(summary: Counts, counts: Counts) -> Counts:
+    """Subtract the results that are listed from those of the summary, word by word."""
+    if summary == counts or sum(summary) <= sum(counts):
+        return NOTHING
+    passed, fail, warn, error, skip = map(max, map(sub, summary, counts), NOTHING)
+    return (passed, fail, warn, error, skip)
 
 
 def _failures(verdicts: Sequence[Verdict]) -> Iterator[Failure]:
@@ -164,7 +198,7 @@ class Profiles:
         self.selection = selection
         self._known: dict[Key, Profile] = {}
         self._judged: dict[RawResult, Verdict] = {}
-        self._verdicts: dict[tuple[Outcome, int, bool], Verdict] = {}
+        self._verdicts: dict[tuple[Outcome, int, bool, bool], Verdict] = {}
         self._summaries: dict[Counts, Counts] = {}
 
     def __len__(self) -> int:
@@ -240,16 +274,20 @@ class Profiles:
             policy, fold_rule(rule), severity_of(severity), category or "none", source
         )
         index = RESULT_INDEX.get(word, -1) if counts else -1
-        verdict = self._judged[raw_result] = self._shared(Verdict(outcome, index, allowed=allowed))
+        verdict = Verdict(outcome, index, allowed=allowed, unknown=word not in RESULT_INDEX)
+        verdict = self._judged[raw_result] = self._shared(verdict)
         return verdict
 
     def _blurred(self, verdict: Verdict) -> Verdict:
         outcome = Outcome(OVERFLOW, OVERFLOW, verdict.outcome.severity, OVERFLOW, OVERFLOW)
-        return self._shared(Verdict(outcome, verdict.word_index, allowed=verdict.allowed))
+        unknown = verdict.unknown
+        return self._shared(
+            Verdict(outcome, verdict.word_index, allowed=verdict.allowed, unknown=unknown)
+        )
 
     def _shared(self, verdict: Verdict) -> Verdict:
         """Give the one that all equal ones share, as far as it is remembered."""
         if len(self._verdicts) >= _MOST_VERDICTS:
             self._verdicts.clear()
-        key = (verdict.outcome, verdict.word_index, verdict.allowed)
+        key = (verdict.outcome, verdict.word_index, verdict.allowed, verdict.unknown)
         return self._verdicts.setdefault(key, verdict)

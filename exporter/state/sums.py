@@ -1,14 +1,18 @@
-"""Results added up by namespace, policy and severity: for people who look, not for scrapes."""
+"""Results added up by namespace, policy and severity, each by kind, for the status page."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from exporter.state.contribution import Group
-from exporter.state.profile import Verdict
-from exporter.state.tally import NOTHING, Labels
+from exporter.state.profile import LeftOut, Verdict
+from exporter.state.tally import NOTHING, OVERFLOW, Labels
 
 CROWD: Final = 20_000
 """How much may wait for somebody who looks: what waits takes a hundred bytes."""
+
+
+MOST_SOURCES: Final = 100
+"""Reasons and sources of left-out results that are counted separately; reports choose them."""
 
 
 class SumTable(dict[Labels, list[int]]):
@@ -28,8 +32,33 @@ class SumTable(dict[Labels, list[int]]):
                 self.add(labels, index, amount * times)
 
 
+class LeftOutResults:
+    """Results in current reports that are in no other count.
+
+    ``by_source`` counts, by reason and source, those of sources that are not configured and those
+    whose word is none of the five; at most MOST_SOURCES are counted separately. ``not_itemised``
+    has, by namespace and kind, what summaries count beyond the results that reports list.
+    """
+
+    def __init__(self) -> None:
+        self.by_source: dict[LeftOut, int] = {}
+        self.not_itemised: Final = SumTable()
+
+    def take(self, group: Group, times: int) -> None:
+        """Count what a group leaves out *times* times more."""
+        for (reason, source), count in group.profile.left_out:
+            # A row stays at 0: so the same ones are folded when they are subtracted.
+            room = (reason, source) in self.by_source or len(self.by_source) < MOST_SOURCES
+            row = (reason, source if room else OVERFLOW)
+            self.by_source[row] = self.by_source.get(row, 0) + count * times
+        where = (group.namespace, group.kind)
+        self.not_itemised.add_all(where, group.profile.not_itemised, times)
+
+
 class Sums:
     """Three five-fold counts of results, of which no series are made.
+
+    The rows of each are labelled (namespace, kind), (policy, kind) and (severity, kind).
 
     The changes of a group wait until somebody looks, as most groups change again before that; those
     of a group that no report is in any more do not, so that none is kept for this. ``crowded`` says
@@ -42,7 +71,8 @@ class Sums:
         self.by_severity: Final = SumTable()
         self.crowded = False
         self._waiting: dict[Group, int] = {}
-        self._judged: dict[Verdict, int] = {}
+        self._judged: dict[str, dict[Verdict, int]] = {}
+        self._judged_count = 0
 
     def note(self, group: Group, times: int) -> None:
         """Note that a group counts so many times more."""
@@ -50,29 +80,36 @@ class Sums:
         waiting[group] = waiting.get(group, 0) + times
         if not group.count:
             self._take_group(group, waiting.pop(group))
-        if len(waiting) + len(self._judged) > CROWD:
+        if len(waiting) + self._judged_count > CROWD:
             self.crowded = True
 
     def take(self) -> int:
         """Take up some of what changed; return about how many numbers, 0 where nothing is left."""
         if self._waiting:
             return self._take_group(*self._waiting.popitem())
-        if self._judged:
-            return self._take_judged(*self._judged.popitem())
+        for kind, judged in self._judged.items():
+            verdict, times = judged.popitem()
+            self._judged_count -= 1
+            if not judged:
+                del self._judged[kind]
+            return self._take_judged(kind, verdict, times)
         self.crowded = False
         return 0
 
     def _take_group(self, group: Group, times: int) -> int:
-        profile, judged = group.profile, self._judged
-        if times:
-            self.by_namespace.add_all((group.namespace,), profile.counts, times)
+        profile, kind = group.profile, group.kind
+        if times and profile.rows:
+            self.by_namespace.add_all((group.namespace, kind), profile.counts, times)
+            judged = self._judged.setdefault(kind, {})
+            before = len(judged)
             for verdict in profile.rows:
                 judged[verdict] = judged.get(verdict, 0) + times
+            self._judged_count += len(judged) - before
         return 1 + len(profile.rows) // 4
 
-    def _take_judged(self, verdict: Verdict, times: int) -> int:
+    def _take_judged(self, kind: str, verdict: Verdict, times: int) -> int:
         if times:
             outcome, index = verdict.outcome, verdict.word_index
-            self.by_policy.add((outcome.policy,), index, times)
-            self.by_severity.add((outcome.severity,), index, times)
+            self.by_policy.add((outcome.policy, kind), index, times)
+            self.by_severity.add((outcome.severity, kind), index, times)
         return 1

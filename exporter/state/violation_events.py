@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.model.changes import Scope
-from exporter.model.event import Event, Violation, violation
+from exporter.model.event import Event, Violation, unread, violation
 from exporter.model.report import clip, fold_rule
 from exporter.state.policy_index import PolicyIndex
 from exporter.state.recent import Block, RecentBlocks
@@ -37,7 +37,8 @@ class ViolationEvents:
     The number that an Event stands for never goes down here: DELETED (its time to live, about an
     hour) takes it from the live ones only. What the first list brings happened before this
     exporter watched and does not count, unless ``watermarks`` (the resourceVersions that a
-    checkpoint covers, by scope) say which of it is new.
+    checkpoint covers, by scope) say which of it is new. ``ignored`` counts, by reason, Events of
+    violations that count nowhere although no filter asks for that.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ViolationEvents:
         self.live = Gauge()
         self.recent = RecentBlocks(clock)
         self.watermarks: dict[Scope, int] = {}
+        self.ignored: Counter[str] = Counter()
         self.listing: set[Scope] = set()
         self.seen_deleted: OrderedDict[Key, int] = OrderedDict()
         self._seen: dict[Key, SeenEvent] = {}
@@ -153,7 +155,11 @@ class ViolationEvents:
 
     def _accepted(self, event: Event) -> Violation | None:
         said = violation(event)
-        if said is None or said.controller not in self._controllers:
+        if said is None:
+            self._ignore(unread(event))
+            return None
+        if said.controller not in self._controllers:
+            self._ignore("controller")
             return None
         chosen = self._selection
         if not (chosen.namespace(said.namespace) and chosen.policy(said.policy)):
@@ -161,10 +167,15 @@ class ViolationEvents:
         if not chosen.kind(said.kind):
             return None
         if self._known_only and self._register.find(said.policy, said.policy_kind) is None:
+            self._ignore("unknown_policy")
             return None
         return said._replace(
             namespace=clip(said.namespace), kind=clip(said.kind), policy=clip(said.policy)
         )
+
+    def _ignore(self, reason: str) -> None:
+        if reason:
+            self.ignored[reason] += 1
 
     def _outcome(self, said: Violation) -> str:
         """Say blocked or allowed.

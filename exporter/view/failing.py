@@ -19,10 +19,12 @@ async def failing_page(failures: Failures, query: values.Query) -> values.Failin
 
     Without a policy or a text to look for, only the buckets that the page shows are looked into.
     """
+    excluded = frozenset() if query.kind else values.COUNT_CHOICES[query.count]
     counts = failures.buckets.counts
     rows: list[values.FailingResult] = []
     matching = 0
-    for bucket in [b for b in sorted(counts, key=_place_of) if _wanted(b, query)]:
+    wanted = [b for b in counts if b.kind not in excluded and _wanted(b, query)]
+    for bucket in sorted(wanted, key=_place_of):
         skipped = max(query.offset - matching, 0)
         missing = query.limit - len(rows)
         if not (query.policy or query.search) and (not missing or skipped >= counts[bucket]):
@@ -53,19 +55,23 @@ def failing(one: OpenFailure) -> values.FailingResult:
 
 def order(row: values.FailingResult) -> tuple[int, str, str, str, str, str]:
     """Sort by severity, then by place."""
-    return (*_place_of(FailureBucket(row.severity, row.namespace)), *_within(row))
+    return (*_place_of(FailureBucket(row.severity, row.namespace, row.kind)), *_within(row))
 
 
-def _place_of(bucket: FailureBucket) -> tuple[int, str]:
-    return _RANK.get(bucket.severity, len(_RANK)), bucket.namespace
+def _place_of(bucket: FailureBucket) -> tuple[int, str, str]:
+    return _RANK.get(bucket.severity, len(_RANK)), bucket.namespace, bucket.kind
 
 
-def _within(row: values.FailingResult) -> tuple[str, str, str, str]:
-    return row.kind, row.name, row.policy, row.rule
+def _within(row: values.FailingResult) -> tuple[str, str, str]:
+    return row.name, row.policy, row.rule
 
 
 def _wanted(bucket: FailureBucket, query: values.Query) -> bool:
-    return query.severity in ("", bucket.severity) and query.namespace in (None, bucket.namespace)
+    return (
+        query.severity in ("", bucket.severity)
+        and query.namespace in (None, bucket.namespace)
+        and query.kind in ("", bucket.kind)
+    )
 
 
 async def _sorted_runs(
@@ -80,14 +86,14 @@ async def _sorted_runs(
             failing(row)
             for place in slice_
             for row in standing_in(bucket, query.policy, failures.places.get(place))
-            if not search or _says(row, search)
+            if not search or _mentions(row, search)
         ]
         runs.append(sorted(found, key=_within))
         await asyncio.sleep(0)
     return runs
 
 
-def _says(row: OpenFailure, text: str) -> bool:
+def _mentions(row: OpenFailure, text: str) -> bool:
     outcome = row.failure.outcome
     where = (row.name, row.namespace, outcome.policy, outcome.rule, row.message)
     return text in "\0".join(where).casefold()

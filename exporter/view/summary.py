@@ -1,13 +1,48 @@
 """Sums of the state, named for people: totals, the worst rows, blocked requests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from heapq import nsmallest
+from typing import NamedTuple
 
 from exporter.state.cluster import ClusterState
 from exporter.state.recent import Block
 from exporter.state.sums import SumTable
-from exporter.state.tally import NOTHING, FiveFold
+from exporter.state.tally import FiveFold
 from exporter.view import values
+
+
+class Figures(NamedTuple):
+    """Counts of the kinds that count; None where only summaries are read.
+
+    ``results`` and ``namespaces`` include what is not itemised: of a summary and the results that
+    it is of, the worse counts.
+    """
+
+    resources: values.Counts
+    results: values.Counts
+    not_itemised: values.Counts
+    failing_by_severity: dict[str, int] | None
+    namespaces: FiveFold
+    policies: FiveFold | None
+
+
+def figures(state: ClusterState, count: str, *, whole: bool) -> Figures:
+    """Add up what *count*, one of COUNT_CHOICES, counts; *whole* says that results are read."""
+    ledger, excluded = state.ledger, values.COUNT_CHOICES[count]
+    summary = by_first(ledger.totals.summary, excluded)
+    cut = by_first(ledger.left_out.not_itemised, excluded) if whole else SumTable()
+    namespaces = by_first(ledger.sums.by_namespace, excluded) if whole else summary
+    for labels, row in cut.items():
+        namespaces.add_all(labels, row)
+    return Figures(
+        resources=total(by_first(ledger.totals.resources, excluded)),
+        results=total(namespaces),
+        not_itemised=total(cut),
+        failing_by_severity=by_severity(state, excluded) if whole else None,
+        namespaces=namespaces,
+        policies=by_first(ledger.sums.by_policy, excluded) if whole else None,
+    )
 
 
 def total(tally: FiveFold) -> values.Counts:
@@ -26,19 +61,43 @@ def worst(tally: FiveFold, most: int) -> tuple[values.NamedCounts, ...]:
     return tuple(values.NamedCounts(labels[0], counts(row)) for labels, row in rows)
 
 
-def by_first(tally: FiveFold) -> SumTable:
-    """Add up the rows that agree in their first label."""
+def by_first(tally: FiveFold, excluded: AbstractSet[str] = frozenset()) -> SumTable:
+    """Add up the rows that agree in their first label; the second is a kind, or *excluded*."""
     found = SumTable()
     for labels, row in tally.items():
-        found.add_all(labels[:1], row)
+        if labels[1] not in excluded:
+            found.add_all(labels[:1], row)
     return found
 
 
-def by_severity(state: ClusterState) -> dict[str, int]:
+def by_severity(state: ClusterState, excluded: AbstractSet[str] = frozenset()) -> dict[str, int]:
     """Count the failing results of each severity, the worst first."""
-    rows = state.ledger.sums.by_severity
-    found = {each: _failing(rows.get((each,), NOTHING)) for each in values.SEVERITIES}
+    rows = by_first(state.ledger.sums.by_severity, excluded)
+    found = {each: _failing(rows.get((each,), (0,) * 5)) for each in values.SEVERITIES}
     return {severity: count for severity, count in found.items() if count}
+
+
+def left_out(state: ClusterState) -> tuple[values.LeftOut, ...]:
+    """List what current reports hold that does not count, most first."""
+    rows = state.ledger.left_out.by_source.items()
+    found = [values.LeftOut(_reason(reason), source, n) for (reason, source), n in rows if n]
+    return tuple(sorted(found, key=lambda each: (-each.results, each.reason, each.source)))
+
+
+def _reason(reason: str) -> values.LeftOutReason:
+    return "word" if reason == "word" else "source"
+
+
+def describe(rows: Iterable[values.LeftOut]) -> list[str]:
+    """Write what is left out, and what to do about it, a sentence each."""
+    return [_described(each) for each in rows]
+
+
+def _described(row: values.LeftOut) -> str:
+    of = f"of source {row.source}" if row.source else "without a source"
+    if row.reason == "word":
+        return f"{row.results} results {of} are skipped: none of pass, fail, warn, error, skip"
+    return f'{row.results} results {of} are left out; to count them, add "{row.source}" to sources:'
 
 
 def blocked(block: Block) -> values.BlockedRequest:

@@ -1,18 +1,66 @@
 """What the status page and /api/v1 show, as plain values."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-MOST_BLOCKED = 100
-SEVERITIES = ("critical", "high", "medium", "low", "info", "none")
+MOST_BLOCKED: Final = 100
+SEVERITIES: Final = ("critical", "high", "medium", "low", "info", "none")
+
+COUNT_CHOICES: Final = {
+    "workloads-and-pods": frozenset({"ReplicaSet", "Job"}),
+    "workloads": frozenset({"ReplicaSet", "Job", "Pod"}),
+    "pods": frozenset(
+        {
+            *("ReplicaSet", "Job", "Deployment", "StatefulSet", "DaemonSet", "CronJob"),
+            "ReplicationController",
+        }
+    ),
+    "every-object": frozenset[str](),
+}
+"""Which objects count, by the kinds that do not: the dashboards' variable Count, same defaults.
+
+A Deployment is reported as itself, as its ReplicaSets and as its Pods. By default ReplicaSets and
+Jobs are left out, as another object owns them.
+"""
+DEFAULT_COUNT: Final = "workloads-and-pods"
+
+ConnectionState = Literal[
+    "connecting",
+    "unreachable",
+    "refused",
+    "not kubernetes",
+    "reading",
+    "no report api",
+    "lost",
+    "degraded",
+    "partial",
+    "live",
+]
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """Whether the numbers are those of the cluster now, and if not, why and since when.
+
+    Times are Unix seconds. ``as_of`` is when numbers stopped following the cluster, 0 where they
+    follow it or where there are none. ``counted`` says whether there are numbers at all.
+    """
+
+    state: ConnectionState
+    message: str
+    since: float
+    counted: bool
+    error: str = ""
+    as_of: float = 0.0
 
 
 class Watched(msgspec.Struct, frozen=True):
     """One kind of object; times are Unix seconds, 0 when it has not happened yet.
 
-    ``state`` is a word or two for people: synced, listing, not served, refused, retrying.
+    ``state`` is a word or two for people: synced, listing, not served, refused, failing, waiting.
+    ``up`` says whether it is being watched now, ``since`` for how long that has been so, ``error``
+    what the last failure was, if it is not over, and ``status`` its HTTP status, 0 for none.
     """
 
     resource: str
@@ -21,6 +69,10 @@ class Watched(msgspec.Struct, frozen=True):
     objects: int = 0
     last_sync: float = 0.0
     last_change: float = 0.0
+    up: bool = False
+    since: float = 0.0
+    error: str = ""
+    status: int = 0
 
 
 class Counts(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
@@ -33,62 +85,107 @@ class Counts(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     skip: int = 0
 
     @property
-    def judged(self) -> int:
-        """All but skipped."""
-        return self.passed + self.fail + self.warn + self.error
+    def all(self) -> int:
+        """The sum of the five."""
+        return self.passed + self.fail + self.warn + self.error + self.skip
+
+    @property
+    def scored(self) -> int:
+        """Those that compliance is a share of: warn and skip are left out."""
+        return self.passed + self.fail + self.error
 
     @property
     def failing(self) -> int:
-        """What the failing results list: that failed, or could not be judged."""
+        """Those that failed or could not be evaluated."""
         return self.fail + self.error
 
     @property
-    def passing(self) -> float | None:
-        """The share that is not failing, None when nothing was judged."""
-        return 1 - self.failing / self.judged if self.judged else None
-
-    @property
     def compliance(self) -> float | None:
-        """The share that does not fail, None when nothing was judged."""
-        return 1 - self.fail / self.judged if self.judged else None
+        """Give ``pass / (pass + fail + error)`` of checks, None when none is scored.
+
+        The one definition of page, API, snapshots, recording rules and dashboards.
+        """
+        return self.passed / self.scored if self.scored else None
+
+
+LeftOutReason = Literal["source", "word"]
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """Results that do not count: their source is not configured, or their word is unknown."""
+
+    reason: LeftOutReason
+    source: str
+    results: int
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """Objects or Events that are not counted since the start, and why."""
+
+    resource: str
+    reason: str
+    count: int
 
 
 class NamedCounts(msgspec.Struct, frozen=True):
-    """How one namespace or one policy stands: its results."""
+    """The results of one namespace or of one policy."""
 
     name: str
     results: Counts
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """The state of everything; most failing first, and no longer than was asked for.
+    """The whole state; most failing first, and no longer than was asked for.
 
-    None is what summaries do not tell, where nothing but summaries is read.
+    Numbers are None where they are not known: before the first sync, and where only summaries are
+    read. ``count`` names the choice of COUNT_CHOICES that they are of. ``compliance`` is of checks.
     """
 
     version: str
+    cluster: str
+    time: float
     started: float
     ready: bool
+    connection: Connection
     watched: tuple[Watched, ...]
-    resources: Counts
-    results: Counts
+    detail: Literal["full", "summary"]
+    count: str
+    reports: int | None
+    compliance: float | None
+    resources: Counts | None
+    results: Counts | None
+    not_itemised: Counts | None
+    left_out: tuple[LeftOut, ...]
+    ignored: tuple[Ignored, ...]
+    newest_result: float
     failing_by_severity: dict[str, int] | None
-    namespaces: tuple[NamedCounts, ...]
+    namespaces: tuple[NamedCounts, ...] | None
     policies: tuple[NamedCounts, ...] | None
+    blocked: int | None
+    blocked_capped: bool
 
 
 class Query(msgspec.Struct, frozen=True):
     """Which failing results are wanted; empty wants all, but a namespace of "" is the cluster's.
 
-    ``search`` is looked for in namespace, name, policy, rule and message, in any case.
+    ``search`` is looked for in namespace, name, policy, rule and message, in any case. ``count`` is
+    one of COUNT_CHOICES; a ``kind`` that is named is shown whatever that leaves out.
     """
 
     search: str = ""
     namespace: str | None = None
     policy: str = ""
     severity: str = ""
+    kind: str = ""
+    count: str = DEFAULT_COUNT
     offset: int = 0
     limit: int = 50
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it wants less than all failing results that count."""
+        wanted = (self.search, self.policy, self.severity, self.kind)
+        return self.namespace is not None or any(wanted)
 
 
 class FailingResult(msgspec.Struct, frozen=True):
@@ -107,14 +204,18 @@ class FailingResult(msgspec.Struct, frozen=True):
 
 
 class FailingPage(msgspec.Struct, frozen=True):
-    """Some of the failing results; ``matching`` is how many there are in all, None: not read."""
+    """Some of the failing results; ``matching`` is how many there are in all, None: not read.
+
+    ``unknown`` names the filters whose value occurs nowhere in the cluster, a typing error perhaps.
+    """
 
     rows: tuple[FailingResult, ...]
     matching: int | None
+    unknown: tuple[str, ...] = ()
 
 
 class BlockedRequest(msgspec.Struct, frozen=True):
-    """One blocked request; each that is heard of later has a larger ``id``, over restarts too."""
+    """One blocked request; a later one has a larger ``id``, over restarts too."""
 
     id: int
     time: float
@@ -128,13 +229,13 @@ class BlockedRequest(msgspec.Struct, frozen=True):
 
 
 class StatusView(Protocol):
-    """Where the status page looks.
+    """What the status page reads.
 
-    No question may cost more than the number of (namespace, policy) groups or the page asked for,
+    No method may cost more than the number of (namespace, policy) groups or the page asked for,
     in one turn of the loop; ``failing`` may take several turns.
     """
 
-    def overview(self, most: int) -> Overview:
+    def overview(self, most: int, count: str = DEFAULT_COUNT) -> Overview:
         """Sum everything up, with at most ``most`` namespaces and policies."""
         ...
 

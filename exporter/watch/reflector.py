@@ -55,7 +55,9 @@ class Reflector:
     ) -> None:
         self.scope = scope
         self.state: State = "waiting"
-        self.up = False
+        self.since = clock.wall()
+        self.last_error: ApiError | Malformed | None = None
+        self._up = False
         self.synced = False
         self.served = True
         self.last_sync = 0.0
@@ -73,13 +75,23 @@ class Reflector:
         self._missing = 0
         self._broken_at = ("", 0)
         self._failures = 0
-        self._said = ""
 
     @property
     def version(self) -> str:
         """The version to resume from."""
         position = self._watcher.position
         return position.version if position.resumable else ""
+
+    @property
+    def up(self) -> bool:
+        """Whether the resource is being watched now; ``since`` says for how long that is so."""
+        return self._up
+
+    @up.setter
+    def up(self, up: bool) -> None:
+        if up != self._up:
+            self.since = self._clock.wall()
+        self._up = up
 
     @property
     def last_change(self) -> float:
@@ -161,7 +173,8 @@ class Reflector:
     def _listed(self, start: Start) -> None:
         self._watcher.start_from(start)
         self._complete()
-        log.info("%s: listed, %d objects", self, self._feed.listed)
+        fields = {"resource": self.scope.resource.name, "objects": self._feed.listed}
+        log.info("%s: listed", self, extra=fields)
 
     def _listed_by_watch(self, start: Start) -> None:
         self._listed(start)
@@ -172,8 +185,9 @@ class Reflector:
         if not self.synced:
             self._complete()
         if self._failures:
-            log.info("%s: watched again after %d failures", self, self._failures)
-        self._failures, self._missing, self._said = 0, 0, ""
+            log.debug("%s: watched again after %d failures", self, self._failures)
+        self._failures, self._missing = 0, 0
+        self.last_error = None
 
     def _complete(self) -> None:
         self.synced = self.served = True
@@ -187,6 +201,7 @@ class Reflector:
         )
         if quick:
             self.state, self.up = "failing", False
+            self.last_error = Unavailable("the server ends each watch as soon as it begins")
         self._doubtful = end == "idle" or self._watcher.lines == 0
         self._note_need_to_list("reconcile" if end == "reconcile" else "reconnect")
 
@@ -252,15 +267,11 @@ class Reflector:
         self._lister.start_over(reason)
         self._broken_at = ("", 0)
 
-    def _say(self, state: State, error: Exception) -> None:
-        """Take the state, and log the failure unless it is what was said last."""
-        self.state = state
+    def _say(self, state: State, error: ApiError | Malformed) -> None:
+        """Take the state; what is logged of it is one line for all that share the cause."""
+        self.state, self.last_error = state, error
         self._failures += 1
-        said = f"{state} {type(error).__name__} {getattr(error, 'status', 0)}"
-        loud = logging.INFO if state == "not served" else logging.WARNING
-        level = logging.DEBUG if said == self._said else loud
-        log.log(level, "%s: %s", self, error)
-        self._said = said
+        log.debug("%s: %s", self, error)
 
     def __str__(self) -> str:
         namespace = self.scope.namespace

@@ -340,7 +340,7 @@ async def test_the_status_page_shows_the_same_blocks_and_may_be_turned_off(tmp_p
             cluster.block(3)
             await served.until(lambda s: total(s, RECENT) and total(s, LIVE) == 3)
             before = json.loads((await served.get("/api/v1/blocks"))[1])
-            await served.reload(PLAIN + "status_page: {grafana_url: 'http://grafana.example/'}\n")
+            await served.reload(PLAIN + "grafana_url: 'http://grafana.example/'\n")
             assert json.loads((await served.get("/api/v1/blocks"))[1]) == before
             assert "http://grafana.example/" in (await served.get("/"))[1]
             await served.reload(PLAIN + "status_page: {enabled: false}\n")

@@ -11,15 +11,24 @@ from exporter.model.report import Result
 from exporter.state.failures import OpenFailure, standing
 from exporter.view import failing as pages
 from exporter.view.failing import failing, failing_page, order
-from exporter.view.summary import blocked, by_severity, total, worst
-from exporter.view.values import SEVERITIES, FailingResult, Query
+from exporter.view.summary import blocked, by_severity, figures, total, worst
+from exporter.view.values import (
+    COUNT_CHOICES,
+    DEFAULT_COUNT,
+    SEVERITIES,
+    Counts,
+    FailingResult,
+    Query,
+)
+from exporter.web.page.panels import count_names
+from grafana.dashboards.variables import UNCOUNTED
 from tests.alerting.cluster import Cluster
 from tests.alerting.cluster import failing as failed
 
 NAMESPACES = ("", "team-a", "team-b", "team-c")
 POLICIES = ("probes", "labels", "images")
 QUERIES = [
-    Query(search, namespace, policy, severity, offset, limit)
+    Query(search, namespace, policy, severity, "", DEFAULT_COUNT, offset, limit)
     for search, namespace, policy, severity, (offset, limit) in product(
         ("", "WEB-1"),
         (None, "", "team-b"),
@@ -82,7 +91,7 @@ async def test_a_page_is_what_a_plain_sort_would_show(
 @pytest.mark.parametrize("seed", range(5))
 def test_the_buckets_hold_what_fails_and_nothing_else(seed: int) -> None:
     buckets = some_cluster(seed=seed).state.ledger.failures.buckets
-    found = [(row.severity, row.namespace) for row in rows(some_cluster(seed=seed))]
+    found = [(row.severity, row.namespace, row.kind) for row in rows(some_cluster(seed=seed))]
     assert {bucket: found.count(bucket) for bucket in set(found)} == buckets.counts
     assert buckets.places.keys() == buckets.counts.keys()
     for bucket, places in buckets.places.items():
@@ -137,6 +146,39 @@ def test_what_could_not_be_judged_counts_as_failing_in_every_figure() -> None:
     assert [each.name for each in worst(ledger.sums.by_namespace, 3)] == ["bad", "team-a", "good"]
     chips = by_severity(cluster.state)
     assert sum(chips.values()) == total(ledger.sums.by_severity).failing == len(rows(cluster)) == 5
+
+
+def test_owned_kinds_do_not_count_unless_they_are_asked_for() -> None:
+    cluster = Cluster()
+    cluster.report("web", failed("p"), failed("q", result="pass"), kind="Deployment")
+    cluster.report("web-1", failed("p"), failed("q", result="error"), kind="ReplicaSet")
+    cluster.state.ledger.settle()
+    counted = figures(cluster.state, DEFAULT_COUNT, whole=True)
+    assert counted.results == Counts(passed=1, fail=1)
+    assert counted.results.compliance == 0.5
+    everything = figures(cluster.state, "every-object", whole=True)
+    assert everything.results == Counts(passed=1, fail=2, error=1)
+    assert everything.results.compliance == 0.25
+
+
+async def test_a_list_has_the_kinds_that_its_figures_count() -> None:
+    cluster = Cluster()
+    cluster.report("web", failed("p"), kind="Deployment")
+    cluster.report("web-1", failed("p"), kind="ReplicaSet")
+    failures = cluster.state.ledger.failures
+    found = {q: await failing_page(failures, q) for q in (Query(), Query(count="every-object"))}
+    assert [[row.kind for row in page.rows] for page in found.values()] == [
+        ["Deployment"],
+        ["Deployment", "ReplicaSet"],
+    ]
+    named = await failing_page(failures, Query(kind="ReplicaSet"))
+    assert [row.name for row in named.rows] == ["web-1"]
+
+
+def test_the_choices_of_what_counts_are_those_of_the_dashboards() -> None:
+    named = {count_names()[each]: kinds for each, kinds in COUNT_CHOICES.items()}
+    shown = {name: frozenset(kinds.split("|")) - {"-"} for name, kinds in UNCOUNTED.items()}
+    assert named == shown
 
 
 def test_the_figures_of_all_results_are_those_of_all_severities() -> None:

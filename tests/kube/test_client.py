@@ -36,6 +36,7 @@ class Tokens:
     """Credentials whose token is what the test says, and another one once it was refused."""
 
     name = "kubeconfig k, context c"
+    cluster = "c"
 
     def __init__(self, server: str, *tokens: str) -> None:
         self._accesses = [Access(server, f"Bearer {token}") for token in tokens]

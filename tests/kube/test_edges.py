@@ -90,6 +90,7 @@ class Odd:
     """Credentials whose access no request can be made with."""
 
     name = "odd"
+    cluster = "odd"
 
     def __init__(self, access: Access) -> None:
         self._access = access

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from exporter.app.exporter import Exporter
-from exporter.app.status import BlockFeed, LiveStatus
+from exporter.app.status import About, BlockFeed, LiveStatus
 from exporter.errors import Malformed
 from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import Anonymous
@@ -81,7 +81,7 @@ async def test_the_status_page_sums_summaries_up_and_says_what_it_does_not_know(
         cluster.exporter(SUMMARY) as summary,
     ):
         await cluster.in_step(full, summary)
-        whole, rows = (LiveStatus(each, BlockFeed(), 0.0) for each in (full, summary))
+        whole, rows = (LiveStatus(each, BlockFeed(), About("c", 0.0)) for each in (full, summary))
         page = await rows.failing(Query())
         await whole.failing(Query())
         known, seen = whole.overview(10), rows.overview(10)
@@ -120,8 +120,8 @@ async def test_a_crd_without_columns_is_named_and_nothing_is_shown(
         [shown] = await scraped(summary)
         assert not any(series.name == "policyreport_summary" for series in shown)
         assert not summary.health.ready()[0]
-    said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    named = [text for text in said if text.startswith(POLICY_REPORTS.name)]
+    said = [vars(r) for r in caplog.records if r.levelno >= logging.WARNING]
+    named = [each["error"] for each in said if each.get("resource") == POLICY_REPORTS.name]
     assert len(named) == 1
     assert "columns Pass, Fail, Warn, Error, Skip are missing" in named[0]
     assert "reports.detail: summary needs CRDs that print them" in named[0]

@@ -27,7 +27,9 @@ birth_hold: 0
 checkpoint_interval: 2.5
 policies: {watch: false}
 events: {watch: true, controllers: [kyverno-admission], known_policies_only: true}
-status_page: {enabled: false, grafana_url: "https://grafana"}
+status_page: {enabled: false}
+cluster: prod
+grafana_url: "https://grafana"
 """
 
 
@@ -47,6 +49,7 @@ def test_everything_that_it_may_say_is_read(tmp_path: Path) -> None:
     assert config.events.controllers == ("kyverno-admission",)
     assert config.events.known_policies_only
     assert not config.status_page.enabled
+    assert (config.cluster, config.grafana_url) == ("prod", "https://grafana")
 
 
 def test_what_is_exposed_follows_it(tmp_path: Path) -> None:
@@ -82,11 +85,14 @@ MISTAKES = {
         "policies: {xyz: 1}",
         "1: policies.xyz: unknown key, expected one of watch",
     ),
-    "twice": ("max_series: 5\nmax_series: 6", "2: max_series: stands here twice"),
-    "another type": ("max_series: many", "1: max_series: expected int, got str"),
-    "too small": ("\nmax_series: 0", "2: max_series: expected int >= 1"),
-    "negative": ("birth_hold: -1", "1: birth_hold: expected float >= 0.0"),
-    "interval": ("checkpoint_interval: 0", "1: checkpoint_interval: expected float >= 0.1"),
+    "twice": ("max_series: 5\nmax_series: 6", "2: max_series: this key is repeated"),
+    "another type": ("max_series: many", '1: max_series: expected a whole number, got "many"'),
+    "too small": ("\nmax_series: 0", "2: max_series: expected a whole number >= 1, got 0"),
+    "negative": ("birth_hold: -1", "1: birth_hold: expected a number >= 0.0, got -1"),
+    "interval": (
+        "checkpoint_interval: 0",
+        "1: checkpoint_interval: expected a number >= 0.1, got 0",
+    ),
     "result word": (
         "results: [pass, failed]",
         "1: results[1]: 'failed': expected one of error, fail, pass, skip, warn",
@@ -101,18 +107,18 @@ MISTAKES = {
     ),
     "no family": (
         "families: {policyreport_reports: {}, policyreport_results: ~}",
-        "1: families.policyreport_results: expected object, got null",
+        "1: families.policyreport_results: expected a mapping, got ~",
     ),
     "a severity's word": (
         "alerting: {blocks: {severities: {high: critical, low: 1}}}",
-        "1: alerting.blocks.severities.low: expected str, got int",
+        "1: alerting.blocks.severities.low: expected a text, got 1",
     ),
-    "hold for ever": ("birth_hold: .inf", "1: birth_hold: expected float <= 86400.0"),
+    "hold for ever": ("birth_hold: .inf", "1: birth_hold: expected a number <= 86400.0, got .inf"),
     "a script for Grafana": (
-        "status_page: {grafana_url: 'javascript:alert(1)'}",
-        "1: status_page: grafana_url: 'javascript:alert(1)' is not http://host or https://host",
+        "grafana_url: 'javascript:alert(1)'",
+        "1: grafana_url: 'javascript:alert(1)': expected http://host or https://host",
     ),
-    "list": ("sources: kyverno", "1: sources: expected array, got str"),
+    "list": ("sources: kyverno", '1: sources: expected a list, got "kyverno"'),
     "family": (
         "families: {policyreport_result: {enabled: false}}",
         "1: families.policyreport_result: unknown family, did you mean policyreport_results?",
@@ -131,6 +137,34 @@ MISTAKES = {
         "1: labels.drop: 'namespace' cannot be dropped, expected some of "
         + ", ".join(sorted(DROPPABLE)),
     ),
+    "a label with a typing error": (
+        "labels: {drop: [severitty]}",
+        "1: labels.drop: 'severitty' cannot be dropped, did you mean severity?",
+    ),
+    "no source": (
+        "sources: []",
+        "1: sources: expected at least one source; leave the key out for Kyverno's own",
+    ),
+    "no result": (
+        "results: []",
+        "1: results: expected at least one of pass, fail, warn, error, skip",
+    ),
+    "not every severity": (
+        "alerting: {violations: {severities: {critical: page}}}",
+        (
+            "1: alerting.violations.severities: "
+            "expected all of critical, high, medium, low, info, none; "
+            "missing high, medium, low, info, none"
+        ),
+    ),
+    "the page's former address of Grafana": (
+        "status_page: {grafana_url: 'https://g'}",
+        "1: status_page.grafana_url: this key has moved: use grafana_url at the top level",
+    ),
+    "the push's former address of Grafana": (
+        "alerting: {grafana_url: 'https://g'}",
+        "1: alerting.grafana_url: this key has moved: use grafana_url at the top level",
+    ),
     "hidden label": (
         "labels: {namespace_labels: [policy]}",
         "1: labels.namespace_labels: 'policy' would hide the label 'policy'",
@@ -144,7 +178,7 @@ MISTAKES = {
         "1: labels.namespace_labels: 'a b' is not a label of a namespace",
     ),
     "not YAML": ("a: [", "1: not YAML: expected the node content, but found '<stream end>'"),
-    "a list": ("- a", "1: expected object, got array"),
+    "a list": ("- a", "1: expected a mapping, got a list"),
 }
 
 
@@ -183,7 +217,7 @@ def test_check_config_says_fine_or_what_is_wrong(
     path = tmp_path / "config.yaml"
     path.write_text(WHOLE)
     assert main(["check-config", str(path)]) == 0
-    assert capsys.readouterr().out == f"{path}: fine\n"
+    assert capsys.readouterr().out == f"{path}: valid\n"
     path.write_text("max_serie: 5")
     monkeypatch.setenv("POLICY_REPORT_EXPORTER_CONFIG_FILE", str(path))
     assert main(["check-config"]) == 2

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.cli import FLAGS
 from exporter.errors import ConfigError
 from exporter.settings.flags import SERVE, Flags, read_flags
 
@@ -22,6 +23,8 @@ VARIABLES = {
     "KUBECONFIG": ("/k", Flags(kubeconfig="/k")),
     "CONTEXT": ("c", Flags(context="c")),
     "NAMESPACE": ("a,b,a", Flags(namespaces=("a", "b"))),
+    "CLUSTER": ("prod", Flags(cluster="prod")),
+    "GRAFANA_URL": ("https://g", Flags(grafana_url="https://g")),
     "CONFIG_FILE": ("/c", Flags(config_file=Path("/c"))),
     "WEB_LISTEN_ADDRESS": (":1,:2", Flags(listen=(":1", ":2"))),
     "WEB_TELEMETRY_PATH": ("/m", Flags(telemetry_path="/m")),
@@ -71,3 +74,22 @@ def test_a_word_that_is_no_choice_is_named_with_its_variable() -> None:
     assert str(error.value) == (
         "$POLICY_REPORT_EXPORTER_LOG_LEVEL: 'loud': expected one of debug, info, warn, error"
     )
+
+
+@pytest.mark.parametrize("name", ["a b", "A", "", "a/b", "*"])
+def test_a_namespace_that_cannot_be_one_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"--namespace .*: expected the name of one namespace"):
+        read_flags({"namespace": [name]}, {})
+
+
+def test_an_address_of_grafana_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--grafana-url grafana: expected http://host"):
+        read_flags({"grafana-url": "grafana"}, {})
+
+
+def test_no_two_commands_share_a_variable_for_different_things() -> None:
+    meanings: dict[str, set[str]] = {}
+    for flags in FLAGS.values():
+        for flag in flags:
+            meanings.setdefault(flag.variable, set()).add(flag.help)
+    assert {name: texts for name, texts in meanings.items() if len(texts) > 1} == {}

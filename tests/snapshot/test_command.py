@@ -179,7 +179,8 @@ def test_standard_input_is_a_dash(
 def test_json_says_the_same_as_the_metrics(
     page: list[Object], tmp_path: Path, capsys: Text
 ) -> None:
-    found = json.loads(shown(page, tmp_path, capsys, "--output=json"))
+    every = "--count=every-object"
+    found = json.loads(shown(page, tmp_path, capsys, "--output=json", every))
     assert found["reports"] == 21
     assert found["results"]["fail"] == sum(n for k, n in page_sums().items() if k[2] == "fail")
     assert [each["name"] for each in found["blocked"]] == ["nginx-public", "privileged-pod"]
@@ -282,11 +283,11 @@ def test_a_hundred_percent_means_all(tmp_path: Path, capsys: Text) -> None:
         }
         for number in range(5000)
     ]
-    assert shown(items, tmp_path, capsys).startswith("99.9 % of resources comply")
+    assert "99.9 % of 5000 checks comply" in shown(items, tmp_path, capsys)
 
 
 def test_nothing_to_judge_is_said(tmp_path: Path, capsys: Text) -> None:
-    assert "0 reports, nothing judged" in shown([], tmp_path, capsys)
+    assert "No policy reports found" in shown([], tmp_path, capsys)
 
 
 @pytest.mark.parametrize("columns", [80, 100, 130])
@@ -354,6 +355,9 @@ def test_a_mistyped_word_is_no_filter_that_lets_nothing_fail(
 NOT_TOGETHER = {
     "watched and judged": ["x", "--watch", "--fail-on=fail"],
     "standard input again": ["-", "--watch"],
+    "a display filter and the gate": ["x", "--result=pass", "--fail-on=fail"],
+    "a severity and the gate": ["x", "--severity=low", "--fail-on=fail"],
+    "empty and no gate": ["x", "--allow-empty"],
     "a severity in metrics": ["x", "--severity=high", "--output=prometheus"],
 }
 
@@ -481,8 +485,10 @@ def test_a_file_with_nothing_of_what_counts_is_not_taken_for_a_clean_cluster(
     path.write_text(json.dumps(listed([pod, pod])))
     assert main(["snapshot", str(path)]) == 0
     said = capsys.readouterr()
-    assert "0 reports" in said.out
-    assert said.err == "no report, event, policy or namespace in it, but 2 objects of other kinds\n"
+    assert "No policy reports found" in said.out
+    assert said.err.startswith(
+        "no report, event, policy or namespace found, but 2 objects of other kinds\n"
+    )
 
 
 BROKEN = {

@@ -221,7 +221,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         ):
             sums = Counter[tuple[str, ...]]()
             for key, count in recount.results(self.truth).items():
-                sums[key[at], key[-1]] += count
+                sums[key[at], key[1], key[-1]] += count
             assert flat(tally) == sums
         assert Counter(ledger.failures.resources.rows) == recount.failing(self.truth)
         groups = Counter((namespace, group) for group, namespace, _ in self.truth)

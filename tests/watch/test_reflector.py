@@ -1,6 +1,5 @@
 """A follower's own promises: what its version covers, what it says, where it begins."""
 
-import logging
 import random
 
 import pytest
@@ -110,28 +109,20 @@ async def test_nothing_is_complete_or_up_before_the_first_list_has_ended() -> No
 
 
 @virtual
-async def test_the_same_failure_is_logged_once_and_its_end_with_a_count(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO)
+async def test_a_failure_is_known_with_its_reason_until_it_is_over() -> None:
     it = Followed()
-    it.api.faults.add(faults.Answer(503), it.resource.name, "watch", times=5)
+    it.api.faults.add(faults.Answer(503), it.resource.name, times=None)
     async with it.running():
+        began = it.reflector.since
+        await it.passes(60)
+        assert (it.reflector.up, it.reflector.state) == (False, "failing")
+        assert "503" in str(it.reflector.last_error)
+        assert it.reflector.since == began
+        it.api.faults.clear()
         await it.in_step()
-    said = [record.getMessage() for record in caplog.records]
-    assert sum("503" in line for line in said) == 1
-    assert f"{it.resource.name}: watched again after 5 failures" in said
-
-
-@virtual
-async def test_a_kind_that_is_not_served_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    it = Followed()
-    it.api.unserve(it.resource)
-    async with it.running():
-        await it.passes(600)
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [f"{it.resource.name}: {it.resource.name} is not served"]
+        await it.passes(60)
+        assert (it.reflector.up, it.reflector.last_error) == (True, None)
+        assert it.reflector.since > began
 
 
 @virtual

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from exporter.view.values import (
+    DEFAULT_COUNT,
     SEVERITIES,
     BlockedRequest,
+    Connection,
     Counts,
     FailingPage,
     FailingResult,
+    LeftOut,
     NamedCounts,
     Overview,
     Query,
@@ -25,6 +28,7 @@ POLICIES = (
     "disallow-latest-tag",
     EVIL,
 )
+LIVE = Connection("live", "Connected", 1.0, counted=True)
 MESSAGE = (
     "validation error: Unknown Image registry. rule validate-registries failed at path "
     "/spec/containers/0/image/"
@@ -42,41 +46,62 @@ class FakeStatus:
     policies: dict[str, Counts] = field(default_factory=dict)
     ready: bool = True
     whole: bool = True
+    cluster: str = "prod"
+    reports: int = 98_732
+    connection: Connection = LIVE
+    left_out: tuple[LeftOut, ...] = ()
+    unknown: tuple[str, ...] = ()
     made: int = 0
     queries: list[Query] = field(default_factory=list)
 
-    def overview(self, most: int) -> Overview:
+    def overview(self, most: int, count: str = DEFAULT_COUNT) -> Overview:
         counts = [Counts(9 * n, 7 * n, n, n // 3, 2) for n in range(60, 0, -7)]
         named = [NamedCounts(name, each) for name, each in zip(NAMESPACES, counts, strict=False)]
-        told = self.policies or dict(zip(POLICIES, counts, strict=False))
-        policies = [NamedCounts(name, each) for name, each in told.items()]
+        given = self.policies or dict(zip(POLICIES, counts, strict=False))
+        policies = [NamedCounts(name, each) for name, each in given.items()]
+        results = Counts(900_123, self.failures, 1200, 40, 9_000)
+        counted = self.connection.counted
         return Overview(
             version="1.0.0",
+            cluster=self.cluster,
+            time=self.now,
             started=self.now - 7200,
             ready=self.ready,
+            connection=self.connection,
             watched=(
                 Watched("policyreports.wgpolicyk8s.io", "synced", True, 98_732,
-                        self.now - 7100, self.now - 3),
-                Watched("reports.openreports.io", "not served", False),
-                Watched("events.events.k8s.io", "retrying", False, 17, self.now - 70, self.now - 9),
+                        self.now - 7100, self.now - 3, True, self.now - 7100),
+                Watched("reports.openreports.io", "not served", False, since=self.now - 7100),
+                Watched("events.events.k8s.io", "failing", True, 17, self.now - 70, self.now - 9,
+                        False, self.now - 60, EVIL, 503),
             ),
-            resources=Counts(81_203, 14_021, 800, 12, 2_000),
-            results=Counts(900_123, self.failures, 1200, 40, 9_000),
+            detail="full" if self.whole else "summary",
+            count=count,
+            reports=self.reports if counted else None,
+            compliance=results.compliance if counted else None,
+            resources=Counts(81_203, 14_021, 800, 12, 2_000) if counted else None,
+            results=results if counted else None,
+            not_itemised=Counts() if counted and self.whole else None,
+            left_out=self.left_out,
+            ignored=(),
+            newest_result=self.now - 60,
             failing_by_severity=(
                 {"critical": 12, "high": 4_031, "medium": 61_200, "low": 34_797}
-                if self.whole else None
+                if self.whole and counted else None
             ),
-            namespaces=tuple(named[:most]),
-            policies=tuple(policies[:most]) if self.whole else None,
+            namespaces=tuple(named[:most]) if counted else None,
+            policies=tuple(policies[:most]) if self.whole and counted else None,
+            blocked=len(self.blocked()) if counted else None,
+            blocked_capped=len(self.blocked()) >= 100,
         )  # fmt: skip
 
     async def failing(self, query: Query) -> FailingPage:
         self.queries.append(query)
-        if not self.whole:
+        if not self.whole or not self.connection.counted:
             return FailingPage((), None)
         end = min(query.offset + query.limit, self.failures)
         rows = tuple(map(self._failing, range(query.offset, end)))
-        return FailingPage(rows, self.failures)
+        return FailingPage(rows, self.failures, self.unknown)
 
     def _failing(self, n: int) -> FailingResult:
         self.made += 1

@@ -1,21 +1,20 @@
 """Puts the status page together."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.view.values import BlockedRequest, FailingPage, Overview, Query
 from exporter.web.page.assets import Assets
-from exporter.web.page.html import Content, Markup, document, tag
+from exporter.web.page.html import Content, Markup, clock, document, moment, tag
 from exporter.web.page.listings import blocked, failing
-from exporter.web.page.panels import figures, watched, worst
-from exporter.web.page.wording import moment
+from exporter.web.page.panels import banner, figures, notes, state_chip, watched, worst
 
 # Nothing but our own files; no inline script or style, no frame, no form to elsewhere.
-CONTENT_SECURITY_POLICY = (
+CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-NAME = "Policy Report Exporter"
+NAME: Final = "Policy Report Exporter"
 
 
 class Link(NamedTuple):
@@ -26,45 +25,50 @@ class Link(NamedTuple):
 
 
 class PageModel(NamedTuple):
-    """All that one page shows."""
+    """All that one page shows; *complaints* are about parameters of its address."""
 
     overview: Overview
     query: Query
     failing: FailingPage
     blocked: Sequence[BlockedRequest]
     now: float
+    complaints: Sequence[str] = ()
+    grafana_url: str = ""
 
 
 def status_page(page_model: PageModel, links: Sequence[Link], assets: Assets) -> str:
     """Render the status page."""
     overview, now = page_model.overview, page_model.now
     parts = (
+        banner(overview, now),
         figures(overview, page_model.blocked, now),
-        blocked(page_model.blocked, now),
+        notes(overview, now),
+        blocked(page_model.blocked, overview, now),
         tag(
             "div",
-            worst("namespaces", "Worst namespaces", "namespace", overview.namespaces),
-            worst("policies", "Worst policies", "policy", overview.policies),
+            worst("namespace", overview, page_model.grafana_url),
+            worst("policy", overview, page_model.grafana_url),
             id="worst",
         ),
-        failing(page_model.query, page_model.failing, overview, now),
+        failing(page_model.query, page_model.failing, overview, page_model.complaints, now),
         watched(overview.watched, now),
     )
-    return _page(assets, _header(overview, links), tag("main", *parts), _footer(overview, now))
+    body = (_header(overview, links), tag("main", *parts), _footer(overview, now))
+    return _page(assets, overview.cluster, *body)
 
 
-def landing_page(links: Sequence[Link], assets: Assets) -> str:
-    """Render what stands at / when the status page is turned off."""
-    return _page(assets, tag("header", tag("h1", NAME), _links(links)))
+def landing_page(links: Sequence[Link], assets: Assets, cluster: str = "") -> str:
+    """Render the page at / where the status page is turned off."""
+    return _page(assets, cluster, tag("header", _title(cluster), _links(links)))
 
 
-def _page(assets: Assets, *body: Content) -> str:
+def _page(assets: Assets, cluster: str, *body: Content) -> str:
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", NAME),
+        tag("title", f"{cluster} · {NAME}" if cluster else NAME),
         tag("link", rel="icon", type="image/svg+xml", href=assets.url("icon.svg")),
         tag("link", rel="stylesheet", href=assets.url("status.css")),
         tag("script", src=assets.url("status.js"), defer=True),
@@ -72,20 +76,12 @@ def _page(assets: Assets, *body: Content) -> str:
     return document(head, tag("body", *body))
 
 
+def _title(cluster: str) -> Content:
+    return [tag("h1", cluster or NAME), tag("p", NAME, class_="faint") if cluster else None]
+
+
 def _header(overview: Overview, links: Sequence[Link]) -> Markup:
-    state = "all synced" if overview.ready else "not synced yet: numbers are incomplete"
-    return tag(
-        "header",
-        tag("h1", NAME),
-        tag(
-            "p",
-            state,
-            id="state",
-            class_="chip good" if overview.ready else "chip wait",
-            data_refresh=True,
-        ),
-        _links(links),
-    )
+    return tag("header", _title(overview.cluster), state_chip(overview.connection), _links(links))
 
 
 def _links(links: Sequence[Link]) -> Markup:
@@ -94,4 +90,9 @@ def _links(links: Sequence[Link]) -> Markup:
 
 
 def _footer(overview: Overview, now: float) -> Markup:
-    return tag("footer", f"Version {overview.version}, started ", moment(overview.started, now))
+    return tag(
+        "footer",
+        tag("span", "As of ", clock(overview.time), id="as-of", data_refresh=True),
+        f". Version {overview.version}, started ",
+        moment(overview.started, now),
+    )

@@ -1,27 +1,41 @@
-"""The parts of the status page that sum things up."""
+"""The parts of the status page that show the connection and sums."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 from urllib.parse import urlencode
 
+from exporter.view.summary import describe
 from exporter.view.values import (
+    DEFAULT_COUNT,
     MOST_BLOCKED,
     SEVERITIES,
     BlockedRequest,
+    Connection,
     Counts,
     NamedCounts,
     Overview,
     Watched,
 )
-from exporter.web.page.html import Content, Markup, tag
-from exporter.web.page.wording import moment, number, percent
+from exporter.web.page.html import Content, Markup, clock, moment, number, percent, tag
 
-CLUSTER = "(cluster)"
+CLUSTER: Final = "(cluster)"
 """How the page names the namespace of what has none."""
 
-NOT_READ = "Not read: reports.detail is summary."
-"""What stands where there would be results, had whole reports been read."""
+NOT_READ: Final = "Not read: reports.detail is summary."
+"""Shown in place of results where only summaries are read."""
 
-_PARTS = (("fail", "fail"), ("error", "error"), ("warn", "warn"), ("pass", "passed"))
+UNKNOWN: Final = "Not known yet."
+"""Shown in place of numbers where there are none."""
+
+_PARTS: Final = (("fail", "fail"), ("error", "error"), ("warn", "warn"), ("pass", "passed"))
+_GOOD: Final = frozenset({"live"})
+_WAITING: Final = frozenset({"connecting", "reading", "no report api", "partial"})
+_CHIPS: Final = {"live": "connected", "lost": "not connected", "unreachable": "not connected"}
+ONBOARDING: Final = (
+    "Is an engine such as Kyverno installed, with policies: kubectl get clusterpolicies?",
+    "Is the background scan on, and are admission reports (features.policyReports) enabled?",
+    "Do filters: or sources: in the configuration exclude them?",
+)
 
 
 def panel(name: str, title: Content, *children: Content, live: bool = False) -> Markup:
@@ -37,35 +51,127 @@ def panel(name: str, title: Content, *children: Content, live: bool = False) -> 
     )
 
 
+def tone(connection: Connection) -> str:
+    """Choose the colour of a connection: good, wait or bad."""
+    if connection.state in _GOOD:
+        return "good"
+    return "wait" if connection.state in _WAITING else "bad"
+
+
+def state_chip(connection: Connection) -> Markup:
+    """Show in one or two words whether the numbers are those of the cluster now."""
+    word = _CHIPS.get(connection.state, connection.state)
+    return tag(
+        "p",
+        word,
+        id="state",
+        class_=f"chip {tone(connection)}",
+        role="status",
+        data_state=connection.state,
+        data_refresh=True,
+    )
+
+
+def banner(overview: Overview, now: float) -> Markup:
+    """Report what is wrong with the connection, and since when; empty where nothing is."""
+    link = overview.connection
+    lines: list[Content] = []
+    if link.state not in _GOOD:
+        since = [" since ", clock(link.since), " (", moment(link.since, now), ")"]
+        lines.append(tag("p", tag("strong", link.message), since if link.since else None))
+    if link.error:
+        lines.append(tag("p", "Last error: ", link.error))
+    if link.as_of:
+        lines.append(tag("p", "The numbers below are of ", clock(link.as_of), "."))
+    return tag(
+        "section",
+        *lines,
+        id="connection",
+        class_=tone(link),
+        hidden=not lines,
+        data_refresh=True,
+    )
+
+
+def notes(overview: Overview, now: float) -> Markup:
+    """List what the numbers do not hold, and what to do about it."""
+    lines: list[Content] = list(describe(overview.left_out))
+    if overview.not_itemised is not None and overview.not_itemised.failing:
+        count = number(overview.not_itemised.failing)
+        lines.append(
+            f"{count} failing results of summaries are not itemised: the results of their reports "
+            "were cut or are absent. They count in the numbers, and are not in the lists."
+        )
+    lines += [
+        f"{number(each.count)} times an object of {each.resource} was not counted: {each.reason}."
+        for each in overview.ignored
+    ]
+    if overview.newest_result and now - overview.newest_result > STALE_SECONDS:
+        lines.append(["The newest result is from ", moment(overview.newest_result, now), "."])
+    items = tag("ul", *(tag("li", line) for line in lines))
+    return panel("notes", "Not counted", items, live=True) if lines else _hidden("notes")
+
+
+STALE_SECONDS: Final = 86_400.0
+"""Age of the newest result above which the page mentions it; Kyverno rescans each hour."""
+
+
+def _hidden(name: str) -> Markup:
+    return tag("section", id=name, hidden=True, data_refresh=True)
+
+
 def figures(overview: Overview, blocked: Sequence[BlockedRequest], now: float) -> Markup:
     """Show how compliant the cluster is, how bad the failures are, how many were blocked."""
-    resources = overview.resources
-    severities = overview.failing_by_severity
-    told: Content = "severities are not read"
-    if severities is not None:
-        told = [_severity_count(each, severities.get(each, 0)) for each in SEVERITIES]
     return tag(
         "section",
         tag("h2", "In short", class_="unseen"),
-        _figure(
-            percent(resources.compliance),
-            "of resources comply",
-            bar(resources),
-            tag("p", f"{number(resources.fail)} of {number(resources.judged)} fail"),
-        ),
-        _figure(
-            number(overview.results.failing),
-            "failing results",
-            tag("p", told),
-        ),
-        _figure(
-            f"{len(blocked)}+" if len(blocked) >= MOST_BLOCKED else number(len(blocked)),
-            "requests blocked in the last hour",
-            tag("p", "newest ", moment(blocked[0].time, now)) if blocked else None,
-            name="blocked-count",
-        ),
+        *_numbers(overview),
+        _blocked_figure(overview, blocked, now),
         id="figures",
         data_refresh=True,
+    )
+
+
+def _numbers(overview: Overview) -> list[Content]:
+    results, resources = overview.results, overview.resources
+    if results is None or resources is None:
+        return [tag("div", tag("p", UNKNOWN), class_="figure")]
+    if not overview.reports:
+        hints = tag("ul", *(tag("li", hint) for hint in ONBOARDING))
+        return [tag("div", tag("strong", "No policy reports found"), hints, class_="figure wide")]
+    severities = overview.failing_by_severity
+    by_severity: Content = "severities are not read"
+    if severities is not None:
+        by_severity = [
+            _severity_count(each, severities.get(each, 0), overview.count) for each in SEVERITIES
+        ]
+    if overview.compliance is None:
+        share = _figure("n/a", "no check is pass, fail or error")
+    else:
+        counted = f"{number(results.passed)} of {number(results.scored)} checks"
+        share = _figure(
+            percent(overview.compliance),
+            "of checks comply",
+            bar(results),
+            tag("p", f"{counted}; warn and skip are left out"),
+        )
+    on = f"{number(resources.failing)} of {number(resources.all)} resources have a failing check"
+    failing = _figure(
+        number(results.failing), "failing checks", tag("p", by_severity), tag("p", on)
+    )
+    return [share, failing]
+
+
+def _blocked_figure(overview: Overview, blocked: Sequence[BlockedRequest], now: float) -> Markup:
+    if overview.blocked is None:
+        return _figure("n/a", "requests blocked: Events are not known", name="blocked-count")
+    capped = overview.blocked_capped
+    count = f"at least {MOST_BLOCKED}" if capped else number(overview.blocked)
+    return _figure(
+        count,
+        "requests blocked in the last hour",
+        tag("p", "newest ", moment(blocked[0].time, now)) if blocked else None,
+        name="blocked-count",
     )
 
 
@@ -75,51 +181,90 @@ def _figure(value: str, label: str, *more: Content, name: str | None = None) -> 
     )
 
 
-def _severity_count(severity: str, count: int) -> Content:
+def _severity_count(severity: str, count: int, counting: str) -> Content:
     if not count:
         return None
-    return [tag("span", f"{severity} {number(count)}", class_=f"chip {severity}"), " "]
+    url = failing_url(severity=severity, count=counting)
+    return [tag("a", f"{severity} {number(count)}", href=url, class_=f"chip {severity}"), " "]
 
 
 def bar(counts: Counts) -> Markup:
     """Draw a stacked bar; a style attribute would be against our own security policy."""
-    total = max(counts.judged, 1)
+    total = max(counts.all - counts.skip, 1)
     start, rects = 0.0, []
     for css, field in _PARTS:
         width = 100 * getattr(counts, field) / total
         rects.append(tag("rect", class_=css, x=f"{start:.3f}", width=f"{width:.3f}", height=1))
         start += width
-    said = ", ".join(f"{number(getattr(counts, field))} {css}" for css, field in _PARTS)
+    label = ", ".join(f"{number(getattr(counts, field))} {css}" for css, field in _PARTS)
     return tag(
         "svg", *rects, class_="bar", viewBox="0 0 100 1", preserveAspectRatio="none",
-        role="img", aria_label=said,
+        role="img", aria_label=label,
     )  # fmt: skip
 
 
-def worst(name: str, title: str, key: str, standings: Iterable[NamedCounts] | None) -> Markup:
-    """List the worst namespaces or policies, each a link to its failures."""
-    if standings is None:
-        return panel(name, title, tag("p", NOT_READ, class_="faint"), live=True)
-    rows = [_standing(key, each) for each in standings if each.results.failing]
-    head = columns(key.capitalize(), "Results", "Failing", "Passing")
-    return panel(name, title, table(head, rows, "Nothing fails."), live=True)
+def worst(key: str, overview: Overview, grafana_url: str) -> Markup:
+    """List the worst namespaces or policies (*key*), each a link to its failures."""
+    name = {"namespace": "namespaces", "policy": "policies"}[key]
+    rows: tuple[NamedCounts, ...] | None = getattr(overview, name)
+    if rows is None:
+        known = overview.connection.counted
+        text = tag("p", NOT_READ if known else UNKNOWN, class_="faint")
+        return panel(name, f"Worst {name}", text, live=True)
+    shown = [
+        _standing(key, each, overview.count, grafana_url) for each in rows if each.results.failing
+    ]
+    head = columns(key.capitalize(), "Checks", "Failing", "Comply")
+    return panel(name, f"Worst {name}", table(head, shown, nothing_fails(overview)), live=True)
 
 
-def _standing(key: str, standing: NamedCounts) -> Markup:
+def nothing_fails(overview: Overview) -> str:
+    """Write that nothing fails, only where that is known."""
+    results, resources = overview.results, overview.resources
+    if results is None or resources is None:
+        return UNKNOWN
+    if not results.scored:
+        return "No checks were evaluated."
+    if overview.connection.state != "live":
+        return f"No failing checks among the {number(results.scored)} that are known."
+    checks, on = number(results.scored), number(resources.all)
+    return f"No failing checks in {checks} checks of {on} resources."
+
+
+def _standing(key: str, standing: NamedCounts, count: str, grafana_url: str) -> Markup:
     name, results = standing.name or CLUSTER, standing.results
+    link = tag("a", name, href=failing_url(**{key: name}, count=count))
     return tag(
         "tr",
-        tag("th", tag("a", name, href=failing_url(**{key: name})), scope="row"),
+        tag("th", link, _dashboard(key, standing.name, grafana_url), scope="row"),
         tag("td", bar(results)),
         tag("td", number(results.failing), class_="number"),
-        tag("td", percent(results.passing), class_="number"),
+        tag("td", percent(results.compliance), class_="number"),
     )
 
 
+def _dashboard(key: str, name: str, grafana_url: str) -> Content:
+    """Link to the dashboard of a namespace or of a policy."""
+    if not grafana_url or not name:
+        return None
+    url = f"{grafana_url.rstrip('/')}/d/policy-{key}?{urlencode({f'var-{key}': name})}"
+    return [" ", tag("a", "Grafana", href=url, class_="faint", aria_label=f"{name} in Grafana")]
+
+
 def failing_url(**query: str | int) -> str:
-    """Spell the address of the failures that a query wants."""
-    said = {key: value for key, value in query.items() if value}
-    return f"/?{urlencode(said)}#failing" if said else "/#failing"
+    """Write the address of the failures that a query wants."""
+    given = {key: value for key, value in query.items() if value and value != DEFAULT_COUNT}
+    return f"/?{urlencode(given)}#failing" if given else "/#failing"
+
+
+def count_names() -> dict[str, str]:
+    """Name the choices of what counts as the dashboards do."""
+    return {
+        "workloads-and-pods": "Workloads and Pods",
+        "workloads": "Workloads only",
+        "pods": "Pods only",
+        "every-object": "Every object",
+    }
 
 
 def watched(items: Iterable[Watched], now: float) -> Markup:
@@ -128,8 +273,8 @@ def watched(items: Iterable[Watched], now: float) -> Markup:
         tag(
             "tr",
             tag("th", each.resource, scope="row"),
-            tag("td", tag("span", each.state, class_="chip good" if each.synced else "chip wait")),
-            tag("td", number(each.objects), class_="number"),
+            tag("td", _watch_state(each, now)),
+            tag("td", number(each.objects) if each.last_sync else "n/a", class_="number"),
             tag("td", moment(each.last_sync, now)),
             tag("td", moment(each.last_change, now)),
         )
@@ -139,13 +284,24 @@ def watched(items: Iterable[Watched], now: float) -> Markup:
     return panel("watched", "Watched", table(head, rows, "Nothing yet."), live=True)
 
 
+def _watch_state(each: Watched, now: float) -> Content:
+    if each.up:
+        return tag("span", each.state, class_="chip good")
+    if each.state == "not served":
+        return tag("span", each.state, class_="chip")
+    css = "bad" if each.error else "wait"
+    since: Content = [" since ", moment(each.since, now)] if each.since else None
+    error = tag("div", each.error, class_="message") if each.error else None
+    return [tag("span", each.state, class_=f"chip {css}"), since, error]
+
+
 def columns(*names: str) -> Markup:
     """Make a head row."""
     return tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
 
 
 def table(head: Markup, rows: list[Markup], empty: str) -> Markup:
-    """Make a table that scrolls by itself on a narrow screen, or say that it is empty."""
+    """Make a table that scrolls by itself on a narrow screen, or a line where it is empty."""
     if not rows:
         return tag("p", empty, class_="faint")
     return tag("div", tag("table", head, tag("tbody", *rows)), class_="scroll", tabindex=0)

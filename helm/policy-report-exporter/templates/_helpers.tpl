@@ -101,14 +101,10 @@ each is set once for the status page, the pushed alerts and the rules.
 {{- define "policy-report-exporter.config" -}}
 {{- $given := deepCopy .Values.config }}
 {{- with .Values.grafana.url }}
-{{- $page := dict "status_page" (dict "grafana_url" .) "alerting" (dict "grafana_url" .) }}
-{{- range $section, $values := $page }}
-{{- if empty (dig $section "grafana_url" "" $given) }}
-{{- $_ := set $given $section (mergeOverwrite (dict) (get $given $section | default dict) $values) }}
-{{- end }}
-{{- end }}
+{{- if empty $given.grafana_url }}{{ $_ := set $given "grafana_url" . }}{{ end }}
 {{- end }}
 {{- with .Values.cluster.name }}
+{{- if empty $given.cluster }}{{ $_ := set $given "cluster" . }}{{ end }}
 {{- if empty (dig "alerting" "labels" "cluster" "" $given) }}
 {{- $alerting := get $given "alerting" | default dict }}
 {{- $labels := mergeOverwrite (dict) (get $alerting "labels" | default dict) (dict "cluster" .) }}

@@ -9,11 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.view.values import Counts
+from exporter.view.values import Connection, Counts, LeftOut
 from exporter.web import live
 from exporter.web.page.document import CONTENT_SECURITY_POLICY
-from exporter.web.page.html import render, tag
-from exporter.web.page.wording import ago, percent
+from exporter.web.page.html import ago, percent, render, tag
 from tests.web.fake_status import EVIL, FakeStatus
 from tests.web.fakes import Served, ask, connected, served
 
@@ -52,7 +51,12 @@ async def page(server: Served, query: str = "") -> str:
 async def test_the_page_shows_the_worst_first(status: FakeStatus) -> None:
     async with served(status=status) as server:
         words = Elements(await page(server)).words
-    for said in ("85.4 %", "14,021 of 96,036 fail", "critical 12", "restrict-image-registries"):
+    for said in (
+        "89.9 %",
+        "14,033 of 98,036 resources have a failing check",
+        "critical 12",
+        "prod",
+    ):
         assert said in words
     assert words.index("carts") < words.index("catalog") < words.index("kube-system")
 
@@ -63,8 +67,8 @@ async def test_what_is_not_read_is_said_and_not_shown_as_nothing(status: FakeSta
         words = Elements(await page(server)).words
     assert words.count("Not read: reports.detail is summary.") == 2
     assert "severities are not read" in words
-    assert "100,040 failing results" in words
-    assert "Nothing fails" not in words
+    assert "100,040 failing checks" in words
+    assert "No failing" not in words
 
 
 async def test_markup_in_names_and_messages_is_text(status: FakeStatus) -> None:
@@ -114,7 +118,7 @@ async def test_a_hundred_thousand_failures_cost_a_page_of_them(status: FakeStatu
         took = time.thread_time() - started
     assert status.made == 50
     assert "99,951 to 100,000 of 100,000" in html
-    assert len(html.encode()) < 200_000
+    assert len(html.encode()) < 220_000
     assert took < 0.1
 
 
@@ -127,9 +131,17 @@ async def test_the_query_is_kept_from_page_to_page(status: FakeStatus) -> None:
     assert f"{kept}#failing" in links
 
 
-async def test_a_query_that_makes_no_sense_shows_everything(status: FakeStatus) -> None:
+async def test_a_query_that_makes_no_sense_shows_everything_and_names_it(
+    status: FakeStatus,
+) -> None:
     async with served(status=status) as server:
-        assert "1 to 50 of 100,000" in await page(server, "?offset=-1&severity=awful")
+        words = Elements(await page(server, "?offset=-1&severity=crit&namespce=a")).words
+    assert "1 to 50 of 100,000" in words
+    assert "severity 'crit': expected one of critical" in words
+    assert "did you mean critical?; the filter is ignored." in words
+    assert "offset '-1': expected 0 to" in words
+    assert "unknown parameter 'namespce': expected one of search" in words
+    assert "did you mean namespace?" in words
 
 
 async def test_what_does_not_fail_is_not_among_the_worst(status: FakeStatus) -> None:
@@ -146,15 +158,85 @@ async def test_what_does_not_fail_is_not_among_the_worst(status: FakeStatus) -> 
 async def test_an_empty_cluster_says_so(status: FakeStatus) -> None:
     status.failures = 0
     async with served(status=status) as server:
-        assert "Nothing fails." in await page(server)
-        assert "Nothing that fails matches." in await page(server, "?policy=other")
-        assert "None in the last hour." in await page(server)
+        found = await page(server)
+        assert "No failing checks in 900,163 checks of 98,036 resources." in found
+        assert "None in the last hour." in found
+        found = await page(server, "?policy=other")
+        assert "No failing resources match these filters." in found
 
 
-async def test_incomplete_numbers_are_said_to_be(status: FakeStatus) -> None:
-    status.ready = False
+async def test_before_the_first_sync_nothing_is_counted(status: FakeStatus) -> None:
+    status.connection = Connection(
+        "unreachable", "Not connected to the API server", NOW, counted=False, error="no route"
+    )
     async with served(status=status) as server:
-        assert "not synced yet: numbers are incomplete" in await page(server)
+        found = await page(server)
+    words = Elements(found).words
+    assert "Not connected to the API server since 2027-01-15 08:00:00 UTC" in words
+    assert "Last error: no route" in words
+    assert "failing checks" not in words
+    assert "No failing" not in words
+    assert " %" not in words
+    assert 'class="chip bad" role="status"' in found
+    assert words.count("Not known yet.") == 5
+
+
+async def test_a_lost_connection_is_red_and_its_numbers_are_dated(status: FakeStatus) -> None:
+    status.connection = Connection(
+        "lost", "Not connected", NOW, counted=True, error="refused", as_of=NOW
+    )
+    status.failures = 0
+    async with served(status=status) as server:
+        found = await page(server)
+    assert 'class="chip bad" role="status"' in found
+    assert "The numbers below are of" in found
+    assert "No failing checks among the 900,163 that are known." in found
+
+
+async def test_no_reports_is_no_share_and_names_what_to_check(status: FakeStatus) -> None:
+    status.reports = 0
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert "No policy reports found" in words
+    assert "background scan" in words
+    assert "of checks comply" not in words
+
+
+async def test_a_source_that_is_left_out_is_named_with_the_line_that_lets_it_in(
+    status: FakeStatus,
+) -> None:
+    status.left_out = (LeftOut("source", "Falco", 4),)
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    expected = '4 results of source Falco are left out; to count them, add "Falco" to sources:'
+    assert expected in words
+
+
+async def test_a_filter_that_occurs_nowhere_is_named(status: FakeStatus) -> None:
+    status.unknown = ("namespace",)
+    async with served(status=status) as server:
+        words = Elements(await page(server, "?namespace=prodd")).words
+    assert "'prodd' is no namespace in any report." in words
+
+
+async def test_the_cluster_is_in_title_header_and_json(status: FakeStatus) -> None:
+    async with served(status=status) as server:
+        found = await page(server)
+        assert "<title>prod · Policy Report Exporter</title>" in found
+        assert "<h1>prod</h1>" in found
+        async with server.client.get(f"{server.url}/api/v1/status") as answer:
+            overview = json.loads(await answer.read())["overview"]
+    assert (overview["cluster"], overview["version"]) == ("prod", "1.0.0")
+    assert overview["time"] == status.now
+
+
+async def test_the_api_has_an_index(status: FakeStatus) -> None:
+    async with served(status=status) as server:
+        async with server.client.get(f"{server.url}/api/v1") as answer:
+            index = json.loads(await answer.read())
+        for path in index["resources"]:
+            async with server.client.get(server.url + path) as answer:
+                assert answer.status == 200
 
 
 async def test_without_a_view_there_is_a_page_of_links_and_no_api() -> None:
@@ -172,7 +254,8 @@ async def test_the_api_says_what_the_page_shows(status: FakeStatus) -> None:
             said = json.loads(await answer.read())
     assert said["overview"]["resources"]["pass"] == 81_203
     assert said["query"] == {
-        "search": "", "namespace": "", "policy": "p", "severity": "", "offset": 4, "limit": 2,
+        "search": "", "namespace": "", "policy": "p", "severity": "", "kind": "",
+        "count": "workloads-and-pods", "offset": 4, "limit": 2,
     }  # fmt: skip
     assert said["failing"]["matching"] == 100_000
     assert [row["kind"] for row in said["failing"]["rows"]] == ["Pod", "ReplicaSet"]
@@ -181,7 +264,8 @@ async def test_the_api_says_what_the_page_shows(status: FakeStatus) -> None:
 @pytest.mark.parametrize(
     "query",
     ["status?offset=-1", "status?offset=9" + "9" * 30, "status?limit=0", "status?limit=201",
-     "status?limit=%D9%A3", "status?severity=awful", "blocks?after=x", "blocks?after=-1"],
+     "status?limit=%D9%A3", "status?severity=awful", "status?count=all",
+     "status?namespce=a", "blocks?after=x", "blocks?after=-1"],
 )  # fmt: skip
 async def test_the_api_refuses_what_it_cannot_answer(status: FakeStatus, query: str) -> None:
     async with (

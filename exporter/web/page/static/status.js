@@ -1,7 +1,8 @@
 // Keeps the status page current. The page is complete without it.
 "use strict";
 
-const REFRESH_MS = 30000;
+const REFRESH_MS = 5000;
+const FETCH_MS = 8000;
 const TICK_MS = 10000;
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
@@ -32,6 +33,11 @@ function fill(item, block) {
   chip.textContent = severity;
   chip.className = `chip ${severity}`;
   put(".namespace", block.namespace ? `${block.namespace}/` : "");
+  const link = (selector, key, value) => {
+    item.querySelector(selector).href = `/?${key}=${encodeURIComponent(value)}#failing`;
+  };
+  link(".namespace", "namespace", block.namespace || "(cluster)");
+  link(".policy", "policy", block.policy);
   put(".subject", block.name ? `${block.kind}/${block.name}` : block.kind);
   put(".policy", block.policy);
   put(".rule", block.rule ? ` · ${block.rule}` : "");
@@ -41,7 +47,7 @@ function fill(item, block) {
   time.dateTime = time.title = new Date(block.time * 1000).toISOString().replace(/\.\d+/, "");
 }
 
-// An exporter that was restarted tells again what it finds: what is shown, or older than that.
+// After a restart the exporter sends what it finds again: rows that are shown, or older ones.
 function place(item) {
   const rows = [...list.children];
   const text = row => [Number(row.dataset.time), row.querySelector(".subject").textContent,
@@ -64,35 +70,72 @@ function show(event) {
   while (list.children.length > Number(list.dataset.most)) list.lastElementChild.remove();
   document.getElementById("no-blocks").hidden = true;
   const count = document.getElementById("blocked-count");
-  if (Number(count.textContent) < 99) count.textContent = Number(count.textContent) + 1;
+  if (Number(count?.textContent) < 99) count.textContent = Number(count.textContent) + 1;
   tick();
 }
 
-function say(on) {
-  live.classList.toggle("on", on);
-  live.textContent = on ? "live" : "reconnecting";
+// Blocks are live only while the exporter itself is connected to the cluster.
+let streaming = false;
+function showStream() {
+  const connected = document.getElementById("state").dataset.state === "live";
+  live.classList.toggle("on", streaming && connected);
+  live.textContent = !streaming ? "reconnecting" : connected ? "live" : "not connected to the cluster";
 }
 
-// A browser gives up for good when it is refused (503, or a proxy's answer): then try anew.
+function setStreaming(on) {
+  streaming = on;
+  showStream();
+}
+
+// A browser gives up for good when it is refused (503, or a proxy's answer): then start again.
 function listen() {
   const source = new EventSource(`/api/v1/blocks?after=${after}`);
-  source.addEventListener("open", () => say(true));
+  source.addEventListener("open", () => setStreaming(true));
   source.addEventListener("blocked", show);
   source.addEventListener("error", () => {
-    say(false);
+    setStreaming(false);
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
   });
 }
 
+// The exporter itself does not answer: what is shown is old, and nothing on the page may look fine.
+let lostAt = null;
+function showLost(reason) {
+  lostAt ??= new Date();
+  const state = document.getElementById("state");
+  state.className = "chip bad";
+  state.dataset.state = "exporter lost";
+  state.textContent = "exporter not reachable";
+  const banner = document.getElementById("connection");
+  const since = lostAt.toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
+  const line = document.createElement("p");
+  line.textContent = `The exporter has not answered since ${since}: the numbers below are old. ${reason}`;
+  banner.replaceChildren(line);
+  banner.className = "bad";
+  banner.hidden = false;
+  for (const chip of document.querySelectorAll("#watched .good")) chip.classList.remove("good");
+  showStream();
+}
+
 async function refresh() {
   if (document.hidden) return;
-  const answer = await fetch(location.pathname + location.search).catch(() => null);
-  if (!answer || !answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  let text;
+  try {
+    const timeout = AbortSignal.timeout(FETCH_MS);
+    const answer = await fetch(location.pathname + location.search, { signal: timeout });
+    if (!answer.ok) return showLost(`It answered with HTTP status ${answer.status}.`);
+    text = await answer.text();
+  } catch {
+    return showLost("");
+  }
+  lostAt = null;
+  const fresh = new DOMParser().parseFromString(text, "text/html");
   for (const part of document.querySelectorAll("[data-refresh]")) {
     const now = fresh.getElementById(part.id);
     if (now && !part.contains(document.activeElement)) part.replaceWith(now);
   }
+  document.title = fresh.title;
+  showStream();
   tick();
 }
 
@@ -100,4 +143,5 @@ if (list) {
   listen();
   setInterval(tick, TICK_MS);
   setInterval(refresh, REFRESH_MS);
+  document.addEventListener("visibilitychange", refresh);
 }

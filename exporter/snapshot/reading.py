@@ -1,0 +1,214 @@
+"""What a snapshot read, and what it could not: from files or from a cluster."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from exporter.errors import ApiError, NotServed, Refused
+from exporter.kube.client import KubeClient, Request
+from exporter.kube.credentials import find_credentials
+from exporter.kube.source import KubeSource
+from exporter.metrics.self_metrics import new_self_metrics
+from exporter.model.changes import Applied, Init, InitDone, Object, Scope
+from exporter.model.report import Report
+from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from exporter.settings.file import ConfigFile
+from exporter.settings.flags import Flags
+from exporter.settings.plan import Plan
+from exporter.snapshot.files import read_files
+from exporter.state.cluster import ClusterState
+
+PAGE_OBJECTS: Final = 250
+_NOT_FOUND: Final = 404
+_UNAUTHORIZED: Final = 401
+
+
+class Reading:
+    """The state that was read, and what is missing from it.
+
+    ``refused`` has the errors by resource, ``served`` the report resources that the API server
+    serves (all of them for files), ``skipped`` the complaint about each broken report, ``names``
+    all that reports name of each: "namespace", "policy" and "kind". ``missing`` are the
+    namespaces of ``--namespace`` that do not exist.
+    """
+
+    def __init__(self, config: ConfigFile) -> None:
+        self.cluster = ""
+        self.state = ClusterState(
+            config.selection(),
+            time.time,
+            namespace_labels=config.labels.namespace_labels,
+            controllers=config.events.controllers,
+            known_policies_only=config.events.known_policies_only,
+        )
+        self.refused: dict[str, ApiError] = {}
+        self.served: set[str] = set()
+        self.skipped: list[str] = []
+        self.missing: list[str] = []
+        self.names: dict[str, set[str]] = {"namespace": set(), "policy": set(), "kind": set()}
+
+    @property
+    def unreadable_reports(self) -> list[str]:
+        """The report resources that permission is refused for."""
+        return [r.name for r in REPORT_RESOURCES if r.name in self.refused]
+
+    def apply(self, scope: Scope, item: Object) -> None:
+        """Take in an object."""
+        if isinstance(item, Report):
+            self._note_names(item)
+        elif scope.resource in POLICY_RESOURCES:
+            prefix = f"{item.namespace}/" if item.namespace else ""
+            self.names["policy"].add(prefix + item.name)
+        self.state.apply(Applied(scope, item))
+
+    def skip(self, resource: Resource | None, complaint: str) -> None:
+        """Report a broken object; remember it where it is, or may be, a report."""
+        warn(f"skipped: {complaint}")
+        if resource is None or resource in REPORT_RESOURCES:
+            self.skipped.append(complaint)
+
+    def count_events(self) -> None:
+        """Let every Event count: a snapshot has no before."""
+        self.state.apply(Init(Scope(EVENTS)))
+        self.state.apply(InitDone(Scope(EVENTS)))
+
+    def _note_names(self, report: Report) -> None:
+        namespaces, policies, kinds = self.names.values()
+        for piece in report.pieces:
+            namespaces.add(report.namespace or piece.about.namespace)
+            kinds.add(piece.about.kind)
+            policies.update(result[0] for result in piece.result_set.raw_results)
+
+
+def warn(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def read(files: Sequence[str], flags: Flags, config: ConfigFile) -> Reading:
+    """Read files, or the cluster where none is named.
+
+    Raises:
+        ConfigError: a file or the access to the cluster cannot be used.
+        ApiError: the cluster cannot be reached, or refuses everything.
+    """
+    reading = Reading(config)
+    if files:
+        reading.cluster = flags.cluster or config.cluster
+        _read_files(reading, files)
+    else:
+        asyncio.run(_read_cluster(reading, flags, config))
+    reading.state.ledger.settle()
+    return reading
+
+
+def _read_files(reading: Reading, files: Sequence[str]) -> None:
+    order = {r.name: rank for rank, r in enumerate((*POLICY_RESOURCES, NAMESPACES))}
+    found, passed_over = [], 0
+    reading.served = {resource.name for resource in REPORT_RESOURCES}
+    for one in read_files(files):
+        if one.complaint:
+            reading.skip(one.resource, one.complaint)
+        elif one.resource is not None and one.object is not None:
+            found.append((one.resource, one.object))
+        else:
+            passed_over += 1
+    if passed_over and not found:
+        warn(
+            f"no report, event, policy or namespace found, but {passed_over} objects of other kinds"
+        )
+    reading.count_events()
+    for resource, item in sorted(found, key=lambda pair: order.get(pair[0].name, len(order))):
+        reading.apply(Scope(resource), item)
+
+
+async def _read_cluster(reading: Reading, flags: Flags, config: ConfigFile) -> None:
+    async with AsyncExitStack() as stack:
+        self_metrics = new_self_metrics()
+        credentials = find_credentials(flags.kubeconfig, flags.context)
+        reading.cluster = flags.cluster or config.cluster or credentials.cluster
+        client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
+        source = KubeSource(client, self_metrics, summaries=config.reports.detail == "summary")
+        scopes = Plan(config, flags.namespaces).scopes()
+        policies = [s for s in scopes if s.resource in POLICY_RESOURCES]
+        absent: list[NotServed] = []
+        for scope in [*policies, *(s for s in scopes if s not in policies)]:
+            try:
+                await _list(reading, source, scope)
+            except NotServed as error:
+                absent.append(error)
+            except Refused as error:
+                _note_refusal(reading, scope, error)
+        if len(absent) == len(scopes) and all(each.status == _NOT_FOUND for each in absent):
+            raise _no_kubernetes(credentials.name, absent[0])
+        _check_refusals(reading, scopes)
+        reading.missing = [n for n in flags.namespaces if not await _exists(client, n)]
+
+
+def _no_kubernetes(name: str, error: NotServed) -> ApiError:
+    return ApiError(
+        f"{name}: not a Kubernetes API server, or a wrong path: it serves no API at all ({error})",
+        error.status,
+    )
+
+
+def _note_refusal(reading: Reading, scope: Scope, error: Refused) -> None:
+    if error.status == _UNAUTHORIZED:
+        raise Refused(f"{error}; log in again, or check the token of this context", error.status)
+    reading.refused.setdefault(scope.resource.name, error)
+
+
+def _check_refusals(reading: Reading, scopes: Iterable[Scope]) -> None:
+    """Report what is refused: an error where that is every report, else a line."""
+    reports = {s.resource.name for s in scopes if s.resource in REPORT_RESOURCES}
+    refused = reports & reading.refused.keys()
+    if refused and refused >= reports & reading.served:
+        first = reading.refused[min(refused)]
+        hint = "grant list on it with a ClusterRole, or a Role and --namespace"
+        raise Refused(f"{first}; {hint}", first.status)
+    for name, error in reading.refused.items():
+        warn(f"not read: {name}: {error}")
+
+
+async def _exists(client: KubeClient, namespace: str) -> bool:
+    """Whether a namespace exists, as far as that may be asked."""
+    try:
+        path = f"{NAMESPACES.path()}/{namespace}"
+        await client.get(Request(path, resource=NAMESPACES.name))
+    except Refused:
+        return True
+    except NotServed:
+        return False
+    return True
+
+
+async def _list(reading: Reading, source: KubeSource, scope: Scope) -> None:
+    resource = await source.resolve(scope.resource)
+    if resource is None:
+        return
+    if scope.resource in REPORT_RESOURCES:
+        reading.served.add(scope.resource.name)
+    if scope.resource == EVENTS:
+        reading.count_events()
+    cont, count = "", 0
+    while True:
+        page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
+        for rejected in page.rejected:
+            if scope.resource in REPORT_RESOURCES:
+                reading.skipped.append(rejected.message)
+        for item in page.objects:
+            reading.apply(scope, item)
+        count += len(page.objects)
+        cont = page.cont
+        _progress(f"{scope.resource.name}: {count} read" if cont else "")
+        if not cont:
+            return
+
+
+def _progress(text: str) -> None:
+    """Show how far the reading is, at a terminal; an empty text clears it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text}\x1b[K")
