@@ -1,4 +1,4 @@
-"""Log lines: one event a line, logfmt or JSON."""
+"""Log lines: one event a line with its fields, logfmt or JSON."""
 
 import json
 import logging
@@ -10,6 +10,12 @@ _LEVELS: Final = {"debug": 10, "info": 20, "warn": 30, "error": 40}
 _NAMES: Final = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "error"}
 
 
+_STANDARD: Final = frozenset(
+    {*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime", "taskName"}
+)
+"""What every record has; anything else was given as ``extra``."""
+
+
 class LogFormatter(logging.Formatter):
     """Writes a record as logfmt or as a JSON object."""
 
@@ -18,18 +24,19 @@ class LogFormatter(logging.Formatter):
         self._json = style == "json"
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write time, level, logger and message, and where an exception came from."""
-        fields = {
+        """Write time, level, logger, message and the fields of ``extra``, numbers as numbers."""
+        fields: dict[str, object] = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": _NAMES.get(record.levelno, "info"),
             "logger": record.name.removeprefix("exporter."),
             "msg": record.getMessage(),
         }
+        fields |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
         if self._json:
-            return json.dumps(fields, ensure_ascii=False)
-        return " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
+            return json.dumps(fields, ensure_ascii=False, default=str)
+        return " ".join(f"{key}={_quoted(str(value))}" for key, value in fields.items())
 
 
 def _quoted(value: str) -> str:
@@ -38,12 +45,12 @@ def _quoted(value: str) -> str:
 
 
 def log_to_stderr(level: str, style: str) -> None:
-    """Send what is logged from *level* on to standard error."""
+    """Write log lines of *level* and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter(style))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
-    # aiohttp and asyncio speak of connections, not of what an operator would act on.
+    # aiohttp and asyncio log single connections, which no operator acts on.
     for name in ("aiohttp", "asyncio", "kubernetes", "urllib3"):
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import platform
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Final
 
+from exporter import __version__
 from exporter.app.composed import Composer
 from exporter.app.memory import prepare_for_sync
 from exporter.app.reloading import Reloading
@@ -67,8 +69,27 @@ async def start(
     config = read()
     self_metrics = new_self_metrics()
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
+    _log_start(flags, config, credentials)
     client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
     return Reloading(Composer(flags, client, self_metrics), config, read)
+
+
+def _log_start(flags: Flags, config: ConfigFile, credentials: Credentials) -> None:
+    """Log the version, and what was configured: one line to begin every report of a fault with."""
+    fields = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "cluster": flags.cluster or config.cluster or credentials.cluster,
+        "access": credentials.name,
+        "config_file": str(flags.config_file or ""),
+        "namespaces": ",".join(flags.namespaces) or "all",
+        "shard": "/".join(map(str, flags.shard)),
+        "detail": config.reports.detail,
+        "sources": ",".join(config.sources),
+        "state_dir": str(flags.state_dir or ""),
+        "alertmanagers": len(flags.alertmanagers) + len(config.alerting.alertmanagers),
+    }
+    log.info("starting", extra=fields)
 
 
 class Stop:
