@@ -219,10 +219,24 @@ def texts(value: Json, key: str = "") -> Iterator[tuple[str, str]]:
             yield from texts(below, key)
 
 
-def test_dashboards_follow_the_label_that_holds_the_violating_namespace() -> None:
-    label: Object = {"namespaceLabel": "exported_namespace"}
-    chart = render({"dashboards": {"enabled": True}, "monitoring": label})
-    assert "by (cluster, exported_namespace" in chart.text
+RENAMED: dict[str, tuple[Object, str, str]] = {
+    "the violating namespace": (
+        {"monitoring": {"namespaceLabel": "exported_namespace"}},
+        "namespace",
+        "exported_namespace",
+    ),
+    "the team": (
+        {"config": {"labels": {"namespace_labels": ["example.org/owner", "unit"]}}},
+        "team",
+        "example_org_owner",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "label", "instead"), RENAMED.values(), ids=RENAMED.keys())
+def test_dashboards_follow_the_label_of(values: Object, label: str, instead: str) -> None:
+    chart = render({"dashboards": {"enabled": True}, **values})
+    assert re.search(rf"by \([^)]*\b{instead}\b", chart.text)
     for plain in boards({"enabled": True}):
         [(name, text)] = fields(plain["data"]).items()
         [found] = [o for o in chart.all("ConfigMap") if name in fields(o["data"])]
@@ -230,9 +244,16 @@ def test_dashboards_follow_the_label_that_holds_the_violating_namespace() -> Non
         after = list(texts(json.loads(str(fields(found["data"])[name]))))
         for (key, old), (_, new) in zip(before, after, strict=True):
             if key in QUERIES:
-                assert "namespace" not in named_labels(re.sub(r"\$\{?namespace", "", new)), new
+                assert label not in named_labels(re.sub(rf"\$\{{?{label}", "", new)), new
             elif old != new:  # the column of a table
-                assert (old, new) == ("namespace", "exported_namespace")
+                assert (old, new) == (label, instead)
+
+
+def test_dashboards_are_as_in_the_repository_where_namespaces_have_a_team() -> None:
+    values: Object = {"config": {"labels": {"namespace_labels": ["unit", "team"]}}}
+    chart = render({"dashboards": {"enabled": True}, **values})
+    plain = [o["data"] for o in boards({"enabled": True})]
+    assert [o["data"] for o in chart.all("ConfigMap") if o["data"] in plain] == plain
 
 
 GRAFANA = "https://grafana.example.org"

@@ -70,12 +70,22 @@ def test_two_releases_are_scraped_and_share_the_rules_and_dashboards_of_one(
 ) -> None:
     where = plane.create_namespace("two")
     helm(plane, "install", "one", where)
+    with pytest.raises(RefusedError, match=r"release one already installs .* secondary to true"):
+        helm(plane, "install", "other", where)
     helm(plane, "install", "other", where, secondary=True)
+    helm(plane, "upgrade", "one", where)
     for kind, counts in {"servicemonitors": (1, 1), "prometheusrules": (2, 0)}.items():
         assert tuple(len(names(plane, where, kind, r)) for r in ("one", "other")) == counts
     boards = plane.kubectl("get", "configmaps", "-n", where, "-l", "grafana_dashboard=1", "-oname")
     assert len(boards.split()) == 5
     assert all("/one-" in name for name in boards.split())
+
+
+def test_a_release_for_another_prometheus_brings_its_own_rules(plane: ControlPlane) -> None:
+    where = plane.create_namespace("apart")
+    for name in ("one", "other"):
+        helm(plane, "install", name, where, monitoring={"labels": {"release": name}})
+        assert len(names(plane, where, "prometheusrules", name)) == 2
 
 
 def test_the_services_of_two_releases_select_their_own_pods() -> None:

@@ -148,17 +148,35 @@ each is set once for the status page, the pushed alerts and the rules.
 {{- end }}
 
 {{/*
-A dashboard whose queries select by another label than namespace. Its variable keeps its name, so links to it keep working:
-only queries, legends and the columns of tables change. Takes a dict: text, label.
+A dashboard whose queries select by other labels than namespace and team. Its variables keep their names, so links to it keep
+working: only queries, legends and the columns of tables change. Takes a dict: text, labels (new names by old ones).
 */}}
 {{- define "policy-report-exporter.dashboard" -}}
-{{- $label := .label }}
-{{- $text := .text }}
-{{- if ne $label "namespace" }}
-{{- range regexFindAll `"(?:expr|query|definition)": "(?:[^"\\]|\\.)*"` .text -1 | uniq }}
-{{- $text = replace . (regexReplaceAll `([^$\w{-])namespace\b` . (printf "${1}%s" $label)) $text }}
+{{- $all := .text }}
+{{- range $old, $new := .labels }}
+{{- if ne $old $new }}
+{{- $text := $all }}
+{{- range regexFindAll `"(?:expr|query|definition)": "(?:[^"\\]|\\.)*"` $all -1 | uniq }}
+{{- $text = replace . (regexReplaceAll (printf `([^$\w{-])%s\b` $old) . (printf "${1}%s" $new)) $text }}
 {{- end }}
-{{- $text = $text | replace `"namespace":` (printf "%q:" $label) | replace "{{namespace}}" (printf "{{%s}}" $label) }}
+{{- $all = $text | replace (printf "%q:" $old) (printf "%q:" $new) | replace (printf "{{%s}}" $old) (printf "{{%s}}" $new) }}
 {{- end }}
-{{- $text }}
+{{- end }}
+{{- $all }}
+{{- end }}
+
+{{/* Labels that the dashboards select by: those that Prometheus has for them, by the names in grafana/. */}}
+{{- define "policy-report-exporter.dashboardLabels" -}}
+{{- $owners := include "policy-report-exporter.ownershipLabels" . | splitList ", " }}
+namespace: {{ .Values.monitoring.namespaceLabel }}
+team: {{ has "team" $owners | ternary "team" (first $owners) }}
+{{- end }}
+
+{{/* Labels of namespaces as Prometheus spells them, with commas between; team where none are copied. */}}
+{{- define "policy-report-exporter.ownershipLabels" -}}
+{{- $labels := list }}
+{{- range dig "labels" "namespace_labels" (list) .Values.config }}
+{{- $labels = append $labels (regexReplaceAll "^[0-9]" (regexReplaceAll "[^a-zA-Z0-9_]" . "_") "_${0}") }}
+{{- end }}
+{{- get .Values.prometheusRule.settings "ownership_labels" | default (join ", " $labels) | default "team" | replace "," ", " | replace ",  " ", " }}
 {{- end }}

@@ -21,11 +21,7 @@ make a rule that Prometheus does not load.
 {{- $_ := set $given $name $text }}
 {{- end }}
 {{- with .Values.grafana.url }}{{ $_ := set $settings "grafana_url" (trimSuffix "/" .) }}{{ end }}
-{{- $labels := list }}
-{{- range dig "labels" "namespace_labels" (list) .Values.config }}
-{{- $labels = append $labels (regexReplaceAll "^[0-9]" (regexReplaceAll "[^a-zA-Z0-9_]" . "_") "_${0}") }}
-{{- end }}
-{{- with $labels }}{{ $_ := set $settings "ownership_labels" (join ", " .) }}{{ end }}
+{{- $_ := set $settings "ownership_labels" (include "policy-report-exporter.ownershipLabels" .) }}
 {{- toYaml (mergeOverwrite $settings $given) }}
 {{- end }}
 

@@ -54,6 +54,7 @@
 {{- fail "httpRoute.enabled is true and httpRoute.parentRefs is empty: name the Gateway that serves the route." }}
 {{- end }}
 {{- include "policy-report-exporter.validateClaims" . }}
+{{- include "policy-report-exporter.validateSecond" . }}
 {{- include "policy-report-exporter.validateReach" . }}
 {{- include "policy-report-exporter.validateBirths" . }}
 {{- end }}
@@ -119,6 +120,29 @@ for config.birth_hold seconds. An empty interval means that of the Prometheus, o
 {{- $has := not (empty (dig "spec" "volumeClaimTemplates" list $found)) }}
 {{- if ne $has (not (not $wanted)) }}
 {{- fail (printf "the StatefulSet %s runs %s volume claims and these values want it %s: Kubernetes cannot change that. Run `kubectl --namespace %s delete statefulset %s --cascade=orphan`, then repeat the upgrade; pods keep running until they are replaced." $name (ternary "with" "without" $has) (ternary "with" "without" (not (not $wanted))) $namespace $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Rules of two releases for one Prometheus send every alert twice, and Grafana refuses their dashboards. Only an installation
+through Helm itself can look up what is there; rules that other labels select are for another Prometheus.
+*/}}
+{{- define "policy-report-exporter.validateSecond" -}}
+{{- $wanted := and .Values.prometheusRule.enabled (include "policy-report-exporter.primary" .) (include "policy-report-exporter.operator" .) }}
+{{- if and $wanted (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}
+{{- $namespace := include "policy-report-exporter.monitoringNamespace" . }}
+{{- $own := merge (dict) .Values.prometheusRule.labels .Values.monitoring.labels }}
+{{- $found := lookup "monitoring.coreos.com/v1" "PrometheusRule" $namespace "" | default dict }}
+{{- range get $found "items" | default list }}
+{{- $labels := .metadata.labels | default dict }}
+{{- $ours := eq "policy-report-exporter" (get $labels "app.kubernetes.io/part-of" | default "") }}
+{{- $same := true }}
+{{- range $key, $value := $own }}{{ if ne $value (get $labels $key | default "") }}{{ $same = false }}{{ end }}{{ end }}
+{{- $release := get $labels "app.kubernetes.io/instance" | default "" }}
+{{- if and $ours $same (ne $release $.Release.Name) }}
+{{- fail (printf "the release %s already installs rules and dashboards in the namespace %s: set secondary to true for this one, or every alert is sent twice." $release $namespace) }}
 {{- end }}
 {{- end }}
 {{- end }}
