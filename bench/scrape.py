@@ -88,7 +88,7 @@ class Town:
     def render(self) -> Iterable[bytes]:
         """Render one moment as text."""
         shots = self.exposition.take(time.time(), lambda _: True)
-        return render(shots, frozenset(), openmetrics=False)
+        return render(shots, openmetrics=False)
 
 
 class _Collector(Collector):

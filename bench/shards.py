@@ -114,7 +114,7 @@ def _shard(size: Size, index: int) -> Figures:
 def _exposed(state: ClusterState) -> Figures:
     exposition = Exposition(state, ExposureSettings(birth_hold=0))
     shots = exposition.take(time.time(), lambda _: True)
-    size = sum(map(len, render(shots, frozenset(), openmetrics=False)))
+    size = sum(map(len, render(shots, openmetrics=False)))
     series = sum(len(each.series) for each in exposition.projections)
     return {"series": series, "scrape_mb": size / 1e6, "with_series_mb": memory_mb()["VmRSS"]}
 

@@ -61,7 +61,7 @@ class ScrapeRenderer:
         """Take one moment of all families, or of those named; render it segment by segment."""
         if self._complete("reports"):
             await self.settle()
-        shots = self._exposition.take(self._clock(), self._complete)
+        shots = self._exposition.take(self._clock(), self._complete, names)
         return self._timed(self._rendered(shots, names, openmetrics=openmetrics), whole=not names)
 
     def _timed(self, segments: Iterable[bytes], *, whole: bool) -> Iterator[bytes]:
@@ -78,7 +78,7 @@ class ScrapeRenderer:
     def _rendered(
         self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
     ) -> Iterator[bytes]:
-        yield from render(shots, names, openmetrics=openmetrics)
+        yield from render(shots, openmetrics=openmetrics)
         yield self._self_metrics.render(openmetrics=openmetrics, names=names)
         if openmetrics:
             yield b"# EOF\n"

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from exporter.checkpoint.filters import CountingFilters
 from exporter.checkpoint.format import (
     SCHEMA,
     Checkpoint,
+    EncodedFailures,
     counters_of,
-    encode_failures,
+    encode_report,
     judgement,
     restore,
     scope_name,
@@ -18,12 +17,16 @@ from exporter.checkpoint.format import (
 from exporter.model.changes import Scope
 from exporter.model.resource import EVENTS
 from exporter.state.cluster import ClusterState
+from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
 from exporter.state.violation_events import Key
 from exporter.watch.reflector import Reflector
 
 REFRESH_SECONDS: Final = 60.0
 """A checkpoint is renewed this often even when only the resourceVersion has moved on."""
+
+SLICE_REPORTS: Final = 200
+"""Reports that are encoded in one turn of the event loop: some milliseconds."""
 
 Counts = dict[str, dict[Labels, int]]
 
@@ -58,7 +61,8 @@ class Checkpointer:
         self._versions: dict[str, str] = {}
         self._events: dict[Labels, int] = {}
         self._repeated: list[tuple[Key, int]] = []
-        self._failures: dict[str, msgspec.Raw] = {}
+        self._failures = EncodedFailures()
+        self._discarded = False
         self._failures_choice = choice
         self._scopes: list[str] = []
         self._restored: Counts = {name: {} for name in counters_of(state)}
@@ -84,7 +88,7 @@ class Checkpointer:
         self._restored = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
         self._events = dict(self._restored["events"])
         self._repeated = list(checkpoint.repeated)
-        self._failures = dict(checkpoint.failures)
+        self._failures = EncodedFailures(checkpoint.failures)
         self._failures_choice = checkpoint.choice or self._choice
         self._scopes = checkpoint.scopes
 
@@ -112,12 +116,34 @@ class Checkpointer:
         return self._checkpoint(self._counters())
 
     def encode_some(self) -> bool:
-        """Work ahead: encode the failures of one namespace; False when only one is left."""
-        touched = self._state.ledger.failures.touched
-        if self._learning or len(touched) <= 1:
+        """Encode the failures of some reports that changed; False when none is left.
+
+        What is encoded between turns of the event loop is not left to ``take``.
+        """
+        if self._learning:
             return False
-        self._encode_failures(touched.pop())
-        return True
+        failures = self._state.ledger.failures
+        if self._discarded:
+            self._discarded, self._failures = False, EncodedFailures()
+            for place in failures.places:
+                failures.touch(place)
+        left = SLICE_REPORTS
+        while failures.touched and left > 0:
+            namespace, names = failures.touched.popitem()
+            some = [names.pop() for _ in range(min(left, len(names)))]
+            left -= len(some)
+            if names:
+                failures.touched[namespace] = names
+            places = failures.places
+            encoded = {n: encode_report(places.get(ReportKey(namespace, n))) for n in some}
+            self._failures.put(namespace, encoded)
+            self._unkept = True
+        return bool(failures.touched)
+
+    def discard(self) -> None:
+        """Forget which reports changed, where no checkpoint is written: a capture takes all."""
+        self._discarded = True
+        self._state.ledger.failures.touched.clear()
 
     def catch_up(self, former: "Checkpointer") -> None:
         """Let no counter fall below what *former* counted.
@@ -167,26 +193,17 @@ class Checkpointer:
         return ledger.memory is not None or ledger.failures.watched is not None
 
     def _take_failures(self) -> None:
-        """Encode the failures of namespaces where some changed.
+        """Encode the failures of the reports that are left.
 
         Until all reports are listed again after a restart, what the last checkpoint says of them
         stays: only then is it known what differs.
         """
         if self._learning:
             return
-        ledger = self._state.ledger
-        touched, ledger.failures.touched = ledger.failures.touched, set()
-        for namespace in touched:
-            self._encode_failures(namespace)
+        while self.encode_some():
+            pass
         self._failures_choice = self._choice
-        self._scopes = sorted(map(scope_name, ledger.counting))
-
-    def _encode_failures(self, namespace: str) -> None:
-        self._unkept = True
-        self._failures.pop(namespace, None)
-        body = encode_failures(self._state, namespace)
-        if body:
-            self._failures[namespace] = msgspec.Raw(body)
+        self._scopes = sorted(map(scope_name, self._state.ledger.counting))
 
     def _counters(self) -> Counts:
         """Give the counts that go with the failures and the versions that are kept."""
@@ -208,7 +225,7 @@ class Checkpointer:
             scopes=self._scopes,
             counters={n: [*rows.items(), *self._aside[n].items()] for n, rows in counters.items()},
             repeated=self._repeated,
-            failures=dict(self._failures),
+            failures=self._failures.joined(),
             unborn=unborn,
             choice=self._failures_choice,
         )

@@ -1,7 +1,9 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from itertools import repeat
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import msgspec
@@ -11,6 +13,7 @@ from exporter.errors import StateError
 from exporter.model.changes import Scope
 from exporter.model.report import source_of
 from exporter.state.cluster import ClusterState
+from exporter.state.contribution import Contribution
 from exporter.state.failures import Identity, Remembered, remember
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
@@ -22,6 +25,9 @@ EVENT_LIFETIME_SECONDS: Final = 3600.0
 Row = tuple[Labels, Annotated[int, msgspec.Meta(ge=0)]]
 Failing = tuple[str, str, str, str, str, int, str]
 """kind, name, policy, rule, source, since, severity."""
+
+LEAF_REPORTS: Final = 64
+"""Reports in one leaf of encoded failures; twice as many are cut."""
 
 _WIDTHS: Final = {"events": 9, "opened": 4, "closed": 4}
 _BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -68,14 +74,55 @@ def counters_of(state: ClusterState) -> dict[str, Counters]:
     }
 
 
-def encode_failures(state: ClusterState, namespace: str) -> bytes:
-    """Encode since when what fails in a namespace; empty bytes when nothing does."""
-    rows: dict[str, list[Failing]] = {}
-    for place, contribution in state.ledger.contributions_in(namespace):
-        known = remember(contribution)
-        if known:
-            rows[place.name] = [(*i, since, group[2]) for i, (since, group) in known.items()]
-    return msgspec.json.encode(rows) if rows else b""
+def encode_report(contribution: Contribution | None) -> bytes:
+    """Encode since when what fails in a report; empty bytes when nothing does."""
+    known = remember(contribution)
+    if not known:
+        return b""
+    return msgspec.json.encode([(*i, since, group[2]) for i, (since, group) in known.items()])
+
+
+class EncodedFailures:
+    """Open failures by namespace and report, in JSON.
+
+    A namespace is a list of leaves, each an object of neighbouring reports, so a report that
+    changes costs the same in a namespace of any size.
+    """
+
+    def __init__(self, failures: Mapping[str, msgspec.Raw] = MappingProxyType({})) -> None:
+        self._leaves: dict[str, list[bytes]] = {}
+        self._firsts: dict[str, list[str]] = {}
+        for namespace, raw in failures.items():
+            reports = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+            self.put(namespace, {name: bytes(rows) for name, rows in reports.items()})
+
+    def put(self, namespace: str, reports: Mapping[str, bytes]) -> None:
+        """Replace reports of a namespace; those without bytes are removed."""
+        leaves = self._leaves.setdefault(namespace, [])
+        firsts = self._firsts.setdefault(namespace, [])
+        concerned: dict[int, list[str]] = {}
+        for name in reports:
+            concerned.setdefault(max(bisect_right(firsts, name) - 1, 0), []).append(name)
+        for at in sorted(concerned, reverse=True):
+            held = msgspec.json.decode(leaves[at], type=dict[str, msgspec.Raw]) if leaves else {}
+            for name in concerned[at]:
+                held.pop(name, None)
+                if reports[name]:
+                    held[name] = msgspec.Raw(reports[name])
+            names = sorted(held)
+            size = len(names) if len(names) <= 2 * LEAF_REPORTS else LEAF_REPORTS
+            cut = [names[i : i + size] for i in range(0, len(names), size or 1)]
+            firsts[at : at + 1] = [part[0] for part in cut]
+            leaves[at : at + 1] = [msgspec.json.encode({n: held[n] for n in part}) for part in cut]
+        if not leaves:
+            del self._leaves[namespace], self._firsts[namespace]
+
+    def joined(self) -> dict[str, msgspec.Raw]:
+        """Give one object of reports for each namespace."""
+        return {
+            namespace: msgspec.Raw(b"{%b}" % b",".join([leaf[1:-1] for leaf in leaves]))
+            for namespace, leaves in self._leaves.items()
+        }
 
 
 def decode(body: bytes) -> Checkpoint:
@@ -120,7 +167,8 @@ def restore(
     if former != choice:
         state.ledger.failures.watched = judges[-1].failure
         # What was left out is not to be kept for ever: it is written anew.
-        state.ledger.failures.touched.update(checkpoint.failures)
+        for place in memory:
+            state.ledger.failures.touch(place)
     state.violation_events.seen_deleted.update(checkpoint.repeated)
     for scope in scopes:
         version = checkpoint.versions.get(scope_name(scope), "")

@@ -84,8 +84,13 @@ class CheckpointWriter:
 
     async def commit_now(self) -> bool:
         """Make the counters durable, then show them; False when that failed."""
-        moment = self.checkpointer.take() if self._file is not None else None
-        if self._file is None or moment is None:
+        if self._file is None:
+            self.checkpointer.discard()
+            return True
+        while self.checkpointer.encode_some():
+            await asyncio.sleep(0)
+        moment = self.checkpointer.take()
+        if moment is None:
             return True
         try:
             await asyncio.to_thread(self._file.write, msgspec.json.encode(moment.checkpoint))

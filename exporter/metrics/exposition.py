@@ -1,6 +1,7 @@
 """One consistent moment of all families, as text in either format."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from exporter.metrics.catalogue import CATALOGUE, Family
@@ -25,10 +26,11 @@ class ExposureSettings(NamedTuple):
 
 
 class Shot(NamedTuple):
-    """A family at one moment."""
+    """A family at one moment; ``rendered`` is called once its text was made."""
 
     family: Family
     snapshot: SegmentSnapshot
+    rendered: Callable[[], None]
 
 
 class Exposition:
@@ -62,17 +64,27 @@ class Exposition:
             source.forget()
         return False
 
-    def take(self, now: float, complete: Callable[[str], bool]) -> list[Shot]:
-        """Take one moment of every family whose kinds are *complete*, in catalogue order."""
+    def take(
+        self, now: float, complete: Callable[[str], bool], names: frozenset[str] = frozenset()
+    ) -> list[Shot]:
+        """Take one moment of every family whose kinds are *complete*, in catalogue order.
+
+        *names* chooses families, empty for all.
+        """
         self._state.violation_events.recent.expire()
-        self._state.ledger.settle(sums=False)
+        if complete("reports"):
+            self._state.ledger.settle(sums=False)  # before that nothing of it is shown
         relabelled, self._state.namespaces.changed = self._state.namespaces.changed, set()
         shots = []
         for projection in self.projections:
             if relabelled:
                 projection.relabel(relabelled)
-            if complete(projection.family.kinds):
-                shots.append(Shot(projection.family, projection.snapshot(now)))
+            family = projection.family
+            if _chosen(family, names) and complete(family.kinds):
+                snapshot = projection.snapshot(now)
+                pending = projection.zero_first.pending()
+                rendered = partial(projection.zero_first.shown, pending, now)
+                shots.append(Shot(family, snapshot, rendered))
         return shots
 
     def go_on_from(self, former: "Exposition") -> None:
@@ -105,10 +117,13 @@ def head(family: Family, *, openmetrics: bool) -> bytes:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
 
 
-def render(shots: list[Shot], names: frozenset[str], *, openmetrics: bool) -> Iterator[bytes]:
-    """Render what was taken, segment by segment; *names* chooses families, empty for all."""
-    for family, snapshot in shots:
-        if names and not names & {family.name, family.name.removesuffix("_total")}:
-            continue
+def _chosen(family: Family, names: frozenset[str]) -> bool:
+    return not names or bool(names & {family.name, family.name.removesuffix("_total")})
+
+
+def render(shots: list[Shot], *, openmetrics: bool) -> Iterator[bytes]:
+    """Render what was taken, segment by segment."""
+    for family, snapshot, rendered in shots:
         yield head(family, openmetrics=openmetrics)
         yield from snapshot.render()
+        rendered()

@@ -83,7 +83,6 @@ class Projection:
         """Take the series of this moment."""
         self._touch(self.zero_first.due(now))
         self.settle(1 << 60)
-        self.zero_first.shown(now)
         if not isinstance(self.source, Counters):
             self._touch(map(self._origin, self.series.unfold()))
             self.settle(1 << 60)
@@ -168,10 +167,14 @@ class ZeroFirst:
             self._counters.unborn.discard(row)
         return due
 
-    def shown(self, now: float) -> None:
-        """Note that every series is being shown now."""
-        for row, at in self._shown_at.items():
-            if at is None:
+    def pending(self) -> list[Labels]:
+        """Name the series at 0 that no rendered scrape has shown."""
+        return [row for row, at in self._shown_at.items() if at is None]
+
+    def shown(self, rows: Iterable[Labels], now: float) -> None:
+        """Note that a scrape of the moment *now* has shown these rows."""
+        for row in rows:
+            if row in self._shown_at and self._shown_at[row] is None:
                 self._shown_at[row] = now
 
 

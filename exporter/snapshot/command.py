@@ -77,7 +77,7 @@ def _text(reading: Reading, ask: SnapshotOptions, config: ConfigFile, found: lis
 def _metrics(reading: Reading, config: ConfigFile, *, openmetrics: bool) -> str:
     exposition = Exposition(reading.state, config.exposure()._replace(birth_hold=0.0))
     shots = exposition.take(time.time(), lambda _: True)
-    pieces = render(shots, frozenset(), openmetrics=openmetrics)
+    pieces = render(shots, openmetrics=openmetrics)
     return b"".join(pieces).decode() + ("# EOF\n" if openmetrics else "")
 
 

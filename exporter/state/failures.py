@@ -121,9 +121,9 @@ class Failures:
     """Gauges and counters over failing results.
 
     ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
-    ``places`` are the reports in which something stands, ``buckets`` say where; ``touched`` names
-    the namespaces where something began or stopped to. ``watched``, while it is set, says which
-    failures would have been seen before: others may have begun at any time, and open nothing.
+    ``places`` are the reports with open failures, ``buckets`` say where; ``touched`` names, by
+    namespace, the reports in which some were opened or closed. ``watched``, while it is set, says
+    which failures would have been seen before: others may have begun at any time, and open nothing.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -132,7 +132,7 @@ class Failures:
         self.opened = Counters(limit)
         self.closed = Counters(limit)
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
-        self.touched: set[str] = set()
+        self.touched: dict[str, set[str]] = {}
         self.watched: Callable[[Identity, Labels], bool] | None = None
         self.places: dict[ReportKey, Contribution] = {}
         self.buckets = FailureBuckets()
@@ -151,6 +151,8 @@ class Failures:
 
         *former* is what is known of the report from before a restart.
         """
+        if former:
+            self.touch(place)
         known = remember(before)
         if before is not None:
             self._stand(place, before, -1)
@@ -173,6 +175,10 @@ class Failures:
         for identity in before.keys() - after.keys():
             self.closed.add(before[identity][1])
 
+    def touch(self, place: ReportKey) -> None:
+        """Note that the open failures of a report changed."""
+        self.touched.setdefault(place.namespace, set()).add(place.name)
+
     def _stand(self, place: ReportKey, contribution: Contribution | None, amount: int) -> bool:
         """Let the failures of a contribution stand, or no more; False where it has none."""
         any_stands = False
@@ -189,7 +195,8 @@ class Failures:
                 self.buckets.add(FailureBucket(severity, namespace, kind), place, amount)
                 if failure.word == "fail":
                     self._fail((namespace, policy, severity, source), since, amount)
-            self.touched.add(namespace)
+        if any_stands:
+            self.touch(place)
         return any_stands
 
     def _fail(self, group: Labels, since: int, amount: int) -> None:

@@ -105,8 +105,10 @@ class Ledger:
             return
         places = self.failures.places
         for place in {**memory, **places}:
-            self.failures.count(memory.get(place, {}), remember(places.get(place)))
-            self.failures.touched.add(place.namespace)
+            before, after = memory.get(place, {}), remember(places.get(place))
+            self.failures.count(before, after)
+            if before != after:
+                self.failures.touch(place)
 
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
         """Bring at most about *most* numbers up to date; True when more may be left.
@@ -136,10 +138,6 @@ class Ledger:
     def contributions(self) -> Iterator[tuple[ReportKey, Contribution]]:
         """Give what counts of each namespace and name that a report has."""
         return self._report_stores.items()
-
-    def contributions_in(self, namespace: str) -> Iterator[tuple[ReportKey, Contribution]]:
-        """Give what counts of each name that a report in a namespace has."""
-        return self._report_stores.items_in(namespace)
 
     def _exchange_alone(
         self, scope: Scope, place: ReportKey, old: Contribution | None, new: Contribution

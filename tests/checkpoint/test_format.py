@@ -1,22 +1,25 @@
 """What a checkpoint holds comes back as it was, and nothing else does."""
 
-from collections.abc import Iterable
-
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.checkpoint.filters import CountingFilters
 from exporter.checkpoint.format import (
+    LEAF_REPORTS,
     SCHEMA,
     Checkpoint,
+    EncodedFailures,
     counters_of,
     decode,
-    encode_failures,
+    encode_report,
     restore,
     scope_name,
 )
 from exporter.errors import StateError
 from exporter.model.changes import Scope
+from exporter.model.report import Report
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Filters, Globs, Selection
@@ -26,7 +29,7 @@ from tests.state.violations import NOW, SCOPE, Clock, Cluster, event, old_event
 REPORTS = Scope(POLICY_REPORTS)
 
 
-def taken(state: ClusterState, covered: int, namespaces: Iterable[str] = ("team-a",)) -> bytes:
+def taken(state: ClusterState, covered: int) -> bytes:
     """Take a checkpoint of everything as the checkpointer does."""
     return msgspec.json.encode(
         Checkpoint(
@@ -37,9 +40,16 @@ def taken(state: ClusterState, covered: int, namespaces: Iterable[str] = ("team-
             scopes=sorted(map(scope_name, state.ledger.counting)),
             counters={name: list(c.rows.items()) for name, c in counters_of(state).items()},
             repeated=state.violation_events.repeated(),
-            failures={n: msgspec.Raw(encode_failures(state, n) or b"{}") for n in namespaces},
+            failures=encoded(state).joined(),
         )
     )
+
+
+def encoded(state: ClusterState) -> EncodedFailures:
+    failures = EncodedFailures()
+    for place, contribution in state.ledger.failures.places.items():
+        failures.put(place.namespace, {place.name: encode_report(contribution)})
+    return failures
 
 
 def after_restart(before: Cluster, covered: int) -> Cluster:
@@ -106,6 +116,14 @@ def reports_after(before: Watched) -> Watched:
     return again
 
 
+@pytest.mark.parametrize("listed", [(), (report("a", []),)], ids=["gone", "passes"])
+def test_what_ended_during_a_restart_leaves_the_next_checkpoint(listed: tuple[Report, ...]) -> None:
+    again = reports_after(Watched(report("a")))
+    again.list(*listed)
+    again.state.ledger.end_memory()
+    assert again.failures.touched == {"team-a": {"a"}}
+
+
 def test_failures_that_stand_still_open_nothing_and_keep_their_age() -> None:
     before = Watched(report("a", seconds=NOW - 9000))
     again = reports_after(before)
@@ -138,7 +156,26 @@ def test_a_scope_that_was_never_listed_opens_nothing() -> None:
 
 
 def test_a_namespace_where_nothing_fails_is_left_out() -> None:
-    assert encode_failures(Watched(report("a", [])).state, "team-a") == b""
+    failures = encoded(Watched(report("a")).state)
+    failures.put("team-a", {"a": encode_report(None)})
+    assert failures.joined() == {}
+
+
+names = st.sampled_from([f"report-{number}" for number in range(4 * LEAF_REPORTS)])
+changes = st.lists(st.dictionaries(names, st.sampled_from([b"", b"[1]", b"[2,3]"]), max_size=300))
+
+
+@given(changes)
+def test_encoded_failures_are_those_of_the_last_change(changes: list[dict[str, bytes]]) -> None:
+    failures, expected = EncodedFailures(), dict[str, bytes]()
+    for change in changes:
+        failures.put("a", change)
+        expected = {n: rows for n, rows in (expected | change).items() if rows}
+        joined = {name: msgspec.json.decode(raw) for name, raw in failures.joined().items()}
+        rows = {name: msgspec.json.decode(each) for name, each in expected.items()}
+        assert joined == ({"a": rows} if rows else {})
+        assert [*joined.get("a", ())] == sorted(expected)
+    assert EncodedFailures(failures.joined()).joined() == failures.joined()
 
 
 @pytest.mark.parametrize("schema", [0, SCHEMA + 1])
@@ -151,7 +188,7 @@ def test_another_schema_is_refused_by_its_number(schema: int) -> None:
 def test_a_broken_part_leaves_the_state_as_it_was() -> None:
     before = Cluster()
     before.sees(event())
-    body = taken(before.state, 1).replace(b'"failures":{"team-a":{}}', b'"failures":{"a":[1]}')
+    body = taken(before.state, 1).replace(b'"failures":{}', b'"failures":{"a":[1]}')
     again = Cluster(listed=False)
     with pytest.raises(StateError, match="failures"):
         restore(again.state, decode(body), [SCOPE], CountingFilters())

@@ -76,6 +76,6 @@ class Watched:
             self.state.apply(Deleted(scope, each))
 
     def scrape(self, *names: str) -> str:
-        shots = self.exposition.take(NOW, lambda _: True)
-        body = b"".join(render(shots, frozenset(names), openmetrics=False))
+        shots = self.exposition.take(NOW, lambda _: True, frozenset(names))
+        body = b"".join(render(shots, openmetrics=False))
         return body.decode("utf-8")

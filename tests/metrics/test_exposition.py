@@ -16,9 +16,10 @@ from exporter.metrics.document import as_json, as_markdown
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.metrics.self_catalogue import OWN
 from exporter.metrics.self_metrics import SelfMetrics
-from exporter.model.changes import Applied, Deleted
+from exporter.model.changes import Applied, Deleted, Init, InitDone
 from exporter.model.report import Report
 from exporter.state.cluster import ClusterState
+from exporter.state.selection import Selection
 from tests.metrics.clusters import (
     ALL_EVENTS,
     NOW,
@@ -38,8 +39,8 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def text(exposition: Exposition, *names: str, now: float = NOW, openmetrics: bool = False) -> str:
-    shots = exposition.take(now, lambda _: True)
-    body = b"".join(render(shots, frozenset(names), openmetrics=openmetrics)).decode()
+    shots = exposition.take(now, lambda _: True, frozenset(names))
+    body = b"".join(render(shots, openmetrics=openmetrics)).decode()
     return body + ("# EOF\n" if openmetrics else "")
 
 
@@ -186,7 +187,7 @@ def test_a_snapshot_does_not_change_while_it_is_rendered() -> None:
     shots = exposition.take(NOW, lambda _: True)
     state.apply(Applied(REPORTS, report("u9", ["fail", "fail"], namespace="zzz")))
     exposition.take(NOW, lambda _: True)
-    assert b"".join(render(shots, frozenset(), openmetrics=False)).decode() == before
+    assert b"".join(render(shots, openmetrics=False)).decode() == before
 
 
 def test_a_dozen_thousand_series_stay_sorted_and_exact() -> None:
@@ -269,3 +270,16 @@ def test_an_unknown_report_shape_counts_for_nothing() -> None:
     before = text(exposed(state), "policyreport_results")
     state.apply(Applied(REPORTS, Report(report("u4", []).metadata)))
     assert text(exposed(state), "policyreport_results") == before
+
+
+def test_a_scrape_during_the_first_list_takes_nothing_of_reports_up() -> None:
+    state = ClusterState(Selection(), Clock())
+    state.apply(Init(REPORTS))
+    for number in range(1_000):
+        state.apply(Applied(REPORTS, report(f"u{number}", ["fail"])))
+    exposition = Exposition(state)
+    exposition.take(NOW, lambda kinds: kinds == "events")
+    assert not state.ledger.totals.results
+    state.apply(InitDone(REPORTS))
+    exposition.take(NOW, lambda _: True)
+    assert state.ledger.totals.results
