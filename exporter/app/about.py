@@ -59,7 +59,7 @@ class ExporterRows:
         return [(key, float(n)) for key, n in self._state.ledger.left_out.by_source.items()]
 
     def _not_itemised(self) -> Iterator[Row]:
-        columns = zip(*self._state.ledger.left_out.not_itemised.values(), strict=True)
+        columns = zip(*self._state.ledger.totals.not_itemised.values(), strict=True)
         for word, column in zip(RESULTS, columns, strict=False):
             yield (word,), float(sum(column))
 

@@ -145,7 +145,7 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
         if labels[4] in severities:
             counts[labels[4]] += sum(row[RESULTS.index(each)] for each in words)
     counts = +counts
-    cut = total(by_first(reading.state.ledger.left_out.not_itemised))
+    cut = total(by_first(reading.state.ledger.totals.not_itemised))
     values = dict(zip(RESULTS, (cut.passed, cut.fail, cut.warn, cut.error, cut.skip), strict=True))
     missing = sum(values[each] for each in words)
     if not counts and not missing:

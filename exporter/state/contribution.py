@@ -7,7 +7,7 @@ from exporter.model.report import Piece, Reference, Report, ResultSet, clip
 from exporter.state.budget import NAMED, Budget, Said
 from exporter.state.profile import Failure, Profile, Profiles, failing_messages
 from exporter.state.selection import Selection
-from exporter.state.tally import OVERFLOW
+from exporter.state.tally import NOTHING, OVERFLOW
 
 Subject = tuple[str, str]
 """A resource, by namespace and uid (or kind/name where no uid is told)."""
@@ -139,8 +139,7 @@ class Accountant:
             return None
         if scope is None:
             return self._scattered(report, room)
-        piece = report.pieces[0].current()
-        profile = self.profiles.of(piece.result_set, report.summary, report.source)
+        piece, profile = self._scoped(report)
         if not profile.failures and scope.uid == metadata.name:
             # Nearly every report ends here, and most often it is what it was.
             if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
@@ -176,28 +175,50 @@ class Accountant:
         if report.scope is None:
             contribution = self._scattered(report, room)
         else:
-            piece = report.pieces[0].current()
-            profile = self.profiles.of(piece.result_set, report.summary, report.source)
+            piece, profile = self._scoped(report)
             contribution = self._part(report, piece, profile) or ()
         if not parts(contribution) and not self._selection.namespace(""):
             return None
         return contribution
 
+    def _scoped(self, report: Report) -> tuple[Piece, Profile]:
+        """Work out what a report on one resource amounts to."""
+        piece = report.pieces[0]
+        current = piece.current() if piece.apart else piece
+        beyond = None
+        if current is not piece:
+            beyond = self.profiles.not_itemised(report.summary, [piece.result_set])
+        profile = self.profiles.of(
+            current.result_set, report.summary, report.source, not_itemised=beyond
+        )
+        return current, profile
+
     def _scattered(self, report: Report, room: int) -> Contribution:
         """Account for a report whose results name resources.
 
-        Its summary goes with the first of them whose results count.
+        Its summary goes with the first of them whose results count; what the summary has beyond
+        the results is of no resource that is known.
         """
         kept: list[Group | ReportPart] = []
-        summary = report.summary
+        summary, sets = report.summary, [piece.result_set for piece in report.pieces]
+        beyond = self.profiles.not_itemised(summary, sets)
         for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
             current = piece.current()
-            profile = self.profiles.of(current.result_set, summary, report.source)
+            mine = NOTHING if current.about.key else beyond
+            profile = self.profiles.of(
+                current.result_set, summary, report.source, not_itemised=mine
+            )
             part = self._part(report, current, profile)
             if profile.allowed:
                 summary = None
+                beyond = beyond if mine is NOTHING else NOTHING
             if part is not None:
                 kept.append(part)
+        if beyond is not NOTHING and summary is None:
+            nameless = Piece.of(Reference(), ())
+            profile = self.profiles.of(nameless.result_set, None, not_itemised=beyond)
+            part = self._part(report, nameless, profile)
+            kept += [] if part is None else [part]
         return kept[0] if len(kept) == 1 else tuple(kept)
 
     def _fewer(self, pieces: Sequence[Piece], room: int) -> Sequence[Piece]:

@@ -288,7 +288,7 @@ class Ledger:
         if times:
             self.totals.take(group, times)
             self.sums.note(group, times)
-            if group.profile.left_out or any(group.profile.not_itemised):
+            if group.profile.left_out:
                 self.left_out.take(group, times)
             group.settled = group.count
         if not group.count:

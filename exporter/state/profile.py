@@ -1,8 +1,7 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from operator import sub
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -77,13 +76,11 @@ class Failure(NamedTuple):
 class Profile:
     """The outcomes of a report with their numbers, its summary and its worst result.
 
-    ``left_out`` counts, by reason and source, results that do not count although no filter of the
-    configuration asks for that. ``not_itemised`` has what the summary counts beyond the results
-    that are listed, which were cut or are absent. ``rows``
-    holds what counts of each result, ``counts`` how many have each word; ``status`` is the index of
-    the worst word, -1 when nothing was counted. Profiles are compared by identity: the same key
-    gives the same profile for as long as a report has it. ``cache`` is room for whoever counts the
-    reports that have it.
+    ``rows`` holds what counts of each result, ``counts`` how many have each word; ``status`` is the
+    index of the worst word, including what the summary counts beyond the results, -1 when nothing
+    was counted. ``left_out`` counts, by reason and source, results that do not count although no
+    filter of the configuration excludes them. Profiles are compared by identity: the same key gives
+    the same profile for as long as a report has it. ``cache`` is room for the counter of reports.
     """
 
     __slots__ = (
@@ -93,7 +90,6 @@ class Profile:
         "failures",
         "key",
         "left_out",
-        "not_itemised",
         "rows",
         "status",
         "summary",
@@ -116,10 +112,10 @@ class Profile:
         counts: Counts = (found[0], found[1], found[2], found[3], found[4])
         self.counts = self.summary if counts == self.summary else counts
         self.left_out = _left_out(verdicts) if -1 in words else ()
-        self.not_itemised = NOTHING if -1 in words else _excess(self.summary, self.counts)
         self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
-        if not verdicts:
-            words = {index for index, count in enumerate(self.summary) if count}
+        beyond = key.not_itemised if verdicts else self.summary
+        if beyond is not NOTHING:
+            words.update([index for index, count in enumerate(beyond) if count])
         self.status = next((index for index in BADNESS_INDICES if index in words), -1)
 
     @property
@@ -142,14 +138,6 @@ def _left_out(verdicts: Sequence[Verdict]) -> tuple[tuple[LeftOut, int], ...]:
     return tuple(found.items())
 
 
-def _excess(summary: Counts, counts: Counts) -> Counts:
-    """Subtract the results that are listed from those of the summary, word by word."""
-    if summary == counts or sum(summary) <= sum(counts):
-        return NOTHING
-    passed, fail, warn, error, skip = map(max, map(sub, summary, counts), NOTHING)
-    return (passed, fail, warn, error, skip)
-
-
 def _failures(verdicts: Sequence[Verdict]) -> Iterator[Failure]:
     for position, verdict in enumerate(verdicts):
         if verdict.word_index in _FAILING:
@@ -160,7 +148,8 @@ class Key(NamedTuple):
     """What makes two reports amount to the same.
 
     ``engines`` wrote the results; it is empty where neither a result nor the report has a source.
-    In a ``folded`` one results are distinguished by nothing but their severity.
+    In a ``folded`` one results are distinguished by nothing but their severity. ``not_itemised`` is
+    what the summary counts beyond the results that the report has: of a report that was cut.
     """
 
     summary: Counts | None
@@ -168,6 +157,7 @@ class Key(NamedTuple):
     allowed: bool
     engines: tuple[str, ...] = ()
     folded: bool = False
+    not_itemised: Counts = NOTHING
 
 
 class CachedProfile(NamedTuple):
@@ -204,11 +194,21 @@ class Profiles:
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, result_set: ResultSet, summary: Summary | None, source: str = "") -> Profile:
-        """Find the profile of these findings, created when no report has it yet.
+    def of(
+        self,
+        result_set: ResultSet,
+        summary: Summary | None,
+        source: str = "",
+        *,
+        not_itemised: Counts | None = None,
+    ) -> Profile:
+        """Find the profile of these results, created when no report has it yet.
 
-        *source* is the report's own, for results that name none.
+        *source* is the report's own, for results that name none; *not_itemised* is needed where
+        the summary is of more than these results.
         """
+        if not_itemised is not None:
+            return self._with(self._key(result_set, summary, source, not_itemised))
         cache = result_set.cache
         if isinstance(cache, CachedProfile):
             profiles, known_summary, known_source, known, _ = cache
@@ -216,10 +216,26 @@ class Profiles:
                 profile = known()
                 if profile is not None and profile.users:
                     return profile
-        profile = self._with(self._key(result_set, summary, source))
+        not_itemised = self.not_itemised(summary, [result_set])
+        profile = self._with(self._key(result_set, summary, source, not_itemised))
         messages = failing_messages(result_set, profile)
         result_set.cache = CachedProfile(self, summary, source, ref(profile), messages)
         return profile
+
+    def not_itemised(self, summary: Summary | None, result_sets: Iterable[ResultSet]) -> Counts:
+        """Count, by word, what a summary has beyond the results that a report names."""
+        counts = self._counts(summary)
+        if counts is None:
+            return NOTHING
+        words = Counter(raw_result[2] for each in result_sets for raw_result in each.raw_results)
+        chosen = self.selection.results
+        left = tuple(
+            [
+                max(count - words[word], 0) if word in chosen else 0
+                for word, count in zip(RESULTS, counts, strict=True)
+            ]
+        )
+        return self._summaries.setdefault(left, left) if any(left) else NOTHING  # type: ignore[arg-type]  # five
 
     def folded(self, profile: Profile) -> Profile:
         """Find the profile of equal numbers that tells nothing apart but severities."""
@@ -236,7 +252,9 @@ class Profiles:
             known = self._known[key] = Profile(key)
         return known
 
-    def _key(self, result_set: ResultSet, summary: Summary | None, source: str) -> Key:
+    def _key(
+        self, result_set: ResultSet, summary: Summary | None, source: str, not_itemised: Counts
+    ) -> Key:
         known, judge = self._judged.get, self._judge
         said = result_set.raw_results
         if source:
@@ -249,7 +267,8 @@ class Profiles:
         if not verdicts:  # no source at all is no objection
             allowed = not source or self.selection.source(clip(source))
         engines = tuple(sorted(set(map(engine_of, sources))))
-        return Key(self._counts(summary), verdicts, allowed, engines)
+        beyond = not_itemised if allowed else NOTHING
+        return Key(self._counts(summary), verdicts, allowed, engines, not_itemised=beyond)
 
     def _counts(self, summary: Summary | None) -> Counts | None:
         """Give the five counts of a summary, one object for all that are equal."""

@@ -36,13 +36,11 @@ class LeftOutResults:
     """Results in current reports that are in no other count.
 
     ``by_source`` counts, by reason and source, those of sources that are not configured and those
-    whose word is none of the five; at most MOST_SOURCES are counted separately. ``not_itemised``
-    has, by namespace and kind, what summaries count beyond the results that reports list.
+    whose word is none of the five; at most MOST_SOURCES are counted separately.
     """
 
     def __init__(self) -> None:
         self.by_source: dict[LeftOut, int] = {}
-        self.not_itemised: Final = SumTable()
 
     def take(self, group: Group, times: int) -> None:
         """Count what a group leaves out *times* times more."""
@@ -51,8 +49,6 @@ class LeftOutResults:
             room = (reason, source) in self.by_source or len(self.by_source) < MOST_SOURCES
             row = (reason, source if room else OVERFLOW)
             self.by_source[row] = self.by_source.get(row, 0) + count * times
-        where = (group.namespace, group.kind)
-        self.not_itemised.add_all(where, group.profile.not_itemised, times)
 
 
 class Sums:

@@ -7,7 +7,8 @@ from typing import Final
 from exporter.model.report import BADNESS_INDICES
 from exporter.state.contribution import Group, Subject
 from exporter.state.minbag import MinBag
-from exporter.state.tally import WORDS, Tally
+from exporter.state.sums import SumTable
+from exporter.state.tally import NOTHING, WORDS, Tally
 
 _SILENT: Final = len(BADNESS_INDICES)
 """The rank of a report that says nothing of a resource."""
@@ -78,18 +79,23 @@ class Subjects:
 class Totals:
     """The five-fold gauges: results, summaries, and resources by their worst result.
 
-    Where anything counts, pass and fail are always told of results, and all five of the others.
+    Where anything counts, rows of results have pass and fail, and those of the others all five
+    words, even at 0. ``not_itemised`` is what summaries count beyond the results in their reports.
     """
 
     def __init__(self) -> None:
         self.results: Final = Tally(always=(0, 1))
         self.summary: Final = Tally(always=range(WORDS))
         self.resources: Final = Tally(always=range(WORDS))
+        self.not_itemised: Final = SumTable()
 
     def take(self, group: Group, times: int) -> None:
         """Count a group so many times more, as it is in one that changed."""
         self.results.count(self._cells(group), times)
         self.summary.add_all((group.namespace, group.kind), group.profile.summary, times)
+        beyond = group.profile.key.not_itemised
+        if beyond is not NOTHING:
+            self.not_itemised.add_all((group.namespace, group.kind), beyond, times)
         if group.direct:
             self.add_status(group, times)
 

@@ -31,7 +31,7 @@ def figures(state: ClusterState, count: str, *, whole: bool) -> Figures:
     """Add up what *count*, one of COUNT_CHOICES, counts; *whole* says that results are read."""
     ledger, excluded = state.ledger, values.COUNT_CHOICES[count]
     summary = by_first(ledger.totals.summary, excluded)
-    cut = by_first(ledger.left_out.not_itemised, excluded) if whole else SumTable()
+    cut = by_first(ledger.totals.not_itemised, excluded) if whole else SumTable()
     namespaces = by_first(ledger.sums.by_namespace, excluded) if whole else summary
     for labels, row in cut.items():
         namespaces.add_all(labels, row)

@@ -99,12 +99,17 @@ def pieces(report: Told) -> list[Spoken]:
     """Sort results by the resources that they name; of one check's the newest count."""
     if report.scope is not None:
         return [Spoken(report.scope, current(report.results))]
+    return [Spoken(about, current(results)) for about, results in named(report)]
+
+
+def named(report: Told) -> list[Spoken]:
+    """Sort results by the resources that they name."""
     found: dict[tuple[str, str], Spoken] = {}
     for result in report.results:
         for about in dict.fromkeys(result.resources or [Reference()]):
             key = (about.kind, about.uid or about.name)
             found.setdefault(key, Spoken(about, [])).results.append(result)
-    return [Spoken(about, current(results)) for about, results in found.values()]
+    return list(found.values())
 
 
 def current(results: list[Result]) -> list[Result]:
@@ -118,11 +123,28 @@ def current(results: list[Result]) -> list[Result]:
 
 
 def status_of_report(report: Told) -> str:
-    """Where there are no results the summary is all that is known."""
-    if report.results:
-        return status_of(report.results)
-    said = dict(zip(RESULTS, summary_of(report), strict=True))
-    return next((word for word in BADNESS if said[word]), "")
+    """The worst word, those included that the summary counts beyond what results have."""
+    words = {r.result for r in current(report.results) if counted(r)}
+    if not report.results or any(r.source in SOURCES for r in report.results):
+        written = Counter(r.result for r in report.results)
+        said = dict(zip(RESULTS, summary_of(report), strict=True))
+        words |= {word for word in RESULTS if said[word] > written[word]}
+    return next((word for word in BADNESS if word in words), "")
+
+
+def not_itemised(reports: dict[Key, Told]) -> Counter[str]:
+    """What summaries count beyond the results that reports have, by word."""
+    totals: Counter[str] = Counter()
+    for report in counting(reports):
+        found = report.results
+        if found and not any(r.source in SOURCES for r in found):
+            continue
+        written = Counter(r.result for r in found)
+        if report.scope is None:
+            written = Counter(r.result for p in named(report) for r in p.results)
+        for word, value in zip(RESULTS, summary_of(report), strict=True):
+            totals[word] += max(value - written[word], 0)
+    return +totals
 
 
 def summary_of(report: Told) -> tuple[int, ...]:
@@ -153,7 +175,7 @@ def resources(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
     said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for report in counting(reports):
         for about, found in pieces(report):
-            status = status_of(found) if found else status_of_report(report)
+            status = status_of_report(report) if report.scope else status_of(found)
             if status and about != Reference():
                 uid = about.uid or f"{about.kind}/{about.name}"
                 said.setdefault((report.namespace, uid), []).append((status, about.kind))

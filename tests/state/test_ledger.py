@@ -180,7 +180,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     def restart(self, order: list[str]) -> None:
         """Nothing began or ended meanwhile, whichever group is listed first."""
         before = self.state
-        checkpoint = decode(taken(before, 0, NAMESPACES))
+        checkpoint = decode(taken(before, 0))
         self.begin()
         scopes = list(SCOPES.values())
         restore(self.state, checkpoint, scopes, CountingFilters(sources=tuple(recount.SOURCES)))
@@ -214,6 +214,10 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         assert flat(ledger.totals.results) == recount.results(self.truth)
         assert flat(ledger.totals.summary) == recount.summaries(self.truth)
         assert flat(ledger.totals.resources) == recount.resources(self.truth)
+        beyond = Counter[str]()
+        for row in ledger.totals.not_itemised.values():
+            beyond.update(dict(zip(RESULTS, row, strict=True)))
+        assert +beyond == recount.not_itemised(self.truth)
         for tally, at in (
             (ledger.sums.by_namespace, 0),
             (ledger.sums.by_policy, 2),
