@@ -228,6 +228,7 @@ class Checkpointer:
             failures=self._failures.joined(),
             unborn=unborn,
             choice=self._failures_choice,
+            overruled=sorted(self._state.violation_events.overruled),
         )
 
     def _note_events(self) -> bool:

@@ -41,6 +41,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     ``failures`` is, by namespace and report, since when what fails. ``unborn`` are the rows of
     ``counters`` that were not shown at 0 for long enough yet. ``choice`` is what counted when
     ``failures`` were taken; None in checkpoints of before it was kept, which is the same as now.
+    ``overruled`` are the Events that claim a block and were counted as allowed.
     """
 
     schema: int
@@ -53,6 +54,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     failures: dict[str, msgspec.Raw]
     unborn: dict[str, list[Labels]] = {}
     choice: CountingFilters | None = None
+    overruled: list[tuple[str, str, str]] = []
 
 
 class _Header(msgspec.Struct):
@@ -170,6 +172,7 @@ def restore(
         for place in memory:
             state.ledger.failures.touch(place)
     state.violation_events.seen_deleted.update(checkpoint.repeated)
+    state.violation_events.overruled.update(checkpoint.overruled)
     for scope in scopes:
         version = checkpoint.versions.get(scope_name(scope), "")
         if version.isdecimal():

@@ -78,6 +78,8 @@ class SnapshotDocument(msgspec.Struct):
     policies: list[NamedCounts] | None
     failing: list[FailingResult] | None
     blocked: list[BlockedRequest]
+    claimed: list[BlockedRequest]
+    """Blocks of CEL policies that were not read, so that only the Event claims them."""
 
 
 class SummaryRow(msgspec.Struct):
@@ -124,7 +126,10 @@ def _print(console: Console, made: SnapshotDocument, empty: Sequence[str]) -> No
     if made.failing:
         console.print(_failing_table(made.failing, console.width))
     if made.blocked:
-        console.print(_blocked_table(made.blocked, console.width))
+        console.print(_blocked_table("Blocked in the last hour", made.blocked, console.width))
+    if made.claimed:
+        title = "Claimed as blocked by Events of policies that were not read"
+        console.print(_blocked_table(title, made.claimed, console.width))
 
 
 def document(reading: Reading, ask: SnapshotOptions, *, whole: bool) -> SnapshotDocument:
@@ -145,6 +150,7 @@ def document(reading: Reading, ask: SnapshotOptions, *, whole: bool) -> Snapshot
     }
     counted = total(results) if wanted else found.results
     severities = found.failing_by_severity
+    blocks = [b for b in reversed(state.violation_events.recent.blocks) if shown(b.severity)]
     return SnapshotDocument(
         version=__version__,
         cluster=reading.cluster,
@@ -167,9 +173,8 @@ def document(reading: Reading, ask: SnapshotOptions, *, whole: bool) -> Snapshot
         failing=sorted((r for r in rows if shown(r.severity) and r.kind not in excluded), key=order)
         if whole
         else None,
-        blocked=[
-            blocked(b) for b in reversed(state.violation_events.recent.blocks) if shown(b.severity)
-        ],
+        blocked=[blocked(b) for b in blocks if not b.claimed],
+        claimed=[blocked(b) for b in blocks if b.claimed],
     )
 
 
@@ -259,10 +264,10 @@ def _failing_table(rows: list[FailingResult], width: int) -> Table:
     return table
 
 
-def _blocked_table(rows: list[BlockedRequest], width: int) -> Table:
+def _blocked_table(title: str, rows: list[BlockedRequest], width: int) -> Table:
     known = f"at least {MOST_BLOCKED}" if len(rows) >= MOST_BLOCKED else str(len(rows))
     more = f", newest {MOST_FAILING} of {known}" if len(rows) > MOST_FAILING else ""
-    table = _table(f"Blocked in the last hour{more}")
+    table = _table(f"{title}{more}")
     _name(table, ("AGO", *_where_names(width)), width)
     now = time.time()
     for row in rows[:MOST_FAILING]:

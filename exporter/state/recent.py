@@ -14,7 +14,8 @@ SECONDS: Final = 3600.0
 class Block(NamedTuple):
     """One blocked request; *seconds* is Unix time by the API server's clock.
 
-    Each that is heard of later has a larger *number*, over restarts too.
+    Each that is heard of later has a larger *number*, over restarts too. *claimed* marks a CEL
+    policy's block of which only the Event is known, not the policy: Kyverno may be wrong.
     """
 
     seconds: float
@@ -26,6 +27,7 @@ class Block(NamedTuple):
     severity: str
     message: str
     number: int = 0
+    claimed: bool = False
 
     @property
     def labels(self) -> Labels:
@@ -111,4 +113,4 @@ class RecentBlocks:
 
 def _unnamed(block: Block) -> Block:
     """Leave out what two that heard of the same block may say differently."""
-    return block._replace(severity="", message="", number=0)
+    return block._replace(severity="", message="", number=0, claimed=False)

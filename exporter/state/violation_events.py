@@ -12,6 +12,9 @@ from exporter.state.recent import Block, RecentBlocks
 from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW, Counters, Gauge, Labels, fit
 
+CLASSIC_POLICIES: Final = ("ClusterPolicy", "Policy")
+"""Kinds of which an Event tells for certain whether the request was blocked."""
+
 CONTROLLERS: Final = ("kyverno-admission", "kyverno-scan")
 MAX_SEEN_DELETED: Final = 20_000
 _LONGEST_INSTANT: Final = 64
@@ -39,6 +42,9 @@ class ViolationEvents:
     exporter watched and does not count, unless ``watermarks`` (the resourceVersions that a
     checkpoint covers, by scope) say which of it is new. ``ignored`` counts, by reason, Events of
     violations that count nowhere although no filter asks for that.
+
+    ``overruled`` are the live Events that claim a block and were counted as allowed, as their
+    policy blocked nothing then. A checkpoint keeps them: the policy may be changed later.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class ViolationEvents:
         self.ignored: Counter[str] = Counter()
         self.listing: set[Scope] = set()
         self.seen_deleted: OrderedDict[Key, int] = OrderedDict()
+        self.overruled: set[Key] = set()
         self._seen: dict[Key, SeenEvent] = {}
         self._unlisted: dict[Key, SeenEvent] = {}
         self._began: set[Scope] = set()
@@ -83,7 +90,7 @@ class ViolationEvents:
         key = _key(event)
         seen = self._unlisted.pop(key, None) or self._seen.get(key)
         before = seen.violation_events if seen else self.seen_deleted.pop(key, 0)
-        outcome = self._outcome(said)
+        outcome = seen.live[2] if seen else self._outcome(said, event)
         new = self._news(scope, event, before)
         if seen is None:
             self.live.add((said.namespace, said.policy, outcome), 1)
@@ -114,6 +121,9 @@ class ViolationEvents:
             self._bury(key)
         self._began.add(scope)
         self.listing.discard(scope)
+        self.overruled = {
+            k for k in self.overruled if k in self._seen or scope.namespace not in ("", k[0])
+        }
 
     def repeated(self) -> list[tuple[Key, int]]:
         """List the Events that stand for several violations, as a checkpoint must keep them.
@@ -177,18 +187,23 @@ class ViolationEvents:
         if reason:
             self.ignored[reason] += 1
 
-    def _outcome(self, said: Violation) -> str:
-        """Say blocked or allowed.
+    def _outcome(self, said: Violation, event: Event) -> str:
+        """Judge whether the request was blocked or allowed, by the policy's mode at that time.
 
         For a CEL policy Kyverno claims a block when any policy in the same webhook call denies
-        (kyverno issues 16841 and 17180), so the policy's own actions decide where it is known.
+        (kyverno issues 16841 and 17180), so the policy's own actions decide where they are known:
+        not those of a policy that changed since the Event.
         """
+        if not said.claims_blocked:
+            return "allowed"
+        if said.policy_kind in CLASSIC_POLICIES:
+            return "blocked"
+        key = _key(event)
         policy_info = self._register.find(said.policy, said.policy_kind)
-        cel = said.policy_kind not in ("ClusterPolicy", "Policy")
-        blocked = said.claims_blocked and not (
-            cel and policy_info is not None and not policy_info.blocks
-        )
-        return "blocked" if blocked else "allowed"
+        if policy_info is None or policy_info.blocks or event.seconds < policy_info.changed:
+            return "allowed" if key in self.overruled else "blocked"
+        self.overruled.add(key)
+        return "allowed"
 
     def _labels(self, said: Violation, outcome: str) -> Labels:
         policy_info = self._register.find(said.policy, said.policy_kind)
@@ -215,13 +230,15 @@ class ViolationEvents:
             severity = policy_info.severity if policy_info else "none"
             rule = clip(fold_rule(said.rule))
             where = (said.namespace, said.kind, clip(said.name), said.policy, rule)
-            self.recent.add(Block(seconds, *where, severity, said.message))
+            claimed = policy_info is None and said.policy_kind not in CLASSIC_POLICIES
+            self.recent.add(Block(seconds, *where, severity, said.message, claimed=claimed))
 
     def _bury(self, key: Key) -> None:
         seen = self._seen.pop(key, None)
         if seen is None:
             return
         self.live.add(seen.live, -1)
+        self.overruled.discard(key)
         self.seen_deleted[key] = seen.violation_events
         if len(self.seen_deleted) > MAX_SEEN_DELETED:
             self.seen_deleted.popitem(last=False)

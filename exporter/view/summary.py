@@ -102,7 +102,7 @@ def _described(row: values.LeftOut) -> str:
 
 def blocked(block: Block) -> values.BlockedRequest:
     """Show a block."""
-    return values.BlockedRequest(block.number, *block[:-1])
+    return values.BlockedRequest(block.number, *block[:-2])
 
 
 def _failing(row: Sequence[int]) -> int:

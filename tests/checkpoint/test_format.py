@@ -24,7 +24,7 @@ from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Filters, Globs, Selection
 from tests.state.test_failures import GROUP, Watched, report
-from tests.state.violations import NOW, SCOPE, Clock, Cluster, event, old_event
+from tests.state.violations import NOW, SCOPE, Clock, Cluster, cel_policy, event, old_event
 
 REPORTS = Scope(POLICY_REPORTS)
 
@@ -40,6 +40,7 @@ def taken(state: ClusterState, covered: int) -> bytes:
             scopes=sorted(map(scope_name, state.ledger.counting)),
             counters={name: list(c.rows.items()) for name, c in counters_of(state).items()},
             repeated=state.violation_events.repeated(),
+            overruled=sorted(state.violation_events.overruled),
             failures=encoded(state).joined(),
         )
     )
@@ -105,6 +106,18 @@ def test_what_the_first_list_brought_before_is_no_news_in_the_next_life() -> Non
     again = after_restart(before, 10)
     again.list(event(version=10))
     assert again.total == 0
+
+
+def test_an_admitted_object_is_no_block_after_its_policy_and_the_process_changed() -> None:
+    claim = event(kind="ValidatingPolicy", version=10)
+    before = Cluster()
+    before.knows(cel_policy("p", "Audit"))
+    before.sees(claim)
+    again = after_restart(before, 10)
+    again.knows(cel_policy("p", "Deny", changed=NOW - 5))
+    again.list(claim)
+    assert [outcome for _, _, outcome in again.violation_events.live.rows] == ["allowed"]
+    assert again.violation_events.recent.blocks == []
 
 
 def reports_after(before: Watched) -> Watched:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from exporter.model.changes import Applied, Init, InitDone
+from exporter.model.event import Event
 from exporter.state.recent import MOST
 from exporter.state.selection import Filters, Globs, Selection
 from exporter.state.tally import OVERFLOW
@@ -281,3 +282,49 @@ def test_an_allowed_violation_is_no_block() -> None:
     cluster = Cluster()
     cluster.sees(event(blocked=False))
     assert cluster.violation_events.recent.blocks == []
+
+
+def claim(name: str = "p.1") -> Event:
+    """An Event of a CEL policy that claims a block, a minute old."""
+    return event(name, kind="ValidatingPolicy")
+
+
+def live(cluster: Cluster) -> list[str]:
+    return [outcome for _, _, outcome in cluster.violation_events.live.rows]
+
+
+@pytest.mark.parametrize(("before", "after"), [("Audit", "Deny"), ("Deny", "Audit")])
+def test_an_event_keeps_its_verdict_when_its_policy_changes(before: str, after: str) -> None:
+    cluster = Cluster()
+    cluster.knows(cel_policy("p", before))
+    cluster.sees(claim())
+    cluster.knows(cel_policy("p", after, changed=NOW - 5))
+    cluster.sees(claim())
+    cluster.list(claim())
+    assert live(cluster) == ["allowed" if before == "Audit" else "blocked"]
+
+
+def test_of_an_event_older_than_its_policys_change_the_claim_counts() -> None:
+    cluster = Cluster(listed=False)
+    cluster.knows(cel_policy("p", "Audit", changed=NOW - 5))
+    cluster.list(claim())
+    assert live(cluster) == ["blocked"]
+
+
+def test_a_claim_of_a_policy_that_is_not_known_is_marked() -> None:
+    cluster = Cluster()
+    cluster.sees(claim())
+    cluster.knows(cel_policy("p", "Deny"))
+    cluster.sees(claim("p.2"), event("p.3", policy="unknown"))
+    claimed = [block.claimed for block in cluster.violation_events.recent.blocks]
+    assert sorted(claimed) == [False, False, True]
+
+
+def test_what_was_overruled_is_forgotten_with_its_event() -> None:
+    cluster = Cluster()
+    cluster.knows(cel_policy("p", "Audit"))
+    cluster.sees(claim(), claim("p.2"))
+    cluster.loses(claim())
+    assert len(cluster.violation_events.overruled) == 1
+    cluster.list()
+    assert cluster.violation_events.overruled == set()

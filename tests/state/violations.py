@@ -70,9 +70,11 @@ def old_event(
     return event(version=version, **(counted | changes))
 
 
-def cel_policy(name: str, *actions: str) -> Policy:
+def cel_policy(name: str, *actions: str, changed: float = NOW - 3600) -> Policy:
+    """A ValidatingPolicy whose spec was last written at *changed*."""
     spec = {"validationActions": list(actions)}
-    wire = {"metadata": {"name": name}, "kind": "ValidatingPolicy", "spec": spec}
+    metadata = {"name": name, "managedFields": [{"time": at(changed)}]}
+    wire = {"metadata": metadata, "kind": "ValidatingPolicy", "spec": spec}
     return msgspec.convert(wire, Policy)
 
 
