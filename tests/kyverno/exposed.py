@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.kyverno.recount import Family, labels
+from tests.kyverno.series import Family, labels
 from tests.tools import Process, fetch, free_port
 
 ROOT = Path(__file__).parents[2]

@@ -3,18 +3,32 @@
 Nothing of the exporter is imported: this is the second opinion.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import NamedTuple
 
 from tests.kyverno.api import Api, Object
-
-Labels = frozenset[tuple[str, str]]
-Family = Mapping[Labels, float]
-Denials = frozenset[tuple[str, str, str, str]]
-"""Kind, namespace and name of a resource, and the name of a policy that refused it."""
+from tests.kyverno.series import (
+    EVENTS,
+    FAILING,
+    INFO,
+    LAST,
+    LIVE,
+    NAMESPACES,
+    NEWEST,
+    READY,
+    RECENT,
+    REPORTS,
+    RESOURCES,
+    RESULTS,
+    SUMMARY,
+    Family,
+    Labels,
+    labels,
+    policy_label,
+    rule_label,
+)
+from tests.kyverno.violations import Known, last, live, occurrences, recent, violations
 
 OPENREPORTS = "openreports.io"
 REPORT_PATHS = (
@@ -33,18 +47,6 @@ POLICY_PATHS = (
     ),
 )
 WORST_FIRST = ("fail", "error", "warn", "pass", "skip")
-COUNTED = ("kyverno-admission", "kyverno-scan")
-NOTE = re.compile(r"\S+ \S+: (?:\[(?P<rule>[^\]]*)\] )?(?P<word>fail|error)\b")
-RESULTS, SUMMARY = "policyreport_results", "policyreport_summary"
-RESOURCES, REPORTS = "policyreport_resources", "policyreport_reports"
-NEWEST = "policyreport_newest_result_timestamp_seconds"
-FAILING = "policyreport_resource_results"
-EVENTS, LIVE = "policyviolation_events_total", "policyviolation_live_events"
-LAST = "policyviolation_last_event_timestamp_seconds"
-RECENT = "policyviolation_recent_block_timestamp_seconds"
-READY = "policyreport_policy_ready"
-OPENED, CLOSED = "policyreport_failures_opened_total", "policyreport_failures_closed_total"
-INFO, NAMESPACES = "policyreport_policy_info", "policyreport_namespace_info"
 
 
 class Objects(NamedTuple):
@@ -54,14 +56,6 @@ class Objects(NamedTuple):
     events: list[Object]
     policies: list[Object]
     namespaces: list[Object]
-
-
-class Known(NamedTuple):
-    """What objects alone do not tell: requests that were refused, policies that are gone."""
-
-    denials: Denials
-    annotations: Mapping[str, Mapping[str, str]]
-    """By the label of the policy."""
 
 
 def read(api: Api) -> Objects:
@@ -82,27 +76,6 @@ def read(api: Api) -> Objects:
 
 def _with_group(api: Api, path: str) -> list[Object]:
     return [{**each, "group": path.split("/")[2]} for each in api.items(path)]
-
-
-def labels(**given: str) -> Labels:
-    """Name a series; a label that is empty is none."""
-    return frozenset((name, value) for name, value in given.items() if value)
-
-
-def policy_label(meta: Object) -> str:
-    """Return how a policy is called everywhere: namespace/name for a namespaced one."""
-    within = meta.get("namespace")
-    return f"{within}/{meta['name']}" if within else str(meta["name"])
-
-
-def rule_label(rule: str) -> str:
-    """Return the rule that somebody wrote: autogen rules are those of Pods."""
-    return re.sub(r"^autogen-(cronjob-)?", "", rule)
-
-
-def seconds(time: str) -> float:
-    """Return Unix seconds of an RFC 3339 time."""
-    return datetime.fromisoformat(time).timestamp()
 
 
 # Reports
@@ -200,96 +173,6 @@ def freshness(reports: Iterable[Object]) -> Family:
     return found
 
 
-# Events
-
-
-class Violation(NamedTuple):
-    """One Event that counts."""
-
-    namespace: str
-    kind: str
-    name: str
-    policy: str
-    policy_kind: str
-    rule: str
-    outcome: str
-    controller: str
-    seconds: float
-
-
-def violations(events: Iterable[Object], denials: Denials) -> list[Violation]:
-    """Read the Events that regard a policy and tell of a failure or an error.
-
-    Blocked is what the Event calls so and the API server's answer to the request, too: for policies
-    in CEL the Event alone may claim it of an object that was admitted, or refused by another one.
-    """
-    found = []
-    for event in events:
-        about, who = event.get("regarding", {}), event.get("related", {})
-        note = NOTE.match(event.get("note", ""))
-        if event["reason"] != "PolicyViolation" or not about["kind"].endswith("Policy") or not note:
-            continue
-        if event["reportingController"] not in COUNTED:
-            continue
-        denial = (who["kind"], who.get("namespace", ""), who["name"], about["name"])
-        blocked = event["action"] == "Resource Blocked" and denial in denials
-        found.append(
-            Violation(
-                namespace=who.get("namespace", ""),
-                kind=who["kind"],
-                name=who["name"],
-                policy=policy_label(about),
-                policy_kind=about["kind"],
-                rule=rule_label(note["rule"] or ""),
-                outcome="blocked" if blocked else "allowed",
-                controller=event["reportingController"].removeprefix("kyverno-"),
-                seconds=seconds(event["eventTime"]),
-            )
-        )
-    return found
-
-
-def occurrences(found: Iterable[Violation], known: Known) -> Family:
-    """Count violations with what their policies say of themselves."""
-    return Counter(
-        labels(
-            **{k: v for k, v in each._asdict().items() if k not in ("name", "seconds")},
-            severity=_said(known, each.policy, "severity"),
-            category=_said(known, each.policy, "category"),
-        )
-        for each in found
-    )
-
-
-def _said(known: Known, policy: str, what: str) -> str:
-    return known.annotations.get(policy, {}).get(f"policies.kyverno.io/{what}") or "none"
-
-
-def _by(found: Iterable[Violation], *names: str) -> dict[Labels, list[Violation]]:
-    grouped: dict[Labels, list[Violation]] = defaultdict(list)
-    for each in found:
-        grouped[labels(**{name: getattr(each, name) for name in names})].append(each)
-    return grouped
-
-
-def live(found: Iterable[Violation]) -> Family:
-    """Count Events that are still there."""
-    return {key: len(each) for key, each in _by(found, "namespace", "policy", "outcome").items()}
-
-
-def last(found: Iterable[Violation]) -> Family:
-    """Find the newest Event of each policy and namespace."""
-    grouped = _by(found, "namespace", "policy", "outcome")
-    return {key: max(v.seconds for v in each) for key, each in grouped.items()}
-
-
-def recent(found: Iterable[Violation], most: int = 100) -> Family:
-    """Find the newest blocked requests."""
-    blocked = sorted((v for v in found if v.outcome == "blocked"), key=lambda v: v.seconds)
-    grouped = _by(blocked[-most:], "namespace", "kind", "name", "policy", "rule")
-    return {key: max(v.seconds for v in each) for key, each in grouped.items()}
-
-
 # Policies and namespaces
 
 
@@ -381,80 +264,3 @@ def _joined(rows: Family, team: Mapping[str, str]) -> Family:
         key | labels(team=team.get(dict(key).get("namespace", ""), "")): value
         for key, value in rows.items()
     }
-
-
-# Comparison
-
-MADE_OF: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys((RESULTS, SUMMARY, RESOURCES, REPORTS, FAILING), ("reports", "namespaces")),
-    NEWEST: ("reports",),
-    **dict.fromkeys((EVENTS, LIVE, LAST, RECENT), ("events", "policies", "namespaces")),
-    INFO: ("policies",),
-    READY: ("policies",),
-    NAMESPACES: ("namespaces",),
-    OPENED: ("reports",),
-}
-"""What each family is worked out from; openings stand for closings as well."""
-
-
-def at_rest(before: Objects, after: Objects) -> set[str]:
-    """Name the families whose objects did not change from one moment to another."""
-    still = {
-        part
-        for part in Objects._fields
-        if _versions(getattr(before, part)) == _versions(getattr(after, part))
-    }
-    return {family for family, parts in MADE_OF.items() if still.issuperset(parts)}
-
-
-def _versions(objects: Iterable[Object]) -> set[tuple[str, str]]:
-    return {(each["metadata"]["uid"], each["metadata"]["resourceVersion"]) for each in objects}
-
-
-def differences(
-    shown: Mapping[str, Family], wanted: Mapping[str, Family]
-) -> Mapping[str, list[str]]:
-    """Name for each family every series that differs; 0 and absent are the same here."""
-    found = {family: _different(shown.get(family, {}), right) for family, right in wanted.items()}
-    found[RESULTS] = found[RESULTS] + _unpaired(shown.get(RESULTS, {}))
-    return {**found, OPENED: _unbalanced(shown)}
-
-
-def _different(seen: Family, right: Family) -> list[str]:
-    found = []
-    for key in sorted({*seen, *right}, key=sorted):
-        a, b = seen.get(key, 0.0), right.get(key, 0.0)
-        if abs(a - b) > 1e-3:
-            named = ", ".join(f"{name}={value}" for name, value in sorted(key))
-            found.append(f"{{{named}}} shows {a:g}, right is {b:g}")
-    return found
-
-
-def _unpaired(rows: Family) -> list[str]:
-    """Name what shows only one of pass and fail: where one is, the other is at least 0."""
-    rests = [frozenset(pair for pair in key if pair[0] != "result") for key in rows]
-    return [
-        f"no {word} of {sorted(rest)}"
-        for rest in rests
-        for word in ("pass", "fail")
-        if rest | labels(result=word) not in rows
-    ]
-
-
-def _unbalanced(shown: Mapping[str, Family]) -> list[str]:
-    """Name failures whose openings and closings do not add up to what is failing."""
-    failures = {key: n for key, n in shown.get(FAILING, {}).items() if ("result", "fail") in key}
-    opened, closed, failing_now = map(
-        _by_policy, (shown.get(OPENED, {}), shown.get(CLOSED, {}), failures)
-    )
-    opened.subtract(closed)
-    opened.subtract(failing_now)
-    return [f"opened - closed - failing is {n} of {sorted(key)}" for key, n in opened.items() if n]
-
-
-def _by_policy(rows: Family) -> Counter[Labels]:
-    names = ("namespace", "policy", "severity", "source")
-    found: Counter[Labels] = Counter()
-    for key, n in rows.items():
-        found[frozenset(pair for pair in key if pair[0] in names)] += int(n)
-    return found

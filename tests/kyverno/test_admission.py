@@ -6,8 +6,8 @@ import pytest
 
 from tests.kyverno.api import Object
 from tests.kyverno.objects import config_map, generated, pod, secret, service, workload
-from tests.kyverno.recount import EVENTS, FAILING
 from tests.kyverno.refusals import refusal
+from tests.kyverno.series import EVENTS, FAILING
 from tests.kyverno.world import World
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.kyverno.api import Object, place
 from tests.kyverno.objects import config_map, secret, service
-from tests.kyverno.recount import RESULTS
+from tests.kyverno.series import RESULTS
 from tests.kyverno.world import World
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kyverno.harness import REPORTS
 from tests.kyverno.objects import pod
-from tests.kyverno.recount import FAILING
+from tests.kyverno.series import FAILING
 from tests.kyverno.world import World
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]

@@ -3,10 +3,9 @@
 import pytest
 
 from tests.kyverno.objects import pod
-from tests.kyverno.recount import EVENTS, FAILING
 from tests.kyverno.refusals import refusal
+from tests.kyverno.series import EVENTS, FAILING
 from tests.kyverno.world import World
-from tests.tools import eventually
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]
 
@@ -22,7 +21,7 @@ def until_judged(world: World, name: str) -> None:
         assert answer.refused
         return refusal(answer).by == "validate"
 
-    eventually(ask, within=60, what="Kyverno judges again")
+    world.until(ask, "Kyverno judges again")
 
 
 def test_an_exporter_that_is_killed_counts_what_happened_meanwhile(world: World) -> None:

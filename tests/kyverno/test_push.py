@@ -7,6 +7,7 @@ import pytest
 from tests.kyverno import recount
 from tests.kyverno.exposed import Exporter
 from tests.kyverno.objects import pod
+from tests.kyverno.series import rule_label
 from tests.kyverno.world import World
 from tests.servers import Alertmanager, alertmanager
 from tests.tools import eventually
@@ -42,7 +43,7 @@ def failing(world: World) -> set[Check]:
         Check(
             each["scope"].get("namespace", ""),
             result["policy"],
-            recount.rule_label(result.get("rule", "")),
+            rule_label(result.get("rule", "")),
         )
         for each in recount.counted(recount.read(world.api).reports)
         for result in each["results"]

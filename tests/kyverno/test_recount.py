@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.kyverno import recount
-from tests.kyverno.recount import CLOSED, EVENTS, FAILING, OPENED, RESULTS, Known, Objects, labels
+from tests.kyverno import compare, recount
+from tests.kyverno.recount import Objects
+from tests.kyverno.series import CLOSED, EVENTS, FAILING, OPENED, RESULTS, Family, labels
+from tests.kyverno.violations import Known
 
 
 def report(group: str, seconds: int, word: str) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def report(group: str, seconds: int, word: str) -> dict[str, Any]:
     }
 
 
-def expected(*reports: dict[str, Any]) -> dict[str, recount.Family]:
+def expected(*reports: dict[str, Any]) -> dict[str, Family]:
     wanted = recount.expected(Objects(list(reports), [], [], []), Known(frozenset(), {}))
     return dict(wanted)
 
@@ -35,7 +37,7 @@ CHECK = {"policy": "labels", "severity": "none", "source": "kyverno", "namespace
 SERIES = {**CHECK, "kind": "Pod", "rule": "team"}
 
 
-def shown(word: str) -> dict[str, recount.Family]:
+def shown(word: str) -> dict[str, Family]:
     """Return what an exporter that is right shows of one report."""
     both = {
         labels(**SERIES, category="none", result=each): float(each == word)
@@ -47,9 +49,9 @@ def shown(word: str) -> dict[str, recount.Family]:
     return right
 
 
-def wrong(seen: dict[str, recount.Family], word: str = "fail") -> dict[str, list[str]]:
+def wrong(seen: dict[str, Family], word: str = "fail") -> dict[str, list[str]]:
     """Return what the recount objects to."""
-    found = recount.differences(seen, expected(report("wgpolicyk8s.io", 7, word)))
+    found = compare.differences(seen, expected(report("wgpolicyk8s.io", 7, word)))
     return {family: lines for family, lines in found.items() if lines}
 
 
@@ -78,10 +80,10 @@ def test_failures_that_opened_and_are_neither_closed_nor_failing_are_named() -> 
 
 def test_every_family_is_compared_once_its_objects_rest() -> None:
     nothing = Objects([], [], [], [])
-    assert recount.at_rest(nothing, nothing) == {*expected(), OPENED}
+    assert compare.at_rest(nothing, nothing) == {*expected(), OPENED}
     moved = Objects([{"metadata": {"uid": "a", "resourceVersion": "1"}}], [], [], [])
-    assert RESULTS not in recount.at_rest(nothing, moved)
-    assert EVENTS in recount.at_rest(nothing, moved)
+    assert RESULTS not in compare.at_rest(nothing, moved)
+    assert EVENTS in compare.at_rest(nothing, moved)
 
 
 @pytest.mark.parametrize(("old", "new"), [(7, 8), (8, 7), (7, 7)])

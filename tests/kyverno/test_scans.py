@@ -7,9 +7,8 @@ import pytest
 
 from tests.kyverno.api import Object, place
 from tests.kyverno.objects import config_map, secret
-from tests.kyverno.recount import CLOSED, EVENTS, FAILING, INFO, NAMESPACES, RESULTS
+from tests.kyverno.series import CLOSED, EVENTS, FAILING, INFO, NAMESPACES, RESULTS
 from tests.kyverno.world import World
-from tests.tools import eventually
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]
 
@@ -117,7 +116,7 @@ def until_refused(world: World, make: object, kind: str, *, refused: bool) -> No
             world.api.must("DELETE", place(each))
         return answer.refused is refused
 
-    eventually(attempt, what="the new mode is in force")
+    world.until(attempt, "the new mode is in force")
 
 
 def test_audit_becomes_enforce_and_audit_again(world: World, changed: Before) -> None:
@@ -132,11 +131,12 @@ def test_audit_becomes_enforce_and_audit_again(world: World, changed: Before) ->
     world.recount("from enforce to audit")
 
 
-def test_a_policy_in_cel_audits_denies_and_audits_again(world: World, changed: Before) -> None:
+def test_a_policy_in_cel_audits_and_then_denies(world: World) -> None:
+    """The way back is not taken: a request in the moment before Kyverno follows would be refused.
+
+    The exporter knows the policy as Audit by then, and an Event of a policy in CEL does not tell.
+    """
     until_refused(world, secret, "cel-audited", refused=False)
     act(world, "Deny", "enforce")
     until_refused(world, secret, "cel-denied", refused=True)
     world.recount("from Audit to Deny")
-    act(world, "Audit", "audit")
-    until_refused(world, secret, "cel-audited-again", refused=False)
-    world.recount("from Deny to Audit")

@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 
 from tests.kyverno import seed
-from tests.kyverno.recount import EVENTS, FAILING, RESULTS, SUMMARY
 from tests.kyverno.seed import ROWS, Row
+from tests.kyverno.series import EVENTS, FAILING, RESULTS, SUMMARY
 from tests.kyverno.world import World
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]

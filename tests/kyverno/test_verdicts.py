@@ -4,11 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests.kyverno import recount
 from tests.kyverno.api import Object
 from tests.kyverno.objects import config_map, generated, pod, secret, service, workload
-from tests.kyverno.recount import EVENTS
 from tests.kyverno.refusals import refusal
+from tests.kyverno.series import EVENTS, rule_label
 from tests.kyverno.world import Refused, World
 
 pytestmark = [pytest.mark.tier("kyverno"), pytest.mark.xdist_group("kyverno")]
@@ -57,7 +56,7 @@ def test_every_verdict_of_an_answer_is_counted_as_blocked(world: World) -> None:
     told: Counter[tuple[str, str, str, str]] = Counter()
     for each in world.refused:
         for verdict in () if is_silent(each) else each.refusal.verdicts:
-            rule = recount.rule_label(verdict.rule)
+            rule = rule_label(verdict.rule)
             told[each.namespace, each.kind, verdict.policy, rule] += 1
     assert told
     world.until(lambda: blocked(world) == told, f"the exporter counts {told - blocked(world)}")

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.cluster.harness import ControlPlane
-from tests.kyverno import recount
+from tests.kyverno import compare, recount
 from tests.kyverno.api import MERGE, Answer, Api, Object, collection, place
 from tests.kyverno.exposed import Exporter
 from tests.kyverno.harness import Kyverno, load
-from tests.kyverno.recount import Family, Known, Objects
+from tests.kyverno.recount import Objects
 from tests.kyverno.refusals import Refusal, refusal
+from tests.kyverno.series import Family, policy_label, rule_label
+from tests.kyverno.violations import Known
 from tests.tools import eventually
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -112,7 +114,7 @@ class World:
         """Return the result of each policy and rule in the report about a resource."""
         report = self.report(kind, namespace, name)
         return {
-            f"{r['policy']}/{recount.rule_label(r.get('rule', ''))}": r["result"]
+            f"{r['policy']}/{rule_label(r.get('rule', ''))}": r["result"]
             for r in (report or {}).get("results", [])
         }
 
@@ -136,10 +138,10 @@ class World:
             nonlocal before, left
             shown, was = shown_by.scrape(), before
             before = recount.read(self.api)
-            wrong = recount.differences(shown, self.expected(before))
+            wrong = compare.differences(shown, self.expected(before))
             if "" in left:
                 left = {family: ["never at rest"] for family in wrong}
-            for family in left.keys() & recount.at_rest(was, before):
+            for family in left.keys() & compare.at_rest(was, before):
                 left[family] = wrong[family]
             left = {family: lines for family, lines in left.items() if lines}
             return None if left else before
@@ -156,7 +158,7 @@ class World:
         """Work out what is to be shown of these objects, and of what is gone."""
         for policy in objects.policies:
             meta = policy["metadata"]
-            self._annotations[recount.policy_label(meta)] = meta.get("annotations", {})
+            self._annotations[policy_label(meta)] = meta.get("annotations", {})
         denials = frozenset(
             (each.kind, each.namespace, each.name, verdict.policy)
             for each in self.refused
