@@ -81,6 +81,11 @@ class Composer:
         self._audience = BlockFeed()
         self._started = time.time()
 
+    def release(self) -> None:
+        """Leave the state directory to another process."""
+        if self._keeping is not None:
+            self._keeping.file.release()
+
     def compose(self, config: ConfigFile) -> Composed:
         """Join the parts.
 

@@ -199,7 +199,7 @@ class Exporter:
         if covered is None:
             return
         version = await survey(self._source, reflector.scope, self.state)
-        if version.isdecimal() and int(version) >= covered:
+        if number(version) >= covered and version:
             reflector.resume_from(str(covered))
         elif version:
             del self.state.violation_events.watermarks[reflector.scope]

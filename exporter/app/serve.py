@@ -71,7 +71,9 @@ async def start(
     credentials = credentials or find_credentials(flags.kubeconfig, flags.context)
     _log_start(flags, config, credentials)
     client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
-    return Reloading(Composer(flags, client, self_metrics), config, read)
+    composer = Composer(flags, client, self_metrics)
+    stack.callback(composer.release)
+    return Reloading(composer, config, read)
 
 
 def _log_start(flags: Flags, config: ConfigFile, credentials: Credentials) -> None:

@@ -20,6 +20,7 @@ from exporter.state.cluster import ClusterState
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
 from exporter.state.violation_events import Key
+from exporter.watch.cursor import number
 from exporter.watch.reflector import Reflector
 
 REFRESH_SECONDS: Final = 60.0
@@ -183,8 +184,8 @@ class Checkpointer:
         marks = self._state.violation_events.watermarks
         for reflector in self._reflectors:
             version = self._versions.get(scope_name(reflector.scope), "")
-            if version.isdecimal():
-                marks[reflector.scope] = max(int(version), marks.get(reflector.scope, 0))
+            if number(version):
+                marks[reflector.scope] = max(number(version), marks.get(reflector.scope, 0))
 
     @property
     def _learning(self) -> bool:
@@ -252,7 +253,7 @@ class Checkpointer:
         if not reflector.synced or not reflector.version:
             return False
         counted = self._state.violation_events.watermarks.get(reflector.scope, 0)
-        return not reflector.version.isdecimal() or int(reflector.version) >= counted
+        return not number(reflector.version) or number(reflector.version) >= counted
 
 
 def _is_events(scope: Scope) -> bool:

@@ -1,13 +1,20 @@
 """The file that survives a restart: replaced as a whole, durably, or not at all."""
 
+import fcntl
+import logging
 import os
+import socket
 import threading
 from pathlib import Path
 from typing import Final
 
 from exporter.errors import StateError
 
+log = logging.getLogger(__name__)
+
 NAME: Final = "checkpoint.json"
+LOCK: Final = "lock"
+_HOLDER_BYTES: Final = 300
 
 
 class StateFile:
@@ -20,20 +27,50 @@ class StateFile:
         self.path = directory / NAME
         self._directory = directory
         self._turn = threading.Lock()
+        self._lock: int | None = None
 
     def prepare(self) -> None:
-        """Make the directory and prove that it can be written.
+        """Make the directory, lock it against other processes and prove that it can be written.
 
         Raises:
-            StateError: it cannot.
+            StateError: it cannot, or another process uses it.
         """
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
             probe = self._directory / f"{NAME}.probe"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
             raise StateError(f"--state.dir {self._directory}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Leave the directory to another process."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        """Hold the lock until ``release`` or the end of the process, however that comes."""
+        if self._lock is not None:
+            return
+        lock = os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(lock, _HOLDER_BYTES).decode("utf-8", "replace").strip()
+            os.close(lock)
+            raise StateError(
+                f"--state.dir {self._directory}: in use by {holder or 'another process'};"
+                " each exporter needs a directory of its own"
+            ) from error
+        except OSError as error:
+            os.close(lock)
+            log.warning("%s: cannot be locked: %s", self._directory, error.strerror)
+            return
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} on host {socket.gethostname()}\n".encode())
+        self._lock = lock
 
     def read(self) -> bytes | None:
         """Read the checkpoint; None where there is none.

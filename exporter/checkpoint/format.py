@@ -1,5 +1,6 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
+import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from itertools import repeat
@@ -17,20 +18,28 @@ from exporter.state.contribution import Contribution
 from exporter.state.failures import Identity, Remembered, remember
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
+from exporter.watch.cursor import number
 
 SCHEMA: Final = 1
 EVENT_LIFETIME_SECONDS: Final = 3600.0
 """How long the API server keeps Events unless told otherwise (--event-ttl)."""
 
-Row = tuple[Labels, Annotated[int, msgspec.Meta(ge=0)]]
-Failing = tuple[str, str, str, str, str, int, str]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
+"""Unix seconds; the year 36812 is damage."""
+
+Version = Annotated[str, msgspec.Meta(max_length=64)]
+Row = tuple[Labels, Count]
+Failing = tuple[str, str, str, str, str, Seconds, str]
 """kind, name, policy, rule, source, since, severity."""
 
 LEAF_REPORTS: Final = 64
 """Reports in one leaf of encoded failures; twice as many are cut."""
 
+_CHECKSUM: Final = b',"checksum":"%b"'
 _WIDTHS: Final = {"events": 9, "opened": 4, "closed": 4}
-_BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Python reads no number of more than 4,300 digits, which is a ValueError of its own.
+_BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -46,11 +55,11 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     schema: int
     cluster: str
-    saved_at: float
-    versions: dict[str, str]
+    saved_at: Annotated[float, msgspec.Meta(ge=0, lt=2**40)]
+    versions: dict[str, Version]
     scopes: list[str]
     counters: dict[str, list[Row]]
-    repeated: list[tuple[tuple[str, str, str], int]]
+    repeated: list[tuple[tuple[str, str, str], Count]]
     failures: dict[str, msgspec.Raw]
     unborn: dict[str, list[Labels]] = {}
     choice: CountingFilters | None = None
@@ -127,12 +136,25 @@ class EncodedFailures:
         }
 
 
+def encode(checkpoint: Checkpoint) -> bytes:
+    """Encode a checkpoint; its last field is the SHA-256 of the document without that field."""
+    body = msgspec.json.encode(checkpoint)
+    return body[:-1] + _CHECKSUM % _digest(body) + b"}"
+
+
 def decode(body: bytes) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint. One without a checksum is of a version that wrote none.
 
     Raises:
-        StateError: it is broken, or a newer version of this program wrote it.
+        StateError: it is damaged, or a newer version of this program wrote it.
     """
+    body = body.rstrip()
+    at = -len(_CHECKSUM % bytes(64)) - 1
+    before, field = body[:at] + b"}", body[at:-1]
+    if field.startswith(_CHECKSUM[:13]):
+        if field != _CHECKSUM % _digest(before):
+            raise StateError("damaged: its checksum is not that of its content")
+        body = before
     try:
         schema = msgspec.json.decode(body, type=_Header).schema
         if schema != SCHEMA:
@@ -140,6 +162,10 @@ def decode(body: bytes) -> Checkpoint:
         return msgspec.json.decode(body, type=Checkpoint)
     except _BROKEN as error:
         raise StateError(f"not a checkpoint: {error}") from error
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 def restore(
@@ -175,8 +201,8 @@ def restore(
     state.violation_events.overruled.update(checkpoint.overruled)
     for scope in scopes:
         version = checkpoint.versions.get(scope_name(scope), "")
-        if version.isdecimal():
-            state.violation_events.watermarks[scope] = int(version)
+        if number(version):
+            state.violation_events.watermarks[scope] = number(version)
     return aside
 
 

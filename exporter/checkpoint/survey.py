@@ -6,6 +6,7 @@ from typing import Final
 from exporter.errors import ApiError, Malformed
 from exporter.model.changes import Applied, Init, InitDone, Scope
 from exporter.state.cluster import ClusterState
+from exporter.watch.cursor import number
 from exporter.watch.ports import Source
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
             page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
             for item in page.objects:
                 state.apply(Applied(scope, item))
-                newest = max(newest, int(item.version) if item.version.isdecimal() else 0)
+                newest = max(newest, number(item.version))
             cont, version = page.cont, page.version
             if not cont:
                 break

@@ -4,11 +4,15 @@ import asyncio
 import logging
 from typing import NoReturn
 
-import msgspec
-
 from exporter.checkpoint.capture import Capture, Checkpointer
 from exporter.checkpoint.file import StateFile
-from exporter.checkpoint.format import EVENT_LIFETIME_SECONDS, Checkpoint, counters_of, decode
+from exporter.checkpoint.format import (
+    EVENT_LIFETIME_SECONDS,
+    Checkpoint,
+    counters_of,
+    decode,
+    encode,
+)
 from exporter.errors import StateError
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.state.cluster import ClusterState
@@ -93,7 +97,7 @@ class CheckpointWriter:
         if moment is None:
             return True
         try:
-            await asyncio.to_thread(self._file.write, msgspec.json.encode(moment.checkpoint))
+            await asyncio.to_thread(self._file.write, encode(moment.checkpoint))
         except StateError as error:
             self._failed(error)
             return False

@@ -8,10 +8,14 @@ from exporter.wire.codec import WatchLine
 # Aggregated API servers answer every list with such a version: it names no moment to resume at.
 UNVERSIONED: Final = ("", "0", "1")
 
+_MOST_DIGITS: Final = 40
+"""etcd's have 19 at most; Python reads none of more than 4,300."""
+
 
 def number(version: str) -> int:
     """Read a version as a number; 0 where it is none, which compares with nothing."""
-    return int(version) if version.isascii() and version.isdecimal() else 0
+    is_number = version.isascii() and version.isdecimal() and len(version) <= _MOST_DIGITS
+    return int(version) if is_number else 0
 
 
 class VersionCursor:

@@ -226,6 +226,8 @@ async def living(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            if file is not None:
+                file.release()
 
 
 def self_metrics(samples: Samples, name: str, **labels: str) -> float | None:

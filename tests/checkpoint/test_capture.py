@@ -36,7 +36,6 @@ class Kept:
             self.state.apply(Applied(REPORTS, report))
         self.state.apply(InitDone(REPORTS))
         self.file = StateFile(directory)
-        self.file.prepare()
         self.checkpointer = Checkpointer(self.state, [], CountingFilters(), lambda: NOW)
         self.writer = CheckpointWriter(self.file, self.state, self.checkpointer, new_self_metrics())
 

@@ -1,5 +1,8 @@
 """What a checkpoint holds comes back as it was, and nothing else does."""
 
+import json
+from contextlib import suppress
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -13,6 +16,7 @@ from exporter.checkpoint.format import (
     EncodedFailures,
     counters_of,
     decode,
+    encode,
     encode_report,
     restore,
     scope_name,
@@ -250,3 +254,62 @@ def test_counts_that_are_left_out_are_given_back_and_not_shown() -> None:
     aside = restore(again.state, decode(taken(before.state, 10)), [SCOPE], NOT_TEAM_A)
     assert aside["events"] == before.violation_events.total.rows
     assert again.violation_events.total.shown == {}
+
+
+def checkpoint() -> Checkpoint:
+    return decode(taken(Watched(report("a")).state, 7))
+
+
+def test_a_checkpoint_is_read_as_it_was_written() -> None:
+    assert decode(encode(checkpoint())) == checkpoint()
+
+
+def test_a_checkpoint_of_a_version_that_wrote_no_checksum_is_read() -> None:
+    assert decode(msgspec.json.encode(checkpoint())) == checkpoint()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_byte_that_changed_is_damage_or_changes_nothing(at: int, by: int) -> None:
+    body = bytearray(encode(checkpoint()))
+    body[at % len(body)] ^= by
+    with suppress(StateError):
+        assert decode(bytes(body)) == checkpoint(), "the name of the checksum changed, or a blank"
+
+
+def test_a_changed_count_is_damage() -> None:
+    body = encode(checkpoint())
+    changed = body.replace(b'"high","kyverno"],0]', b'"high","kyverno"],1]')
+    assert changed != body
+    with pytest.raises(StateError, match="damaged: its checksum"):
+        decode(changed)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ('"saved_at":', "9" * 5_000),
+        ('"saved_at":', "-1"),
+        ('"saved_at":', "1e300"),
+        ('"schema":', "9" * 5_000),
+        ('"counters":', f'{{"events":[[["a"],{"9" * 5_000}]]}}'),
+        ('"repeated":', f'[[["a","b","c"],{"9" * 5_000}]]'),
+        ('"versions":', f'{{"events":"{"9" * 5_000}"}}'),
+    ],
+)
+def test_an_implausible_number_is_damage(field: str, value: str) -> None:
+    fields = json.loads(msgspec.json.encode(checkpoint()))
+    name = field.strip('":')
+    body = ",".join(
+        f'"{key}":{value if key == name else json.dumps(each)}' for key, each in fields.items()
+    )
+    with pytest.raises(StateError):
+        decode(f"{{{body}}}".encode())
+
+
+@pytest.mark.parametrize("since", ["9" * 5_000, "-1", str(2**62)])
+def test_an_implausible_time_of_a_failure_is_damage(since: str) -> None:
+    row = f'["Pod","a","p","r","kyverno",{since},"high"]'
+    failures = {"team-a": msgspec.Raw(f'{{"u":[{row}]}}'.encode())}
+    broken = msgspec.structs.replace(checkpoint(), failures=failures)
+    with pytest.raises(StateError, match="failures"):
+        restore(Watched().state, broken, [SCOPE], CountingFilters())
