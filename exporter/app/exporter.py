@@ -23,10 +23,10 @@ from exporter.errors import ApiError, Malformed
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Change, Deleted, Scope
+from exporter.model.metadata import version_number
 from exporter.model.resource import REPORT_RESOURCES
 from exporter.settings.plan import Plan
 from exporter.state.cluster import ClusterState
-from exporter.watch.cursor import number
 from exporter.watch.lists import (
     Lists,
     ListStrategy,
@@ -199,7 +199,7 @@ class Exporter:
         if covered is None:
             return
         version = await survey(self._source, reflector.scope, self.state)
-        if number(version) >= covered and version:
+        if 0 < covered <= version_number(version):
             reflector.resume_from(str(covered))
         elif version:
             del self.state.violation_events.watermarks[reflector.scope]
@@ -270,6 +270,6 @@ class Exporter:
     def _take(self, change: Change) -> None:
         self.state.apply(change)
         if self.heard is not None and isinstance(change, Applied | Deleted):
-            version = number(change.object.version)
+            version = version_number(change.object.version)
             if version > self.heard.get(change.scope, 0):
                 self.heard[change.scope] = version

@@ -8,7 +8,7 @@ from typing import Final
 from exporter.app.exporter import Exporter
 from exporter.app.health import GIVEN_UP, settled
 from exporter.checkpoint.format import Checkpoint
-from exporter.watch.cursor import number
+from exporter.model.metadata import version_number
 from exporter.watch.reflector import Reflector
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def has_heard(one: Exporter, other: Exporter) -> bool:
     """Return whether *one* received all that *other* did, where versions can be compared."""
     for scope, version in (other.heard or {}).items():
         reflector = one.reflector(scope)
-        if reflector is not None and 0 < number(reflector.version) < version:
+        if reflector is not None and 0 < version_number(reflector.version) < version:
             return False
     return True
 

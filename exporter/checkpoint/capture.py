@@ -15,12 +15,12 @@ from exporter.checkpoint.format import (
     scope_name,
 )
 from exporter.model.changes import Scope
+from exporter.model.metadata import version_number
 from exporter.model.resource import EVENTS
 from exporter.state.cluster import ClusterState
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
 from exporter.state.violation_events import Key
-from exporter.watch.cursor import number
 from exporter.watch.reflector import Reflector
 
 REFRESH_SECONDS: Final = 60.0
@@ -183,9 +183,8 @@ class Checkpointer:
         self._events = {k: n for k, n in former._events.items() if k in total}  # noqa: SLF001
         marks = self._state.violation_events.watermarks
         for reflector in self._reflectors:
-            version = self._versions.get(scope_name(reflector.scope), "")
-            if number(version):
-                marks[reflector.scope] = max(number(version), marks.get(reflector.scope, 0))
+            if version := version_number(self._versions.get(scope_name(reflector.scope), "")):
+                marks[reflector.scope] = max(version, marks.get(reflector.scope, 0))
 
     @property
     def _learning(self) -> bool:
@@ -253,7 +252,8 @@ class Checkpointer:
         if not reflector.synced or not reflector.version:
             return False
         counted = self._state.violation_events.watermarks.get(reflector.scope, 0)
-        return not number(reflector.version) or number(reflector.version) >= counted
+        version = version_number(reflector.version)
+        return not version or version >= counted
 
 
 def _is_events(scope: Scope) -> bool:

@@ -12,13 +12,13 @@ import msgspec
 from exporter.checkpoint.filters import CompiledFilters, CountingFilters
 from exporter.errors import StateError
 from exporter.model.changes import Scope
+from exporter.model.metadata import version_number
 from exporter.model.report import source_of
 from exporter.state.cluster import ClusterState
 from exporter.state.contribution import Contribution
 from exporter.state.failures import Identity, Remembered, remember
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
-from exporter.watch.cursor import number
 
 SCHEMA: Final = 1
 EVENT_LIFETIME_SECONDS: Final = 3600.0
@@ -200,9 +200,8 @@ def restore(
     state.violation_events.seen_deleted.update(checkpoint.repeated)
     state.violation_events.overruled.update(checkpoint.overruled)
     for scope in scopes:
-        version = checkpoint.versions.get(scope_name(scope), "")
-        if number(version):
-            state.violation_events.watermarks[scope] = number(version)
+        if version := version_number(checkpoint.versions.get(scope_name(scope), "")):
+            state.violation_events.watermarks[scope] = version
     return aside
 
 

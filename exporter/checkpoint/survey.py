@@ -1,17 +1,15 @@
 """Look at all Events once, before their watch goes on from where a checkpoint left it."""
 
 import logging
-from typing import Final
 
 from exporter.errors import ApiError, Malformed
 from exporter.model.changes import Applied, Init, InitDone, Scope
+from exporter.model.metadata import version_number
 from exporter.state.cluster import ClusterState
-from exporter.watch.cursor import number
+from exporter.watch.lists import all_pages
 from exporter.watch.ports import Source
 
 log = logging.getLogger(__name__)
-
-PAGE_OBJECTS: Final = 250
 
 
 async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
@@ -26,15 +24,12 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
         if resource is None:
             return ""
         state.apply(Init(scope))
-        cont, version, newest = "", "", 0
-        while True:
-            page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
+        version, newest = "", 0
+        async for page in all_pages(source, resource, scope.namespace):
             for item in page.objects:
                 state.apply(Applied(scope, item))
-                newest = max(newest, number(item.version))
-            cont, version = page.cont, page.version
-            if not cont:
-                break
+                newest = max(newest, version_number(item.version))
+            version = page.version
         state.apply(InitDone(scope))
         state.violation_events.watermarks[scope] = newest
     except (ApiError, Malformed) as error:

@@ -10,16 +10,17 @@ import msgspec
 from exporter.errors import ApiError, Malformed, NotServed, Refused, Unavailable
 from exporter.kube.client import JSON, KubeClient, Request
 from exporter.model.resource import EVENTS, POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from exporter.wire.codec import BROKEN, explain
 
 _PATH: Final = "/api/v1/namespaces/kube-system"
 
 
-class _Metadata(msgspec.Struct):
+class _Identity(msgspec.Struct):
     uid: str = ""
 
 
-class _Namespace(msgspec.Struct):
-    metadata: _Metadata
+class _Identified(msgspec.Struct):
+    metadata: _Identity
 
 
 async def cluster_id(client: KubeClient) -> str:
@@ -40,9 +41,9 @@ async def cluster_id(client: KubeClient) -> str:
             return ""
         raise
     try:
-        return msgspec.json.decode(body, type=_Namespace).metadata.uid
-    except msgspec.MsgspecError as error:
-        raise Malformed(f"{_PATH}: {error}") from error
+        return msgspec.json.decode(body, type=_Identified).metadata.uid
+    except BROKEN as error:
+        raise Malformed(explain(_PATH, error)) from error
 
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class _Version(msgspec.Struct):
     freshness: str = "Current"
 
 
-class _Item(msgspec.Struct):
+class _AggregatedGroup(msgspec.Struct):
     metadata: _Name
     versions: list[_Version] | None = None
 
@@ -87,7 +88,7 @@ class _Group(msgspec.Struct, rename="camel"):
 class _Document(msgspec.Struct):
     """Either answer to /apis: groups with all they hold, or the names of groups alone."""
 
-    items: list[_Item] | None = None
+    items: list[_AggregatedGroup] | None = None
     groups: list[_Group] | None = None
 
 
@@ -164,8 +165,8 @@ class Discovery:
         body = await self._client.get(Request(path, accept=accept))
         try:
             return msgspec.json.decode(body, type=model)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Unavailable(f"{path}: not a discovery document: {error}") from error
+        except BROKEN as error:
+            raise Unavailable(explain(f"{path}: not a discovery document", error)) from error
 
 
 def chosen(resource: Resource, versions: Sequence[Version]) -> Resource | None:

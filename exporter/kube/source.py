@@ -10,7 +10,9 @@ import msgspec
 from exporter.errors import Malformed
 from exporter.kube.client import JSON, KubeClient, Request
 from exporter.kube.discovery import Discovery
+from exporter.model.metadata import Metadata
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+from exporter.watch.lists import all_pages
 from exporter.watch.ports import WatchObserver
 from exporter.wire.codec import Codec, ListPage, WatchLine, codec_for
 from exporter.wire.slices import Uncut, field
@@ -42,29 +44,8 @@ class RejectLog:
 
 
 FIELD_SELECTORS: Final = {EVENTS.name: "reason=PolicyViolation"}
-NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-NAMESPACES_PER_PAGE: Final = 500
 NARROWER: Final = 8
 _REPORTS: Final = frozenset((each.group, each.plural) for each in REPORT_RESOURCES)
-
-
-class _Metadata(msgspec.Struct, rename="camel"):
-    name: str
-    namespace: str = ""
-    resource_version: str = ""
-
-
-class _Partial(msgspec.Struct):
-    metadata: _Metadata
-
-
-class _ListMetadata(msgspec.Struct, rename={"cont": "continue"}):
-    cont: str = ""
-
-
-class _Partials(msgspec.Struct):
-    metadata: _ListMetadata
-    items: list[_Partial]
 
 
 class KubeSource:
@@ -130,16 +111,8 @@ class KubeSource:
 
     async def namespaces(self) -> Sequence[str]:
         """Name all namespaces."""
-        names: list[str] = []
-        cont = ""
-        while True:
-            query = _given(limit=str(NAMESPACES_PER_PAGE), cont=cont)
-            request = Request(NAMESPACES.path(), query, NAMES_ONLY, NAMESPACES.name, "list")
-            page = _partials(await self._client.get(request))
-            names += (each.metadata.name for each in page.items)
-            cont = page.metadata.cont
-            if not cont:
-                return names
+        pages = all_pages(self, NAMESPACES)
+        return [each.name async for page in pages for each in page.objects]
 
     def _request(
         self, resource: Resource, namespace: str, query: Mapping[str, str], verb: str
@@ -186,19 +159,12 @@ class KubeSource:
         try:
             kind = msgspec.json.decode(field(line, "type") or b"", type=str)
             raw = field(field(line, "object") or b"", "metadata")
-            metadata = msgspec.json.decode(raw or b"", type=_Metadata)
+            metadata = msgspec.json.decode(raw or b"", type=Metadata)
         except (Uncut, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise error from None
         name = f"{metadata.namespace}/{metadata.name}".lstrip("/")
         self._rejects.note(resource.name, name, "malformed", str(error))
         return WatchLine(kind, None, metadata.resource_version, False, None)
-
-
-def _partials(body: bytes) -> _Partials:
-    try:
-        return msgspec.json.decode(body, type=_Partials)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"list of {NAMESPACES.name}: {error}") from error
 
 
 def _given(*, cont: str = "", **parameters: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Final
 
 import aiohttp
-import msgspec
 
 from exporter.errors import ApiError, error_of_status
+from exporter.wire.codec import BROKEN, WatchError, status_of
 
 READ_BYTES: Final = 2**18
 CONNECT_SECONDS: Final = 10.0
@@ -60,30 +60,21 @@ def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
 MESSAGE_CHARACTERS: Final = 300
 
 
-class _Details(msgspec.Struct, rename="camel"):
-    retry_after_seconds: float = 0
-
-
-class _Status(msgspec.Struct):
-    message: str = ""
-    details: _Details | None = None
-
-
 def refusal(code: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
     """Read the Status in a body, or say what the code means where there is none."""
     status = _status(body)
-    wait = status.details.retry_after_seconds if status.details else 0.0
+    wait = status.retry_after
     message = status.message[:MESSAGE_CHARACTERS] or _phrase(code)
     return error_of_status(
         code, f"{message} ({code})", _seconds(headers.get("Retry-After", "")) or wait
     )
 
 
-def _status(body: bytes) -> _Status:
+def _status(body: bytes) -> WatchError:
     try:
-        return msgspec.json.decode(body, type=_Status)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _Status()
+        return status_of(body)
+    except BROKEN:
+        return WatchError(0, "", "", 0.0)
 
 
 def _phrase(code: int) -> str:

@@ -1,8 +1,11 @@
 """The part of Kubernetes' ObjectMeta that is used, and how the wire spells instants."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
+
+_VERSION_DIGITS: Final = 20
 
 
 class ManagedField(msgspec.Struct, frozen=True, gc=False):
@@ -24,6 +27,16 @@ class CreatedMetadata(Metadata, frozen=True, gc=False, rename="camel"):
     """The same, and when it was created; RFC 3339."""
 
     creation_timestamp: str | None = None
+
+
+def version_number(version: str) -> int:
+    """Read a resourceVersion as a number; 0 where it is none, which compares with nothing.
+
+    API servers use unsigned 64-bit numbers. A longer one is opaque, as the API has it, and
+    Python refuses to read one of more than 4,300 digits.
+    """
+    is_number = version.isascii() and version.isdecimal() and len(version) <= _VERSION_DIGITS
+    return int(version) if is_number else 0
 
 
 class KubeObject(msgspec.Struct, gc=False):

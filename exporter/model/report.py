@@ -96,10 +96,16 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
 _NOTHING: Final = Reference()
 
 
-class Instant(msgspec.Struct, frozen=True, gc=False):
-    """``{"seconds": .., "nanos": ..}``; Kyverno sets seconds only."""
+_REAL: Final = msgspec.Meta(ge=-(2**53), le=2**53)
 
-    seconds: int | float = 0
+
+class Instant(msgspec.Struct, frozen=True, gc=False):
+    """``{"seconds": .., "nanos": ..}``; Kyverno sets seconds only.
+
+    JSON's numbers have no bound: one that no clock shows would be no float, either.
+    """
+
+    seconds: Annotated[int, _REAL] | Annotated[float, _REAL] = 0
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

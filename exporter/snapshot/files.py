@@ -12,7 +12,7 @@ import yaml
 from exporter.errors import ConfigError, Malformed
 from exporter.model.changes import Object
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
-from exporter.wire.codec import Codec, codec_for
+from exporter.wire.codec import BROKEN, Codec, codec_for
 from exporter.wire.slices import Uncut, cut, elements, field, identify
 
 _KNOWN: Final = {
@@ -23,7 +23,6 @@ _CODECS: Final[dict[Resource, Codec]] = {}
 """Of each resource in each version met: an old version spells fields in another way."""
 
 
-_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 _DEEPEST: Final = 8
 """Lists in lists."""
 _SHOWN: Final = 40
@@ -178,7 +177,7 @@ def _objects(
         raise ConfigError(f"{place}: lists in lists more than {_DEEPEST} deep")
     try:
         item, items = _read(body)
-    except _BROKEN as error:
+    except BROKEN as error:
         if not depth:
             raise ConfigError(f"{place}: {_EXPECTED}: {_why(error)}") from error
         yield FileObject(None, None, f"{place}: {identify(body)}: {_why(error)}")
@@ -210,12 +209,12 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
         return _Item(), items
     try:
         item = _item(body)
-    except _BROKEN as error:
+    except BROKEN as error:
         try:
             items = list(elements(field(body, "items") or b""))
             said = (field(body, each) or b'""' for each in ("apiVersion", "kind"))
             return _item(b'{"apiVersion":%b,"kind":%b}' % tuple(said)), items
-        except (Uncut, *_BROKEN):
+        except (Uncut, *BROKEN):
             raise error from None
     return item, None if item.items is None else map(bytes, item.items)
 

@@ -20,8 +20,8 @@ from exporter.settings.flags import Flags
 from exporter.settings.plan import Plan
 from exporter.snapshot.files import read_files
 from exporter.state.cluster import ClusterState
+from exporter.watch.lists import all_pages
 
-PAGE_OBJECTS: Final = 250
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 
@@ -193,19 +193,15 @@ async def _list(reading: Reading, source: KubeSource, scope: Scope) -> None:
         reading.served.add(scope.resource.name)
     if scope.resource == EVENTS:
         reading.count_events()
-    cont, count = "", 0
-    while True:
-        page = await source.page(resource, scope.namespace, limit=PAGE_OBJECTS, cont=cont)
+    count = 0
+    async for page in all_pages(source, resource, scope.namespace):
         for rejected in page.rejected:
             if scope.resource in REPORT_RESOURCES:
                 reading.skipped.append(rejected.message)
         for item in page.objects:
             reading.apply(scope, item)
         count += len(page.objects)
-        cont = page.cont
-        _progress(f"{scope.resource.name}: {count} read" if cont else "")
-        if not cont:
-            return
+        _progress(f"{scope.resource.name}: {count} read" if page.cont else "")
 
 
 def _progress(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from exporter.model.changes import Scope
 from exporter.model.event import Event, Violation, unread, violation
+from exporter.model.metadata import version_number
 from exporter.model.report import clip, fold_rule
 from exporter.state.policy_index import PolicyIndex
 from exporter.state.recent import Block, RecentBlocks
@@ -159,9 +160,9 @@ class ViolationEvents:
         if scope in self._began or before:
             return event.violation_events - before
         covered = self.watermarks.get(scope)
-        if covered is None or not event.version.isdecimal():
+        if covered is None:
             return 0
-        return event.violation_events if int(event.version) > covered else 0
+        return event.violation_events if version_number(event.version) > covered else 0
 
     def _accepted(self, event: Event) -> Violation | None:
         said = violation(event)

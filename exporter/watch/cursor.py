@@ -3,19 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+from exporter.model.metadata import version_number
 from exporter.wire.codec import WatchLine
 
 # Aggregated API servers answer every list with such a version: it names no moment to resume at.
 UNVERSIONED: Final = ("", "0", "1")
-
-_MOST_DIGITS: Final = 40
-"""etcd's have 19 at most; Python reads none of more than 4,300."""
-
-
-def number(version: str) -> int:
-    """Read a version as a number; 0 where it is none, which compares with nothing."""
-    is_number = version.isascii() and version.isdecimal() and len(version) <= _MOST_DIGITS
-    return int(version) if is_number else 0
 
 
 class VersionCursor:
@@ -27,7 +19,7 @@ class VersionCursor:
     def __init__(self, version: str, floors: Mapping[str, int] | None = None) -> None:
         self.version = version
         self.resumable = version not in UNVERSIONED
-        self._number = number(version) if self.resumable else 0
+        self._number = version_number(version) if self.resumable else 0
         self._floors = dict(floors or {})
         self._top = max(self._floors.values(), default=0)
 
@@ -36,7 +28,7 @@ class VersionCursor:
 
         A server may repeat an event, and one that lags behind may tell old ones.
         """
-        seen = number(line.version)
+        seen = version_number(line.version)
         if not self._number or not seen:
             return True
         if self._floors and line.object is not None:
@@ -47,7 +39,7 @@ class VersionCursor:
         """Move on to the version of a line that was taken in."""
         if not version:
             return
-        seen = number(version)
+        seen = version_number(version)
         if seen < self._number:
             return
         self.version, self._number = version, seen if self._number else 0
@@ -59,4 +51,4 @@ class VersionCursor:
 
         Then either the server lags, or its data were restored from a backup.
         """
-        return 0 < number(version) < self._number
+        return 0 < version_number(version) < self._number

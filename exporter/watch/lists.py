@@ -1,19 +1,38 @@
 """Ways to read a long list: page by page, or several namespaces at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from exporter.errors import Refused, Unavailable
 from exporter.model.changes import Object, Scope
+from exporter.model.metadata import version_number
 from exporter.model.resource import Resource
-from exporter.watch.cursor import UNVERSIONED, number
+from exporter.watch.cursor import UNVERSIONED
 from exporter.watch.feed import SinkAdapter
 from exporter.watch.ports import Source, WatchObserver
 from exporter.wire.codec import ListPage
 
 PAGE_OBJECTS: Final = 250
 PARALLEL_LISTS: Final = 4
+
+
+async def all_pages(
+    source: Source, resource: Resource, namespace: str = ""
+) -> AsyncIterator[ListPage]:
+    """Read a list page by page, to the one without a continue token.
+
+    Raises:
+        ApiError: by what is to be done next; Gone when the list has expired.
+        Malformed: a page is no list.
+    """
+    cont = ""
+    while True:
+        page = await source.page(resource, namespace, limit=PAGE_OBJECTS, cont=cont)
+        yield page
+        cont = page.cont
+        if not cont:
+            return
 
 
 class Start(NamedTuple):
@@ -113,7 +132,7 @@ class NamespaceLists:
             except BaseException:
                 todo.append(namespace)
                 raise
-            self._floors[namespace] = number(start.version)
+            self._floors[namespace] = version_number(start.version)
 
 
 async def _end(*tasks: asyncio.Task[ListPage] | asyncio.Task[None]) -> None:

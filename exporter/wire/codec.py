@@ -26,7 +26,8 @@ from exporter.wire.slices import Uncut, elements, field, identify, shallow
 T = TypeVar("T", WireReport, Event, Policy, Namespace)
 
 INITIAL_END: Final = "k8s.io/initial-events-end"
-_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""All that msgspec raises at bytes that are not as expected."""
 
 
 class Rejected(NamedTuple):
@@ -38,7 +39,7 @@ class Rejected(NamedTuple):
 
 
 class WatchError(NamedTuple):
-    """What an ERROR line says; ``retry_after`` in seconds, 0 when it does not say."""
+    """A Status that is an error; ``retry_after`` in seconds, 0 when it has none."""
 
     code: int
     reason: str
@@ -65,15 +66,17 @@ class WatchLine(msgspec.Struct, frozen=True, gc=False):
     status: WatchError | None
 
 
-class _ListMetadata(
-    msgspec.Struct, gc=False, rename={"cont": "continue", "version": "resourceVersion"}
+class ListMetadata(
+    msgspec.Struct, frozen=True, gc=False, rename={"cont": "continue", "version": "resourceVersion"}
 ):
+    """A list's metadata; ``cont`` is the continue token."""
+
     cont: str = ""
     version: str = ""
 
 
 class _TypedPage(msgspec.Struct, Generic[T], gc=False):
-    metadata: _ListMetadata
+    metadata: ListMetadata
     items: list[T] | None = None
 
 
@@ -107,7 +110,7 @@ class _WireStatus(msgspec.Struct, gc=False):
     details: _Details | None = None
 
 
-_list_metadata = msgspec.json.Decoder(_ListMetadata).decode
+_list_metadata = msgspec.json.Decoder(ListMetadata).decode
 _raw_line = msgspec.json.Decoder(_RawLine).decode
 _bookmark = msgspec.json.Decoder(_Bookmark).decode
 _status = msgspec.json.Decoder(_WireStatus).decode
@@ -167,7 +170,7 @@ class Codec:
         try:
             page = self._page(body)
             objects = list(map(self._finish, page.items or ()))
-        except _BROKEN as error:
+        except BROKEN as error:
             return self._piecewise(body, error)
         return ListPage(objects, [], page.metadata.cont, page.metadata.version)
 
@@ -184,7 +187,7 @@ class Codec:
             found = self._finish(line.object)
         except RecursionError:
             return self._control(shallow(body))
-        except _BROKEN:
+        except BROKEN:
             return self._control(body)
         return WatchLine(line.type, found, found.metadata.resource_version, False, None)
 
@@ -192,7 +195,7 @@ class Codec:
         """Decode a single object; Malformed names it and the field."""
         try:
             return self._finish(self._one(body))
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Malformed(self._explain(body, error)) from error
 
     def _explain(self, body: bytes, error: Exception) -> str:
@@ -203,7 +206,7 @@ class Codec:
         try:
             items = list(elements(field(body, "items") or b"[]"))
             metadata = _list_metadata(field(body, "metadata") or b"")
-        except (Uncut, *_BROKEN):
+        except (Uncut, *BROKEN):
             raise Malformed(explain(f"list of {self._resource.name}", why)) from why
         objects: list[Object] = []
         rejected: list[Rejected] = []
@@ -221,12 +224,12 @@ class Codec:
                 case "BOOKMARK":
                     return _bookmark_line(line.object)
                 case "ERROR":
-                    return WatchLine("ERROR", None, "", False, _status_of(line.object))
+                    return WatchLine("ERROR", None, "", False, status_of(line.object))
                 case "ADDED" | "MODIFIED" | "DELETED":
                     found = self.one(bytes(line.object))
                     return WatchLine(line.type, found, found.version, False, None)
             raise Malformed(f"{self._resource.name}: watch line of unknown type {line.type[:32]!r}")
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Malformed(explain(f"watch line of {self._resource.name}", error)) from error
 
 
@@ -236,7 +239,12 @@ def _bookmark_line(raw: msgspec.Raw) -> WatchLine:
     return WatchLine("BOOKMARK", None, metadata.version, ended, None)
 
 
-def _status_of(raw: msgspec.Raw) -> WatchError:
+def status_of(raw: msgspec.Raw | bytes) -> WatchError:
+    """Decode a Status: in an ERROR line, or as the answer to a request that failed.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
     status = _status(raw)
     wait = status.details.retry_after_seconds if status.details else 0
     return WatchError(status.code, status.reason, status.message, wait)

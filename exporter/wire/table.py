@@ -13,12 +13,19 @@ from exporter.errors import Malformed
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Summary
 from exporter.model.resource import Resource
-from exporter.wire.codec import INITIAL_END, Codec, ListPage, WatchLine, explain
+from exporter.wire.codec import (
+    BROKEN,
+    INITIAL_END,
+    Codec,
+    ListMetadata,
+    ListPage,
+    WatchLine,
+    explain,
+)
 from exporter.wire.result_cache import ResultCache, WireReport
 
 ACCEPT: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _COUNTS: Final = ("Pass", "Fail", "Warn", "Error", "Skip")
-_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 Cell = int | float | str | bool | None
 
 
@@ -45,13 +52,8 @@ class _Column(msgspec.Struct, gc=False):
     name: str
 
 
-class _ListMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    resource_version: str = ""
-    cont: str = msgspec.field(default="", name="continue")
-
-
 class _Table(msgspec.Struct, gc=False, rename="camel"):
-    metadata: _ListMetadata = _ListMetadata()
+    metadata: ListMetadata = ListMetadata()
     column_definitions: list[_Column] | None = None
     rows: list[_Row] | None = None
 
@@ -81,12 +83,12 @@ class TableCodec(Codec):
         """
         try:
             table = _page(body)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Malformed(explain(f"table of {self._name}", error)) from error
         self._learn(table)
         rows = table.rows or []
         reports = [self._report(row) for row in rows]
-        return ListPage(reports, [], table.metadata.cont, table.metadata.resource_version)
+        return ListPage(reports, [], table.metadata.cont, table.metadata.version)
 
     def line(self, body: bytes) -> WatchLine:
         """Decode a watch line.
@@ -96,7 +98,7 @@ class TableCodec(Codec):
         """
         try:
             line = _line(body)
-        except _BROKEN:
+        except BROKEN:
             return super().line(body)
         if line.type == "ERROR" or not line.object.rows:
             return super().line(body)

@@ -189,7 +189,8 @@ async def test_all_namespaces_are_named_however_many_there_are() -> None:
 @virtual
 async def test_nonsense_instead_of_namespaces_is_malformed() -> None:
     here = Here()
-    here.api.faults.add(faults.Answer(200, body=b'{"items":7}'))
+    # A page that is no list is asked for again, with fewer objects.
+    here.api.faults.add(faults.Answer(200, body=b'{"items":7}'), times=None)
     async with here as source:
         with pytest.raises(Malformed):
             await source.namespaces()

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from exporter.model.changes import Applied, Change, Deleted, InitDone
+from exporter.model.metadata import version_number
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, NAMESPACES, POLICY_REPORTS, Resource
-from exporter.watch.cursor import number
 from exporter.watch.lists import NamespaceLists
 from tests.apiserver import faults
 from tests.virtual_time import virtual
@@ -89,7 +89,7 @@ async def test_the_version_covers_what_the_sink_was_given_and_no_more() -> None:
         await it.in_step()
     assert len(given) == 200
     # What is being given now is not covered yet; what was given before is.
-    assert all(number(version) < number(now) for version, now in given)
+    assert all(version_number(version) < version_number(now) for version, now in given)
     assert [version for version, _ in given[1:]] == [now for _, now in given[:-1]]
 
 
