@@ -1,5 +1,6 @@
 """The source that followers read: lists and watches of one API server, decoded."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from exporter.model.metadata import Metadata
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
 from exporter.watch.lists import all_pages
 from exporter.watch.ports import WatchObserver
-from exporter.wire.codec import Codec, ListPage, WatchLine, codec_for
+from exporter.wire.codec import Codec, ListPage, PageTurns, WatchLine, codec_for
 from exporter.wire.slices import Uncut, field
 from exporter.wire.table import ACCEPT as TABLES
 from exporter.wire.table import TableCodec
@@ -85,7 +86,7 @@ class KubeSource:
             query = self._query(resource, limit=str(limit), cont=cont)
             request = self._request(resource, namespace, query, "list")
             try:
-                return self._decoded(resource, await self._client.get(request))
+                return await self._decoded(resource, await self._client.get(request))
             except Malformed:
                 if limit == 1:
                     raise
@@ -123,8 +124,8 @@ class KubeSource:
     def _query(self, resource: Resource, **parameters: str) -> dict[str, str]:
         return _given(fieldSelector=self._selectors.get(resource.name, ""), **parameters)
 
-    def _decoded(self, resource: Resource, body: bytes) -> ListPage:
-        page = self._codec(resource).page(body)
+    async def _decoded(self, resource: Resource, body: bytes) -> ListPage:
+        page = await _in_turns(self._codec(resource).page_in_turns(body))
         for rejected in page.rejected:
             self._rejects.note(resource.name, rejected.name, rejected.reason, rejected.message)
         content = "rows" if self._in_rows(resource) else "items"
@@ -158,13 +159,24 @@ class KubeSource:
         """Note a broken object. Raises the error where the line does not even name one."""
         try:
             kind = msgspec.json.decode(field(line, "type") or b"", type=str)
-            raw = field(field(line, "object") or b"", "metadata")
+            raw = field(line, "object", "metadata")
             metadata = msgspec.json.decode(raw or b"", type=Metadata)
         except (Uncut, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise error from None
         name = f"{metadata.namespace}/{metadata.name}".lstrip("/")
         self._rejects.note(resource.name, name, "malformed", str(error))
         return WatchLine(kind, None, metadata.resource_version, False, None)
+
+
+async def _in_turns(turns: PageTurns) -> ListPage:
+    """Decode a page with a turn of the event loop at each of its pauses."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as done:
+            page: ListPage = done.value
+            return page
+        await asyncio.sleep(0)
 
 
 def _given(*, cont: str = "", **parameters: str) -> dict[str, str]:

@@ -211,7 +211,8 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
         item = _item(body)
     except BROKEN as error:
         try:
-            items = list(elements(field(body, "items") or b""))
+            cut = elements(field(body, "items") or b"")
+            items = [each for each in cut if each is not None]
             said = (field(body, each) or b'""' for each in ("apiVersion", "kind"))
             return _item(b'{"apiVersion":%b,"kind":%b}' % tuple(said)), items
         except (Uncut, *BROKEN):

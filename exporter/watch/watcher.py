@@ -11,7 +11,7 @@ from exporter.model.resource import Resource
 from exporter.watch.cursor import VersionCursor
 from exporter.watch.feed import SinkAdapter
 from exporter.watch.lists import ReflectorOptions, Start
-from exporter.watch.pace import WatchClock
+from exporter.watch.pace import TURN_SECONDS, WatchClock
 from exporter.watch.ports import Source
 from exporter.wire.codec import WatchLine
 
@@ -120,10 +120,14 @@ class Watcher:
 
     async def _take_all(self, batch: Iterable[WatchLine]) -> None:
         try:
+            began = self._clock.work()
             for count, line in enumerate(batch, 1):
                 self.lines += 1
                 self._take(line)
-                if not count % _BETWEEN_LOOKS:
+                if self._clock.work() - began > TURN_SECONDS:  # some lines are a megabyte
+                    await asyncio.sleep(0)
+                    began = self._clock.work()
+                elif not count % _BETWEEN_LOOKS:
                     await self._feed.rest()
         finally:
             self._feed.tell()

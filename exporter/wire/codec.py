@@ -1,7 +1,7 @@
 """How pages and watch lines become objects: typed at once, one by one when one is bad."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -21,13 +21,20 @@ from exporter.model.resource import (
     Resource,
 )
 from exporter.wire.result_cache import OldResult, ResultCache, WireReport
-from exporter.wire.slices import Uncut, elements, field, identify, shallow
+from exporter.wire.slices import Uncut, elements, field, identify
 
 T = TypeVar("T", WireReport, Event, Policy, Namespace)
 
 INITIAL_END: Final = "k8s.io/initial-events-end"
 BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """All that msgspec raises at bytes that are not as expected."""
+
+
+AT_ONCE_BYTES: Final = 4 * 2**20
+"""Of a page that is decoded in one turn of the event loop: at most 20 ms."""
+
+TURN_BYTES: Final = 2**20
+"""Of the items that are decoded in one turn where a page is decoded item by item."""
 
 
 class Rejected(NamedTuple):
@@ -56,6 +63,10 @@ class ListPage(NamedTuple):
     version: str
 
 
+PageTurns = Generator[None, None, ListPage]
+"""Decodes a page; yields wherever others can work."""
+
+
 class WatchLine(msgspec.Struct, frozen=True, gc=False):
     """One line of a watch. A BOOKMARK has a version and no object, an ERROR has a status."""
 
@@ -78,6 +89,11 @@ class ListMetadata(
 class _TypedPage(msgspec.Struct, Generic[T], gc=False):
     metadata: ListMetadata
     items: list[T] | None = None
+
+
+class _RawPage(msgspec.Struct, gc=False):
+    metadata: ListMetadata
+    items: list[msgspec.Raw] | None = None
 
 
 class _TypedLine(msgspec.Struct, Generic[T], gc=False):
@@ -111,6 +127,7 @@ class _WireStatus(msgspec.Struct, gc=False):
 
 
 _list_metadata = msgspec.json.Decoder(ListMetadata).decode
+_raw_page = msgspec.json.Decoder(_RawPage).decode
 _raw_line = msgspec.json.Decoder(_RawLine).decode
 _bookmark = msgspec.json.Decoder(_Bookmark).decode
 _status = msgspec.json.Decoder(_WireStatus).decode
@@ -162,16 +179,30 @@ class Codec:
         self._line = msgspec.json.Decoder(_TypedLine[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
 
     def page(self, body: bytes) -> ListPage:
-        """Decode a page at once; item by item when something in it is broken.
+        """Decode a page without pauses; see ``page_in_turns``."""
+        turns = self.page_in_turns(body)
+        while True:
+            try:
+                next(turns)
+            except StopIteration as done:
+                page: ListPage = done.value
+                return page
+
+    def page_in_turns(self, body: bytes) -> PageTurns:
+        """Decode a page at once; item by item when it is long or something in it is broken.
+
+        Yields wherever others can work; returns the page.
 
         Raises:
             Malformed: the list itself is not a list.
         """
+        if len(body) > AT_ONCE_BYTES:
+            return (yield from self._piecewise(body))
         try:
             page = self._page(body)
             objects = list(map(self._finish, page.items or ()))
-        except BROKEN as error:
-            return self._piecewise(body, error)
+        except BROKEN:
+            return (yield from self._piecewise(body))
         return ListPage(objects, [], page.metadata.cont, page.metadata.version)
 
     def line(self, body: bytes) -> WatchLine:
@@ -183,12 +214,10 @@ class Codec:
         try:
             line = self._line(body)
             if line.type not in ("ADDED", "MODIFIED", "DELETED"):
-                return self._control(body)
+                return self._control(body, None)
             found = self._finish(line.object)
-        except RecursionError:
-            return self._control(shallow(body))
-        except BROKEN:
-            return self._control(body)
+        except BROKEN as error:
+            return self._control(body, error)
         return WatchLine(line.type, found, found.metadata.resource_version, False, None)
 
     def one(self, body: bytes) -> Object:
@@ -201,23 +230,54 @@ class Codec:
     def _explain(self, body: bytes, error: Exception) -> str:
         return explain(f"{self._resource.kind} {identify(body)}", error)
 
-    def _piecewise(self, body: bytes, why: Exception) -> ListPage:
-        """Decode item by item, whatever is in them; *why* is what is wrong with the whole."""
-        try:
-            items = list(elements(field(body, "items") or b"[]"))
-            metadata = _list_metadata(field(body, "metadata") or b"")
-        except (Uncut, *BROKEN):
-            raise Malformed(explain(f"list of {self._resource.name}", why)) from why
+    def _explain_line(self, body: bytes, complaint: str) -> str:
+        what = f"{self._resource.kind} {identify(body, 'object')}"
+        return explain(what, ValueError(complaint))
+
+    def _piecewise(self, body: bytes) -> PageTurns:
+        """Decode item by item, whatever is in them."""
+        yield
         objects: list[Object] = []
         rejected: list[Rejected] = []
-        for item in items:
+        taken = 0
+        page = yield from self._cut(body)
+        yield
+        for item in map(bytes, page.items or ()):
             try:
-                objects.append(self.one(shallow(item)))
+                objects.append(self.one(item))
             except Malformed as error:
                 rejected.append(Rejected(identify(item), "malformed", str(error)))
-        return ListPage(objects, rejected, metadata.cont, metadata.version)
+            taken += len(item)
+            if taken > TURN_BYTES:
+                taken = 0
+                yield
+        return ListPage(objects, rejected, page.metadata.cont, page.metadata.version)
 
-    def _control(self, body: bytes) -> WatchLine:
+    def _cut(self, body: bytes) -> Generator[None, None, _RawPage]:
+        """Split a page: by the decoder, else by brackets where it has what no decoder takes."""
+        try:
+            return _raw_page(body)
+        except BROKEN as error:
+            why = error
+        yield
+        try:
+            items = []
+            for item in elements(field(body, "items") or b"[]"):
+                if item is None:
+                    yield
+                else:
+                    items.append(msgspec.Raw(item))
+            return _RawPage(_list_metadata(field(body, "metadata") or b""), items)
+        except (Uncut, *BROKEN):
+            raise Malformed(explain(f"list of {self._resource.name}", why)) from why
+
+    def _control(self, body: bytes, why: Exception | None) -> WatchLine:
+        """Decode a line without an object; *why* is what is wrong with it as one that has one.
+
+        An object that msgspec could not read at once would not be read a second time, either.
+        """
+        if isinstance(why, RecursionError):
+            raise Malformed(self._explain_line(body, "nested too deeply")) from why
         try:
             line = _raw_line(body)
             match line.type:
@@ -225,9 +285,8 @@ class Codec:
                     return _bookmark_line(line.object)
                 case "ERROR":
                     return WatchLine("ERROR", None, "", False, status_of(line.object))
-                case "ADDED" | "MODIFIED" | "DELETED":
-                    found = self.one(bytes(line.object))
-                    return WatchLine(line.type, found, found.version, False, None)
+                case "ADDED" | "MODIFIED" | "DELETED" if why is not None:
+                    raise Malformed(self._explain_line(body, str(why).replace("`$.object", "`$")))
             raise Malformed(f"{self._resource.name}: watch line of unknown type {line.type[:32]!r}")
         except BROKEN as error:
             raise Malformed(explain(f"watch line of {self._resource.name}", error)) from error

@@ -1,57 +1,75 @@
 """JSON cut into the bytes of its values, without decoding what is in them.
 
 A decoder gives a whole document up for one token that it cannot read: ``NaN``, half of a surrogate
-pair, a byte that is no UTF-8. Cut first, the object with that token is the only one that is lost.
-Only strings and brackets are looked at; what is not closed, or closed by the wrong bracket, cannot
-be cut.
+pair, a byte that is no UTF-8, a value nested too deeply. Cut first, the object with that token is
+the only one that is lost. Only strings and brackets are looked at; what is not closed, or closed by
+the wrong bracket, cannot be cut.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import msgspec
 
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _KEY: Final = re.compile(rb"\s*+(" + _STRING + rb")\s*+:", re.DOTALL)
-_TO_SEPARATOR: Final = re.compile(rb'(?:[^",\[\]{}]++|' + _STRING + rb")*+", re.DOTALL)
-_TO_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+", re.DOTALL)
+_NESTED_LEVELS: Final = 3
+"""Levels of brackets that one match skips: what nests deeper costs a step for each bracket."""
+
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
+PAUSE_STEPS: Final = 10_000
+"""Brackets between two pauses: some 3 ms."""
+
+
+def _flat(levels: int) -> bytes:
+    """Give the pattern of any text whose brackets nest at most so many levels."""
+    inner = rb'[^"\[\]{}]++|' + _STRING
+    for _ in range(levels):
+        inner = rb'[^"\[\]{}]++|' + _STRING + rb"|\[(?:%b)*+\]|\{(?:%b)*+\}" % (inner, inner)
+    return inner
+
+
+_TO_SEPARATOR: Final = re.compile(
+    _flat(_NESTED_LEVELS).replace(rb'[^"\[\]{}]++', rb'[^",\[\]{}]++', 1).join((b"(?:", b")*+")),
+    re.DOTALL,
+)
+_TO_BRACKET: Final = re.compile(_flat(_NESTED_LEVELS).join((b"(?:", b")*+")), re.DOTALL)
+
+Position = Generator[None, None, int]
+"""Finds a position; yields after every ``PAUSE_STEPS`` brackets, so that others can work."""
 
 
 class Uncut(ValueError):  # noqa: N818 - says what the text is
     """The text is not of the kind that was to be cut, or is not closed where it should be."""
 
 
-def field(body: bytes, name: str) -> bytes | None:
-    """Cut the value of one field out of an object; None when it has none of that name.
+def field(body: bytes, *path: str) -> bytes | None:
+    """Cut the value of a field, or of a field within it, out of an object; None if there is none.
+
+    Nothing behind that value is looked at.
 
     Raises:
         Uncut: it is no object, or a value before that field cannot be cut.
     """
-    wanted = f'"{name}"'.encode()
-    at = _opened(body, b"{")
-    while (key := _KEY.match(body, at)) is not None:
-        end = _end(body, key.end())
-        if key[1] == wanted:
-            return body[key.end() : end].strip()
-        if body[end : end + 1] == b"}":
+    start = 0
+    for name in path:
+        found = _start_of(body, start, name)
+        if found is None:
             return None
-        at = end + 1
-    if body[at:].lstrip()[:1] == b"}":
-        return None
-    raise Uncut
+        start = found
+    return body[start : _drained(_end(body, start))].strip()
 
 
-def elements(body: bytes) -> Iterator[bytes]:
-    """Cut an array into its elements.
+def elements(body: bytes) -> Iterator[bytes | None]:
+    """Cut an array into its elements; None is a pause within a long one.
 
     Raises:
         Uncut: it is no array, or an element of it cannot be cut.
     """
-    at, last = _opened(body, b"["), b","
+    at, last = _opened(body, 0, b"["), b","
     while last == b",":
-        end = _end(body, at)
+        end = yield from _end(body, at)
         last = body[end : end + 1]
         element = body[at:end].strip()
         if element:
@@ -67,18 +85,38 @@ def cut(body: bytes, at: int) -> int:
     Raises:
         Uncut: it is not closed.
     """
-    return _closed(body, at)
+    return _drained(_closed(body, at))
 
 
-def _opened(body: bytes, bracket: bytes) -> int:
-    """Find what comes after the bracket that a text begins with."""
-    start = len(body) - len(body.lstrip())
+def _start_of(body: bytes, at: int, name: str) -> int | None:
+    """Find where the value of a field begins in the object that begins at a position."""
+    wanted = f'"{name}"'.encode()
+    at = _opened(body, at, b"{")
+    while (key := _KEY.match(body, at)) is not None:
+        if key[1] == wanted:
+            return key.end()
+        end = _drained(_end(body, key.end()))
+        if body[end : end + 1] == b"}":
+            return None
+        at = end + 1
+    if body[at:].lstrip()[:1] == b"}":
+        return None
+    raise Uncut
+
+
+def _opened(body: bytes, at: int, bracket: bytes) -> int:
+    """Find what comes after the bracket that a value begins with."""
+    match = _SPACE.match(body, at)
+    start = match.end() if match else at
     if body[start : start + 1] != bracket:
         raise Uncut
     return start + 1
 
 
-def _end(body: bytes, at: int) -> int:
+_SPACE: Final = re.compile(rb"\s*+")
+
+
+def _end(body: bytes, at: int) -> Position:
     """Find the comma or the bracket behind a value."""
     while True:
         at = _after(_TO_SEPARATOR, body, at)
@@ -86,12 +124,13 @@ def _end(body: bytes, at: int) -> int:
             if body[at : at + 1] in (b",", b"]", b"}"):
                 return at
             raise Uncut
-        at = _closed(body, at)
+        at = yield from _closed(body, at)
 
 
-def _closed(body: bytes, at: int) -> int:
-    """Find what comes after the bracket that closes the one that stands at a place."""
+def _closed(body: bytes, at: int) -> Position:
+    """Find what comes after the bracket that closes the one at a position."""
     awaited = [_CLOSING[body[at : at + 1]]]
+    steps = 0
     while awaited:
         at = _after(_TO_BRACKET, body, at + 1)
         bracket = body[at : at + 1]
@@ -99,7 +138,18 @@ def _closed(body: bytes, at: int) -> int:
             awaited.append(_CLOSING[bracket])
         elif bracket != awaited.pop():
             raise Uncut
+        steps += 1
+        if not steps % PAUSE_STEPS:
+            yield
     return at + 1
+
+
+def _drained(position: Position) -> int:
+    while True:
+        try:
+            next(position)
+        except StopIteration as found:
+            return int(found.value)
 
 
 def _after(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
@@ -107,51 +157,25 @@ def _after(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
     return match.end() if match else at
 
 
-DEEPEST: Final = 64
-"""Levels that are kept; what is read of an object lies within ten."""
-
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-
-
-def shallow(body: bytes) -> bytes:
-    """Replace what is nested deeper than ``DEEPEST`` levels by null.
-
-    A decoder recurses to skip a value, so without this one object nested ten thousand deep, which
-    API servers accept in fields that keep anything, would make its whole page unreadable.
-    """
-    kept: list[bytes] = []
-    depth = begin = 0
-    for token in _TOKEN.finditer(body):
-        match body[token.start()]:
-            case 0x5B | 0x7B:
-                depth += 1
-                if depth == DEEPEST + 1:
-                    kept += (body[begin : token.start()], b"null")
-            case 0x5D | 0x7D:
-                if depth == DEEPEST + 1:
-                    begin = token.end()
-                depth -= 1
-    kept.append(body[begin:] if depth <= DEEPEST else b"")
-    return b"".join(kept)
-
-
 UNNAMED: Final = "(unnamed)"
 _LONGEST: Final = 256
+_SEARCHED_BYTES: Final = 2**16
+"""API servers write metadata before everything that is long."""
 _text = msgspec.json.Decoder(str).decode
 
 
-def identify(body: bytes) -> str:
-    """Name an object that could not be decoded, "namespace/name" as far as it can be read."""
-    try:
-        metadata = field(body, "metadata") or b""
-        parts = [_said(metadata, each) for each in ("namespace", "name")]
-    except Uncut:
-        return UNNAMED
+def identify(body: bytes, *path: str) -> str:
+    """Name an object that could not be decoded, "namespace/name" as far as it can be read.
+
+    *path* is where the object is in *body*.
+    """
+    body = body[:_SEARCHED_BYTES]
+    parts = [_text_at(body, *path, "metadata", each) for each in ("namespace", "name")]
     return "/".join(part for part in parts if part)[:_LONGEST] or UNNAMED
 
 
-def _said(metadata: bytes, name: str) -> str:
+def _text_at(body: bytes, *path: str) -> str:
     try:
-        return _text(field(metadata, name) or b'""')
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _text(field(body, *path) or b'""')
+    except (Uncut, msgspec.MsgspecError, UnicodeDecodeError):
         return ""

@@ -19,6 +19,7 @@ from exporter.wire.codec import (
     Codec,
     ListMetadata,
     ListPage,
+    PageTurns,
     WatchLine,
     explain,
 )
@@ -75,8 +76,8 @@ class TableCodec(Codec):
         self._name = resource.name
         self._columns: dict[str, int] = {}
 
-    def page(self, body: bytes) -> ListPage:
-        """Decode a page of rows.
+    def page_in_turns(self, body: bytes) -> PageTurns:
+        """Decode a page of rows, which are short.
 
         Raises:
             Malformed: it is no Table, or the CRD does not have the columns.
@@ -85,6 +86,7 @@ class TableCodec(Codec):
             table = _page(body)
         except BROKEN as error:
             raise Malformed(explain(f"table of {self._name}", error)) from error
+        yield
         self._learn(table)
         rows = table.rows or []
         reports = [self._report(row) for row in rows]

@@ -22,8 +22,8 @@ from exporter.model.resource import (
     REPORTS,
     Resource,
 )
-from exporter.wire.codec import Codec, codec_for
-from exporter.wire.slices import shallow
+from exporter.wire.codec import TURN_BYTES, Codec, codec_for
+from exporter.wire.slices import PAUSE_STEPS
 from tests.hostile.objects import ALL_EVENTS, EVIL, Watched
 from tests.hostile.objects import REPORTS as REPORT_SCOPE
 
@@ -134,20 +134,52 @@ READ = b'{"metadata":{"name":"bad","namespace":"evil"},"results":%s}' % DEEP
 
 @pytest.mark.parametrize("resource", [POLICY_REPORTS, EVENTS, NAMESPACES, CLUSTER_POLICIES])
 def test_an_object_nested_too_deep_costs_no_other_object(resource: Resource) -> None:
-    assert good_survives(resource, UNREAD) == (3, 0)
+    assert good_survives(resource, UNREAD) == (2, 1)
     assert good_survives(POLICY_REPORTS, READ) == (2, 1)
 
 
-def test_a_line_nested_too_deep_is_read_where_nobody_reads_that_deep() -> None:
-    found = codec_for(POLICY_REPORTS).line(b'{"type":"ADDED","object":' + UNREAD + b"}")
-    assert found.object is not None
-    assert found.object.name == "bad"
+def test_a_line_nested_too_deep_is_named() -> None:
+    with pytest.raises(Malformed, match="PolicyReport evil/bad: nested too deeply"):
+        codec_for(POLICY_REPORTS).line(b'{"type":"ADDED","object":' + UNREAD + b"}")
 
 
-def test_brackets_in_strings_are_not_levels() -> None:
-    body = b'{"a":"' + b"[{" * 200 + b'\\"]","b":' + b"[" * 70 + b'"]"' + b"]" * 70 + b',"c":1}'
-    deep = b"[" * 70 + b'"]"' + b"]" * 70
-    assert shallow(body) == body.replace(deep, b"[" * 63 + b"null" + b"]" * 63)
+LARGE = b'{"metadata":{"name":"r"},"results":[%s]}' % b",".join(
+    b'{"policy":"p%d","message":"%s"}' % (at, b"m" * 200) for at in range(5_000)
+)
+BRACKETS = b",[[[[[1]]]]]" * 90_000
+NOT_READ = {
+    "nothing": b"",
+    "a wrong type": b'{"metadata":{"name":"bad"},"results":7},',
+    "no JSON": b'{"metadata":{"name":"bad"},"results":NaN},',
+    "too deep": b'{"metadata":{"name":"bad"},"results":' + DEEP + b"},",
+    "brackets": b'{"metadata":{"name":"bad"},"results":[NaN' + BRACKETS + b"]},",
+}
+
+
+def in_turns(body: bytes) -> tuple[int, int]:
+    """Decode a page; return how many objects it has, and how many pauses were made."""
+    turns, pauses = codec_for(POLICY_REPORTS).page_in_turns(body), 0
+    while True:
+        try:
+            next(turns)
+        except StopIteration as done:
+            return len(done.value.objects), pauses
+        pauses += 1
+
+
+@pytest.mark.parametrize("bad", NOT_READ.values(), ids=NOT_READ)
+def test_a_long_page_is_decoded_with_pauses(bad: bytes) -> None:
+    body = b'{"metadata":{},"items":[' + bad + b",".join([LARGE] * 20) + b"]}"
+    objects, pauses = in_turns(body)
+    assert objects == 20
+    assert pauses >= len(body) // (2 * TURN_BYTES)
+
+
+def test_cutting_brackets_pauses_too() -> None:
+    items = b'{"metadata":{},"items":[' + NOT_READ["brackets"] + GOOD + b"]}"
+    objects, pauses = in_turns(items)
+    assert objects == 1
+    assert pauses >= BRACKETS.count(b"[") // 5 * 4 // PAUSE_STEPS
 
 
 def test_of_a_key_that_stands_twice_the_last_counts() -> None:

@@ -1,11 +1,12 @@
 """A watch that ends in the middle of what it brought has still brought what came before."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 import pytest
 
 from exporter.errors import Gone
-from exporter.model.changes import Scope
+from exporter.model.changes import Change, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Report
 from exporter.model.resource import POLICY_REPORTS, Resource
@@ -61,3 +62,29 @@ async def test_what_came_before_an_error_is_taken_and_counted() -> None:
     assert counts.changes == {"added": 1, "modified": 2, "bookmark": 1}
     assert len(mirror.changes) == 3
     assert (watcher.position.version, watcher.lines) == ("7", 5)
+
+
+class Lines(Broken):
+    """A source whose watch brings one batch of ten lines."""
+
+    async def watch(
+        self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
+    ) -> AsyncGenerator[Iterable[WatchLine], None]:
+        yield [line("ADDED", str(version)) for version in range(4, 14)]
+
+
+async def test_lines_that_take_long_leave_the_loop_to_others_between_them() -> None:
+    worked = 0.0
+    turns: list[int] = []
+
+    def take(change: Change) -> None:
+        nonlocal worked
+        worked += 0.02
+        asyncio.get_running_loop().call_soon(turns.append, len(turns))
+
+    clock = WatchClock(work=lambda: worked)
+    feed = SinkAdapter(SCOPE, take, Counts(), clock, TimeSlice(clock.work))
+    watcher = Watcher(SCOPE, Lines(), feed, ReflectorOptions(), clock)
+    watcher.position = VersionCursor("3")
+    await watcher.run(POLICY_REPORTS, None, lambda: None)
+    assert len(turns) == 10

@@ -19,7 +19,7 @@ SPACE = st.sampled_from([None, 0, 1, "\t"])
 @given(st.lists(VALUES, max_size=5), SPACE)
 def test_elements_are_those_that_a_decoder_finds(values: list[object], indent: int | None) -> None:
     body = json.dumps(values, indent=indent).encode()
-    assert [json.loads(each) for each in elements(body)] == values
+    assert [json.loads(each) for each in elements(body) if each is not None] == values
 
 
 @given(st.dictionaries(st.from_regex(r"[a-zA-Z]{1,5}", fullmatch=True), VALUES), SPACE)
@@ -54,7 +54,11 @@ def test_a_broken_element_is_cut_from_its_neighbours(broken: bytes) -> None:
     body = b'{"items": [{"n": 1}, ' + broken + b' ,{"n": 2}], "metadata": {"x": 1}}'
     items = field(body, "items")
     assert items is not None
-    assert list(elements(items)) == [b'{"n": 1}', broken, b'{"n": 2}']
+    assert [each for each in elements(items) if each is not None] == [
+        b'{"n": 1}',
+        broken,
+        b'{"n": 2}',
+    ]
     assert field(body, "metadata") == b'{"x": 1}'
 
 
