@@ -139,7 +139,11 @@ class Accountant:
             return None
         if scope is None:
             return self._scattered(report, room)
-        piece, profile = self._scoped(report)
+        piece = report.pieces[0]
+        if piece.apart:
+            piece, profile = self._scoped(report)
+        else:
+            profile = self.profiles.of(piece.result_set, report.summary, report.source)
         if not profile.failures and scope.uid == metadata.name:
             # Nearly every report ends here, and most often it is what it was.
             if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
@@ -184,7 +188,7 @@ class Accountant:
     def _scoped(self, report: Report) -> tuple[Piece, Profile]:
         """Work out what a report on one resource amounts to."""
         piece = report.pieces[0]
-        current = piece.current() if piece.apart else piece
+        current = piece.current()
         beyond = None
         if current is not piece:
             beyond = self.profiles.not_itemised(report.summary, [piece.result_set])

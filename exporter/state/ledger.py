@@ -1,10 +1,10 @@
 """Totals over all reports, and what each report put into them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from exporter.model.changes import Scope
-from exporter.model.report import Report
+from exporter.model.report import Piece, Report
 from exporter.state.budget import NAMED
 from exporter.state.contribution import (
     Accountant,
@@ -17,7 +17,7 @@ from exporter.state.contribution import (
 )
 from exporter.state.failures import Failures, Remembered, remember
 from exporter.state.newest import NewestTimestamps
-from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStores, merged
+from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStore, ReportStores, merged
 from exporter.state.selection import Selection
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
@@ -58,14 +58,18 @@ class Ledger:
         """Let a report count as it is now."""
         metadata = report.metadata
         namespace, name = metadata.namespace, metadata.name
-        report_store, other = self._report_stores.of(scope)
+        stores = self._report_stores.of(scope)
+        report_store, other = stores
         held = report_store.current(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
         contribution = self._accountant.account(report, room, held)
-        newest = max([piece.newest for piece in report.pieces], default=0)
+        pieces = report.pieces
+        newest = pieces[0].newest if len(pieces) == 1 else newest_of(pieces)
         if contribution is not None:
             self.newest.note(report)
-            if contribution is held and other.find_name(namespace, name) is None:
+            if contribution is held and (
+                other.is_empty or other.find(ReportKey(namespace, name)) is None
+            ):
                 report_store.date(namespace, name, newest)
                 return
         old = report_store.unlisted(namespace, name) if held is None else held
@@ -77,7 +81,7 @@ class Ledger:
         ):
             old.messages = contribution.messages
             contribution = old
-        if contribution and self._exchange_alone(scope, place, old, contribution):
+        if contribution and self._exchange_alone(scope, stores, place, old, contribution):
             report_store.date(namespace, name, newest)
         else:
             self._put(scope, place, old, contribution, newest)
@@ -140,16 +144,25 @@ class Ledger:
         return self._report_stores.items()
 
     def _exchange_alone(
-        self, scope: Scope, place: ReportKey, old: Contribution | None, new: Contribution
+        self,
+        scope: Scope,
+        stores: tuple[ReportStore, ReportStore],
+        place: ReportKey,
+        old: Contribution | None,
+        new: Contribution,
     ) -> bool:
         """Do what ``_put`` does for nearly every report: nothing else speaks of its resource.
 
         False where that is not so, and nothing was done.
         """
         before, after = None if old is None else direct_group(old), direct_group(new)
-        if after is None or (before is None) != (old is None) or not self._is_alone(scope, place):
+        if (
+            after is None
+            or (before is None) != (old is None)
+            or not self._is_alone(stores[1], place)
+        ):
             return False
-        self._report_stores.of(scope)[0].put(place.namespace, place.name, new)
+        stores[0].put(place.namespace, place.name, new)
         if old is new:
             return True
         if before is not None:
@@ -161,9 +174,8 @@ class Ledger:
             self.failures.replace(place, old, new, None, count=scope in self.counting)
         return True
 
-    def _is_alone(self, scope: Scope, place: ReportKey) -> bool:
+    def _is_alone(self, other: ReportStore, place: ReportKey) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
-        other = self._report_stores.of(scope)[1]
         if self.memory is not None:
             return False
         if self._subjects.are_none and other.is_empty:
@@ -311,6 +323,11 @@ class Ledger:
     def folded(self) -> int:
         """How often something in reports was not told apart, because its namespace has too much."""
         return self._accountant.budget.folded
+
+
+def newest_of(pieces: Sequence[Piece]) -> float:
+    """Give the newest timestamp in a report, 0 where there is none."""
+    return max([piece.newest for piece in pieces], default=0)
 
 
 def _named(contribution: Contribution | None) -> int:

@@ -1,6 +1,5 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from weakref import ref
@@ -190,6 +189,7 @@ class Profiles:
         self._judged: dict[RawResult, Verdict] = {}
         self._verdicts: dict[tuple[Outcome, int, bool, bool], Verdict] = {}
         self._summaries: dict[Counts, Counts] = {}
+        self._engines: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -227,15 +227,16 @@ class Profiles:
         counts = self._counts(summary)
         if counts is None:
             return NOTHING
-        words = Counter(raw_result[2] for each in result_sets for raw_result in each.raw_results)
+        words = [raw_result[2] for each in result_sets for raw_result in each.raw_results]
         chosen = self.selection.results
-        left = tuple(
-            [
-                max(count - words[word], 0) if word in chosen else 0
-                for word, count in zip(RESULTS, counts, strict=True)
-            ]
-        )
-        return self._summaries.setdefault(left, left) if any(left) else NOTHING  # type: ignore[arg-type]  # five
+        left = [
+            max(count - words.count(word), 0) if count and word in chosen else 0
+            for word, count in zip(RESULTS, counts, strict=True)
+        ]
+        if not any(left):
+            return NOTHING
+        found: Counts = (left[0], left[1], left[2], left[3], left[4])
+        return self._summaries.setdefault(found, found)
 
     def folded(self, profile: Profile) -> Profile:
         """Find the profile of equal numbers that tells nothing apart but severities."""
@@ -266,7 +267,10 @@ class Profiles:
             sources = {clip(source)}
         if not verdicts:  # no source at all is no objection
             allowed = not source or self.selection.source(clip(source))
-        engines = tuple(sorted(set(map(engine_of, sources))))
+        engines = tuple(sorted({engine_of(each) for each in sources}))
+        if len(self._engines) >= _MOST_VERDICTS:
+            self._engines.clear()
+        engines = self._engines.setdefault(engines, engines)
         beyond = not_itemised if allowed else NOTHING
         return Key(self._counts(summary), verdicts, allowed, engines, not_itemised=beyond)
 

@@ -64,10 +64,6 @@ class ReportStore:
         found = self.current(namespace, name)
         return self.unlisted(namespace, name) if found is None else found
 
-    def find_name(self, namespace: str, name: str) -> Contribution | None:
-        """Look a report's contribution up; most often the store is empty."""
-        return None if self.is_empty else self.find(ReportKey(namespace, name))
-
     def newest(self, place: ReportKey) -> float:
         """Give the newest timestamp in a report, in Unix seconds; 0 where there is none."""
         names = self._newest.get(place.namespace)
@@ -75,10 +71,10 @@ class ReportStore:
 
     def date(self, namespace: str, name: str, newest: float) -> None:
         """Keep the newest timestamp in a report that is in the store."""
-        names = self._newest.get(namespace)
-        if names is None:
-            names = self._newest[namespace] = {}
-        names[name] = newest
+        try:
+            self._newest[namespace][name] = newest
+        except KeyError:
+            self._newest[namespace] = {name: newest}
 
     def count(self, namespace: str) -> int:
         """Count the reports of a namespace."""
@@ -133,13 +129,13 @@ class ReportStores:
     """The stores of both API groups."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.stores = (ReportStore(), ReportStore())
+        one, other = self.stores = (ReportStore(), ReportStore())
+        self._of = {GROUPS[0]: (one, other), GROUPS[1]: (other, one)}
         self._clock = clock
 
     def of(self, scope: Scope) -> tuple[ReportStore, ReportStore]:
         """Give the store of a scope's API group, and that of the other group."""
-        one, other = self.stores
-        return (one, other) if scope.resource.group == GROUPS[0] else (other, one)
+        return self._of[scope.resource.group]
 
     def counting(self, place: ReportKey) -> Pair:
         """Choose what counts of the reports of one name: all, or the newer of one engine's two.
