@@ -1,0 +1,356 @@
+"""The states of a cluster, each as an API server in that state, and what must be reported of it.
+
+This table is the promise to users: docs/states.md is generated from it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from exporter.model.resource import (
+    CLUSTER_POLICY_REPORTS,
+    CLUSTER_REPORTS,
+    EVENTS,
+    POLICY_REPORTS,
+    REPORT_RESOURCES,
+    REPORTS,
+)
+from exporter.simulator import Store
+from exporter.simulator.checks import CHECKS
+from exporter.simulator.sample import sample
+from exporter.simulator.world import World
+from tests.apiserver import Simulator
+from tests.apiserver.faults import Answer
+
+Object = dict[str, Any]
+Prepare = Callable[[Simulator], None]
+
+
+class State(NamedTuple):
+    """One row of the table.
+
+    ``fill`` writes the cluster's objects, ``prepare`` breaks the API server before the exporter
+    starts, ``lose`` says that it goes away once the exporter is ready. What is expected: the API's
+    ``connection.state``, whether there are numbers, the HTTP status of ``/-/ready``, texts of the
+    page, of ``/-/ready``, of metrics and of the log, the status of ``snapshot --fail-on fail`` and
+    its reason on standard error.
+    """
+
+    number: str
+    title: str
+    connection: str
+    gate: int
+    reason: str
+    fill: Callable[[Store], None]
+    counted: bool = True
+    ready: int = 200
+    page: tuple[str, ...] = ()
+    readiness: str = ""
+    metrics: tuple[str, ...] = ()
+    log: str = ""
+    prepare: Prepare = lambda _: None
+    lose: bool = False
+    flags: tuple[str, ...] = ()
+    gate_flags: tuple[str, ...] = ()
+    config: str = ""
+
+
+def whole(store: Store) -> None:
+    """Write the sample cluster."""
+    sample(store)
+
+
+def bare(store: Store) -> World:
+    """Write policies and namespaces, and no report."""
+    world = World(store, CHECKS)
+    for check in CHECKS:
+        world.add_policy(check)
+    for name in ("kube-system", "default", "shop"):
+        world.add_namespace(name, {"team": name})
+    return world
+
+
+def empty(store: Store) -> None:
+    bare(store)
+
+
+def report(
+    name: str, *words: str, source: str = "kyverno", kind: str = "Pod", **more: object
+) -> Object:
+    """Write a report with one result for each word."""
+    now = int(time.time())
+    results = [
+        {"policy": "p", "rule": f"r{n}", "result": word, "source": source} | _stamp(now)
+        for n, word in enumerate(words)
+    ]
+    return {
+        "apiVersion": POLICY_REPORTS.api_version,
+        "kind": POLICY_REPORTS.kind,
+        "metadata": {"name": name, "namespace": "shop"},
+        "scope": {"kind": kind, "name": name, "namespace": "shop", "uid": name},
+        "results": results,
+        **more,
+    }
+
+
+def _stamp(seconds: int) -> Object:
+    return {"timestamp": {"seconds": seconds, "nanos": 0}}
+
+
+def only(*reports: Object) -> Callable[[Store], None]:
+    """Write a cluster with these reports."""
+
+    def fill(store: Store) -> None:
+        bare(store)
+        for each in reports:
+            store.create(POLICY_REPORTS.name, each)
+
+    return fill
+
+
+def answer(status: int, *resources: str) -> Prepare:
+    """Let the API server give this status, for these resources or for everything."""
+
+    def prepare(api: Simulator) -> None:
+        for resource in resources or ("*",):
+            api.faults.add(Answer(status, _MESSAGES[status]), resource, times=None)
+
+    return prepare
+
+
+_MESSAGES = {401: "Unauthorized", 403: "is forbidden", 404: "404 page not found"}
+
+
+def no_report_api(api: Simulator) -> None:
+    for resource in REPORT_RESOURCES:
+        api.unserve(resource)
+
+
+def nothing(api: Simulator) -> None:
+    """Be there, whole."""
+    del api
+
+
+def gone(api: Simulator) -> None:
+    """Never be there: the runner stops this server before the exporter starts."""
+    del api
+
+
+ALL_REPORTS = tuple(each.name for each in REPORT_RESOURCES)
+OLD = report("a", "pass") | {
+    "results": [{"policy": "p", "result": "pass", "source": "kyverno"} | _stamp(1_700_000_000)]
+}
+
+STATES = (
+    State(
+        "T1",
+        "The API server was never reached",
+        "unreachable",
+        3,
+        "Connection refused",
+        empty,
+        counted=False,
+        ready=503,
+        page=("Not connected to the API server since ", "Connection refused", "Not known yet."),
+        readiness="Connection refused",
+        metrics=("policyreport_exporter_watch_up", "policyreport_exporter_synced"),
+        log="Connection refused",
+        prepare=gone,
+    ),
+    State(
+        "T2",
+        "The credentials are refused (401)",
+        "refused",
+        3,
+        "log in again, or check the token",
+        whole,
+        counted=False,
+        ready=503,
+        page=("Credentials are refused: list and watch of policyreports", "Not known yet."),
+        readiness="Credentials are refused",
+        log="credentials or permissions refused",
+        prepare=answer(401),
+    ),
+    State(
+        "T2b",
+        "Every kind of report is forbidden (403)",
+        "refused",
+        3,
+        "grant list on it with a ClusterRole",
+        whole,
+        counted=False,
+        ready=503,
+        page=("Permission is refused: list and watch of policyreports", "Not known yet."),
+        readiness="Permission is refused",
+        log="credentials or permissions refused",
+        prepare=answer(403, *ALL_REPORTS),
+    ),
+    State(
+        "T3",
+        "Some kinds are forbidden (403), a kind of report among them",
+        "partial",
+        3,
+        "clusterpolicyreports.wgpolicyk8s.io cannot be read",
+        only(report("a", "pass")),
+        page=("Not readable: clusterpolicyreports.wgpolicyk8s.io, clusterreports.openreports.io",),
+        log="credentials or permissions refused",
+        prepare=answer(403, CLUSTER_POLICY_REPORTS.name, CLUSTER_REPORTS.name),
+    ),
+    State(
+        "T4",
+        "No policy report API is served",
+        "no report api",
+        3,
+        "No policy report API is served by this cluster",
+        whole,
+        counted=False,
+        page=("No policy report API is served by this cluster", "Not known yet."),
+        log="not served by the API server",
+        prepare=no_report_api,
+    ),
+    State(
+        "T5",
+        "Nothing is served at all: a wrong path, or no API server",
+        "not kubernetes",
+        3,
+        "not a Kubernetes API server, or a wrong path",
+        whole,
+        counted=False,
+        ready=503,
+        page=("Not a Kubernetes API server, or a wrong path", "Not known yet."),
+        readiness="Not a Kubernetes API server",
+        prepare=answer(404),
+    ),
+    State(
+        "T6",
+        "Connected once, then lost",
+        "lost",
+        3,
+        "Connection refused",
+        only(report("a", "pass")),
+        page=(
+            "Not connected to the API server: the numbers are old since ",
+            "The numbers below are of ",
+            "No failing checks among the 1 that are known.",
+        ),
+        metrics=("policyreport_results{", 'policyreport_exporter_watch_up{resource="events'),
+        log="not watched",
+        lose=True,
+    ),
+    State(
+        "T7",
+        "One kind cannot be watched, the others can",
+        "partial",
+        0,
+        "",
+        only(report("a", "pass")),
+        page=("Not readable: events.events.k8s.io", "requests blocked: Events are not known"),
+        log="credentials or permissions refused",
+        prepare=answer(403, EVENTS.name),
+    ),
+    State(
+        "T8",
+        "Connected, and there is no report",
+        "live",
+        2,
+        "No policy reports found",
+        empty,
+        page=("No policy reports found", "Is the background scan on"),
+    ),
+    State(
+        "T9",
+        "There are reports, all of sources that do not count",
+        "live",
+        2,
+        '2 results of source Falco are left out; to count them, add "Falco" to sources:',
+        only(report("a", "fail", "warn", source="Falco")),
+        page=("2 results of source Falco are left out; to count them, add",),
+        metrics=('policyreport_exporter_results_left_out{reason="source",source="Falco"} 2.0',),
+        log="results are left out",
+    ),
+    State(
+        "T10",
+        "A filter or argument matches nothing",
+        "live",
+        2,
+        "--policy requier-labels: no report and no policy matches",
+        only(report("a", "fail")),
+        gate_flags=("--policy=requier-labels",),
+    ),
+    State(
+        "T10b",
+        "A namespace is named that does not exist",
+        "live",
+        2,
+        "--namespace shopp: there is no such namespace",
+        only(report("a", "pass")),
+        gate_flags=("--namespace=shopp", "--namespace=shop"),
+    ),
+    State(
+        "T11",
+        "Reports are malformed",
+        "live",
+        3,
+        "1 report was skipped, first: PolicyReport shop/bad: results[0].policy",
+        only(report("a", "pass"), report("bad") | {"results": [{"policy": 7}]}),
+        page=("1 times an object of policyreports.wgpolicyk8s.io was not counted: malformed.",),
+        metrics=(
+            (
+                'policyreport_exporter_objects_skipped_total{reason="malformed",'
+                'resource="policyreports.wgpolicyk8s.io"} 1.0'
+            ),
+        ),
+        log="skipped: PolicyReport shop/bad",
+    ),
+    State(
+        "T12",
+        "Results were cut or are absent, and the summary counts failures",
+        "live",
+        1,
+        "7 of them not itemised",
+        only(report("a", "pass", summary={"pass": 1, "fail": 7})),
+        page=("7 failing results of summaries are not itemised", "12.5 %"),
+        metrics=('policyreport_exporter_results_not_itemised{result="fail"} 7.0',),
+    ),
+    State(
+        "T13",
+        "A result is none of the five words",
+        "live",
+        3,
+        "2 results of source kyverno are skipped: none of pass, fail, warn, error, skip",
+        only(report("a", "pass", "Fail", "failed")),
+        page=("2 results of source kyverno are skipped",),
+        metrics=('policyreport_exporter_results_left_out{reason="word",source="kyverno"} 2.0',),
+        log="results are left out",
+    ),
+    State(
+        "T15",
+        "No scan has refreshed the results for a day",
+        "live",
+        0,
+        "",
+        only(OLD),
+        page=("The newest result is from ",),
+        metrics=("policyreport_newest_result_timestamp_seconds{",),
+    ),
+    State(
+        "T16",
+        "Nothing fails, really",
+        "live",
+        0,
+        "",
+        only(report("a", "pass", "pass", "skip"), report("b", "pass")),
+        page=("No failing checks in 3 checks of 2 resources.", "100.0 %"),
+    ),
+    State(
+        "T17",
+        "Only summaries are read",
+        "live",
+        1,
+        "failing results in summaries",
+        whole,
+        page=("Not read: reports.detail is summary.", "severities are not read"),
+        config="reports: {detail: summary}\n",
+    ),
+)
+assert REPORTS.name in ALL_REPORTS
