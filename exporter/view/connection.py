@@ -98,7 +98,7 @@ def _lost(watched: Sequence[Watched]) -> Connection | None:
         return None
     first = min(down, key=lambda each: each.since)
     if len(down) == len(served):
-        message = "Not connected to the API server: the numbers are old"
+        message = "Not connected to the API server"
         return Connection(
             "lost", message, first.since, counted=True, error=first.error, as_of=first.since
         )

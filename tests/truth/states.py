@@ -229,7 +229,7 @@ STATES = (
         "Connection refused",
         only(report("a", "pass")),
         page=(
-            "Not connected to the API server: the numbers are old since ",
+            "Not connected to the API server since ",
             "The numbers below are of ",
             "No failing checks among the 1 that are known.",
         ),

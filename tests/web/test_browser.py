@@ -3,10 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ParamSpec, TypeVar
+from urllib.request import urlopen
 
 import pytest
 
+from tests.app.commands import serving
+from tests.app.conftest import Beside
+from tests.tools import eventually
 from tests.web.browser import Browser, browsing
 from tests.web.fake_status import EVIL, FakeStatus
 from tests.web.fakes import served
@@ -145,6 +150,59 @@ async def test_nothing_is_wider_than_the_screen_and_all_text_can_be_read(
         overflow = "return document.documentElement.scrollWidth - innerWidth"
         assert await aside(browser.run, overflow) == 0
         assert await aside(browser.run, FAINTEST) == []
+
+
+STATE = "return document.getElementById('state').className.includes(arguments[0])"
+
+
+async def test_a_lost_api_server_turns_the_page_red_and_back_without_a_reload(
+    browser: Browser, tmp_path: Path
+) -> None:
+    beside = await asyncio.to_thread(Beside, tmp_path)
+    command = serving(tmp_path, beside.api.url)
+    try:
+        await asyncio.to_thread(command.start)
+        await aside(eventually, lambda: ready(command.url))
+        await aside(browser.open, command.url)
+        await aside(browser.wait, STATE, "good")
+        await aside(browser.run, "window.mark = 'the same page'")
+        port = int(beside.api.url.rpartition(":")[2])
+        await aside(beside.run, beside.api.stop())
+        await aside(browser.wait, STATE, "bad", within=15)
+        said = await aside(browser.text, "#connection")
+        assert "Not connected to the API server since" in said
+        assert "Connection refused" in said
+        assert "The numbers below are of" in said
+        good = "return document.querySelectorAll('.chip.good, #live.on').length"
+        assert await aside(browser.run, good) == 0
+        await aside(beside.run, beside.api.start(port=port))
+        await aside(browser.wait, STATE, "good", within=60)
+        assert await aside(browser.run, "return window.mark") == "the same page"
+        hidden = "return document.getElementById('connection').hidden"
+        assert await aside(browser.run, hidden)
+    finally:
+        await asyncio.to_thread(command.stop)
+        await asyncio.to_thread(beside.close)
+
+
+def ready(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/-/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+async def test_an_exporter_that_is_gone_leaves_nothing_green(browser: Browser) -> None:
+    status = FakeStatus(time.time())
+    async with served(status=status) as server:
+        await aside(browser.open, server.url)
+        await aside(browser.wait, STATE, "good")
+        address = server.url.removeprefix("http://")
+    await aside(browser.wait, STATE, "bad", within=15)
+    assert "has not answered since" in await aside(browser.text, "#connection")
+    async with served(status=status, listen=address):
+        await aside(browser.wait, STATE, "good", within=15)
 
 
 # WCAG AA: text has a contrast of at least 4.5 to 1 with the nearest ground that is painted.
