@@ -262,8 +262,7 @@ GRAFANA = "https://grafana.example.org"
 def test_the_address_of_grafana_is_set_once() -> None:
     chart = render({"grafana": {"url": GRAFANA}})
     config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
-    assert config["status_page"]["grafana_url"] == GRAFANA
-    assert config["alerting"]["grafana_url"] == GRAFANA
+    assert config["grafana_url"] == GRAFANA
     link = at(alert(chart, "PolicyComplianceLow"), "annotations", "dashboard")
     assert str(link).startswith(f"{GRAFANA}/d/")
 
@@ -271,6 +270,7 @@ def test_the_address_of_grafana_is_set_once() -> None:
 def test_the_name_of_the_cluster_is_set_once() -> None:
     chart = render({"cluster": {"name": "east-1"}})
     config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
+    assert config["cluster"] == "east-1"
     assert config["alerting"]["labels"] == {"cluster": "east-1"}
     relabelings = at(chart.one("ServiceMonitor"), "spec", "endpoints", 0, "relabelings")
     assert relabelings == [{"targetLabel": "cluster", "replacement": "east-1"}]
