@@ -201,7 +201,7 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
     """Read a document's kind and its items, those included that no decoder takes."""
     if body[:1] == b"[":
         try:
-            items = list(elements(body))
+            items = [each for each in elements(body) if each is not None]
         except Uncut as error:
             raise msgspec.DecodeError("the list is not closed") from error
         if not all(inner.startswith((b"{", b"[")) for inner in items):
@@ -211,8 +211,8 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
         item = _item(body)
     except BROKEN as error:
         try:
-            cut = elements(field(body, "items") or b"")
-            items = [each for each in cut if each is not None]
+            found = elements(field(body, "items") or b"")
+            items = [each for each in found if each is not None]
             said = (field(body, each) or b'""' for each in ("apiVersion", "kind"))
             return _item(b'{"apiVersion":%b,"kind":%b}' % tuple(said)), items
         except (Uncut, *BROKEN):

@@ -1,5 +1,6 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from weakref import ref
