@@ -10,7 +10,7 @@ SCRAPE = {"cluster", "job", "instance"}
 EXTERNAL = {
     "up",
     "ALERTS",
-    "scrape_duration_seconds",
+    "process_start_time_seconds",
     "apiserver_admission_webhook_fail_open_count",
     "apiserver_admission_webhook_rejection_count",
     "kyverno_events_dropped_total",

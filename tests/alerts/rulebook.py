@@ -103,15 +103,19 @@ def alerts() -> dict[str, Rule]:
 
 @cache
 def records() -> dict[str, Rule]:
-    """Return the recording rules in the order in which they build on each other."""
-    named = {rule.record: rule for rule in rules() if rule.record}
-    return dict(sorted(named.items(), key=lambda item: len(needed_records(item[1].expr, named))))
+    return {rule.record: rule for rule in rules() if rule.record}
 
 
 def needed_records(expression: str, known: dict[str, Rule]) -> set[str]:
-    named = {selector.name or "" for selector in selectors(promql.parse(expression))}
-    direct = named & known.keys()
-    return direct.union(*(needed_records(known[name].expr, known) for name in direct))
+    """Return the records that an expression builds on, itself or through others."""
+    needed: set[str] = set()
+    waiting = [expression]
+    while waiting:
+        named = {selector.name or "" for selector in selectors(promql.parse(waiting.pop()))}
+        fresh = (named & known.keys()) - needed
+        needed |= fresh
+        waiting += [known[name].expr for name in fresh]
+    return needed
 
 
 def selectors(node: promql.Expr) -> Iterator[promql.VectorSelector]:

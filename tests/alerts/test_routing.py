@@ -80,16 +80,31 @@ def test_no_inhibition_can_go(dropped: int, tmp_path: Path) -> None:
     assert status == 1, output
 
 
-def test_routes_and_rules_agree() -> None:
-    status, output = amlint("check", "--strict", CONFIG, "--rules", "*.rules.yaml")
+OTHERS = """
+groups:
+- name: kubernetes-mixin
+  rules:
+  - {alert: KubeAPIDown, expr: vector(1)}
+  - {alert: KubeAPIErrorBudgetBurn, expr: vector(1)}
+"""
+
+
+def test_routes_and_rules_agree(tmp_path: Path) -> None:
+    """Alerts of others that the example names are those of kubernetes-mixin."""
+    (tmp_path / "others.rules.yaml").write_text(OTHERS)
+    rules = ("--rules", "*.rules.yaml", "--rules", tmp_path / "others.rules.yaml")
+    status, output = amlint("check", "--strict", CONFIG, *rules)
     assert status == 0, output
 
 
 def message(**changes: object) -> dict[str, object]:
     """Return what Alertmanager hands to a template for two new violations of one policy."""
-    labels = {"alertname": "PolicyNewViolation", "severity": "critical", "cluster": "eu"}
+    labels = {"alertname": "PolicyNewCriticalViolation", "severity": "critical", "cluster": "eu"}
     labels |= {"owner": "team", "team": "shop", "namespace": "cart", "policy_severity": "critical"}
-    annotations = {"runbook_url": "https://docs.example/new.md", "dashboard": "https://g.example/d"}
+    annotations = {
+        "runbook_url": "https://docs.example/new.md",
+        "dashboard_url": "https://g.example/d",
+    }
     alerts = [
         {
             "status": "firing",
@@ -128,7 +143,7 @@ def rendered(template: str, data: dict[str, object], program: str, at: Path) -> 
 @pytest.mark.parametrize("program", AMTOOLS)
 def test_a_message_says_what_where_since_when_and_whose(program: str, tmp_path: Path) -> None:
     assert rendered("policy.title", message(), program, tmp_path) == (
-        "Critical: 2 policy alerts in cart [eu]"
+        "2 critical policy alerts in cart (eu)"
     )
     assert rendered("policy.text", message(), program, tmp_path) == (
         "• 3 results of require-labels fail in cart.\n"

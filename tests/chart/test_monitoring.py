@@ -17,7 +17,7 @@ from tests.tools import tool
 pytestmark = pytest.mark.tier("chart")
 
 ALL_FILES: Object = {
-    "prometheusRule": {"files": {"slo": True, "kyverno-webhook": True}},
+    "prometheusRule": {"files": {"slo": True, "kyverno-webhook": True, "watchdog": True}},
 }
 BARE = Run(apis=())
 
@@ -87,7 +87,7 @@ def made_plainly(name: str) -> Json:
     return groups
 
 
-@pytest.mark.parametrize("name", ["alerts", "recording", "slo", "kyverno-webhook"])
+@pytest.mark.parametrize("name", ["alerts", "recording", "slo", "kyverno-webhook", "watchdog"])
 def test_unchanged_rules_are_those_of_the_plain_files(name: str) -> None:
     assert groups(render(ALL_FILES), f"-{name}") == made_plainly(name)
 
@@ -149,21 +149,19 @@ def test_common_labels_reach_every_alert_and_no_recording() -> None:
 
 
 def test_a_setting_reaches_the_expressions() -> None:
-    settings: Object = {"compliance_minimum": "0.77"}
+    settings: Object = {"overdue_high_seconds": "7777"}
     chart = render({"prometheusRule": {"settings": settings}})
-    assert "0.77" in str(at(alert(chart, "PolicyComplianceLow"), "expr"))
+    assert "> 7777" in str(at(alert(chart, "PolicyViolationOverdue"), "expr"))
 
 
 def test_labels_copied_from_namespaces_become_the_ownership_labels() -> None:
     labels: Object = {"labels": {"namespace_labels": ["team", "app.kubernetes.io/part-of"]}}
     by = "namespace, team, app_kubernetes_io_part_of, policy"
-    overdue = alert(render({"config": labels}), "PolicyViolationOverdue")
-    assert by in str(at(overdue, "expr"))
-    self_metrics: Object = {"settings": {"ownership_labels": "squad"}}
-    overdue = alert(
-        render({"config": labels, "prometheusRule": self_metrics}), "PolicyViolationOverdue"
-    )
-    assert "namespace, squad, policy" in str(at(overdue, "expr"))
+    blocked = alert(render({"config": labels}), "PolicyRequestBlocked")
+    assert by in str(at(blocked, "expr"))
+    own: Object = {"settings": {"ownership_labels": "squad"}}
+    blocked = alert(render({"config": labels, "prometheusRule": own}), "PolicyRequestBlocked")
+    assert "namespace, squad, policy" in str(at(blocked, "expr"))
 
 
 def test_a_number_reaches_the_expressions_as_it_was_written() -> None:
@@ -263,7 +261,7 @@ def test_the_address_of_grafana_is_set_once() -> None:
     chart = render({"grafana": {"url": GRAFANA}})
     config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
     assert config["grafana_url"] == GRAFANA
-    link = at(alert(chart, "PolicyComplianceLow"), "annotations", "dashboard")
+    link = at(alert(chart, "PolicyComplianceLow"), "annotations", "dashboard_url")
     assert str(link).startswith(f"{GRAFANA}/d/")
 
 

@@ -124,7 +124,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "an unknown rule file": (
         {"prometheusRule": {"files": {"alert": True}}},
-        "prometheusRule.files.alert is unknown; there are alerts, kyverno-webhook, recording, slo",
+        "prometheusRule.files.alert is unknown; there are alerts, kyverno-webhook, recording, slo,",
         {"prometheusRule": {"files": {"alerts": True}}},
     ),
     "an unknown threshold": (
