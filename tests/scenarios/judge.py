@@ -1,5 +1,7 @@
 """What promtool makes of clusters: which alerts fire, from when to when, and how they read."""
 
+import gzip
+import hashlib
 import json
 import re
 import subprocess
@@ -11,6 +13,7 @@ from typing import NamedTuple
 
 from alerts.build import HERE
 from tests.scenarios.world import Cluster, Labels, series
+from tools.pins import cache
 
 RULE_FILES = ("recording.rules.yaml", "alerts.rules.yaml")
 ORDER = (
@@ -52,8 +55,9 @@ def run(
     """Judge the clusters in one Prometheus; also return what promtool printed."""
     given = list(clusters)
     minutes = max(cluster.minutes for cluster in given)
+    files = [*(str(rules / name) for name in RULE_FILES), str(INHIBITOR)]
     suite = {
-        "rule_files": [*(str(rules / name) for name in RULE_FILES), str(INHIBITOR)],
+        "rule_files": files,
         "evaluation_interval": "1m",
         "group_eval_order": [*ORDER, "info-inhibitor"],
         "tests": [
@@ -72,14 +76,26 @@ def run(
             }
         ],
     }
+    output = _printed(json.dumps(suite), promtool, [Path(name) for name in files])
+    return timeline(output, minutes), output
+
+
+def _printed(suite: str, promtool: Path, rules: list[Path]) -> str:
+    """Return what promtool prints; the same suite of the same rules is judged once."""
+    parts = [suite, str(promtool.stat()), *(path.read_text() for path in rules)]
+    kept = cache() / "scenarios" / hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    if kept.exists():
+        return gzip.decompress(kept.read_bytes()).decode()
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "scenarios.yaml"
-        path.write_text(json.dumps(suite))
+        path.write_text(suite)
         done = subprocess.run(
             [promtool, "test", "rules", path], capture_output=True, text=True, check=False
         )
     output = done.stdout + done.stderr
-    return timeline(output, minutes), output
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(gzip.compress(output.encode()))
+    return output
 
 
 def _selector(labels: Labels) -> str:
