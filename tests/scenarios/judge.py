@@ -18,6 +18,7 @@ from tools.pins import cache
 RULE_FILES = ("recording.rules.yaml", "alerts.rules.yaml")
 ORDER = (
     "policy-report-history",
+    "policy-report-stock",
     "policy-report-recording",
     "policy-report-news",
     "policy-report-dashboards",
