@@ -1,5 +1,6 @@
-"""Write the dashboards' JSON: provisioned, for import by hand, and in Grafana's v2 schema."""
+"""Write the dashboards' JSON: python -m grafana.build, and --release DIR for the other forms."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -14,11 +15,15 @@ HERE = Path(__file__).parent
 
 
 def files() -> dict[str, str]:
-    """Return the text of every generated file, by its path below grafana/."""
+    """Return the text of every dashboard that the repository keeps, by its name in grafana/."""
+    return {f"{frame.uid}.json": _text(render(frame)) for frame in frames()}
+
+
+def releases() -> dict[str, str]:
+    """Return the forms that a release has besides: for import by hand, and as resources."""
     made = {}
     for frame in frames():
         classic = render(frame)
-        made[f"{frame.uid}.json"] = _text(classic)
         made[f"import/{frame.uid}.json"] = _text(importable(classic))
         made[f"v2/{frame.uid}.json"] = _text(resource(classic))
     return made
@@ -30,12 +35,15 @@ def _text(document: JsonDict) -> str:
 
 def main() -> int:
     """Write what differs and name it."""
-    for name, text in files().items():
-        path = HERE / name
-        path.parent.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(prog="grafana.build", description=__doc__)
+    parser.add_argument("--release", type=Path, metavar="DIR")
+    home: Path | None = parser.parse_args().release
+    for name, text in (files() if home is None else files() | releases()).items():
+        path = (home or HERE) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            print(f"wrote {path.relative_to(HERE.parent)}")
+            print(f"wrote {path}")
     return 0
 
 

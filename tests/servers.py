@@ -142,8 +142,12 @@ def prometheus(
     flags: Sequence[str] = (),
     port: int = 0,
     program: str = "prometheus",
+    data: Path = Path("data"),
 ) -> Iterator[Prometheus]:
-    """Run Prometheus with ``config``, ``files`` beside it (rule files, for instance)."""
+    """Run Prometheus with ``config``, ``files`` beside it (rule files, for instance).
+
+    ``data`` is its storage, of a relative path in a directory that goes with it.
+    """
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with own_directory({"prometheus.yml": config, **(files or {})}) as home:
@@ -151,7 +155,7 @@ def prometheus(
             tool(program),
             "--config.file=prometheus.yml",
             f"--web.listen-address=127.0.0.1:{port}",
-            "--storage.tsdb.path=data",
+            f"--storage.tsdb.path={data}",
             "--web.enable-lifecycle",
             *flags,
         ]

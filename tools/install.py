@@ -22,6 +22,7 @@ from tools.pins import (
     Go,
     Module,
     Modules,
+    Packages,
     Schemas,
     Tool,
     Wheel,
@@ -171,6 +172,16 @@ def make_schemas(schemas: Schemas, target: Path) -> None:
             )
 
 
+def install_packages_of_npm(packages: Packages, target: Path) -> None:
+    """Install what a package-lock.json pins, by its hashes; none of their scripts run."""
+    if not shutil.which("npm"):
+        raise SystemExit(f"tools: {target.name} come from npm; install Node.js 18 or newer")
+    target.mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(packages.directory / name, target)
+    run("npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", cwd=target)
+
+
 def install_cached(name: str, tool: Tool) -> None:
     """Make a pinned program appear in the cache, whole or not at all."""
     target = tool.cached(name)
@@ -190,6 +201,8 @@ def install_cached(name: str, tool: Tool) -> None:
                 make_schemas(tool.source, made)
             case Module():
                 copy_module(tool.source, made)
+            case Packages():
+                install_packages_of_npm(tool.source, made)
         made.replace(target)
 
 

@@ -1,5 +1,6 @@
 """Which real component each test tier needs, where it comes from, and where it is kept."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -97,6 +98,17 @@ class Module(NamedTuple):
         return self.version
 
 
+class Packages(NamedTuple):
+    """A directory of npm packages; ``directory`` holds the package-lock.json that pins them."""
+
+    directory: Path
+
+    @property
+    def key(self) -> str:
+        """What tells this content from any other in the cache."""
+        return hashlib.sha256((self.directory / "package-lock.json").read_bytes()).hexdigest()[:16]
+
+
 class Tool(NamedTuple):
     """One program: its tier, its source, and the names it may have on PATH, best first.
 
@@ -104,7 +116,7 @@ class Tool(NamedTuple):
     """
 
     tier: str
-    source: Debian | Wheel | Go | Module | Modules | Schemas
+    source: Debian | Wheel | Go | Module | Modules | Schemas | Packages
     names: tuple[str, ...] = ()
     extra: bool = False
 
@@ -239,6 +251,7 @@ TOOLS = {
     "alertmanager31": Tool("monitoring", _alertmanager("alertmanager"), extra=True),
     "amtool31": Tool("monitoring", _alertmanager("amtool"), extra=True),
     "grafana-schema": Tool("monitoring", _grafana_schemas(), extra=True),
+    "grafana-packages": Tool("browser", Packages(ROOT / "grafana" / "render"), extra=True),
     "chromium": Tool("browser", Debian("chromium"), ("chromium",)),
     "chromedriver": Tool("browser", Debian("chromium-driver"), ("chromedriver",)),
     "kubectl": Tool("cluster", _helm(4)._replace(member="kubectl/kubectl"), ("kubectl",)),

@@ -1,7 +1,8 @@
-"""The five dashboards, one module each."""
+"""The six dashboards, one module each."""
 
 from grafana.dashboards.enforcement import enforcement
 from grafana.dashboards.exporter import exporter
+from grafana.dashboards.fleet import fleet
 from grafana.dashboards.frame import Frame
 from grafana.dashboards.namespace import namespace
 from grafana.dashboards.overview import overview
@@ -10,4 +11,4 @@ from grafana.dashboards.policy import policy
 
 def frames() -> tuple[Frame, ...]:
     """All dashboards, in the order in which one follows a problem."""
-    return overview(), namespace(), policy(), enforcement(), exporter()
+    return fleet(), overview(), namespace(), policy(), enforcement(), exporter()

@@ -14,8 +14,11 @@ from grafana.dashboards.promql import (
     EVENTS_SYNCED,
     POLICY,
     SCOPE,
+    VIOLATED,
+    happened,
     increase,
     now,
+    of,
     rate,
     total,
     while_known,
@@ -24,9 +27,9 @@ from grafana.dashboards.tables import Column
 
 THESE = (SCOPE, POLICY)
 SYSTEM = 'namespace=~"$system"'
-WEBHOOK = f'{CLUSTER},name=~".*kyverno.*"'
+WEBHOOK = 'name=~".*kyverno.*"'
 ENFORCED = 'mode=~"enforce|mixed"'
-LIVE = "policyviolation_live_events"
+ADMISSION = "kyverno_admission_review_duration_seconds_bucket"
 
 
 def enforcement() -> Frame:
@@ -40,8 +43,7 @@ def enforcement() -> Frame:
         variables=[
             variables.data_source(),
             variables.cluster(),
-            variables.team(),
-            variables.namespace(),
+            *variables.scope(),
             variables.policy(),
             variables.system_namespaces(),
         ],
@@ -49,64 +51,63 @@ def enforcement() -> Frame:
         sections=[
             Section(100, "Is something blocked that must run?", _headline()),
             Section(200, "Right now", [shared.recent_blocks(*THESE).span(14), _by_policy()]),
-            Section(300, "Who is hit?", [_by_namespace(), shared.outcomes(*THESE)]),
+            Section(300, "Who is hit?", [_by_namespace(), shared.outcomes(*THESE).interval("1m")]),
             Section(400, "Who keeps trying?", [_repeated(), _first_ever()]),
-            Section(500, "What the API server sees", _api_server(), collapsed=True),
+            Section(500, "Is Kyverno well?", _kyverno()),
+            Section(600, "What does the API server report?", _api_server(), collapsed=True),
         ],
     )
 
 
 def _headline() -> list[Stat]:
-    blocked = increase(EVENTS, *THESE, BLOCKED)
-    spread = f"count({total(blocked, 'cluster, namespace')} > 0)"
     return [
         _number(
             "Blocked in 5 minutes",
             "Refused requests of the last five minutes, whatever time is selected. From "
             "policyviolation_events_total. Above zero, look at the table below.",
-            total(increase(EVENTS, *THESE, BLOCKED, window="5m")),
+            total(increase(*THESE, BLOCKED, window="5m")),
         ).thresholds(palette.none_allowed("orange")),
         _number(
-            "Events still kept",
+            "Blocks still in Events",
             "Blocked requests whose Event the API server still has, about the last hour. From "
             "policyviolation_live_events: right even when the exporter has just started.",
-            total(now(LIVE, *THESE, 'outcome="blocked"')),
+            total(now("policyviolation_live_events", *THESE, BLOCKED)),
         ),
         _number(
             "In system namespaces",
             "Refused requests of the selected time in the namespaces listed at the top. From "
-            "policyviolation_events_total. The cluster itself may not heal: make an exception "
-            "for the namespace first, understand later.",
-            total(increase(EVENTS, *THESE, SYSTEM, BLOCKED)),
+            "policyviolation_events_total. The cluster may be unable to recover: exempt the "
+            "namespace first, then investigate.",
+            happened(VIOLATED, *THESE, SYSTEM, BLOCKED),
         ).thresholds(palette.none_allowed()),
         _number(
             "Namespaces hit",
             "Namespaces with a refused request in the selected time. From "
             "policyviolation_events_total. Many at once: it is the policy, not the teams.",
-            spread,
+            f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, namespace')} > 0)",
         ),
         _number(
             "Policies blocking",
             "Policies that refused a request in the selected time. From "
             "policyviolation_events_total.",
-            f"count({total(blocked, 'cluster, policy')} > 0)",
+            f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, policy')} > 0)",
         ),
         _number(
-            "Let through",
+            "Allowed (audit)",
             "Requests of the selected time that violated a policy which only audits. From "
             "policyviolation_events_total. They would have been refused under enforcement.",
-            total(increase(EVENTS, *THESE, ALLOWED)),
+            happened(VIOLATED, *THESE, ALLOWED),
         ),
         panels.number(
             "Enforced policies",
             "Policies that refuse what violates them. From policyreport_policy_info. Fewer than "
-            "yesterday: somebody relaxed one.",
+            "yesterday: one was relaxed or deleted.",
             f"count({promql.policies(POLICY, ENFORCED)})",
         ),
         panels.number(
             "Events watched",
-            "Whether the exporter follows the cluster's Events at this moment. From "
-            "policyreport_exporter_watch_up. If not, the numbers here stand still: see the "
+            "Whether the exporter watches the cluster's Events at this moment. From "
+            "policyreport_exporter_watch_up. If not, the numbers here do not move: see the "
             "Exporter dashboard.",
             f'min(policyreport_exporter_watch_up{{{CLUSTER},resource=~"events.*"}})',
         ).mappings([palette.words({"0": ("no", "red"), "1": ("yes", "green")})]),
@@ -118,102 +119,145 @@ def _number(title: str, description: str, expr: str) -> Stat:
 
 
 def _by_policy() -> TimeSeries:
-    by_policy = f"60 * {total(rate(EVENTS, *THESE, BLOCKED), 'policy')} > 0"
+    by_policy = f"60 * {total(rate(*THESE, BLOCKED), 'policy')} > 0"
     panel = panels.bars(
         "Blocked per minute, by policy",
         "Refused requests by the policy that refused them. From policyviolation_events_total. A "
         "new colour is a policy that began to block.",
     ).with_target(panels.over_time(by_policy, "{{policy}}"))
-    return panel.span(10).height(9)
+    return panel.no_value("nothing blocked").span(10).height(9)
 
 
 def _by_namespace() -> TimeSeries:
-    blocked = f"60 * {total(rate(EVENTS, *THESE, BLOCKED), 'namespace')} > 0"
-    by_namespace = promql.named(blocked, "namespace", "(cluster)")
-    return panels.bars(
+    blocked = f"60 * {total(rate(*THESE, BLOCKED), 'namespace')} > 0"
+    panel = panels.bars(
         "Blocked per minute, by namespace",
         "Refused requests by the namespace of the refused resource. From "
         "policyviolation_events_total. A steady band is a controller that keeps retrying.",
-    ).with_target(panels.over_time(by_namespace, "{{namespace}}"))
+    ).with_target(
+        panels.over_time(promql.named(blocked, "namespace", "(cluster)"), "{{namespace}}")
+    )
+    return panel.no_value("nothing blocked")
 
 
 def _repeated() -> Table:
     by = "cluster, namespace, kind, policy, rule"
-    columns = [
-        tables.namespace(),
-        Column("kind", "Kind").wide(120),
-        tables.policy(),
-        Column("rule", "Rule"),
-        Column("Value", "Blocked").wide(100),
-        tables.cluster(),
-    ]
     panel = tables.table_of(
         "Who was blocked most?",
         "Refused requests of the selected time by namespace, kind, policy and rule. From "
         "policyviolation_events_total. Pods and ReplicaSets with high counts are a controller "
         "retrying: the Deployment was accepted, its Pods are not.",
-        f"topk(50, round({total(increase(EVENTS, *THESE, BLOCKED), by)}) > 0)",
+        [
+            tables.namespace(),
+            Column("kind", "Kind").wide(120),
+            tables.policy(),
+            Column("rule", "Rule"),
+            Column("Value", "Blocked").wide(100),
+            tables.cluster(),
+        ],
+        f"topk(50, {happened(VIOLATED, *THESE, BLOCKED, by=by)})",
+        sort=["-Blocked"],
     )
-    return tables.with_columns(panel.span(14), columns, sort=["-Blocked"])
+    return panel.no_value("nothing was blocked in this time").span(14)
 
 
 def _first_ever() -> Table:
     by = "cluster, policy"
     counter = total(now(EVENTS, *THESE, BLOCKED), by)
-    before = (
-        f"max without ({promql.REPLICA_LABELS}) ({EVENTS}{{{SCOPE},{BLOCKED}}} offset $__range)"
-    )
-    columns = [
-        tables.policy(),
-        Column("Value", "Blocked so far").wide(140),
-        tables.cluster(),
-    ]
+    before = f"{of(EVENTS, SCOPE, BLOCKED)} offset $__range"
     panel = tables.table_of(
         "Which policies blocked for the first time?",
         "Policies whose first refused request ever counted lies in the selected time. From "
-        "policyviolation_events_total. New ones are worth a look at who they hit; an exporter "
-        "without a state directory starts its count anew.",
-        f"({counter} > 0) unless on ({by}) ({total(before, by)} > 0)",
+        "policyviolation_events_total. Look at who a new one hits; an exporter without a state "
+        "directory counts from 0 after a restart.",
+        [
+            tables.policy(),
+            Column("Value", "Blocked so far").wide(140),
+            tables.cluster(),
+        ],
+        f"({counter} > 0) unless on ({by}) ({before} > 0)",
+        sort=["-Blocked so far"],
     )
-    return tables.with_columns(panel.span(10), columns, sort=["-Blocked so far"])
+    return panel.no_value("none, or nothing is known of the time before").span(10)
+
+
+def _kyverno() -> list[TimeSeries]:
+    by = "sum by (le, cluster)"
+    buckets = f"{by} (rate({of(ADMISSION, CLUSTER)}[$__rate_interval]))"
+    reviews = of("kyverno_admission_requests_total", CLUSTER)
+    drops = of("kyverno_controller_drop_total", CLUSTER)
+    return [
+        _foreign(
+            "Admission latency, 99th percentile",
+            "How long Kyverno takes to review a request. From "
+            "kyverno_admission_review_duration_seconds of Kyverno. Near the webhook's timeout "
+            "(10 s), requests begin to fail.",
+            f"histogram_quantile(0.99, {buckets})",
+            "{{cluster}}",
+            lacking="Prometheus does not scrape Kyverno",
+        ).unit("s"),
+        _foreign(
+            "Admission requests per second",
+            "Requests that Kyverno reviews, allowed and refused, mutations too. From "
+            "kyverno_admission_requests_total of Kyverno. None at all: the webhooks are gone, and "
+            "nothing is enforced.",
+            f"sum by (request_allowed) (rate({reviews}[$__rate_interval]))",
+            "allowed: {{request_allowed}}",
+            lacking="Prometheus does not scrape Kyverno",
+        ),
+        _foreign(
+            "Objects that Kyverno's controllers gave up on",
+            "By controller, per minute. From kyverno_controller_drop_total of Kyverno. Reports "
+            "that the reports controller gives up on stay as they were.",
+            f"60 * sum by (controller_name) (rate({drops}[$__rate_interval]))",
+            "{{controller_name}}",
+            lacking="none, or Prometheus does not scrape Kyverno",
+        ),
+    ]
 
 
 def _api_server() -> list[TimeSeries]:
     refused = _webhook_rate("rejection_count")
     unchecked = _webhook_rate("fail_open_count")
     buckets = _webhook_rate("admission_duration_seconds_bucket")
-    seconds = f"histogram_quantile(0.99, sum by (le, name) ({buckets}))"
+    lacking = "Prometheus does not scrape the API server"
     return [
-        panels.bars(
+        _foreign(
             "Webhook refusals per minute",
             "What the API server counts of Kyverno's webhooks: no_error is a policy that refused, "
             "anything else a webhook that did not answer well. From "
             "apiserver_admission_webhook_rejection_count of the API server.",
-        )
-        .with_target(panels.over_time(f"60 * sum by (error_type) ({refused})", "{{error_type}}"))
-        .no_value("Prometheus does not scrape the API server")
-        .span(8),
-        panels.bars(
-            "Requests let through unchecked, per minute",
+            f"60 * sum by (error_type) ({refused})",
+            "{{error_type}}",
+            lacking=lacking,
+        ),
+        _foreign(
+            "Requests allowed unchecked, per minute",
             "The webhook did not answer and its failurePolicy is Ignore. From "
             "apiserver_admission_webhook_fail_open_count of the API server. Nothing is enforced "
             "at such a moment: look at Kyverno's admission controller.",
-        )
-        .with_target(panels.over_time(f"60 * sum({unchecked})", "unchecked"))
-        .no_value("Prometheus does not scrape the API server")
-        .span(8),
-        panels.lines(
+            f"60 * sum by (name) ({unchecked})",
+            "{{name}}",
+            lacking=lacking,
+        ),
+        _foreign(
             "Webhook latency, 99th percentile",
             "How long the API server waits for Kyverno. From "
             "apiserver_admission_webhook_admission_duration_seconds of the API server. Near the "
             "webhook's timeout, requests begin to fail.",
-        )
-        .unit("s")
-        .with_target(panels.over_time(seconds, "{{name}}"))
-        .no_value("Prometheus does not scrape the API server")
-        .span(8),
+            f"histogram_quantile(0.99, sum by (le, name) ({buckets}))",
+            "{{name}}",
+            lacking=lacking,
+        ).unit("s"),
     ]
 
 
+def _foreign(title: str, description: str, expr: str, legend: str, *, lacking: str) -> TimeSeries:
+    """Show metrics of another program, and say why where there are none."""
+    panel = panels.lines(title, description).with_target(panels.over_time(expr, legend))
+    return panel.min(0).no_value(lacking).span(8)
+
+
 def _webhook_rate(name: str) -> str:
-    return f"rate(apiserver_admission_webhook_{name}{{{WEBHOOK}}}[$__rate_interval])"
+    family = of(f"apiserver_admission_webhook_{name}", CLUSTER, WEBHOOK)
+    return f"rate({family}[$__rate_interval])"

@@ -5,9 +5,17 @@ from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
-from grafana.dashboards import annotations, palette, panels, promql, tables, upkeep, variables
+from grafana.dashboards import (
+    annotations,
+    palette,
+    panels,
+    promql,
+    shared,
+    tables,
+    upkeep,
+    variables,
+)
 from grafana.dashboards.frame import Frame, Section
-from grafana.dashboards.palette import HOUR
 from grafana.dashboards.self_metrics import TARGET, own, per_second
 from grafana.dashboards.tables import Column, value
 
@@ -34,7 +42,7 @@ def exporter() -> Frame:
         annotations=[annotations.exporter_started()],
         sections=[
             Section(100, "Is the data complete and fresh?", _headline()),
-            Section(200, "What does it follow?", [_resources(), _watches(), _changes()]),
+            Section(200, "What does it watch?", [_resources(), _watches(), _changes()]),
             Section(300, "Does the API server answer?", _api()),
             Section(400, "Does Prometheus get everything?", upkeep.exposition()),
             Section(500, "Are alerts delivered and counters kept?", upkeep.duties()),
@@ -53,31 +61,22 @@ def _headline() -> list[Stat]:
             f"count({own('build_info')})",
         ).thresholds(palette.steps("red", (1, "green"))),
         panels.number(
-            "Kinds not complete",
-            "Kinds of object that the cluster serves but whose first list is not complete. From "
+            "Resources not synced",
+            "Resources that the API server serves and whose first list is not complete. From "
             "policyreport_exporter_synced and policyreport_exporter_served. Above zero for more "
             "than a minute: see the log for the reason.",
             promql.known(unsynced, f"count({own('synced')})"),
         ).thresholds(palette.none_allowed()),
         panels.number(
             "Watches down",
-            "Served kinds that are not followed at this moment. From "
+            "Served resources that are not watched at this moment. From "
             "policyreport_exporter_watch_up and policyreport_exporter_served.",
             promql.known(
                 f"count(({own('watch_up')} == 0) and {SAME} ({own('served')} == 1))",
                 f"count({own('watch_up')})",
             ),
         ).thresholds(palette.none_allowed()),
-        panels.number(
-            "Age of the data",
-            "Time since the newest result in any report, of several clusters that of the "
-            "stalest. From policyreport_newest_result_timestamp_seconds. Above two hours "
-            "Kyverno's reports controller is stuck, or the watch is.",
-            "max(time() - max by (cluster) "
-            f"(policyreport_newest_result_timestamp_seconds{{{TARGET}}}))",
-        )
-        .unit("s")
-        .thresholds(palette.age(2 * HOUR, 3 * HOUR)),
+        shared.age_of_data(TARGET),
         panels.number(
             "Folded label sets",
             "Label sets above a family's budget in the selected time: their sums are right, their "
@@ -120,28 +119,30 @@ def _counted(family: str) -> str:
 
 
 def _resources() -> Table:
-    by = "instance, resource"
+    by = "cluster, instance, resource"
     relists = f"round(sum by ({by}) (increase({own('relists_total')}[$__range])))"
     columns = [
-        Column("resource", "Resource"),
+        tables.cluster(),
         Column("instance", "Instance").wide(170),
+        Column("resource", "Resource"),
         Column(value(0), "Served").words(palette.words(SERVED)).wide(85),
-        Column(value(1), "Complete").words(palette.words(YES_NO)).wide(100),
-        Column(value(2), "Followed").words(palette.words(YES_NO)).wide(100),
+        Column(value(1), "Synced").words(palette.words(YES_NO)).wide(100),
+        Column(value(2), "Watched").words(palette.words(YES_NO)).wide(100),
         Column(value(3), "Objects").wide(95),
         Column(value(4), "Last change").unit("dateTimeFromNow").wide(150),
         Column(value(5), "Last full list").unit("dateTimeFromNow").wide(150),
         tables.count(value(6), "Relists"),
     ]
-    panel = tables.table_of(
-        "What is followed, and how well?",
-        "One line for each kind of object: whether the API server serves it, whether its first "
-        "list is complete, whether it is followed now. From policyreport_exporter_served, "
+    return tables.table_of(
+        "What is watched, and how well?",
+        "One line for each resource: whether the API server serves it, whether its first list is "
+        "complete, whether it is watched now. From policyreport_exporter_served, "
         "policyreport_exporter_synced, policyreport_exporter_watch_up, "
         "policyreport_exporter_objects, policyreport_exporter_last_change_timestamp_seconds, "
         "policyreport_exporter_last_sync_timestamp_seconds and "
-        "policyreport_exporter_relists_total (selected time). A kind that is not served is fine "
-        "unless you expect it.",
+        "policyreport_exporter_relists_total (selected time). A resource that is not served is "
+        "fine unless you expect it.",
+        columns,
         f"max by ({by}) ({own('served')})",
         _unless_absent("synced", by),
         _unless_absent("watch_up", by),
@@ -149,22 +150,24 @@ def _resources() -> Table:
         f"1000 * max by ({by}) ({own('last_change_timestamp_seconds')})",
         f"1000 * max by ({by}) ({own('last_sync_timestamp_seconds')})",
         promql.known(relists, f"max by ({by}) ({own('served')})"),
-    )
-    return tables.with_columns(panel.height(14), columns, sort=["-Objects"])
+        sort=["-Objects"],
+    ).height(14)
 
 
 def _unless_absent(family: str, by: str) -> str:
-    """Return 0 or 1, and 2 for a kind that the cluster does not serve."""
+    """Return 0 or 1, and 2 for a resource that the cluster does not serve."""
     served = f"max by ({by}) ({own('served')})"
     return f"2 * ({served} == bool 0) > 0 or min by ({by}) ({own(family)})"
 
 
 def _watches() -> StateTimeline:
-    up = panels.over_time(_unless_absent("watch_up", "resource"), "{{resource}}")
+    up = panels.over_time(
+        _unless_absent("watch_up", "cluster, resource"), "{{cluster}} {{resource}}"
+    )
     panel = panels.states(
         "Was every watch up?",
-        "Green: the kind was followed. Red: it was not, and changes came late. Grey: the cluster "
-        "does not serve it. From policyreport_exporter_watch_up and policyreport_exporter_served.",
+        "Green: it was watched. Red: it was not, and changes came late. Grey: the cluster does not "
+        "serve it. From policyreport_exporter_watch_up and policyreport_exporter_served.",
     )
     return panel.with_target(up).mappings([palette.words(WATCH)]).height(12)
 
@@ -172,11 +175,12 @@ def _watches() -> StateTimeline:
 def _changes() -> TimeSeries:
     panel = panels.lines(
         "Changes received per second",
-        "Objects added, modified and deleted, by kind. From "
+        "Objects added, modified and deleted, by resource. From "
         "policyreport_exporter_watch_changes_total. Every hour a scan rewrites all reports.",
     ).with_target(
         panels.over_time(
-            f"sum by (resource) ({per_second('watch_changes_total')}) > 0", "{{resource}}"
+            f"sum by (cluster, resource) ({per_second('watch_changes_total')}) > 0",
+            "{{cluster}} {{resource}}",
         )
     )
     return panels.legend_table(panel.height(12))
@@ -211,7 +215,7 @@ def _api() -> list[TimeSeries]:
         .with_target(panels.over_time(f"histogram_quantile(0.99, {bucket}) >= 0", "99 %", "B"))
         .span(8),
         panels.bars(
-            "Watches begun again per hour",
+            "Watch restarts per hour",
             "Watches that ended and were resumed, by reason. From "
             "policyreport_exporter_watch_restarts_total. The API server ends each after some "
             "minutes; many for another reason point at the network or a proxy.",

@@ -1,4 +1,4 @@
-"""Ways from one dashboard to the next, which keep time, data source and variables."""
+"""Ways from one dashboard to the next, which keep time, data source, cluster and variables."""
 
 from collections.abc import Collection
 
@@ -8,16 +8,22 @@ from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 TAG = "policy-report-exporter"
 DOCS = "https://github.com/policy-report-exporter/policy-report-exporter/blob/main/docs"
 KEEP = "${datasource:queryparam}&${cluster:queryparam}&${__url_time_range}"
+# From a row of a table: that row's cluster.
+ROW = "${datasource:queryparam}&var-cluster=${__data.fields.Cluster}&${__url_time_range}"
 # What a reader chose besides, where the dashboard that a link leads to has it too.
 CHOICES = {
-    "policy-overview": ("uncounted", "severity"),
-    "policy-namespace": ("uncounted", "severity"),
-    "policy-policy": ("uncounted",),
+    "policy-fleet": ("source",),
+    "policy-overview": ("source", "severity"),
+    "policy-namespace": ("source", "severity"),
+    "policy-policy": ("source",),
 }
-NAMESPACE_URL = f"/d/policy-namespace?{KEEP}&var-namespace=${{__value.raw}}"
-POLICY_URL = f"/d/policy-policy?{KEEP}&var-policy=${{__value.raw}}"
+OVERVIEW_URL = f"/d/policy-overview?{ROW}"
+NAMESPACE_URL = f"/d/policy-namespace?{ROW}&var-namespace=${{__value.raw}}"
+POLICY_URL = f"/d/policy-policy?{ROW}&var-policy=${{__value.raw}}"
+TEAM_URL = f"/d/policy-overview?{KEEP}&var-team=${{__value.raw}}"
 ENFORCEMENT_URL = f"/d/policy-enforcement?{KEEP}"
 EXPORTER_URL = f"/d/policy-exporter?{KEEP}"
+EXPORTER_ROW_URL = f"/d/policy-exporter?{ROW}"
 
 
 def siblings() -> DashboardLink:
@@ -48,7 +54,8 @@ def keeping(text: str, own: Collection[str]) -> str:
     """Let the links of a dashboard with these variables keep what the reader chose."""
     for uid, names in CHOICES.items():
         kept = "".join(f"&${{{name}:queryparam}}" for name in names if name in own)
-        text = text.replace(f"/d/{uid}?{KEEP}", f"/d/{uid}?{KEEP}{kept}")
+        for carried in (KEEP, ROW):
+            text = text.replace(f"/d/{uid}?{carried}", f"/d/{uid}?{carried}{kept}")
     return text
 
 

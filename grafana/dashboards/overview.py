@@ -7,26 +7,30 @@ from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
 from grafana.dashboards import annotations, palette, panels, promql, shared, tables, variables
 from grafana.dashboards.frame import Frame, Section
-from grafana.dashboards.links import ENFORCEMENT_URL, EXPORTER_URL, KEEP, to_dashboard
-from grafana.dashboards.palette import DAY, HOUR, SEVERITY
+from grafana.dashboards.links import ENFORCEMENT_URL, EXPORTER_URL, TEAM_URL, to_dashboard
+from grafana.dashboards.palette import SEVERITY as SEVERITY_COLORS
 from grafana.dashboards.promql import (
-    CLUSTER,
-    COUNTED,
+    BLOCKED,
     ERROR,
-    EVENTS,
     FAIL,
-    NEWEST,
-    OLDEST,
     OPENED,
-    RECORDED,
+    RATED,
+    RESOURCES,
     SCOPE,
+    SEVERITY,
+    SINCE,
+    SOURCE,
+    STATE,
+    UNMET,
+    VIOLATED,
+    happened,
+    known,
+    of,
     total,
 )
 from grafana.dashboards.tables import Column, value
 
-RATED = promql.SEVERITY
-URGENCY = {"1": ("critical", "red"), "2": ("warning", "orange"), "3": ("info", "blue")}
-TEAM_URL = f"/d/policy-overview?{KEEP}&var-team=${{__value.raw}}"
+CHOSEN = (SCOPE, SOURCE, SEVERITY)
 
 
 def overview() -> Frame:
@@ -34,85 +38,105 @@ def overview() -> Frame:
     return Frame(
         uid="policy-overview",
         title="Policy / Overview",
-        description="Compliance of all clusters, teams and namespaces with their policies.",
+        description="Compliance of clusters, teams and namespaces with their policies.",
         since="now-24h",
         refresh="1m",
         variables=[
             variables.data_source(),
             variables.cluster(),
-            variables.team(),
-            variables.namespace(),
+            *variables.scope(),
+            variables.source(),
             variables.severity(),
-            variables.uncounted(),
+            variables.target(),
         ],
         annotations=[annotations.policy_changed(), annotations.exporter_started()],
         sections=[
-            Section(100, "Are we fine?", [*_state(), *_flow()]),
+            Section(100, "Are we fine?", [*_headline(), _trend(), shared.alerts().span(10)]),
             Section(
                 200,
                 "Is it getting better?",
-                [_by_severity(), shared.opened_and_closed(SCOPE, RATED)],
+                [
+                    _by_severity().span(8),
+                    shared.opened_and_closed(*CHOSEN).span(8),
+                    _movers().span(8),
+                ],
             ),
-            Section(300, "Where?", [_namespaces(), _teams(), _compliance_over_time()]),
+            Section(300, "Where?", [_namespaces(), _teams(), _compliance_by_team()]),
             Section(400, "What?", [_policies(), _categories(), _modes()]),
-            Section(500, "What is alerting?", [_alerts()]),
         ],
     )
 
 
-def _results(*matchers: str) -> str:
-    return promql.results(SCOPE, RATED, *matchers)
+def _state(*matchers: str) -> str:
+    return of(STATE, *CHOSEN, *matchers)
 
 
-def _state() -> list[Stat]:
-    every = total(_results())
-    urgent = total(_results(FAIL, 'severity=~"critical|high"'))
+def _headline() -> list[Stat]:
+    every = f"group({_state()})"
+    urgent = total(_state(FAIL, 'severity=~"critical|high"'))
     return [
-        shared.compliance(SCOPE, RATED),
-        shared.failing(SCOPE, RATED),
+        shared.compliance(promql.compliance(*CHOSEN)),
+        shared.failing(total(_state(FAIL)), every),
         panels.number(
             "Critical or high",
             "Failing checks of policies rated critical or high. From policyreport_results. "
             "These are worth interrupting someone for.",
-            promql.known(urgent, every),
+            known(urgent, f"group({_state(RATED)})"),
         ).thresholds(palette.none_allowed()),
-        shared.oldest(SCOPE, RATED),
+        shared.oldest(every, *CHOSEN),
+        shared.opened(*CHOSEN),
+        shared.blocked(SCOPE, SEVERITY).links([to_dashboard("Enforcement", ENFORCEMENT_URL)]),
+        shared.not_evaluated(total(_state(ERROR)), every),
+        shared.age_of_data().links([to_dashboard("Exporter", EXPORTER_URL)]),
     ]
 
 
-def _flow() -> list[Stat]:
-    newest = f"max by (cluster) ({NEWEST}{{{CLUSTER}}})"
-    return [
-        shared.opened(SCOPE, RATED),
-        shared.blocked(SCOPE, RATED).links([to_dashboard("Enforcement", ENFORCEMENT_URL)]),
-        shared.not_evaluated(SCOPE, RATED),
-        panels.number(
-            "Age of the data",
-            "Time since the newest result, of several clusters that of the stalest. From "
-            "policyreport_newest_result_timestamp_seconds. Kyverno scans every hour: above two "
-            "hours its reports controller is stuck.",
-            f"max(time() - {newest})",
-        )
-        .unit("s")
-        .thresholds(palette.age(2 * HOUR, 3 * HOUR))
-        .links([to_dashboard("Exporter", EXPORTER_URL)]),
-    ]
+def _trend() -> TimeSeries:
+    last_week = promql.compliance(*CHOSEN, offset=" offset 1w")
+    share = shared.compliance_over_time(promql.compliance(*CHOSEN), last_week)
+    return share.span(14).height(9)
 
 
 def _by_severity() -> TimeSeries:
-    failing = f"sum by (severity) ({RECORDED}{{{SCOPE},{RATED},{FAIL}}})"
+    failing = promql.named(total(_state(FAIL), "severity"), "severity", "not read")
     panel = panels.areas(
         "Failing checks by severity",
-        "What fails, over time, by the severity of the policy. From the recording rule of "
-        "policyreport_results, which counts workloads and Pods. It should fall; a step up is a "
-        "release or a new policy.",
-    ).with_target(panels.over_time(promql.ranked(failing), "{{severity}}"))
-    return panels.painted(panel, SEVERITY)
+        "What fails, over time, by the severity of the policy. From policyreport_results by its "
+        "recording rules. It should fall; a step up is a release or a new policy.",
+    ).with_target(panels.over_time(failing, "{{severity}}"))
+    return panels.painted(panel.interval("10m"), SEVERITY_COLORS)
+
+
+def _movers() -> Table:
+    by = "cluster, namespace, policy"
+    failing = total(of(UNMET, *CHOSEN, FAIL), by)
+    before = total(of(UNMET, *CHOSEN, FAIL) + " offset $__range", by)
+    change = promql.moved(failing, before)
+    return tables.table_of(
+        "What changed most?",
+        "Policies and namespaces whose number of failing checks grew or fell most since the start "
+        "of the selected time. From policyreport_results by its recording rules, where those have "
+        "run that long.",
+        [
+            Column("Value", "Change").warns(palette.steps("green", (0, "orange"))).wide(80),
+            tables.policy(),
+            tables.namespace().wide(110),
+            tables.cluster().wide(80),
+        ],
+        f"(topk(7, {change} > 0) or bottomk(7, {change} < 0)) and on () group({before})",
+        sort=["-Change"],
+    ).height(8)
 
 
 def _namespaces() -> Table:
     by = "cluster, namespace"
-    failing = total(promql.now("policyreport_resources", COUNTED, SCOPE, 'status="fail"'), by)
+    worst = f"topk(200, {total(_state(FAIL), by)})"
+    every = f"group by ({by}) ({_state()})"
+    resources = total(of(RESOURCES, SCOPE, 'status="fail"'), by)
+    new, blocked = (
+        f"{happened(OPENED, *CHOSEN, by=by)}",
+        f"{happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by=by)}",
+    )
     columns = [
         tables.namespace(),
         tables.cluster(),
@@ -124,36 +148,37 @@ def _namespaces() -> Table:
         tables.count(value(5), "Resources").wide(105),
         tables.count(value(6), "New"),
         tables.count(value(7), "Blocked"),
-        tables.age(value(8), "Oldest", 7 * DAY, 30 * DAY),
+        tables.age(value(8), "Oldest"),
     ]
-    panel = tables.table_of(
+    return tables.table_of(
         "Which namespaces need work?",
-        "One line for each namespace, most failing checks first. Resources is how many resources "
-        "fail something; New and Blocked count the selected time. From policyreport_results, "
-        "policyreport_resources, policyreport_failures_opened_total, policyviolation_events_total "
-        "and policyreport_oldest_failure_timestamp_seconds. Click a name to see what to fix.",
-        promql.compliance(SCOPE, RATED, by=by),
-        f"topk(200, {total(_results(FAIL), by)})",
-        _or_zero(total(_results(FAIL, 'severity="critical"'), by), by),
-        _or_zero(total(_results(FAIL, 'severity="high"'), by), by),
-        _or_zero(total(_results(ERROR), by), by),
-        failing,
-        promql.grown(OPENED, SCOPE, RATED, by=by),
-        promql.grown(EVENTS, SCOPE, RATED, by=by),
-        f"time() - min by ({by}) ({promql.now(OLDEST, SCOPE, RATED)}) "
-        f"and on ({by}) {total(_results(FAIL), by)} > 0",
-    ).height(12)
-    return tables.with_columns(panel, columns, sort=["-Failing"])
-
-
-def _or_zero(expr: str, by: str) -> str:
-    return promql.known(expr, total(_results(), by))
+        "One line for each namespace, most failing checks first, at most 200. Resources is how "
+        "many resources fail something; New and Blocked count the selected time. From "
+        "policyreport_results, policyreport_resources, policyreport_failures_opened_total, "
+        "policyviolation_events_total and policyreport_oldest_failure_timestamp_seconds. Click a "
+        "name to see what to fix.",
+        columns,
+        *(
+            f"({query}) and on ({by}) {worst}"
+            for query in (
+                promql.compliance(*CHOSEN, by=by),
+                worst,
+                known(total(_state(FAIL, 'severity="critical"'), by), every),
+                known(total(_state(FAIL, 'severity="high"'), by), every),
+                known(total(_state(ERROR), by), every),
+                resources,
+                known(new, every),
+                known(blocked, f"({every}) and on () ({promql.EVENTS_SYNCED})"),
+                f"time() - min by ({by}) ({of(SINCE, *CHOSEN)})",
+            )
+        ),
+        sort=["-Failing"],
+    ).height(14)
 
 
 def _teams() -> Table:
-    by = "team"
     columns = [
-        Column("team", "Team")
+        Column("owner", "Team")
         .link("Only this team", TEAM_URL)
         .having(mappings=[palette.empty_is("(no team)")]),
         Column(value(0), "Compliance").gauge(palette.ratio()).wide(190),
@@ -161,38 +186,46 @@ def _teams() -> Table:
         tables.count(value(2), "New"),
         tables.count(value(3), "Blocked"),
     ]
-    panel = (
+    every = promql.owned(f"group by ($owner) ({_state()})")
+    return (
         tables.table_of(
             "Which teams need help?",
-            "The same by the namespace label team, if labels.namespace_labels names it; else one "
-            "line without a name. From policyreport_results, policyreport_failures_opened_total "
-            "and policyviolation_events_total.",
-            promql.compliance(SCOPE, RATED, by=by),
-            total(_results(FAIL), by),
-            promql.grown(OPENED, SCOPE, RATED, by=by),
-            promql.grown(EVENTS, SCOPE, RATED, by=by),
+            "The same by the owner label of the namespaces (team), if labels.namespace_labels "
+            "names it; else one line without a name. From policyreport_results, "
+            "policyreport_failures_opened_total and policyviolation_events_total.",
+            columns,
+            _share_by_owner(),
+            promql.owned(total(_state(FAIL), "$owner")),
+            known(promql.owned(happened(OPENED, *CHOSEN, by="$owner")), every),
+            known(
+                promql.owned(happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by="$owner")),
+                f"({every}) and on () ({promql.EVENTS_SYNCED})",
+            ),
+            sort=["-Failing"],
         )
         .span(10)
         .height(8)
     )
-    return tables.with_columns(panel, columns, sort=["-Failing"])
 
 
-def _compliance_over_time() -> TimeSeries:
-    matchers = f"{SCOPE},{RATED}"
-    bad = f'sum by (team) ({RECORDED}{{{matchers},result=~"fail|error"}})'
-    scored = f'sum by (team) ({RECORDED}{{{matchers},result=~"pass|fail|error"}})'
-    share = f"1 - {bad} / ({scored} > 0)"
+def _share_by_owner() -> str:
+    return promql.owned(promql.compliance(*CHOSEN, by="$owner"))
+
+
+def _compliance_by_team() -> TimeSeries:
     panel = (
         panels.lines(
             "Compliance by team",
-            "Share of checks that pass, over time. From the recording rule of "
-            "policyreport_results, which counts workloads and Pods. A sudden fall is a new "
-            "policy or a release; a slow one is neglect.",
+            "Share of checks that pass, over time, by the owner label of the namespaces. From "
+            "policyreport_results by its recording rules.",
         )
         .unit("percentunit")
+        .decimals(1)
         .max(1)
-        .with_target(panels.over_time(promql.named(share, "team", "(no team)"), "{{team}}"))
+        .interval("10m")
+        .with_target(
+            panels.over_time(promql.named(_share_by_owner(), "owner", "(no team)"), "{{owner}}")
+        )
         .span(14)
     )
     return panels.legend_table(panel)
@@ -200,9 +233,9 @@ def _compliance_over_time() -> TimeSeries:
 
 def _policies() -> Table:
     by = "cluster, policy"
-    failing = promql.ranked(total(_results(FAIL), f"{by}, severity"))
-    spread = total(_results(FAIL), "cluster, policy, namespace")
-    affected = f"count by ({by}) ({spread} > 0)"
+    unmet = of(UNMET, *CHOSEN, FAIL)
+    worst = f"topk(50, {total(unmet, f'{by}, severity')})"
+    some = f"group by ({by}) ({unmet})"
     columns = [
         tables.policy(),
         tables.cluster(),
@@ -214,27 +247,35 @@ def _policies() -> Table:
         tables.count(value(3), "New"),
         tables.count(value(4), "Blocked"),
     ]
-    panel = (
+    rest = (
+        f"count by ({by}) ({total(unmet, 'cluster, policy, namespace')})",
+        known(total(of(UNMET, *CHOSEN, ERROR), by), some),
+        known(happened(OPENED, *CHOSEN, by=by), some),
+        known(
+            happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by=by),
+            f"({some}) and on () ({promql.EVENTS_SYNCED})",
+        ),
+    )
+    return (
         tables.table_of(
             "Which policies fail most?",
-            "One line for each policy, most failing checks first; Namespaces is how many have at "
-            "least one. From policyreport_results, policyreport_policy_info, "
+            "One line for each policy with failing checks, most first, at most 50; Namespaces is "
+            "how many have at least one. From policyreport_results, policyreport_policy_info, "
             "policyreport_failures_opened_total and policyviolation_events_total. One policy that "
             "fails everywhere is a question for its author.",
-            promql.with_mode(f"topk(50, {failing})", f"{by}, severity"),
-            _or_zero(affected, by),
-            _or_zero(total(_results(ERROR), by), by),
-            promql.grown(OPENED, SCOPE, RATED, by=by),
-            promql.grown(EVENTS, SCOPE, RATED, by=by),
+            columns,
+            promql.with_mode(promql.ranked(worst), f"{by}, severity"),
+            *(f"({query}) and on ({by}) {worst}" for query in rest),
+            sort=["-Failing"],
+            hidden=("severity",),
         )
         .span(16)
-        .height(11)
+        .height(9)
     )
-    return tables.with_columns(panel, columns, sort=["-Failing"], hidden=("severity",))
 
 
 def _categories() -> BarGauge:
-    by_category = f"sort_desc({total(_results(FAIL), 'category')} > 0)"
+    by_category = f"sort_desc({total(of(UNMET, *CHOSEN, FAIL), 'category')})"
     return (
         panels.ranking(
             "Failing checks by category",
@@ -242,7 +283,7 @@ def _categories() -> BarGauge:
             panels.instant(by_category, "{{category}}"),
         )
         .span(5)
-        .height(11)
+        .height(9)
     )
 
 
@@ -251,31 +292,8 @@ def _modes() -> BarGauge:
     panel = panels.ranking(
         "Policies by mode",
         "How many policies refuse what violates them (enforce), only report it (audit, warn), or "
-        "do both (mixed). From policyreport_policy_info. A shrinking enforce bar means that "
-        "somebody weakened protection.",
+        "do both (mixed). From policyreport_policy_info. Fewer in mode enforce than last week: "
+        "protection was weakened.",
         panels.instant(count, "{{mode}}"),
     )
-    return panels.painted(panel.span(3).height(11), palette.MODE)
-
-
-def _alerts() -> Table:
-    by = "cluster, namespace, policy, alertname, severity"
-    alerts = (
-        f'ALERTS{{{CLUSTER},namespace=~"$namespace",alertstate="firing",'
-        'alertname=~"(Policy|Kyverno).+",alertname!~".+Watchdog"}'
-    )
-    columns = [
-        Column("alertname", "Alert"),
-        Column("rank", "Urgency").words(palette.words(URGENCY)),
-        tables.namespace(),
-        tables.policy(),
-        tables.cluster(),
-        Column("Value", "Alerts").wide(100),
-    ]
-    panel = tables.table_of(
-        "Firing alerts",
-        "Alerts of this project's rules that fire now. From Prometheus' own ALERTS series; empty "
-        "means that nothing fires, or that the rules are not loaded.",
-        promql.ranked(total(alerts, by), [word for word, _ in URGENCY.values()]),
-    ).height(7)
-    return tables.with_columns(panel, columns, sort=["Urgency", "Alert"], hidden=("severity",))
+    return panels.painted(panel.no_value("policies are not read"), palette.MODE).span(3).height(9)

@@ -7,8 +7,7 @@ from grafana_foundation_sdk.builders.common import (
     VizLegendOptions,
     VizTooltipOptions,
 )
-from grafana_foundation_sdk.builders.dashboard import FieldColor
-from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -104,6 +103,7 @@ def ranking(title: str, description: str, query: prometheus.Dataquery) -> bargau
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .value_mode(common.BarGaugeValueMode.TEXT)
+        .name_placement(common.BarGaugeNamePlacement.TOP)
         .show_unfilled(False)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .span(6)
@@ -149,13 +149,12 @@ def painted(panel: timeseries.Panel, colors: dict[str, str]) -> timeseries.Panel
 
 def fixed(color: str) -> DynamicConfigValue:
     """Return a colour that does not depend on the value."""
-    return DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
+    return setting("color", {"mode": "fixed", "fixedColor": color})
 
 
-def one_color(panel: timeseries.Panel, color: str) -> timeseries.Panel:
-    """Draw every series of the panel in one colour."""
-    scheme = FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color)
-    return panel.color_scheme(scheme)
+def setting(name: str, value: object) -> DynamicConfigValue:
+    """Return one setting of an override."""
+    return DynamicConfigValue(id_val=name, value=value)
 
 
 def _stacked() -> StackingConfig:

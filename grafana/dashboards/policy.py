@@ -7,25 +7,30 @@ from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
 from grafana.dashboards import annotations, palette, panels, promql, shared, tables, variables
 from grafana.dashboards.frame import Frame, Section
-from grafana.dashboards.palette import DAY, RESULT
+from grafana.dashboards.palette import RESULT
 from grafana.dashboards.promql import (
+    BY_POLICY,
     CLUSTER,
+    COUNTED,
     ERROR,
     FAIL,
-    OLDEST,
     OPENED,
     PASS,
     POLICY,
-    RECORDED,
     SCOPE,
+    SINCE,
+    SOURCE,
+    UNMET,
     known,
     now,
+    of,
     total,
 )
 from grafana.dashboards.tables import Column, value
 
-THIS = (SCOPE, POLICY)
-ENFORCED = 'mode="enforce"'
+ENFORCED, CATEGORY = 'mode="enforce"', 'category=~"$category"'
+# Not every family has the category; the policies chosen have it.
+THIS = (SCOPE, SOURCE, POLICY)
 VERDICT = {
     "0": ("would block", "orange"),
     "1": ("ready", "green"),
@@ -44,47 +49,60 @@ def policy() -> Frame:
         variables=[
             variables.data_source(),
             variables.cluster(),
+            variables.category(),
             variables.policy(),
-            variables.team(),
-            variables.namespace(),
+            *variables.scope(),
+            variables.source(),
             variables.uncounted(),
         ],
         annotations=[annotations.policy_changed("$policy"), annotations.exporter_started()],
         sections=[
             Section(100, "What does it find?", _headline()),
             Section(200, "Can it enforce?", [_readiness()]),
-            Section(300, "How did it get here?", [_history(), _spread(), *_flows()]),
+            Section(
+                300,
+                "How did it get here?",
+                [_history(), _spread(), shared.opened_and_closed(*THIS), _outcomes()],
+            ),
             Section(400, "Who would break?", [_rules(), _kinds(), _namespaces()]),
-            Section(500, "By name", [shared.failing_resources(*THIS)]),
+            Section(
+                500,
+                "By name",
+                [
+                    shared.unscored(*THIS, CATEGORY),
+                    shared.failing_resources(*THIS, COUNTED),
+                ],
+            ),
         ],
     )
 
 
 def _results(*matchers: str) -> str:
-    return promql.results(*THIS, *matchers)
+    return now("policyreport_results", COUNTED, *THIS, CATEGORY, *matchers)
 
 
 def _headline() -> list[Stat]:
     every, failing = total(_results()), total(_results(FAIL), "cluster, namespace")
+    bad, scored = total(_results(promql.BAD)), total(_results(promql.SCORED))
     return [
-        shared.compliance(*THIS),
-        shared.failing(*THIS),
+        shared.compliance(f"1 - {bad} / ({scored} > 0)"),
+        shared.failing(total(_results(FAIL)), every),
         panels.number(
             "Namespaces failing",
             "Namespaces with at least one failing check. From policyreport_results. One: talk to "
             "the team. Most: talk about the policy.",
             known(f"count({failing} > 0)", every),
         ).thresholds(palette.none_allowed("orange")),
-        shared.not_evaluated(*THIS),
+        shared.not_evaluated(total(_results(ERROR)), every),
         panels.number(
             "Skipped",
             "Checks skipped by an exception or a precondition. From policyreport_results. Each "
             "exception is a decision that should still have a reason.",
             known(total(_results('result="skip"')), every),
         ),
-        shared.oldest(*THIS),
+        shared.oldest(every, *THIS),
         shared.opened(*THIS),
-        shared.blocked(*THIS),
+        shared.blocked(SCOPE, POLICY),
     ]
 
 
@@ -103,10 +121,10 @@ def _readiness() -> Table:
         tables.count(value(4), "Namespaces").wide(110),
         tables.count(value(5), "Not evaluated", "purple").wide(125),
         tables.count(value(6), "New"),
-        tables.age(value(7), "Oldest", 7 * DAY, 30 * DAY),
+        tables.age(value(7), "Oldest"),
         Column(value(8), "Changed").unit("dateTimeFromNow").wide(140),
     ]
-    panel = tables.table_of(
+    return tables.table_of(
         "Which policies can enforce?",
         "If it enforced: ready when nothing fails and nothing is left unevaluated, else what fails "
         "would be refused at its next change. Loaded is Kyverno's own Ready condition; New counts "
@@ -115,55 +133,57 @@ def _readiness() -> Table:
         "policyreport_oldest_failure_timestamp_seconds and "
         "policyreport_policy_last_changed_timestamp_seconds. Enforce what has been ready for a "
         "release cycle.",
+        columns,
         *_readiness_queries(by),
-    )
-    hidden = (value(0),)
-    return tables.with_columns(panel.height(10), columns, sort=["-Failing"], hidden=hidden)
+        sort=["-Failing"],
+        hidden=(value(0),),
+    ).height(10)
 
 
 def _readiness_queries(by: str) -> list[str]:
+    info = promql.policies(POLICY, CATEGORY)
     ready = now("policyreport_policy_ready", CLUSTER, POLICY)
     changed = now("policyreport_policy_last_changed_timestamp_seconds", CLUSTER, POLICY)
-    failing = total(_results(FAIL), by)
-    unfit = known(total(_results('result=~"fail|error"'), by), total(_results(), by))
+    every, failing = f"group by ({by}) ({_results()})", total(_results(FAIL), by)
+    unfit = known(total(_results(promql.BAD), by), every)
     spread = total(_results(FAIL), "cluster, policy, namespace")
-    enforced = f"group by ({by}) ({promql.policies(POLICY, ENFORCED)})"
+    enforced = f"group by ({by}) ({promql.policies(POLICY, CATEGORY, ENFORCED)})"
     return [
-        promql.policies(POLICY),
-        f"min by ({by}) ({ready})",
+        info,
+        f"min by ({by}) ({ready}) and on ({by}) {info}",
         f"2 * {enforced} or ({unfit}) == bool 0",
         failing,
         known(f"count by ({by}) ({spread} > 0)", failing),
-        known(total(_results(ERROR), by), total(_results(), by)),
-        promql.grown(OPENED, *THIS, by=by),
-        f"time() - min by ({by}) ({now(OLDEST, *THIS)}) and on ({by}) {failing} > 0",
-        f"1000 * max by ({by}) ({changed})",
+        known(total(_results(ERROR), by), every),
+        known(f"{promql.happened(OPENED, *THIS, by=by)} and on ({by}) {every}", every),
+        f"time() - min by ({by}) ({of(SINCE, *THIS)}) and on ({by}) {failing} > 0",
+        f"1000 * max by ({by}) ({changed}) and on ({by}) {info}",
     ]
 
 
 def _history() -> TimeSeries:
-    recorded = f"sum by (result) ({RECORDED}{{{','.join(THIS)}}})"
     panel = panels.areas(
         "Results over time",
-        "All results, stacked. From the recording rule of policyreport_results, which counts "
-        "workloads and Pods. The purple part is unmeasured; switch the annotation Policy changed "
-        "on to see what an edit did.",
-    ).with_target(panels.over_time(recorded, "{{result}}"))
-    return panels.painted(panel, RESULT)
+        "All results, stacked. From policyreport_results by its recording rules, which count "
+        "workloads and Pods. The purple part is not evaluated; switch the annotation Policy "
+        "changed on to see what an edit did.",
+    ).with_target(panels.over_time(total(of(BY_POLICY, *THIS, CATEGORY), "result"), "{{result}}"))
+    return panels.painted(panel.interval("2h"), RESULT)
 
 
 def _spread() -> TimeSeries:
-    failing = f"sum by (cluster, namespace, policy) ({RECORDED}{{{','.join(THIS)},{FAIL}}})"
+    failing = f"group by (cluster, namespace, policy) ({of(UNMET, *THIS, CATEGORY, FAIL)})"
     panel = panels.lines(
         "Namespaces failing, by policy",
-        "In how many namespaces each policy has at least one failing check. From the recording "
-        "rule of policyreport_results. Falling to zero is what makes a policy ready to enforce.",
-    ).with_target(panels.over_time(f"count by (policy) ({failing} > 0)", "{{policy}}"))
-    return panels.legend_table(panel.min(0))
+        "In how many namespaces each policy has at least one failing check. From "
+        "policyreport_results by its recording rules. Falling to zero is what makes a policy "
+        "ready to enforce.",
+    ).with_target(panels.over_time(f"count by (policy) ({failing})", "{{policy}}"))
+    return panels.legend_table(panel.min(0).interval("2h").no_value("nothing failed"))
 
 
-def _flows() -> list[TimeSeries]:
-    return [shared.opened_and_closed(*THIS), shared.outcomes(*THIS)]
+def _outcomes() -> TimeSeries:
+    return shared.outcomes(SCOPE, POLICY).interval("2h")
 
 
 def _rules() -> BarGauge:
@@ -192,20 +212,27 @@ def _kinds() -> BarGauge:
 
 def _namespaces() -> Table:
     by = "cluster, namespace"
+    every = f"group by ({by}) ({_results()})"
     columns = [
         tables.namespace(),
         tables.cluster(),
         tables.count(value(0), "Failing"),
         Column(value(1), "Passing").wide(90),
-        tables.count(value(2), "Not evaluated", "purple").wide(125),
+        tables.count(value(2), "Skipped").wide(90),
+        tables.count(value(3), "Not evaluated", "purple").wide(125),
     ]
-    panel = tables.table_of(
-        "Failing checks by namespace",
-        "Where it would break, most failing first. From policyreport_results. Click a namespace "
-        "to see what its team has to fix.",
-        f"topk(100, {total(_results(FAIL), by)} > 0)",
-        f"{total(_results(PASS), by)} and on ({by}) ({total(_results(FAIL), by)} > 0)",
-        f"({known(total(_results(ERROR), by), total(_results(), by))}) "
-        f"and on ({by}) ({total(_results(FAIL), by)} > 0)",
+    return (
+        tables.table_of(
+            "Results by namespace",
+            "Where it would break, and where it holds; most failing first. From "
+            "policyreport_results. Click a namespace to see what its team has to fix.",
+            columns,
+            total(_results(FAIL), by),
+            total(_results(PASS), by),
+            known(total(_results('result="skip"'), by), every),
+            known(total(_results(ERROR), by), every),
+            sort=["-Failing"],
+        )
+        .span(10)
+        .height(9)
     )
-    return tables.with_columns(panel.span(10).height(9), columns, sort=["-Failing"])

@@ -1,48 +1,69 @@
 """PromQL fragments: what the dashboards mean by now, in this range, and unknown.
 
-Replicas of the exporter expose equal gauges, so the largest over the labels that a replica adds is
-taken before anything is summed. A number that may be zero is 0 only where its source is present:
-``known`` and ``while_known`` leave it absent when the exporter is not scraped.
+Numbers of whole clusters come from recording rules, which count replicas, jobs and shards of the
+exporter right and once a minute; see alerts/rules/recording.rules.yaml. What asks the exporter's
+own series takes the largest over the labels that scraping adds before it sums. A number that may
+be zero is 0 only where its source is present, and absent when the exporter is not scraped.
 """
 
 from collections.abc import Sequence
 
-REPLICA_LABELS = "instance, pod, node, endpoint, container, service"
+SCRAPE_LABELS = "instance, job, pod, node, endpoint, container, service"
 CLUSTER = 'cluster=~"$cluster"'
-SCOPE = f'{CLUSTER},team=~"$team",namespace=~"$namespace"'
-POLICY = 'policy=~"$policy"'
-SEVERITY = 'severity=~"$severity"'
+# The label of namespaces that names their owner is a variable: clusters call it team, squad, ...
+SCOPE = f'{CLUSTER},$owner=~"$team",namespace=~"$namespace"'
+SOURCE, POLICY, SEVERITY = 'source=~"$source"', 'policy=~"$policy"', 'severity=~"$severity"'
+# Copies of a workload that its controller makes, left out where the exporter's series are asked.
+# Once every family has the label `controlled`, this and `variables.COUNTS` become
+# controlled="false", and the recording rules say so instead of ${excluded_kinds}.
+WORKLOADS = 'kind!~"ReplicaSet|Job"'
 COUNTED = 'kind!~"$uncounted"'
-EVENTS_SYNCED = f'max(policyreport_exporter_synced{{{CLUSTER},resource=~"events.*"}}) == 1'
-REPORTS_KNOWN = f"group(policyreport_results{{{CLUSTER}}})"
 PASS, FAIL, ERROR = 'result="pass"', 'result="fail"', 'result="error"'
-BLOCKED = 'outcome="blocked",controller="admission"'
-ALLOWED = 'outcome="allowed",controller="admission"'
-OPENED = "policyreport_failures_opened_total"
-CLOSED = "policyreport_failures_closed_total"
+BAD, SCORED = 'result=~"fail|error"', 'result=~"pass|fail|error"'
+BLOCKED, ALLOWED = 'outcome="blocked"', 'outcome="allowed"'
+SEVERITIES = ("critical", "high", "medium", "low", "info", "none")
 OLDEST = "policyreport_oldest_failure_timestamp_seconds"
 NEWEST = "policyreport_newest_result_timestamp_seconds"
 EVENTS = "policyviolation_events_total"
-SEVERITIES = ("critical", "high", "medium", "low", "info", "none")
-# Of the recording rules; trends over days from the raw series would be too much for Prometheus.
-RECORDED = "cluster_namespace_policy_severity_result:policyreport_results:sum"
+
+# Recorded: state by policy, severity, cluster; what does not pass, by rule; its age; resources.
+BY_POLICY = "cluster_namespace_policy_severity_result:policyreport_results:sum"
+STATE = "cluster_namespace_severity_source_result:policyreport_results:sum"
+FLEET = "cluster_severity_source_result:policyreport_results:sum"
+UNMET = "cluster_namespace_policy_rule_result:policyreport_results_unmet:sum"
+SINCE = f"cluster_namespace_policy_severity_source:{OLDEST}:min"
+RESOURCES = "cluster_namespace_status:policyreport_resources:sum"
+# Recorded, and present only in minutes in which something happened.
+OPENED = "cluster_namespace_policy_severity_source:policyreport_failures_opened:increase1m"
+CLOSED = "cluster_namespace_policy_severity_source:policyreport_failures_closed:increase1m"
+VIOLATED = "cluster_namespace_kind_policy_rule_severity_outcome:policyviolation_events:increase1m"
+
+RATED = 'severity!=""'
+# Severities are known only where results are read: not where the exporter reads summaries.
+RESULTS_KNOWN = f"group({FLEET}{{{CLUSTER},{RATED}}})"
+EVENTS_SYNCED = f'max(policyreport_exporter_synced{{{CLUSTER},resource=~"events.*"}}) == 1'
+
+
+def of(family: str, *matchers: str) -> str:
+    """Return the selector of a family."""
+    return f"{family}{{{','.join(matchers)}}}"
 
 
 def now(family: str, *matchers: str) -> str:
-    """Return the present value of each logical series, whichever replica answered."""
-    return f"max without ({REPLICA_LABELS}) ({family}{{{','.join(matchers)}}})"
+    """Return the present value of each of the exporter's series, whichever replica answered."""
+    return f"max without ({SCRAPE_LABELS}) ({of(family, *matchers)})"
 
 
-def increase(family: str, *matchers: str, window: str = "$__range") -> str:
-    """How much each logical counter grew within the window."""
-    selector = f"{family}{{{','.join(matchers)}}}"
-    return f"max without ({REPLICA_LABELS}) (increase({selector}[{window}]))"
+def increase(*matchers: str, window: str) -> str:
+    """Return how much the exporter's counters of violations grew within a short window."""
+    selector = of(EVENTS, *matchers, 'controller="admission"')
+    return f"max without ({SCRAPE_LABELS}) (increase({selector}[{window}]))"
 
 
-def rate(family: str, *matchers: str) -> str:
-    """How fast each logical counter grows, per second."""
-    selector = f"{family}{{{','.join(matchers)}}}"
-    return f"max without ({REPLICA_LABELS}) (rate({selector}[$__rate_interval]))"
+def rate(*matchers: str) -> str:
+    """Return how fast the exporter's counters of violations grow, per second."""
+    selector = of(EVENTS, *matchers, 'controller="admission"')
+    return f"max without ({SCRAPE_LABELS}) (rate({selector}[$__rate_interval]))"
 
 
 def total(expr: str, by: str = "") -> str:
@@ -50,18 +71,14 @@ def total(expr: str, by: str = "") -> str:
     return f"sum by ({by}) ({expr})" if by else f"sum({expr})"
 
 
+def happened(family: str, *matchers: str, by: str = "", window: str = "$__range") -> str:
+    """Return how often something recorded by the minute happened within the window."""
+    return total(f"sum_over_time({of(family, *matchers)}[{window}])", by)
+
+
 def known(expr: str, base: str) -> str:
     """``expr``, and 0 where it has no series but ``base`` has."""
     return f"({expr}) or 0 * ({base})"
-
-
-def grown(family: str, *matchers: str, by: str) -> str:
-    """Return how much a counter grew in the range, 0 where there are results but no growth."""
-    base = total(now("policyreport_results", *matchers), by)
-    if family == EVENTS:
-        base = f"({base}) and on () ({EVENTS_SYNCED})"
-        matchers = (*matchers, BLOCKED)
-    return f"round({total(increase(family, *matchers), by)}) or 0 * ({base})"
 
 
 def while_known(expr: str, source: str) -> str:
@@ -69,16 +86,21 @@ def while_known(expr: str, source: str) -> str:
     return f"(({expr}) or vector(0)) and on () ({source})"
 
 
-def compliance(*matchers: str, by: str = "") -> str:
+def compliance(*matchers: str, family: str = STATE, by: str = "", offset: str = "") -> str:
     """Return the share of checks that pass; one that could not be evaluated does not comply."""
-    bad = total(results(*matchers, 'result=~"fail|error"'), by)
-    scored = total(results(*matchers, 'result=~"pass|fail|error"'), by)
+    bad = total(of(family, *matchers, BAD) + offset, by)
+    scored = total(of(family, *matchers, SCORED) + offset, by)
     return f"1 - {bad} / ({scored} > 0)"
 
 
-def results(*matchers: str) -> str:
-    """Results that stand now, of the workload kinds that count."""
-    return now("policyreport_results", COUNTED, *matchers)
+def moved(expr: str, before: str) -> str:
+    """Return by how much something grew or shrank, also from and to nothing."""
+    return f"({expr} or 0 * {before}) - ({before} or 0 * {expr})"
+
+
+def owned(expr: str) -> str:
+    """Sum by the label that names the owner, as the label ``owner``."""
+    return f'sum by (owner) (label_replace({expr}, "owner", "$1", "$owner", "(.*)"))'
 
 
 def policies(*matchers: str) -> str:
@@ -95,7 +117,7 @@ def with_mode(expr: str, on: str) -> str:
 
 
 def named(expr: str, label: str, word: str) -> str:
-    """Give series without the label a word for the legend."""
+    """Give series without the label a word."""
     return f'label_replace({expr}, "{label}", "{word}", "{label}", "")'
 
 

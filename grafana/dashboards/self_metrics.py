@@ -4,7 +4,8 @@ TARGET = 'cluster=~"$cluster",job=~"$job",instance=~"$instance"'
 PREFIX = "policyreport_exporter"
 # Process metrics have no prefix of ours: the job may scrape other programs too.
 MINE = (
-    f"on (job, instance) group_left () group by (job, instance) ({PREFIX}_build_info{{{TARGET}}})"
+    "on (cluster, job, instance) group_left () "
+    f"group by (cluster, job, instance) ({PREFIX}_build_info{{{TARGET}}})"
 )
 
 

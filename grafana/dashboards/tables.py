@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from grafana_foundation_sdk.builders import prometheus, table
+from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import (
@@ -12,12 +12,11 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMapping,
 )
 
-from grafana.classic import JsonDict
 from grafana.dashboards import palette
-from grafana.dashboards.links import NAMESPACE_URL, POLICY_URL
-from grafana.dashboards.palette import SEVERITY
+from grafana.dashboards.links import NAMESPACE_URL, OVERVIEW_URL, POLICY_URL
+from grafana.dashboards.palette import DAY, SEVERITY
 from grafana.dashboards.panels import SOURCE, rows
-from grafana.dashboards.promql import SEVERITIES
+from grafana.dashboards.promql import SEVERITIES, named
 
 
 class Column(NamedTuple):
@@ -63,35 +62,45 @@ class Column(NamedTuple):
         return self.having(links=[{"title": title, "url": url}])
 
 
-def table_of(title: str, description: str, *queries: str) -> table.Panel:
-    """Return a table whose rows are label sets; query number n is the field ``value(n)``."""
+def table_of(
+    title: str,
+    description: str,
+    columns: Sequence[Column],
+    *queries: str,
+    sort: Sequence[str],
+    hidden: Sequence[str] = (),
+) -> table.Panel:
+    """Return a table whose rows are label sets; query number n is the field ``value(n)``.
+
+    Sorted by these titles; ``-`` is largest first.
+    """
     panel = table.Panel().title(title).description(description).datasource(SOURCE)
-    for query in _lettered(queries):
-        panel.with_target(query)
+    for index, query in enumerate(queries):
+        panel.with_target(rows(_of_a_cluster(query, columns), chr(ord("A") + index)))
+    for column in columns:
+        panel.override_by_name(column.title, list(column.properties))
+    options: dict[str, object] = {
+        "excludeByName": dict.fromkeys(("Time", *hidden), True),
+        "indexByName": {column.field: index for index, column in enumerate(columns)},
+        "renameByName": {column.field: column.title for column in columns},
+    }
     return (
         panel.unit("short")
         .thresholds(palette.neutral())
         .filterable(True)
         .no_value("-")
         .with_transformation(DataTransformerConfig(id_val="merge", options={}))
+        .with_transformation(DataTransformerConfig(id_val="organize", options=options))
+        .sort_by([_order(title) for title in sort])
         .span(24)
         .height(9)
     )
 
 
-def with_columns(
-    panel: table.Panel, columns: Sequence[Column], sort: Sequence[str], hidden: Sequence[str] = ()
-) -> table.Panel:
-    """Name, order and format the columns; sort by these titles, ``-`` is largest first."""
-    for column in columns:
-        panel.override_by_name(column.title, list(column.properties))
-    options: JsonDict = {
-        "excludeByName": dict.fromkeys(("Time", *hidden), True),
-        "indexByName": {column.field: index for index, column in enumerate(columns)},
-        "renameByName": {column.field: column.title for column in columns},
-    }
-    panel.with_transformation(DataTransformerConfig(id_val="organize", options=options))
-    return panel.sort_by([_order(title) for title in sort])
+def _of_a_cluster(query: str, columns: Sequence[Column]) -> str:
+    """Name the cluster of every row: its links set the variable, and All leaves it open."""
+    carried = any(column.field == "cluster" for column in columns)
+    return named(query, "cluster", "All") if carried else query
 
 
 def _order(title: str) -> TableSortByFieldState:
@@ -116,8 +125,8 @@ def policy() -> Column:
 
 
 def cluster() -> Column:
-    """Return the cluster; the column is missing where Prometheus has no such label."""
-    return Column("cluster", "Cluster").wide(120)
+    """Return the cluster, which every link of the row carries."""
+    return Column("cluster", "Cluster").link("Open the cluster", OVERVIEW_URL).wide(110)
 
 
 def mode() -> Column:
@@ -131,15 +140,16 @@ def severity() -> Column:
     return Column("rank", "Severity").words(palette.words(words)).wide(90)
 
 
+def result() -> Column:
+    """Return the result in its colour."""
+    return Column("result", "Result").words(palette.colored(palette.RESULT)).wide(90)
+
+
 def count(field: str, title: str, color: str = "text") -> Column:
     """Return a number whose zeros step back."""
     return Column(field, title).warns(palette.some(color)).wide(95)
 
 
-def age(field: str, title: str, warn: float, bad: float) -> Column:
-    """Return a duration in seconds."""
-    return Column(field, title).unit("s").warns(palette.age(warn, bad)).wide(115)
-
-
-def _lettered(queries: Sequence[str]) -> list[prometheus.Dataquery]:
-    return [rows(expr, chr(ord("A") + index)) for index, expr in enumerate(queries)]
+def age(field: str, title: str) -> Column:
+    """Return how long something has failed, in seconds."""
+    return Column(field, title).unit("s").warns(palette.age(7 * DAY, 30 * DAY)).wide(115)

@@ -65,7 +65,7 @@ def duties() -> list[TimeSeries]:
             "policyreport_exporter_alerts_sent_total, policyreport_exporter_alerts_failed_total "
             "and policyreport_exporter_alerts_dropped_total. Empty without --alertmanager.url.",
         )
-        .no_value("no Alertmanager to tell")
+        .no_value("no Alertmanager is configured")
         .with_target(panels.over_time(sent, "sent to {{alertmanager}}"))
         .with_target(panels.over_time(failed, "failed: {{reason}}", "B"))
         .with_target(panels.over_time(dropped, "dropped: {{reason}}", "C")),
@@ -78,7 +78,11 @@ def duties() -> list[TimeSeries]:
         .unit("s")
         .min(0)
         .no_value("no state directory")
-        .with_target(panels.over_time(f"time() - max by (instance) ({saved})", "{{instance}}")),
+        .with_target(
+            panels.over_time(
+                f"time() - max by (cluster, instance) ({saved})", "{{cluster}} {{instance}}"
+            )
+        ),
     ]
 
 
@@ -94,15 +98,15 @@ def process() -> list[TimeSeries]:
         )
         .unit("bytes")
         .min(0)
-        .with_target(panels.over_time(memory, "{{instance}}"))
+        .with_target(panels.over_time(memory, "{{cluster}} {{instance}}"))
         .span(8),
         panels.lines(
-            "Processor",
+            "CPU",
             "Cores in use. From process_cpu_seconds_total. One thread: near 1 it is time for "
             "shards.",
         )
         .min(0)
-        .with_target(panels.over_time(cpu, "{{instance}}"))
+        .with_target(panels.over_time(cpu, "{{cluster}} {{instance}}"))
         .span(8),
         panels.lines(
             "Event loop lag",
@@ -112,7 +116,10 @@ def process() -> list[TimeSeries]:
         .unit("s")
         .min(0)
         .with_target(
-            panels.over_time(f"max by (instance) ({own('event_loop_lag_seconds')})", "{{instance}}")
+            panels.over_time(
+                f"max by (cluster, instance) ({own('event_loop_lag_seconds')})",
+                "{{cluster}} {{instance}}",
+            )
         )
         .span(8),
     ]

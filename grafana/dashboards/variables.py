@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders.dashboard import (
     TextBoxVariable,
 )
 from grafana_foundation_sdk.models.dashboard import (
+    VariableHide,
     VariableModel,
     VariableOption,
     VariableRefresh,
@@ -19,20 +20,22 @@ from grafana.dashboards.panels import SOURCE
 
 # A Deployment is reported as itself, its ReplicaSets (old ones too) and its Pods; a CronJob as
 # itself, its Jobs and their Pods. The copies in between are left out unless asked for.
-UNCOUNTED = {
+COUNTS = {
     "Workloads and Pods": "ReplicaSet|Job",
     "Workloads only": "ReplicaSet|Job|Pod",
     "Pods only": "ReplicaSet|Job|Deployment|StatefulSet|DaemonSet|CronJob|ReplicationController",
     "Every object": "-",
 }
-# As the alerts have them.
-SYSTEM_NAMESPACES = read_values(ALERTS / "values.yaml")["system_namespaces"]
+# Kyverno's own sources; the empty one is that of an exporter that reads summaries only.
+KYVERNO = "|[Kk]yverno.*|(Validating|Mutating)AdmissionPolicy"
+VALUES = read_values(ALERTS / "values.yaml")
+NAMED = "policyreport_results|policyreport_policy_info|policyviolation_events_total"
+PLACED = "policyreport_reports|policyviolation_events_total"
 
 
 def data_source() -> VariableModel:
     """Return the Prometheus to ask."""
-    builder = DatasourceVariable("datasource").label("Data source").type("prometheus")
-    return builder.build()
+    return DatasourceVariable("datasource").label("Data source").type("prometheus").build()
 
 
 def cluster() -> VariableModel:
@@ -40,63 +43,81 @@ def cluster() -> VariableModel:
     return _choice("cluster", "Cluster", "policyreport_exporter_build_info")
 
 
-def team() -> VariableModel:
-    """Return the namespace label ``team``; where it is not configured, All matches everything."""
-    return _choice("team", "Team", 'policyreport_namespace_info{cluster=~"$cluster"}')
-
-
-def namespace() -> VariableModel:
-    """Namespaces of the chosen teams; All includes cluster-scoped resources."""
-    source = 'policyreport_namespace_info{cluster=~"$cluster",team=~"$team"}'
-    return _choice("namespace", "Namespace", source)
+def scope() -> list[VariableModel]:
+    """Owner and namespace, and the name of the label that names the owner, which is hidden."""
+    owner = TextBoxVariable("owner").label("Owner label").hide(VariableHide.HIDE_VARIABLE)
+    return [
+        owner.default_value(VALUES["ownership_labels"].split(",")[0]).build(),
+        _choice("team", "Team", f'{{__name__=~"{PLACED}",cluster=~"$cluster"}}', label_of="$owner"),
+        _choice(
+            "namespace",
+            "Namespace",
+            f'{{__name__=~"{PLACED}",cluster=~"$cluster",$owner=~"$team"}}',
+        ),
+    ]
 
 
 def policy() -> VariableModel:
-    """Policies that have results or violations."""
-    source = 'policyreport_policy_info{cluster=~"$cluster"}'
-    return _choice("policy", "Policy", source)
+    """Policies that have results or violations, or are known without."""
+    return _choice("policy", "Policy", f'{{__name__=~"{NAMED}",cluster=~"$cluster"}}')
 
 
 def severity() -> VariableModel:
     """Severities that occur."""
-    source = 'policyreport_results{cluster=~"$cluster",namespace=~"$namespace"}'
-    return _choice("severity", "Severity", source)
+    return _choice("severity", "Severity", 'policyreport_results{cluster=~"$cluster"}')
+
+
+def source() -> VariableModel:
+    """Engines that wrote the results; All means Kyverno's, so that no other mixes in unasked."""
+    label, known = "Source (All: Kyverno)", 'policyreport_results{cluster=~"$cluster"}'
+    return _choice("source", label, known, every=KYVERNO)
+
+
+def category() -> VariableModel:
+    """Categories of policies."""
+    return _choice("category", "Category", 'policyreport_results{cluster=~"$cluster"}')
 
 
 def uncounted() -> VariableModel:
     """Which copies of a workload to leave out, by name of what is counted."""
-    values = ", ".join(f"{text} : {kinds}" for text, kinds in UNCOUNTED.items())
-    text, kinds = next(iter(UNCOUNTED.items()))
+    values = ", ".join(f"{text} : {kinds}" for text, kinds in COUNTS.items())
+    text, kinds = next(iter(COUNTS.items()))
     builder = CustomVariable("uncounted").label("Count").values(values)
-    builder.current(VariableOption(selected=True, text=text, value=kinds))
-    return builder.build()
+    return builder.current(VariableOption(selected=True, text=text, value=kinds)).build()
+
+
+def target() -> VariableModel:
+    """Return the share of checks that should pass."""
+    return TextBoxVariable("target").label("Target").default_value("0.95").build()
 
 
 def system_namespaces() -> VariableModel:
-    """Namespaces where a blocked request endangers the cluster itself."""
+    """Namespaces where a blocked request endangers the cluster itself, as the alerts have them."""
     builder = TextBoxVariable("system").label("System namespaces")
-    return builder.default_value(SYSTEM_NAMESPACES).build()
+    return builder.default_value(VALUES["system_namespaces"]).build()
 
 
 def job() -> VariableModel:
     """Return the scrape job."""
-    source = 'policyreport_exporter_build_info{cluster=~"$cluster"}'
-    return _choice("job", "Job", source, every=".+")
+    known = 'policyreport_exporter_build_info{cluster=~"$cluster"}'
+    return _choice("job", "Job", known, every=".+")
 
 
 def instance() -> VariableModel:
     """Return the exporter's replicas and shards."""
-    source = 'policyreport_exporter_build_info{cluster=~"$cluster",job=~"$job"}'
-    return _choice("instance", "Instance", source, every=".+")
+    known = 'policyreport_exporter_build_info{cluster=~"$cluster",job=~"$job"}'
+    return _choice("instance", "Instance", known, every=".+")
 
 
-def _choice(name: str, label: str, source: str, every: str = ".*") -> VariableModel:
+def _choice(
+    name: str, label: str, known: str, every: str = ".*", label_of: str = ""
+) -> VariableModel:
     """Any of a label's values; ``.*`` for All also matches series without the label."""
     return (
         QueryVariable(name)
         .label(label)
         .datasource(SOURCE)
-        .query(f"label_values({source}, {name})")
+        .query(f"label_values({known}, {label_of or name})")
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
         .multi(True)

@@ -13,7 +13,8 @@ import msgspec
 from grafana.classic import Target, Variable
 
 Labels = dict[str, str]
-VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)")
+# Not $1, which label_replace() means by it.
+VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$([A-Za-z_]\w*)")
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -38,7 +39,8 @@ class Window(NamedTuple):
 
     def stepping(self, interval: str) -> "Window":
         """Return the same range in steps of at least a panel's interval, such as 5m."""
-        return self._replace(step=max(self.step, 60.0 * int(interval.removesuffix("m") or 0)))
+        unit = {"m": 60.0, "h": 3600.0}.get(interval[-1:], 0.0)
+        return self._replace(step=max(self.step, unit * int(interval[:-1] or 0)))
 
 
 def values(variables: list[Variable], chosen: Mapping[str, str]) -> dict[str, str]:

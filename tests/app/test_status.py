@@ -21,7 +21,7 @@ from exporter.view.values import (
     Query,
 )
 from exporter.web.page.panels import count_names
-from grafana.dashboards.variables import UNCOUNTED
+from grafana.dashboards.variables import COUNTS
 from tests.alerting.cluster import Cluster
 from tests.alerting.cluster import failing as failed
 
@@ -177,7 +177,7 @@ async def test_a_list_has_the_kinds_that_its_figures_count() -> None:
 
 def test_the_choices_of_what_counts_are_those_of_the_dashboards() -> None:
     named = {count_names()[each]: kinds for each, kinds in COUNT_CHOICES.items()}
-    shown = {name: frozenset(kinds.split("|")) - {"-"} for name, kinds in UNCOUNTED.items()}
+    shown = {name: frozenset(kinds.split("|")) - {"-"} for name, kinds in COUNTS.items()}
     assert named == shown
 
 

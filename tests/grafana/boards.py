@@ -1,4 +1,4 @@
-"""The five dashboards as tests read them, and PromQL as a tree."""
+"""The six dashboards as tests read them, and PromQL as a tree."""
 
 import json
 import re
@@ -9,14 +9,21 @@ from typing import NamedTuple
 import promql_parser
 
 from grafana import classic
-from grafana.build import HERE, files
+from grafana.build import HERE, files, releases
 
 ROOT = HERE.parent
 FILES = files()
-BOARDS = {name: classic.read(json.loads(text)) for name, text in FILES.items() if "/" not in name}
+RELEASES = releases()
+BOARDS = {name: classic.read(json.loads(text)) for name, text in FILES.items()}
 PANELS = [(board, panel) for board in BOARDS.values() for panel in board.all_panels()]
 IDS = [f"{board.uid}-{panel.id}" for board, panel in PANELS]
-SUBSTITUTES = {"__range": "1h", "__rate_interval": "5m", "__interval": "1m"}
+SUBSTITUTES = {
+    "__range": "1h",
+    "__rate_interval": "5m",
+    "__interval": "1m",
+    "owner": "team",
+    "target": "0.95",
+}
 
 
 class Selector(NamedTuple):
@@ -30,7 +37,9 @@ class Selector(NamedTuple):
 
 def runnable(expr: str) -> str:
     """Fill the variables with something that parses."""
-    return re.sub(r"\$\{?(\w+)(?::\w+)?\}?", lambda match: SUBSTITUTES.get(match[1], "some"), expr)
+    return re.sub(
+        r"\$\{?([A-Za-z_]\w*)(?::\w+)?\}?", lambda match: SUBSTITUTES.get(match[1], "some"), expr
+    )
 
 
 def targets(board: classic.Dashboard) -> Iterator[tuple[classic.Panel, classic.Target]]:
@@ -50,9 +59,9 @@ def expressions(board: classic.Dashboard) -> Iterator[str]:
 
 def label_values(variable: classic.Variable) -> tuple[str, str]:
     """Return the selector and the label of ``label_values(selector, label)``."""
-    found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.query)
+    found = re.fullmatch(r"label_values\((.+), ([$\w]+)\)", variable.query)
     assert found, variable.query
-    return found[1], found[2]
+    return found[1], runnable(found[2])
 
 
 @cache
@@ -64,8 +73,10 @@ def selectors(expr: str) -> list[Selector]:
 def _walk(node: object, function: str, window: str) -> Iterator[Selector]:
     match node:
         case promql_parser.VectorSelector():
-            pairs = ((m.name, m.value) for m in node.matchers.matchers)
-            yield Selector(str(node.name), tuple(pairs), function, window)
+            pairs = {m.name: m.value for m in node.matchers.matchers}
+            # A variable may take a label from several families: {__name__=~"one|other"}.
+            for name in str(node.name or pairs.pop("__name__")).split("|"):
+                yield Selector(name, tuple(pairs.items()), function, window)
         case promql_parser.MatrixSelector():
             yield from _walk(node.vector_selector, function, str(node.range))
         case promql_parser.Call():

@@ -13,7 +13,7 @@ from tests.grafana.boards import BOARDS, IDS, PANELS, ROOT, expressions, grouped
 # What scraping adds, what namespace_labels may add, and what the queries themselves make.
 SCRAPE = {"cluster", "job", "instance", "pod", "node", "endpoint", "container", "service"}
 CONFIGURED = {"team"}
-MADE = {"rank"}
+MADE = {"rank", "owner"}
 OURS = {f.name: set(f.labels) for f in CATALOGUE} | {f.full_name: set(f.labels) for f in OWN}
 # Of prometheus-client, Prometheus and the API server; outside our contract.
 OTHERS = {
@@ -21,6 +21,9 @@ OTHERS = {
     "process_resident_memory_bytes": set(),
     "process_start_time_seconds": set(),
     "ALERTS": {"alertname", "alertstate", "severity", "namespace", "policy"},
+    "kyverno_admission_review_duration_seconds": set(),
+    "kyverno_admission_requests_total": {"request_allowed"},
+    "kyverno_controller_drop_total": {"controller_name"},
     "apiserver_admission_webhook_rejection_count": {"name", "error_type"},
     "apiserver_admission_webhook_fail_open_count": {"name"},
     "apiserver_admission_webhook_admission_duration_seconds": {"name", "le"},
@@ -28,12 +31,12 @@ OTHERS = {
 
 
 def recorded() -> dict[str, set[str]]:
-    """Return each recording rule's series with the labels that its outermost sum keeps."""
+    """Return each recording rule's series with the labels that its outermost aggregation keeps."""
     text = (ROOT / "alerts" / "recording.rules.yaml").read_text(encoding="utf-8")
     rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
     found = {}
     for rule in rules:
-        labels = re.match(r"sum by \(([\w, ]+)\)", rule["expr"].strip())
+        labels = re.match(r"(?:sum|max|min) by \(([\w, ]+)\)", rule["expr"].strip())
         found[rule["record"]] = set(re.findall(r"\w+", labels[1])) if labels else set()
     return found
 

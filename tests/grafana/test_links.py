@@ -11,7 +11,11 @@ from grafana.dashboards.links import DOCS, TAG
 from tests.grafana.boards import BOARDS, IDS, PANELS, ROOT
 
 BY_UID = {board.uid: board for board in BOARDS.values()}
-LEADS_TO = {"Namespace": "policy-namespace", "Policy": "policy-policy"}
+LEADS_TO = {
+    "Cluster": "policy-overview",
+    "Namespace": "policy-namespace",
+    "Policy": "policy-policy",
+}
 panels = pytest.mark.parametrize(("board", "panel"), PANELS, ids=IDS)
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
@@ -56,7 +60,28 @@ def test_links_keep_what_the_target_can_be_told(board: Dashboard, panel: Panel) 
     for url in urls(board, panel):
         known = {v.name for v in BY_UID[urlsplit(url).path.removeprefix("/d/")].templating.list}
         kept = set(re.findall(r"\$\{(\w+):queryparam\}", url))
-        assert {"cluster", "uncounted", "severity"} & known & self_metrics <= kept, url
+        assert {"source", "severity"} & known & self_metrics <= kept, url
+
+
+@panels
+def test_every_link_carries_the_cluster_and_from_a_row_that_of_the_row(
+    board: Dashboard, panel: Panel
+) -> None:
+    columns = {override.matcher.options for override in panel.fields.overrides}
+    for title, links in cell_links(panel).items():
+        for link in links:
+            of_row = "var-cluster=${__data.fields.Cluster}"
+            chosen = "${cluster:queryparam}"
+            assert (of_row if "Cluster" in columns else chosen) in link.url, title
+    assert all("${cluster:queryparam}" in link.url for link in panel.links)
+
+
+@panels
+def test_tables_of_namespaces_and_policies_have_the_cluster(board: Dashboard, panel: Panel) -> None:
+    columns = {override.matcher.options for override in panel.fields.overrides}
+    if panel.type == "table" and columns & {"Namespace", "Policy"}:
+        assert "Cluster" in columns
+        assert all('"cluster", "All"' in target.expr for target in panel.targets)
 
 
 @panels
@@ -74,7 +99,8 @@ def test_cells_that_name_a_namespace_or_policy_link_to_it(board: Dashboard, pane
         if panel.type == "table" and title in LEADS_TO:
             (link,) = linked[title]
             assert link.url.startswith(f"/d/{LEADS_TO[title]}?")
-            assert link.url.endswith(f"var-{title.lower()}=${{__value.raw}}")
+            if title != "Cluster":
+                assert f"var-{title.lower()}=${{__value.raw}}" in link.url
 
 
 @boards

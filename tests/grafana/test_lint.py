@@ -10,6 +10,8 @@ import promql_parser
 import pytest
 
 from grafana.classic import Dashboard, Panel, Variable
+from grafana.dashboards.promql import FLEET
+from grafana.dashboards.variables import KYVERNO
 from tests.grafana.boards import (
     BOARDS,
     IDS,
@@ -24,15 +26,21 @@ from tests.grafana.boards import (
 
 COUNTER_FUNCTIONS = {"rate", "irate", "increase"}
 # Window functions may look further back where that is their meaning.
-WINDOWS = {"$__rate_interval", "$__range"}
-# "Blocked in 5 minutes" says its window in its title.
-FIXED_WINDOWS = {("policy-enforcement", 101): "5m"}
+WINDOWS = {"$__rate_interval", "$__range", "$__interval"}
+# "Blocked in 5 minutes" says its window in its title,
+# and the fleet expects every cluster of the last week.
+FIXED_WINDOWS = {
+    ("policy-enforcement", 101): {"5m"},
+    ("policy-fleet", 102): {"1w"},
+    ("policy-fleet", 201): {"1w"},
+}
 
 # Metrics that only tell zero from unknown.
 GUARDS = {
     "policyreport_results",
     "policyreport_exporter_synced",
     "policyreport_exporter_build_info",
+    FLEET.split(":")[1],
 }
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -76,7 +84,8 @@ def test_choices_are_sorted_and_all_matches_series_without_the_label(
 ) -> None:
     if variable.type == "query":
         assert (variable.sort, variable.multi, variable.include_all) == (1, True, True)
-        assert variable.all_value == (".+" if variable.name in {"job", "instance"} else ".*")
+        every = {"job": ".+", "instance": ".+", "source": KYVERNO}
+        assert variable.all_value == every.get(variable.name, ".*")
 
 
 @variables
@@ -105,7 +114,9 @@ def test_descriptions_name_the_metric(board: Dashboard, panel: Panel) -> None:
         for selector in selectors(target.expr):
             # A recorded series is called after its metric: level:metric:operation.
             name = selector.metric.split(":")[-2 if ":" in selector.metric else 0]
-            assert name.removesuffix("_bucket") in panel.description or name in GUARDS, name
+            for ending in ("_bucket", "_unmet", "_total"):
+                name = name.removesuffix(ending)
+            assert name in panel.description or name in GUARDS, name
 
 
 @panels
@@ -128,10 +139,10 @@ def test_target_promql_rule(board: Dashboard) -> None:
 
 @panels
 def test_target_rate_interval_rule(board: Dashboard, panel: Panel) -> None:
-    fixed = FIXED_WINDOWS.get((board.uid, panel.id))
+    fixed = FIXED_WINDOWS.get((board.uid, panel.id), set())
     for target in panel.targets:
         for window in windows(target.expr):
-            assert window in WINDOWS | {fixed}, window
+            assert window in WINDOWS | fixed, window
         if not target.instant:
             assert "$__range" not in target.expr, "a trend asks for its step, not for its range"
 
@@ -196,10 +207,17 @@ def test_headline_numbers_ask_for_the_present_and_say_no_data(
 
 
 @panels
-def test_gauges_of_replicas_are_not_added_up(board: Dashboard, panel: Panel) -> None:
-    """Replicas expose equal series: the largest is taken before any sum."""
-    for target in panel.targets:
-        if board.uid != "policy-exporter" and "sum" in target.expr:
-            families = {s.metric for s in selectors(target.expr)}
-            if any(f.startswith(("policyreport_results", "policyviolation_")) for f in families):
-                assert "max without (instance, pod" in target.expr
+def test_nothing_raw_is_asked_for_over_the_whole_range(board: Dashboard, panel: Panel) -> None:
+    """Counters over a range come from the recording rules, which are right over replacement."""
+    if board.uid != "policy-exporter":
+        for target in panel.targets:
+            for selector in selectors(target.expr):
+                assert selector.window != "1h" or ":" in selector.metric, selector
+
+
+@panels
+def test_families_of_whole_clusters_are_asked_for_recorded(board: Dashboard, panel: Panel) -> None:
+    if board.uid in {"policy-fleet", "policy-overview", "policy-namespace"}:
+        for target in panel.targets:
+            families = {selector.metric for selector in selectors(target.expr)}
+            assert not families & {"policyreport_results", "policyviolation_events_total"}

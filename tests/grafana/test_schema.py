@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from grafana.classic import JsonDict
-from tests.grafana.boards import BOARDS, FILES
+from tests.grafana.boards import BOARDS, FILES, RELEASES
 from tests.tools import tool
 
 pytestmark = pytest.mark.tier("monitoring")
@@ -33,7 +33,7 @@ def check(schema: str, documents: Mapping[str, JsonDict], home: Path) -> str:
 
 def classic(name: str) -> JsonDict:
     """Return a dashboard without what the schema leaves to others."""
-    document = msgspec.json.decode(FILES[name], type=JsonDict)
+    document = msgspec.json.decode((FILES | RELEASES)[name], type=JsonDict)
     notes = msgspec.convert(document["annotations"], dict[str, list[JsonDict]])["list"]
     bare = [{k: v for k, v in note.items() if k not in PROMETHEUS_NOTE} for note in notes]
     kept = {k: v for k, v in document.items() if k not in {"__inputs", "__requires"}}
@@ -47,7 +47,7 @@ def test_classic_json_fits_the_schema(tmp_path: Path) -> None:
 
 def test_v2_json_fits_the_schema(tmp_path: Path) -> None:
     decode = msgspec.json.Decoder(Resource).decode
-    specs = {name: decode(FILES[f"v2/{name}"]).spec for name in BOARDS}
+    specs = {name: decode(RELEASES[f"v2/{name}"]).spec for name in BOARDS}
     assert check("dashboard-v2.json", specs, tmp_path) == ""
 
 

@@ -1,0 +1,173 @@
+"""Policy / Fleet: one line for each cluster that writes to this Prometheus."""
+
+from grafana_foundation_sdk.builders.stat import Panel as Stat
+from grafana_foundation_sdk.builders.table import Panel as Table
+from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
+
+from grafana.dashboards import annotations, palette, panels, promql, shared, tables, variables
+from grafana.dashboards.frame import Frame, Section
+from grafana.dashboards.links import EXPORTER_ROW_URL
+from grafana.dashboards.palette import HOUR
+from grafana.dashboards.promql import (
+    BLOCKED,
+    CLUSTER,
+    FAIL,
+    FLEET,
+    NEWEST,
+    OPENED,
+    RATED,
+    SINCE,
+    SOURCE,
+    VIOLATED,
+    happened,
+    known,
+    of,
+    total,
+)
+from grafana.dashboards.tables import Column, value
+
+ALL = (CLUSTER, SOURCE)
+REPORTING = f"group by (cluster) ({of(FLEET, CLUSTER)})"
+# Whoever reported within a week: a cluster that is gone on purpose leaves the list after that.
+EXPECTED = f"group by (cluster) (last_over_time({of(FLEET, CLUSTER)}[1w]))"
+REPORTS = {"0": ("no", "red"), "1": ("yes", "green")}
+
+
+def fleet() -> Frame:
+    """Return the dashboard of many clusters."""
+    return Frame(
+        uid="policy-fleet",
+        title="Policy / Fleet",
+        description="Every cluster in one line: does it report, does it comply, what is urgent.",
+        since="now-7d",
+        refresh="1m",
+        variables=[
+            variables.data_source(),
+            variables.cluster(),
+            variables.source(),
+            variables.target(),
+        ],
+        annotations=[annotations.policy_changed(), annotations.exporter_started()],
+        sections=[
+            Section(100, "Do all clusters report, and comply?", _headline()),
+            Section(200, "Which clusters need work?", [_clusters()]),
+            Section(
+                300,
+                "Is it getting better?",
+                [_over_time(), shared.opened_and_closed(*ALL).interval("1h").height(9)],
+            ),
+            Section(400, "What is alerting?", [shared.alerts().height(6)]),
+        ],
+    )
+
+
+def _headline() -> list[Stat]:
+    every = f"group({of(FLEET, *ALL)})"
+    silent = f"count({EXPECTED} unless on (cluster) {REPORTING})"
+    urgent = total(of(FLEET, *ALL, FAIL, 'severity="critical"'))
+    below = f"count(({promql.compliance(*ALL, family=FLEET, by='cluster')}) < $target)"
+    return [
+        panels.number(
+            "Clusters reporting",
+            "Clusters whose results arrive now. From policyreport_results by its recording rules.",
+            f"count({REPORTING})",
+        ),
+        panels.number(
+            "Clusters silent",
+            "Clusters that reported within the last week and do not now: the exporter, the "
+            "scrape or the way here is broken. From policyreport_results by its recording rules.",
+            known(silent, f"group({EXPECTED})"),
+        ).thresholds(palette.none_allowed()),
+        shared.compliance(promql.compliance(*ALL, family=FLEET)),
+        panels.number(
+            "Below the target",
+            "Clusters whose compliance is below the target at the top. From policyreport_results.",
+            known(below, every),
+        ).thresholds(palette.none_allowed("orange")),
+        panels.number(
+            "Critical",
+            "Failing checks of policies rated critical. From policyreport_results.",
+            known(urgent, every),
+        ).thresholds(palette.none_allowed()),
+        shared.opened(*ALL),
+        shared.blocked(CLUSTER),
+        shared.age_of_data(),
+    ]
+
+
+def _clusters() -> Table:
+    by = "cluster"
+    share = promql.compliance(*ALL, family=FLEET, by=by)
+    week = promql.compliance(*ALL, family=FLEET, by=by, offset=" offset 1w")
+    critical = total(of(FLEET, *ALL, FAIL, 'severity="critical"'), by)
+    build = of("policyreport_exporter_build_info", CLUSTER)
+    up = f"count by (cluster) (group by (cluster, instance) ({build}))"
+    synced = of("policyreport_exporter_synced", CLUSTER, 'resource=~"events.*"')
+    rated = f"group by ({by}) ({of(FLEET, *ALL, RATED)})"
+    better = palette.steps("red", (-0.02, "orange"), (-0.001, "text"), (0.001, "green"))
+    return tables.table_of(
+        "Clusters",
+        "One line for each cluster that reported within the last week. Change is that of "
+        "compliance against a week ago; New and Blocked count the selected time; Exporters are "
+        "processes that Prometheus scrapes. From policyreport_results, "
+        "policyreport_failures_opened_total, policyviolation_events_total, "
+        "policyreport_oldest_failure_timestamp_seconds, "
+        "policyreport_newest_result_timestamp_seconds and policyreport_exporter_build_info. Click "
+        "a cluster to open its overview, the age of its data to open its exporter.",
+        [
+            tables.cluster().wide(160),
+            Column(value(0), "Reports").words(palette.words(REPORTS)).wide(85),
+            Column(value(1), "Compliance").gauge(palette.ratio()),
+            Column(value(2), "Change")
+            .unit("percentunit")
+            .having(decimals=1)
+            .warns(better)
+            .wide(90),
+            tables.count(value(3), "Failing"),
+            tables.count(value(4), "Critical", "red"),
+            tables.count(value(5), "New"),
+            tables.count(value(6), "Blocked"),
+            tables.age(value(7), "Oldest"),
+            Column(value(8), "Data age")
+            .unit("s")
+            .warns(palette.age(2 * HOUR, 3 * HOUR))
+            .link("Open the exporter", EXPORTER_ROW_URL)
+            .wide(110),
+            Column(value(9), "Exporters").warns(palette.steps("red", (1, "text"))).wide(100),
+        ],
+        f"{REPORTING} or 0 * {EXPECTED}",
+        share,
+        f"({share}) - ({week})",
+        total(of(FLEET, *ALL, FAIL), by),
+        known(critical, rated),
+        known(happened(OPENED, *ALL, by=by), rated),
+        known(happened(VIOLATED, CLUSTER, BLOCKED, by=by), f"max by ({by}) ({synced}) == 1"),
+        f"time() - min by ({by}) ({of(SINCE, *ALL)})",
+        f"time() - max by ({by}) ({of(NEWEST, CLUSTER)})",
+        known(up, EXPECTED),
+        sort=["Reports", "Compliance"],
+    ).height(12)
+
+
+def _over_time() -> TimeSeries:
+    share = promql.compliance(*ALL, family=FLEET, by="cluster")
+    panel = (
+        panels.lines(
+            "Compliance by cluster",
+            "Share of checks that pass, over time, with the target at the top. From "
+            "policyreport_results by its recording rules.",
+        )
+        .unit("percentunit")
+        .decimals(1)
+        .max(1)
+        .interval("1h")
+        .with_target(
+            panels.over_time(promql.named(share, "cluster", "this cluster"), "{{cluster}}")
+        )
+        .with_target(panels.over_time("vector($target)", "target", "B"))
+        .height(9)
+    )
+    panel.override_by_name(
+        "target", [panels.setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]
+    )
+    return panels.painted(panels.legend_table(panel), {"target": "orange"})
