@@ -8,4 +8,5 @@ mkdir -p "$dist"
 kubectl kustomize deploy/base > "$dist/policy-report-exporter.yaml"
 kubectl kustomize deploy/overlays/kube-prometheus-stack > "$dist/kube-prometheus-stack.yaml"
 tar --create --gzip --file "$dist/alerts-$version.tar.gz" alerts/*.rules.yaml alerts/prometheusrule*.yaml
-tar --create --gzip --file "$dist/dashboards-$version.tar.gz" grafana/policy-*.json grafana/import
+make dashboards ARGS="--release build/dashboards"
+tar --create --gzip --file "$dist/dashboards-$version.tar.gz" --directory build/dashboards .
