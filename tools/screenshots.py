@@ -1,4 +1,4 @@
-"""``python -m tools.screenshots``: take the pictures of the documentation, on the demo."""
+"""``python -m tools.screenshots``: take the pictures of the documentation."""
 
 import argparse
 import subprocess
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.servers import alertmanager, prometheus
+from tests.servers import alertmanager
 from tests.tools import Process, free_port, own_directory
 from tests.web.browser import Browser, browsing
+from tools.fortnight import END, clusters, remembered
 
 ROOT: Final = Path(__file__).parents[1]
 STATUS: Final = ROOT / "docs/images/status"
@@ -24,14 +25,6 @@ LOOKS: Final = {
     "phone": (390, 844, False),
 }
 NOBODY: Final = "{route: {receiver: nobody}, receivers: [{name: nobody}]}"
-SCRAPES: Final = """
-global: {{scrape_interval: 5s, evaluation_interval: 5s}}
-rule_files: ["*.rules.yaml"]
-scrape_configs:
-  - job_name: policy-report-exporter
-    honor_labels: true
-    static_configs: [{{targets: ["{address}"]}}]
-"""
 
 
 def main() -> None:
@@ -40,14 +33,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0, help="let the demo live so long")
     parser.add_argument("--only", choices=("status", "dashboards"), default="")
     arguments = parser.parse_args()
-    with demonstrating() as address:
-        if arguments.only == "status":
+    if arguments.only != "status":
+        render_dashboards()
+    if arguments.only != "dashboards":
+        with demonstrating() as address, browsing() as browser:
             time.sleep(arguments.minutes * 60)
-        else:
-            render_dashboards(address, arguments.minutes)
-        if arguments.only != "dashboards":
-            with browsing() as browser:
-                photograph(browser, f"http://{address}/")
+            photograph(browser, f"http://{address}/")
 
 
 @contextmanager
@@ -63,16 +54,17 @@ def demonstrating() -> Iterator[str]:
             yield address
 
 
-def render_dashboards(address: str, minutes: float) -> None:
-    """Let a Prometheus with the rules scrape the demo, then draw every dashboard."""
-    rules = (ROOT / "alerts").glob("*.rules.yaml")
-    files = {path.name: path.read_text() for path in rules}
-    with prometheus(SCRAPES.format(address=address), files=files) as server:
-        time.sleep(minutes * 60)
+def render_dashboards() -> None:
+    """Draw every dashboard from the fortnight: of its largest cluster, the fleet of all."""
+    with remembered(clusters()) as server:
         command = [sys.executable, "-m", "grafana.render", "--prometheus", server.url]
-        command += ["--out", str(DASHBOARDS), "--scrape-interval", "5"]
-        command += ["--minutes", str(max(minutes, 1))]
-        subprocess.run(command, cwd=ROOT, check=True)
+        command += ["--out", str(DASHBOARDS), "--end", str(END)]
+        largest = ["--variable", f"cluster={clusters()[0].name}"]
+        for board in ("overview", "namespace", "policy", "enforcement", "exporter"):
+            light = ["--light"] if board == "overview" else []
+            only = ["--only", f"policy-{board}", *largest, *light]
+            subprocess.run([*command, *only], cwd=ROOT, check=True)
+        subprocess.run([*command, "--only", "policy-fleet"], cwd=ROOT, check=True)
 
 
 def photograph(browser: Browser, url: str) -> None:

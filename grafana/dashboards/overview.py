@@ -187,6 +187,7 @@ def _teams() -> Table:
         tables.count(value(3), "Blocked"),
     ]
     every = promql.owned(f"group by ($owner) ({_state()})")
+    blocked = promql.owned(happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by="$owner"))
     return (
         tables.table_of(
             "Which teams need help?",
@@ -197,10 +198,8 @@ def _teams() -> Table:
             _share_by_owner(),
             promql.owned(total(_state(FAIL), "$owner")),
             known(promql.owned(happened(OPENED, *CHOSEN, by="$owner")), every),
-            known(
-                promql.owned(happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by="$owner")),
-                f"({every}) and on () ({promql.EVENTS_SYNCED})",
-            ),
+            f"({known(blocked, f'({every}) and on () ({promql.EVENTS_SYNCED})')}) "
+            f"and on (owner) {every}",
             sort=["-Failing"],
         )
         .span(10)

@@ -28,8 +28,7 @@ from grafana.dashboards.promql import (
 )
 from grafana.dashboards.tables import Column, value
 
-ENFORCED, CATEGORY = 'mode="enforce"', 'category=~"$category"'
-# Not every family has the category; the policies chosen have it.
+ENFORCED = 'mode="enforce"'
 THIS = (SCOPE, SOURCE, POLICY)
 VERDICT = {
     "0": ("would block", "orange"),
@@ -49,7 +48,6 @@ def policy() -> Frame:
         variables=[
             variables.data_source(),
             variables.cluster(),
-            variables.category(),
             variables.policy(),
             *variables.scope(),
             variables.source(),
@@ -69,7 +67,7 @@ def policy() -> Frame:
                 500,
                 "By name",
                 [
-                    shared.unscored(*THIS, CATEGORY),
+                    shared.unscored(*THIS),
                     shared.failing_resources(*THIS, COUNTED),
                 ],
             ),
@@ -78,7 +76,7 @@ def policy() -> Frame:
 
 
 def _results(*matchers: str) -> str:
-    return now("policyreport_results", COUNTED, *THIS, CATEGORY, *matchers)
+    return now("policyreport_results", COUNTED, *THIS, *matchers)
 
 
 def _headline() -> list[Stat]:
@@ -141,13 +139,13 @@ def _readiness() -> Table:
 
 
 def _readiness_queries(by: str) -> list[str]:
-    info = promql.policies(POLICY, CATEGORY)
+    info = promql.policies(POLICY)
     ready = now("policyreport_policy_ready", CLUSTER, POLICY)
     changed = now("policyreport_policy_last_changed_timestamp_seconds", CLUSTER, POLICY)
     every, failing = f"group by ({by}) ({_results()})", total(_results(FAIL), by)
     unfit = known(total(_results(promql.BAD), by), every)
     spread = total(_results(FAIL), "cluster, policy, namespace")
-    enforced = f"group by ({by}) ({promql.policies(POLICY, CATEGORY, ENFORCED)})"
+    enforced = f"group by ({by}) ({promql.policies(POLICY, ENFORCED)})"
     return [
         info,
         f"min by ({by}) ({ready}) and on ({by}) {info}",
@@ -167,12 +165,12 @@ def _history() -> TimeSeries:
         "All results, stacked. From policyreport_results by its recording rules, which count "
         "workloads and Pods. The purple part is not evaluated; switch the annotation Policy "
         "changed on to see what an edit did.",
-    ).with_target(panels.over_time(total(of(BY_POLICY, *THIS, CATEGORY), "result"), "{{result}}"))
+    ).with_target(panels.over_time(total(of(BY_POLICY, *THIS), "result"), "{{result}}"))
     return panels.painted(panel.interval("2h"), RESULT)
 
 
 def _spread() -> TimeSeries:
-    failing = f"group by (cluster, namespace, policy) ({of(UNMET, *THIS, CATEGORY, FAIL)})"
+    failing = f"group by (cluster, namespace, policy) ({of(UNMET, *THIS, FAIL)})"
     panel = panels.lines(
         "Namespaces failing, by policy",
         "In how many namespaces each policy has at least one failing check. From "
@@ -215,11 +213,11 @@ def _namespaces() -> Table:
     every = f"group by ({by}) ({_results()})"
     columns = [
         tables.namespace(),
-        tables.cluster(),
-        tables.count(value(0), "Failing"),
-        Column(value(1), "Passing").wide(90),
-        tables.count(value(2), "Skipped").wide(90),
-        tables.count(value(3), "Not evaluated", "purple").wide(125),
+        tables.cluster().wide(80),
+        tables.count(value(0), "Failing").wide(75),
+        Column(value(1), "Passing").wide(80),
+        tables.count(value(2), "Skipped").wide(80),
+        tables.count(value(3), "Not evaluated", "purple").wide(115),
     ]
     return (
         tables.table_of(

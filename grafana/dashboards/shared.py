@@ -23,6 +23,8 @@ from grafana.dashboards.promql import (
 )
 from grafana.dashboards.tables import Column
 
+# Events are read, and rules are evaluated.
+BLOCKS_KNOWN = f"{EVENTS_SYNCED} and on () group({of(promql.FLEET, CLUSTER)})"
 URGENCY = {"1": ("critical", "red"), "2": ("warning", "orange"), "3": ("info", "blue")}
 
 
@@ -89,7 +91,7 @@ def blocked(*matchers: str) -> Stat:
         "Blocked requests",
         "Requests that a policy in mode enforce refused in the selected time. From "
         "policyviolation_events_total. The Enforcement dashboard shows who and why.",
-        promql.while_known(grown, f"{EVENTS_SYNCED} and on () group({of(promql.FLEET, CLUSTER)})"),
+        promql.while_known(grown, BLOCKS_KNOWN),
     )
     return stat.decimals(0)
 
@@ -132,8 +134,9 @@ def compliance_over_time(share: str, last_week: str) -> TimeSeries:
 
 def opened_and_closed(*matchers: str) -> TimeSeries:
     """Flow of failures, new ones up and fixed ones down."""
-    new = happened(OPENED, *matchers, window="$__interval")
-    fixed = happened(CLOSED, *matchers, window="$__interval")
+    # Zeros between what is recorded, or a bar would be as wide as the time until the next.
+    new = known(happened(OPENED, *matchers, window="$__interval"), promql.RESULTS_KNOWN)
+    fixed = known(happened(CLOSED, *matchers, window="$__interval"), promql.RESULTS_KNOWN)
     panel = (
         panels.bars(
             "New and fixed failures",
@@ -143,16 +146,15 @@ def opened_and_closed(*matchers: str) -> TimeSeries:
         )
         .interval("10m")
         .with_target(panels.over_time(new, "new"))
-        .with_target(panels.over_time(f"-{fixed}", "fixed", "B"))
-        .no_value("nothing new, nothing fixed")
+        .with_target(panels.over_time(f"-({fixed})", "fixed", "B"))
     )
     return panels.painted(panel, {"new": "orange", "fixed": "green"})
 
 
 def outcomes(*matchers: str) -> TimeSeries:
     """Violations at admission, refused and allowed."""
-    refused = happened(VIOLATED, *matchers, BLOCKED, window="$__interval")
-    passed = happened(VIOLATED, *matchers, ALLOWED, window="$__interval")
+    refused = known(happened(VIOLATED, *matchers, BLOCKED, window="$__interval"), BLOCKS_KNOWN)
+    passed = known(happened(VIOLATED, *matchers, ALLOWED, window="$__interval"), BLOCKS_KNOWN)
     panel = (
         panels.bars(
             "Violations at admission",
@@ -162,7 +164,6 @@ def outcomes(*matchers: str) -> TimeSeries:
         )
         .with_target(panels.over_time(refused, "blocked"))
         .with_target(panels.over_time(passed, "allowed", "B"))
-        .no_value("no violation at admission")
     )
     return panels.painted(panel, {"blocked": "red", "allowed": "orange"})
 

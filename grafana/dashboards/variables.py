@@ -73,11 +73,6 @@ def source() -> VariableModel:
     return _choice("source", label, known, every=KYVERNO)
 
 
-def category() -> VariableModel:
-    """Categories of policies."""
-    return _choice("category", "Category", 'policyreport_results{cluster=~"$cluster"}')
-
-
 def uncounted() -> VariableModel:
     """Which copies of a workload to leave out, by name of what is counted."""
     values = ", ".join(f"{text} : {kinds}" for text, kinds in COUNTS.items())

@@ -98,7 +98,7 @@ def test_words_of_users_are_escaped() -> None:
 
 @browser
 def test_a_panel_without_data_says_why() -> None:
-    assert "nothing new, nothing fixed" in drawn()
+    assert "no alert fires" in drawn()
     assert drawn().count(">no data<") == 7
 
 
