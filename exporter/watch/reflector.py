@@ -1,4 +1,4 @@
-"""Follow one scope for ever: find it, list it, watch it, survive everything in between."""
+"""Keep a sink in step with one scope: discover, list, watch, and recover from failures."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 State = Literal["waiting", "listing", "watching", "not served", "refused", "failing"]
 
 SHORT_SECONDS: Final = 1.0
-PATIENCE: Final = 9  # refusals by 500 at one version before all is listed again
-BREAK: Final = 3  # refusals that a break in mid-stream weighs
+RELIST_WEIGHT: Final = 9  # of failures at one version before all is listed again
+BREAK_WEIGHT: Final = 3  # of a watch that broke; one that was refused with 500 weighs 1
 CONFIRMATIONS: Final = 2  # times that something followed must be missed to be believed gone
 _REASONS: Final[dict[type[Exception], str]] = {
     Gone: "expired",
@@ -38,7 +38,16 @@ class Reflector:
     """Keeps a sink in step with one scope.
 
     Invariant: between any two calls of the sink, ``version`` covers exactly what the sink was
-    given up to then; it is empty where only a list can tell. Times are Unix seconds, 0 for never.
+    given up to then; it is empty where only a list can bring that. Times are Unix seconds, 0 for
+    never. Only the reflector itself changes what follows:
+
+    - ``state``: ``waiting`` before the first attempt and after an expired version, ``listing``
+      until a list is complete, ``watching`` while the server holds the watch open, ``not served``
+      and ``refused`` until the next look, ``failing`` between an error and the next attempt.
+    - ``last_error``: what the last attempt failed with.
+    - ``synced``: a list was completed, and the resource is still served.
+    - ``served``: False once the resource was missing ``CONFIRMATIONS`` times.
+    - ``last_sync``: when the last list was completed.
     """
 
     def __init__(  # noqa: PLR0913 - three of them only tests and the composition root name
@@ -71,10 +80,10 @@ class Reflector:
         self._watcher.position = VersionCursor(since)
         self._resource: Resource | None = None
         self._last_resource: Resource | None = None
-        self._doubtful = False
-        self._missing = 0
-        self._broken_at = ("", 0)
-        self._failures = 0
+        self._doubtful = False  # the version may lie in the future of a restored server
+        self._missing = 0  # times in a row that the resource was not served
+        self._broken_at = ("", 0)  # a version, and the weight of the failures at it
+        self._failures = 0  # since the last watch that was opened
 
     @property
     def version(self) -> str:
@@ -217,16 +226,16 @@ class Reflector:
             case NotServed():
                 return self._missed(error)
             case Refused():
-                self._say("refused", error)
+                self._fail("refused", error)
                 return self._options.look_again_seconds
             case Gone():
                 self.state = "waiting"
                 self._forget("expired" if self.version else "list_expired")
             case Unsupported():
-                self._say("failing", error)
+                self._fail("failing", error)
                 self._forget("unsupported")
             case _:
-                self._say("failing", error)
+                self._fail("failing", error)
                 self._count_breaks(error)
         return error.retry_after if isinstance(error, Unavailable) else 0.0
 
@@ -236,12 +245,12 @@ class Reflector:
         self._resource = None
         followed = self.synced or bool(self.version)
         if followed and self._missing < CONFIRMATIONS:
-            self._say("failing", error)
+            self._fail("failing", error)
             return self._options.confirm_seconds
         if followed:
             self._feed.begin()
             self._feed.end()
-        self._say("not served", error)
+        self._fail("not served", error)
         self._forget("")
         self.served = self.synced = False
         return self._options.look_again_seconds
@@ -255,10 +264,10 @@ class Reflector:
         self._doubtful |= status in (0, 504)
         began = self._watcher.opened is not None
         broke = status == -1 or (began and status in (500, 502, 503))
-        weight = BREAK if broke else int(status == 500)
+        weight = BREAK_WEIGHT if broke else int(status == 500)
         version, weights = self._broken_at
         self._broken_at = (self.version, weight + (weights if version == self.version else 0))
-        if self._broken_at[1] >= PATIENCE:
+        if self._broken_at[1] >= RELIST_WEIGHT:
             self._forget("broken")
 
     def _forget(self, reason: str) -> None:
@@ -267,7 +276,7 @@ class Reflector:
         self._lister.start_over(reason)
         self._broken_at = ("", 0)
 
-    def _say(self, state: State, error: ApiError | Malformed) -> None:
+    def _fail(self, state: State, error: ApiError | Malformed) -> None:
         """Take the state; what is logged of it is one line for all that share the cause."""
         self.state, self.last_error = state, error
         self._failures += 1
@@ -279,7 +288,7 @@ class Reflector:
 
 
 def _reason(error: ApiError | Malformed) -> str:
-    """Say in a label's words why a watch broke off."""
+    """Return the value of the label ``reason`` for a watch that ended."""
     return _REASONS.get(type(error)) or _STATUS_REASONS.get(
         getattr(error, "status", 0), "server_error"
     )
