@@ -26,10 +26,11 @@ from reports and from events.
 
 Before its resources were listed completely a family is absent, not 0. New counter series are shown
 at 0 first and take their value 35 seconds (`birth_hold`) later, so that increase() counts their
-first occurrence. Over its budget (`max_series`) a family folds new label sets into one series for
-each namespace whose other labels say `__overflow__`: sums stay exact. Of what reports and Events
-say, at most 10,000 combinations in one namespace are told apart, so that nobody fills the room of
-the others; see [security.md](security.md).
+first occurrence. Above its limit (`max_series`) a family folds label sets of the largest namespaces
+into series of their namespace whose labels are `__overflow__`, except severity, result, status and
+outcome: sums stay exact, and other namespaces keep their series. Of the contents of reports and
+Events at most 10,000 combinations in one namespace are counted separately; see
+[security.md](security.md).
 """
 
 

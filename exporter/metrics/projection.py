@@ -12,6 +12,9 @@ from exporter.state.tally import WORDS, Counters, Gauge, Labels, Tally
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
+KEPT: Final = frozenset({"result", "status", "severity", "outcome"})
+"""Labels of few possible values, which series of folded rows keep."""
+
 
 class Projection:
     """Keeps the series of one family in step with the state.
@@ -41,7 +44,15 @@ class Projection:
         form = "%a" if family.fractional else "%d"
         self._segments = Segments(_prefix(self), form, counts)
         keep = None if len(kept) == len(family.labels) else kept
-        self.series = Series(self._segments, limit, keep, family.join)
+        self.series = Series(
+            self._segments,
+            limit,
+            keep,
+            family.join,
+            fair=self.labels[:1] == ("namespace",),
+            movable=not isinstance(self.source, Counters),
+            kept=frozenset(i for i, name in enumerate(self.labels) if name in KEPT),
+        )
         self.zero_first = ZeroFirst(self.source, birth_hold)
         self._words = words
         self._word_at = family.word_at if family.word else 0

@@ -6,6 +6,7 @@ Filling a template of some hundred series costs 0.14 us a series, against 19 us 
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from io import BytesIO
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -159,6 +160,22 @@ class Segments:
         else:
             del self._segments[at], self._firsts[at]
             self._stale.discard(segment)
+
+    def last_of(self, first: str, others: AbstractSet[Labels]) -> Labels | None:
+        """Return the last series whose first label is *first*, but for some others."""
+        while self._added:
+            self._file(self._added.pop())
+        above: Labels = (first + "\0",)
+        at = bisect_left(self._firsts, above) - 1
+        while at >= 0:
+            keys = self._segments[at].keys
+            for index in range(bisect_left(keys, above) - 1, -1, -1):
+                if keys[index][0] != first:
+                    return None
+                if keys[index] not in others:
+                    return keys[index]
+            at -= 1
+        return None
 
     def rewrite(self, concerned: Callable[[Labels], bool]) -> None:
         """Write the prefixes of some series anew, because what *prefix* knows has changed."""

@@ -1,12 +1,13 @@
 """The series of one family: what is exposed under which labels, within a budget."""
 
+from collections import Counter
 from collections.abc import Sequence
 from heapq import nsmallest
 from typing import Final, Literal
 
 from exporter.metrics.segments import Segments, SegmentSnapshot
 from exporter.state.minbag import MinBag
-from exporter.state.tally import Labels, overflow
+from exporter.state.tally import OVERFLOW, Labels, overflow
 
 Join = Literal["sum", "least", "greatest"]
 """Numbers of things add up; of points in time the first or the last one counts."""
@@ -40,8 +41,13 @@ class Joined:
             self._bag.add(self._sign * value)
 
     @property
+    def rows(self) -> dict[Labels, float]:
+        """The rows and their values."""
+        return self._rows
+
+    @property
     def value(self) -> float | None:
-        """Say what the rows amount to; None when there are none."""
+        """The value of all rows; None when there are none."""
         if not self._rows:
             return None
         least = self._bag.least
@@ -52,18 +58,25 @@ class Series:
     """Values by label sets, kept ready to be rendered.
 
     Rows arrive under the family's full labels. ``keep`` chooses the labels that are exposed, and
-    rows that agree in those are joined. When *limit* label sets are live, a new one folds into
-    a series for its namespace whose other labels say ``__overflow__``; a gauge's row moves out
-    again when there is room. So the sum over the series always equals the sum over the rows, or
-    the least of them the least of the rows, as *join* says.
+    rows that agree in those are joined. At most *limit* label sets have series of their own, those
+    of the first label (the namespace, where it is one) in fair shares: a namespace with fewer than
+    limit / namespaces always has its own, for which one of the largest namespace is folded, where
+    values are *movable*. What is folded is in a series of its namespace whose labels are
+    ``__overflow__``, but for those at *kept*; it moves out again when there is room. So the sum
+    over the series equals the sum over the rows, or the least of them the least of the rows, as
+    *join* says.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a family is
         self,
         segments: Segments,
         limit: int,
         keep: Sequence[int] | None = None,
         join: Join = "sum",
+        *,
+        fair: bool = True,
+        movable: bool = True,
+        kept: frozenset[int] = frozenset(),
     ) -> None:
         self.folded_total = 0
         self.limit = limit
@@ -71,14 +84,22 @@ class Series:
         self._keep = None if keep is None else tuple(keep)
         self.slots = segments.slots
         self._join = join
+        self._fair = fair
+        self._movable = movable and fair
+        self._kept = kept
         self._shared: dict[Labels, Joined] = {}
         self._folded: dict[Labels, Labels] = {}
+        self._rest: set[Labels] = set()
+        self._sizes: Counter[str] = Counter()
+        self._folded_of: Counter[str] = Counter()
+        self._members: Counter[str] = Counter()
+        self._largest = ""
 
     def __len__(self) -> int:
         return len(self.slots)
 
     def put(self, row: Labels, value: float | None, cell: int | None = None) -> None:
-        """Set a row's value; None removes the row. *cell* is where the value stands, if anywhere.
+        """Set a row's value; None removes the row. *cell* holds the value, if there is one.
 
         A series that shows this row and no other then shows the cell.
         """
@@ -102,31 +123,102 @@ class Series:
         return row in self.slots and row not in self._shared
 
     def unfold(self) -> list[Labels]:
-        """Free folded rows for which there is room again; the caller puts them anew."""
-        room = self.limit - len(self.slots)
+        """Free folded rows for which there is room again; the caller puts them again."""
+        if not self._folded:
+            return []
+        room = self.limit - self._own
         freed = nsmallest(room, self._folded) if room > 0 else []
+        if self._movable:
+            share, taken = self._share(), Counter(map(self._namespace, freed))
+            small = {
+                namespace: share - self._sizes[namespace] - taken[namespace]
+                for namespace in self._folded_of
+                if self._sizes[namespace] + taken[namespace] < share
+            }
+            if small:
+                freed += self._of_small(small, set(freed))
         for row in freed:
             self.put(row, None)
         return freed
 
+    def _of_small(self, small: dict[str, int], freed: set[Labels]) -> list[Labels]:
+        """Name folded rows of namespaces that have less than their share, up to that."""
+        found = list[Labels]()
+        for row in sorted(self._folded.keys() - freed):
+            namespace = self._namespace(row)
+            if small.get(namespace, 0) > 0:
+                small[namespace] -= 1
+                found.append(row)
+        return found
+
+    @property
+    def _own(self) -> int:
+        """How many series are not of folded rows."""
+        return len(self.slots) - len(self._rest)
+
+    def _namespace(self, row: Labels) -> str:
+        return row[0] if self._fair and row else ""
+
+    def _share(self) -> int:
+        return max(self.limit // max(len(self._members), 1), 1)
+
     def _exposed(self, row: Labels, value: float | None) -> Labels | None:
         """Choose the labels that a row is exposed under; None for a row that never was."""
-        kept = row if self._keep is None else tuple(row[i] for i in self._keep)
+        labels = row if self._keep is None else tuple(row[i] for i in self._keep)
         folded = self._folded.get(row)
         if folded is not None:
             if value is None:
                 del self._folded[row]
+                _take(self._folded_of, self._namespace(row))
+                _take(self._members, self._namespace(row))
             return folded
-        if kept in self.slots:
-            return kept
+        if labels in self.slots:
+            return labels
         if value is None:
             return None
-        if len(self.slots) < self.limit:
-            return kept
-        folded = self._joined(overflow(kept, self.slots, self.limit)).labels
-        self._folded[row] = folded
+        if self._own < self.limit or self._make_room(labels):
+            return labels
+        return self._fold(row, labels)
+
+    def _fold(self, row: Labels, labels: Labels) -> Labels:
+        rest = overflow(labels, self.slots, self.limit, self._kept)
+        self._folded[row] = rest
+        self._folded_of[self._namespace(row)] += 1
+        self._members[self._namespace(row)] += 1
         self.folded_total += 1
-        return folded
+        return rest
+
+    def _make_room(self, labels: Labels) -> bool:
+        """Fold a series of the largest namespace for one that has less than its share."""
+        namespace = self._namespace(labels)
+        if not self._movable:
+            return False
+        share = max(self.limit // (len(self._members) + (namespace not in self._members)), 1)
+        if self._sizes[namespace] >= share:
+            return False
+        if self._sizes[self._largest] <= share:
+            self._largest = max(self._sizes, key=self._sizes.__getitem__)
+        if self._sizes[self._largest] <= share:
+            return False
+        last = self._segments.last_of(self._largest, self._rest)
+        if last is None:
+            return False
+        self._move(last)
+        return True
+
+    def _move(self, labels: Labels) -> None:
+        """Fold a series that there is."""
+        joined = self._shared.pop(labels, None)
+        rows = {labels: self._segments.value(labels)} if joined is None else joined.rows
+        self._set(labels, None)
+        for row, value in rows.items():
+            rest = self._joined(self._fold(row, labels))
+            rest.put(row, value)
+            self._set(rest.labels, rest.value)
+
+    def _is_rest(self, labels: Labels) -> bool:
+        """Whether folded rows have these labels."""
+        return all(not i or i in self._kept or v == OVERFLOW for i, v in enumerate(labels))
 
     def _joined(self, exposed: Labels) -> Joined:
         joined = self._shared.get(exposed)
@@ -143,6 +235,7 @@ class Series:
         if labels in self.slots:
             if value is None:
                 self._segments.remove(labels)
+                self._count(labels, there=False)
             else:
                 self._segments.set(labels, value)
         elif value is not None:
@@ -150,6 +243,22 @@ class Series:
                 self._segments.insert(labels, value)
             else:
                 self._segments.show(labels, cell)
+            self._count(labels, there=True)
+
+    def _count(self, labels: Labels, *, there: bool) -> None:
+        """Count a series that came or went, of folded rows apart."""
+        namespace = self._namespace(labels)
+        if labels in self._rest:
+            if not there:
+                self._rest.discard(labels)
+        elif there and OVERFLOW in labels and self._is_rest(labels):
+            self._rest.add(labels)
+        elif there:
+            self._sizes[namespace] += 1
+            self._members[namespace] += 1
+        else:
+            _take(self._sizes, namespace)
+            _take(self._members, namespace)
 
     def value(self, labels: Labels) -> float:
         """Give the value of a series."""
@@ -167,3 +276,9 @@ class Series:
     def snapshot(self) -> SegmentSnapshot:
         """Take the values of this moment, to be rendered at leisure."""
         return self._segments.snapshot()
+
+
+def _take(counts: Counter[str], key: str) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

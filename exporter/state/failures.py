@@ -129,8 +129,8 @@ class Failures:
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
         self.resources = Gauge()
         self.oldest = Minimum()
-        self.opened = Counters(limit)
-        self.closed = Counters(limit)
+        self.opened = Counters(limit, kept={2})  # the severity
+        self.closed = Counters(limit, kept={2})
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: dict[str, set[str]] = {}
         self.watched: Callable[[Identity, Labels], bool] | None = None

@@ -15,6 +15,7 @@ NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 OVERFLOW: Final = "__overflow__"
 SHARE: Final = 10_000
 CROWD: Final = 10_000
+_PARTS: Final = 10
 WORDS: Final = len(NOTHING)
 
 
@@ -204,8 +205,8 @@ class Counters:
 
     At most *limit* label sets are told apart, and at most ``SHARE`` of any one value of the first
     label (the namespace), so that whoever can cause occurrences fills neither the memory nor the
-    room of the others; what comes later counts in a row of its namespace whose other labels say
-    ``__overflow__``. Sums stay exact.
+    room of the others; what comes later counts in a row of its namespace whose other labels, but
+    for those at *kept*, are ``__overflow__``. Sums stay exact.
 
     ``shown`` is what may be told to others. With checkpoints that is what the last durable one
     holds (``publish``), so that a crash can never take back what was shown.
@@ -214,7 +215,7 @@ class Counters:
     out. For others they count as unborn until a checkpoint knows that they are not.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, kept: AbstractSet[int] = frozenset()) -> None:
         self.rows: dict[Labels, int] = {}
         self.shown: dict[Labels, int] = self.rows
         self.changed: set[Labels] = set()
@@ -222,6 +223,7 @@ class Counters:
         self._unborn_durably: AbstractSet[Labels] = frozenset()
         self.folded = 0
         self._limit = limit
+        self._kept = kept
         self._told: Counter[str] = Counter()
 
     def add(self, labels: Labels, amount: int = 1) -> None:
@@ -230,7 +232,7 @@ class Counters:
             if not amount:
                 return
         else:
-            wanted, labels = labels, fit(labels, self.rows, self._told, self._limit)
+            wanted, labels = labels, fit(labels, self.rows, self._told, self._limit, self._kept)
             self.folded += labels is not wanted
         if labels not in self.rows:
             self.unborn.add(labels)
@@ -273,26 +275,39 @@ class Counters:
             self.changed.add(labels)
 
 
-def fit(labels: Labels, rows: Collection[Labels], told: Counter[str], limit: int) -> Labels:
+def fit(
+    labels: Labels,
+    rows: Collection[Labels],
+    told: Counter[str],
+    limit: int,
+    kept: AbstractSet[int] = frozenset(),
+) -> Labels:
     """Give the row in which *labels* count beside *rows*: their own while there is room.
 
-    *told* holds how many rows each value of the first label has.
+    *told* holds how many rows each value of the first label has: at most ``SHARE``, and at most
+    a tenth of the room that is left, so any number of values leaves some to the next.
     """
     if labels in rows:
         return labels
-    if len(rows) >= limit or told[labels[0]] >= SHARE:
-        return overflow(labels, rows, limit)
+    room = limit - len(rows)
+    if room <= 0 or told[labels[0]] >= min(SHARE, max(room // _PARTS, 1)):
+        return overflow(labels, rows, limit, kept)
     told[labels[0]] += 1
     return labels
 
 
-def overflow(labels: Labels, told: Collection[Labels], limit: int) -> Labels:
+def overflow(
+    labels: Labels, told: Collection[Labels], limit: int, kept: AbstractSet[int] = frozenset()
+) -> Labels:
     """Give the labels of the row that takes what does not fit beside the rows *told*.
 
-    The namespace stays, for the first ``CROWD`` that overflow beyond *limit*: Events in the
-    namespace ``default`` may name any number of namespaces that do not exist.
+    Labels at *kept*, of few possible values, stay. The namespace stays, too, for the first
+    ``CROWD`` that overflow beyond *limit*: Events in the namespace ``default`` may name any number
+    of namespaces that do not exist.
     """
-    row = (labels[0], *(OVERFLOW for _ in labels[1:]))
+    row = tuple(each if not i or i in kept else OVERFLOW for i, each in enumerate(labels))
+    if OVERFLOW not in row:  # of labels that all stay nothing would fold
+        row = (labels[0], *(OVERFLOW for _ in labels[1:]))
     if row in told or len(told) < limit + CROWD:
         return row
-    return tuple(OVERFLOW for _ in labels)
+    return (OVERFLOW, *row[1:])

@@ -58,7 +58,7 @@ class ViolationEvents:
         known_policies_only: bool = False,
         limit: int = 200_000,
     ) -> None:
-        self.total = Counters(limit)
+        self.total = Counters(limit, kept={5, 6})  # outcome and severity
         self.last = Gauge()
         self.live = Gauge()
         self.recent = RecentBlocks(clock)

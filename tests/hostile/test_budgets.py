@@ -113,7 +113,7 @@ def test_severities_survive_the_folding() -> None:
     high = [Result(f"p{n}", "r", "fail", "high", source="kyverno") for n in range(SHARE + 5)]
     watched.sees(report("r", high))
     watched.state.ledger.settle()
-    assert watched.state.ledger.sums.by_severity == {("high",): [0, SHARE + 5, 0, 0, 0]}
+    assert watched.state.ledger.sums.by_severity == {("high", OVERFLOW): [0, SHARE + 5, 0, 0, 0]}
 
 
 def test_whoever_calls_a_kind_overflow_gets_no_room_for_it() -> None:
@@ -216,6 +216,24 @@ def test_a_namespace_counts_no_more_than_its_share_apart() -> None:
     assert counters.rows["team-a", "p"] == 1
     assert counters.rows[EVIL, OVERFLOW] == 100
     assert (len(counters.rows), counters.folded) == (SHARE + 2, 100)
+
+
+def test_any_number_of_namespaces_leaves_room_for_the_next() -> None:
+    counters = Counters(20_000, kept={2})
+    for number in range(30):
+        for policy in range(1_000):
+            counters.add((f"evil-{number}", f"p{policy}", "low"))
+    for policy in range(20):
+        counters.add(("team-a", f"p{policy}", "critical"))
+    mine = [row for row in counters.rows if row[0] == "team-a"]
+    assert mine == [("team-a", f"p{policy}", "critical") for policy in range(20)]
+
+
+def test_what_counts_beyond_a_share_keeps_its_severity() -> None:
+    counters = Counters(200_000, kept={2})
+    for number in range(SHARE + 5):
+        counters.add((EVIL, f"p{number}", "critical"))
+    assert counters.rows[EVIL, OVERFLOW, "critical"] == 5
 
 
 def test_a_restored_counter_knows_whose_share_is_used() -> None:

@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics.segments import Segments
@@ -72,10 +73,89 @@ def put(shown: Series, tally: Tally) -> None:
 
 def test_a_row_of_the_labels_that_others_fold_into_counts_with_them() -> None:
     shown = series(1)
+    shown.put(("a", "w"), 1)
     shown.put(("a", OVERFLOW), 5)
     shown.put(("a", "x"), 3)
-    assert values(shown) == {("a", OVERFLOW): 8}
+    assert values(shown) == {("a", "w"): 1, ("a", OVERFLOW): 8}
     shown.put(("a", OVERFLOW), 6)
-    assert values(shown) == {("a", OVERFLOW): 9}
+    assert values(shown) == {("a", "w"): 1, ("a", OVERFLOW): 9}
     shown.put(("a", "x"), None)
-    assert values(shown) == {("a", OVERFLOW): 6}
+    assert values(shown) == {("a", "w"): 1, ("a", OVERFLOW): 6}
+
+
+NAMESPACES = [*"abcdef"]
+shares = st.lists(
+    st.tuples(
+        st.sampled_from(NAMESPACES),
+        st.integers(0, 30),
+        st.sampled_from(["high", "low"]),
+        st.none() | st.integers(1, 9),
+    ),
+    max_size=120,
+)
+LIMIT = 24
+
+
+@settings(max_examples=200)
+@given(shares, st.sets(st.sampled_from(NAMESPACES), min_size=1, max_size=3))
+def test_whatever_some_namespaces_write_the_others_show_what_they_would_without_them(
+    puts: list[tuple[str, int, str, int | None]], evil: set[str]
+) -> None:
+    within = LIMIT // len(NAMESPACES)
+    shown, alone = fair(), fair()
+    truth: dict[Labels, int] = {}
+    for namespace, number, severity, value in puts:
+        row = (namespace, f"p{number if namespace in evil else number % within}", severity)
+        if namespace not in evil:
+            row = (*row[:2], "high")  # within its share: so many rows at most
+            put_and_settle(alone, row, value, truth)
+        put_and_settle(shown, row, value, truth)
+    others = {row: value for row, value in values(shown).items() if row[0] not in evil}
+    assert others == values(alone)
+    assert {row for row in others if OVERFLOW in row} == set()
+    assert len(shown) - len(shown._rest) <= LIMIT
+    assert {row[2] for row in shown.slots} <= {"high", "low"}, "no severity is lost"
+    assert_sums_are(shown, truth)
+
+
+def fair() -> Series:
+    return Series(Segments(lambda labels: f"{labels} "), LIMIT, kept=frozenset({2}))
+
+
+def put_and_settle(shown: Series, row: Labels, value: int | None, truth: dict[Labels, int]) -> None:
+    if value is None:
+        truth.pop(row, None)
+    else:
+        truth[row] = value
+    shown.put(row, value)
+    for freed in shown.unfold():
+        shown.put(freed, truth[freed])
+
+
+@pytest.mark.parametrize("first", ["flood", "team"])
+def test_20_000_named_resources_of_one_namespace_fold_no_row_of_another(first: str) -> None:
+    shown = Series(Segments(lambda labels: f"{labels} "), 20_000, kept=frozenset({2}))
+    flood = [("evil", f"r{n}", "low") for n in range(20_000)]
+    team = [("team-a", f"r{n}", "critical") for n in range(1_000)]
+    for row in (*flood, *team) if first == "flood" else (*team, *flood):
+        shown.put(row, 1)
+    assert all(row in shown.slots for row in team)
+    assert values(shown)["evil", OVERFLOW, "low"] == 1_000
+    for row in team:
+        shown.put(row, None)
+    for freed in shown.unfold():
+        shown.put(freed, 1)
+    assert values(shown) == dict.fromkeys(flood, 1)
+
+
+def test_11_namespaces_leave_the_next_its_severity() -> None:
+    shown = Series(Segments(lambda labels: f"{labels} "), 2_000, kept=frozenset({2}))
+    for number in range(11):
+        for policy in range(400):
+            shown.put((f"evil-{number}", f"p{policy}", "low"), 1)
+    for policy in range(300):
+        shown.put(("team-a", f"p{policy}", "critical"), 1)
+    mine = [row for row in shown.slots if row[0] == "team-a"]
+    assert {row[2] for row in mine} == {"critical"}
+    assert len(mine) == 2_000 // 12 + 1, "its share, and one for the rest"
+    assert sum(shown.value(row) for row in mine) == 300
