@@ -5,13 +5,16 @@ use nothing that it does not name.
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from exporter.metrics.series import Join
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters, Gauge, Tally
 
 Source = Tally | Gauge | Counters
+Stability = Literal["stable", "experimental"]
+"""Stable families keep name, labels and meaning within a major version; experimental ones may
+change in a minor version, with the reason in CHANGELOG.md."""
 
 
 class Family(NamedTuple):
@@ -32,6 +35,7 @@ class Family(NamedTuple):
     fractional: bool = False
     limit: int | None = None
     join: Join = "sum"
+    stability: Stability = "stable"
 
     @property
     def word_at(self) -> int:
@@ -120,6 +124,7 @@ CATALOGUE: Final = (
         "reports",
         fractional=True,
         join="greatest",
+        stability="experimental",
     ),
     Family(
         "policyviolation_events_total",
@@ -157,6 +162,7 @@ CATALOGUE: Final = (
         ("namespace", "policy", "outcome"),
         lambda state: state.violation_events.live,
         "events",
+        stability="experimental",
     ),
     Family(
         "policyviolation_recent_block_timestamp_seconds",
@@ -167,6 +173,7 @@ CATALOGUE: Final = (
         "events",
         fractional=True,
         join="greatest",
+        stability="experimental",
     ),
     Family(
         "policyreport_policy_info",

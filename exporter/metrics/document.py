@@ -1,19 +1,20 @@
 """The catalogue as a document for people and for tools."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from exporter.metrics.catalogue import CATALOGUE, Family
-from exporter.metrics.self_catalogue import OWN
+from exporter.metrics.self_catalogue import OWN, OwnFamily
 
-_TITLES = {
+_TITLES: Final = {
     "reports": "From reports",
     "events": "From events",
     "policies": "From policies",
     "namespaces": "From namespaces",
 }
-_INTRODUCTION = """\
+_INTRODUCTION: Final = """\
 # Metrics
 
 <!-- Made by `make docs` from the catalogue in exporter/metrics; a test keeps it current. -->
@@ -31,6 +32,9 @@ into series of their namespace whose labels are `__overflow__`, except severity,
 outcome: sums stay exact, and other namespaces keep their series. Of the contents of reports and
 Events at most 10,000 combinations in one namespace are counted separately; see
 [security.md](security.md).
+
+Stable families keep name, labels and meaning within a major version. Experimental ones may change
+in a minor version; CHANGELOG.md then names the query to use.
 """
 
 
@@ -40,41 +44,41 @@ def as_markdown() -> str:
 
 
 def as_json() -> str:
-    """Write the catalogue as JSON: name, type, help and labels of each family."""
+    """Write the catalogue as JSON: name, type, help, labels and stability of each family."""
     families = [
-        {"name": name, "type": type_, "help": text, "labels": labels}
-        for name, type_, text, labels in _rows()
+        {
+            "name": _name(family),
+            "type": family.type,
+            "help": family.help,
+            "labels": family.labels,
+            "stability": family.stability,
+        }
+        for family in (*CATALOGUE, *OWN)
     ]
     return msgspec.json.format(msgspec.json.encode(families)).decode() + "\n"
 
 
-def _rows() -> Iterator[tuple[str, str, str, Sequence[str]]]:
-    for family in CATALOGUE:
-        yield family.name, family.type, family.help, family.labels
-    for self_metrics in OWN:
-        yield self_metrics.full_name, self_metrics.type, self_metrics.help, self_metrics.labels
+def _name(family: Family | OwnFamily) -> str:
+    return family.full_name if isinstance(family, OwnFamily) else family.name
 
 
 def _lines() -> Iterator[str]:
     yield _INTRODUCTION.rstrip()
     for kinds, title in _TITLES.items():
         yield from _section(title, [f for f in CATALOGUE if f.kinds == kinds])
-    yield from ("", "## About the exporter itself", "", *_HEAD)
-    for self_metrics in OWN:
-        yield _row(
-            self_metrics.full_name, self_metrics.type, self_metrics.labels, self_metrics.help
-        )
+    yield from _section("About the exporter itself", OWN)
     yield from ("", "prometheus-client adds its `process_*` and `python_*` families.")
 
 
-_HEAD = ("| family | type | labels | meaning |", "|---|---|---|---|")
+_HEAD: Final = (
+    "| family | type | labels | stability | meaning |",
+    "|---|---|---|---|---|",
+)
 
 
-def _section(title: str, families: list[Family]) -> Iterator[str]:
+def _section(title: str, families: Iterable[Family | OwnFamily]) -> Iterator[str]:
     yield from ("", f"## {title}", "", *_HEAD)
     for family in families:
-        yield _row(family.name, family.type, family.labels, family.help)
-
-
-def _row(name: str, type_: str, labels: Sequence[str], text: str) -> str:
-    return f"| `{name}` | {type_} | {', '.join(labels)} | {text} |"
+        labels = ", ".join(family.labels)
+        cells = (f"`{_name(family)}`", family.type, labels, family.stability, family.help)
+        yield f"| {' | '.join(cells)} |"

@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+from exporter.metrics.catalogue import Stability
+
 PREFIX: Final = "policyreport_exporter_"
 
 
@@ -12,6 +14,7 @@ class OwnFamily(NamedTuple):
     type: str
     help: str
     labels: tuple[str, ...] = ()
+    stability: Stability = "stable"
 
     @property
     def full_name(self) -> str:
@@ -88,6 +91,7 @@ OWN: Final = (
         "histogram",
         "Time to the response of the API server; of a watch, to its headers.",
         ("resource", "verb"),
+        stability="experimental",
     ),
     OwnFamily(
         "objects_skipped_total",
@@ -101,6 +105,7 @@ OWN: Final = (
         "Results in current reports that count nowhere: of a source that is not configured "
         '(reason="source"), or with a result that is none of the five words (reason="word").',
         ("reason", "source"),
+        stability="experimental",
     ),
     OwnFamily(
         "results_not_itemised",
@@ -108,6 +113,7 @@ OWN: Final = (
         "Results that the summaries of current reports count beyond the results that they list, "
         "which were cut or are absent.",
         ("result",),
+        stability="experimental",
     ),
     OwnFamily(
         "events_ignored_total",
@@ -116,6 +122,7 @@ OWN: Final = (
         "(grammar), a namespace that Kyverno does not write to (namespace), another controller, an "
         "unknown policy.",
         ("reason",),
+        stability="experimental",
     ),
     OwnFamily("series", "gauge", "Series exposed now, by family.", ("family",)),
     OwnFamily(
@@ -131,19 +138,24 @@ OWN: Final = (
         ("family",),
     ),
     OwnFamily(
-        "render_duration_seconds", "gauge", "Time that the last whole exposition took to render."
+        "render_duration_seconds",
+        "gauge",
+        "Time that the last whole exposition took to render.",
+        stability="experimental",
     ),
     OwnFamily("exposition_bytes", "gauge", "Size of the last whole exposition before compression."),
     OwnFamily(
         "checkpoint_last_success_timestamp_seconds",
         "gauge",
         "When a checkpoint was last made durable.",
+        stability="experimental",
     ),
     OwnFamily(
         "part_restarts_total",
         "counter",
         "Restarts of a part of the exporter after it failed unexpectedly.",
         ("part",),
+        stability="experimental",
     ),
     OwnFamily("checkpoint_failures_total", "counter", "Checkpoints that could not be written."),
     OwnFamily(
@@ -193,5 +205,6 @@ OWN: Final = (
         "event_loop_lag_seconds",
         "gauge",
         "Longest delay of the event loop in the last ten seconds.",
+        stability="experimental",
     ),
 )

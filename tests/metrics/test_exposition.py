@@ -252,6 +252,12 @@ def test_every_family_is_in_the_json_catalogue() -> None:
     assert all(f'"{f.full_name}"' in body for f in OWN)
 
 
+def test_every_row_of_the_documentation_has_a_stability() -> None:
+    rows = [line for line in as_markdown().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(CATALOGUE) + len(OWN)
+    assert {row.split(" | ")[3] for row in rows} == {"stable", "experimental"}
+
+
 def test_a_relist_changes_no_byte() -> None:
     state = sample()
     exposition = exposed(state)
