@@ -87,7 +87,7 @@ class ScrapeRenderer:
         """Bring the series up to the state, a slice at a time; with *sums* those too.
 
         Under a flood of changes it gives up after half a minute: what is left is then taken up
-        in one go by the moment itself. Before that whoever scrapes has given up.
+        in one go by the moment itself. Before that the scraper has given up.
         """
         deadline = self._clock() + _PATIENCE_SECONDS
         turn = perf_counter()

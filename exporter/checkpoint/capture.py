@@ -43,7 +43,7 @@ class Capture(NamedTuple):
 class Checkpointer:
     """Takes moments of one state, for a restart or for another state that follows it.
 
-    Invariant: whoever begins with a moment counts again exactly what the moment does not cover.
+    Invariant: a state that begins with a capture counts again exactly what that does not cover.
     """
 
     def __init__(
@@ -94,15 +94,15 @@ class Checkpointer:
         self._scopes = checkpoint.scopes
 
     def take(self) -> Capture | None:
-        """Take a moment to be kept; None when the last one says the same."""
+        """Take a moment to be written; None when the last one holds the same."""
         self._take_failures()
         self._note_events()
         counters = self._counters()
         unborn = {n: frozenset(c.unborn) for n, c in counters_of(self._state).items()}
-        now, says = self._clock(), (counters, unborn, self._scopes, set(self._versions))
-        if self._kept == says and not self._unkept and now - self.saved_at < REFRESH_SECONDS:
+        now, content = self._clock(), (counters, unborn, self._scopes, set(self._versions))
+        if self._kept == content and not self._unkept and now - self.saved_at < REFRESH_SECONDS:
             return None
-        self._kept, self._unkept, self.saved_at = says, False, now
+        self._kept, self._unkept, self.saved_at = content, False, now
         return Capture(self._checkpoint(counters), counters, unborn)
 
     def lose(self) -> None:
@@ -195,8 +195,8 @@ class Checkpointer:
     def _take_failures(self) -> None:
         """Encode the failures of the reports that are left.
 
-        Until all reports are listed again after a restart, what the last checkpoint says of them
-        stays: only then is it known what differs.
+        Until all reports are listed again after a restart, those of the last checkpoint stay:
+        only then is it known what differs.
         """
         if self._learning:
             return

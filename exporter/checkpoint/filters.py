@@ -13,7 +13,7 @@ from exporter.state.violation_events import CONTROLLERS
 class CountingFilters(msgspec.Struct, frozen=True):
     """What counts: of which sources, by which filters, in which shard.
 
-    ``failures`` says whether it is read at all what fails: summaries do not tell.
+    ``failures``: whether failures are read at all; summaries do not hold them.
     """
 
     sources: tuple[str, ...] = KYVERNO_SOURCES
@@ -60,5 +60,5 @@ class CompiledFilters:
 
 
 def _passes(chosen: Callable[[str], bool], name: str) -> bool:
-    """Let through what a filter chooses, and what a budget no longer told apart."""
+    """Whether a filter chooses a value, or a budget folded it."""
     return name == OVERFLOW or chosen(name)

@@ -22,7 +22,7 @@ from exporter.state.tally import Counters, Labels
 
 SCHEMA: Final = 1
 EVENT_LIFETIME_SECONDS: Final = 3600.0
-"""How long the API server keeps Events unless told otherwise (--event-ttl)."""
+"""How long the API server keeps Events by default (--event-ttl)."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
@@ -45,7 +45,7 @@ _BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 class Checkpoint(msgspec.Struct, frozen=True):
     """A moment of everything that only this program knows.
 
-    ``versions`` says, by scope, up to which resourceVersion Events are counted; ``scopes`` are
+    ``versions`` is, by scope, the resourceVersion up to which Events are counted; ``scopes`` are
     those whose first list had ended, so that what differs from ``failures`` later is news.
     ``failures`` is, by namespace and report, since when what fails. ``unborn`` are the rows of
     ``counters`` that were not shown at 0 for long enough yet. ``choice`` is what counted when
@@ -194,7 +194,7 @@ def restore(
     state.ledger.counting.update(s for s in scopes if scope_name(s) in known)
     if former != choice:
         state.ledger.failures.watched = judges[-1].failure
-        # What was left out is not to be kept for ever: it is written anew.
+        # What was left out is not to be kept for ever: it is encoded again.
         for place in memory:
             state.ledger.failures.touch(place)
     state.violation_events.seen_deleted.update(checkpoint.repeated)
@@ -206,7 +206,7 @@ def restore(
 
 
 def judgement(judge: CompiledFilters, name: str) -> Callable[[Labels], bool]:
-    """Give what says whether a row of a counter counts."""
+    """Give the function that decides whether a row of a counter counts."""
     return judge.occurrence if name == "events" else judge.transition
 
 

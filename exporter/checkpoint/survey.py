@@ -17,7 +17,7 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
 
     The list brings what lives, and counts what is newer than the checkpoint. The watch that then
     goes on from the checkpoint also brings what came and went meanwhile; what both bring counts
-    once. The watermark then says how far that watch must come to cover what is counted.
+    once. The watermark is then how far that watch must come to cover what is counted.
     """
     try:
         resource = await source.resolve(scope.resource)

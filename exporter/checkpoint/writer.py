@@ -48,7 +48,7 @@ class CheckpointWriter:
     async def open(self, cluster: str) -> bool:
         """Begin with the checkpoint of *cluster*, if there is one; True when it was used.
 
-        What cannot be used is set aside and said, and counting begins anew.
+        What cannot be used is set aside and logged, and counting restarts.
         """
         if self._file is None:
             return False
@@ -127,11 +127,11 @@ class CheckpointWriter:
             checkpoint = decode(body)
             cluster = self.checkpointer.cluster
             if cluster and checkpoint.cluster not in ("", cluster):
-                await self._begin_anew(file, "cluster", "it is of another cluster")
+                await self._restart_counting(file, "cluster", "it is of another cluster")
                 return False
             self.checkpointer.begin_with(checkpoint)
         except StateError as error:
-            await self._begin_anew(file, "unusable", str(error))
+            await self._restart_counting(file, "unusable", str(error))
             return False
         self._note_gap(checkpoint.saved_at)
         return True
@@ -144,7 +144,7 @@ class CheckpointWriter:
         if gap:
             log.warning("Events of %.0f seconds may have come and expired unseen", gap)
 
-    async def _begin_anew(self, file: StateFile, reason: str, why: str) -> None:
+    async def _restart_counting(self, file: StateFile, reason: str, why: str) -> None:
         self._self_metrics.counter("counter_resets_total", reason).inc()
         try:
             aside = await asyncio.to_thread(file.set_aside, reason)
@@ -161,7 +161,7 @@ class CheckpointWriter:
         log.error("%s; going on without checkpoints", error)
 
     def _failed(self, error: StateError) -> None:
-        """Show what was durable last, and try again: shown counters stand still meanwhile."""
+        """Show what was durable last, and try again: shown counters do not move meanwhile."""
         self._self_metrics.counter("checkpoint_failures_total").inc()
         self.checkpointer.lose()
         if self._said != str(error):

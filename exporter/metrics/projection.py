@@ -58,7 +58,7 @@ class Projection:
         self._word_at = family.word_at if family.word else 0
         self._result_at = family.labels.index("result") if words is not None else -1
         if isinstance(self.source, Tally):
-            self.source.show_anew()
+            self.source.show_all()
         else:
             self._touch(self.source.rows)
 
@@ -68,7 +68,7 @@ class Projection:
         return self._namespaces.labels.get(namespace, unknown) if self.extra_names else ()
 
     def relabel(self, namespaces: set[str]) -> None:
-        """Write the series of namespaces whose labels changed anew."""
+        """Rewrite the series of namespaces whose labels changed."""
         if self.extra_names:
             self._segments.rewrite(lambda labels: labels[0] in namespaces)
 
@@ -106,7 +106,7 @@ class Projection:
         return row[: self._word_at] + row[self._word_at + 1 :]
 
     def _touch(self, rows: Iterable[Labels]) -> None:
-        """Take rows up anew at the next chance."""
+        """Take rows up again at the next chance."""
         if isinstance(self.source, Tally):
             self.source.touch(rows)
         else:

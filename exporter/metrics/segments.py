@@ -26,8 +26,8 @@ Pick = Callable[[list[float]], tuple[float, ...] | float]
 class Segment:
     """Neighbouring series: sorted keys, their slots, and the template made of them.
 
-    ``edits`` say, in their order, what became of the keys since the template was written: at which
-    place one was added, or taken away (None). Where all is to be written anew they are None.
+    ``edits`` are the changes of the keys since the template was written, in their order: the index,
+    and the key that was added, or None for one that was removed. None where all is to be written.
     """
 
     __slots__ = ("edits", "keys", "pick", "slots", "template")
@@ -178,7 +178,7 @@ class Segments:
         return None
 
     def rewrite(self, concerned: Callable[[Labels], bool]) -> None:
-        """Write the prefixes of some series anew, because what *prefix* knows has changed."""
+        """Rewrite the prefixes of some series, because what *prefix* knows has changed."""
         for segment in self._segments:
             if any(map(concerned, segment.keys)):
                 segment.edits = None

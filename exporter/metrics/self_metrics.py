@@ -29,7 +29,7 @@ BUCKETS: Final = (0.01, 0.05, 0.25, 1.0, 5.0, 30.0)
 
 
 class Followed(Protocol):
-    """What a follower tells about itself; times are Unix seconds, 0 for never."""
+    """What a reflector reports about itself; times are Unix seconds, 0 for never."""
 
     up: bool
     synced: bool
@@ -167,7 +167,7 @@ class SelfMetrics:
 
 
 def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Followed]]]) -> None:
-    """Expose what followers tell; several of one resource (namespaces) are shown as their worst."""
+    """Expose reflectors; several of one resource (namespaces) are shown as their worst."""
 
     def least(read: Callable[[Followed], float]) -> Callable[[], Iterable[Row]]:
         def rows() -> Iterable[Row]:

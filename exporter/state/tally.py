@@ -23,9 +23,9 @@ class Tally(Mapping[Labels, Counts]):
     """Five-fold counts (one for each result word) by label values.
 
     A row whose five counts are all zero does not exist. As long as it does, its counts are five
-    neighbours in ``cells``, and whoever counts in it again may keep the number of the first.
+    neighbours in ``cells``, and the number of the first may be kept to count in it again.
 
-    ``changed`` holds the cells with news, each once: those that changed since somebody looked.
+    ``changed`` holds the cells with news, each once: those that changed since the last look.
     A projection takes them, and may set in ``shown`` which cells it reads at each snapshot: these
     are news only when they come from 0 or get there. ``always`` are the words, by index, that a
     row shows even at 0, and so when it appears or goes.
@@ -88,7 +88,7 @@ class Tally(Mapping[Labels, Counts]):
         return taken
 
     def forget(self) -> None:
-        """Let go of what vanished, once what changed was taken, or where nobody takes it."""
+        """Forget rows that are gone, once changes were taken or where no projection takes them."""
         self.take(len(self.changed))
         for row in self._gone.values():
             self._labels[row // WORDS] = ()
@@ -101,8 +101,8 @@ class Tally(Mapping[Labels, Counts]):
             if labels in self._rows:
                 self._note_words(self._rows[labels], range(WORDS))
 
-    def show_anew(self) -> None:
-        """Let everything be news, to somebody who shows nothing of it yet."""
+    def show_all(self) -> None:
+        """Let everything be news, to a projection that shows nothing of it yet."""
         self.shown = bytearray(len(self.cells))
         self.touch(self._rows)
 
@@ -175,14 +175,14 @@ class Gauge:
 
 
 class Minimum:
-    """The least of the values that stand now, by label values."""
+    """The least of the current values, by label values."""
 
     def __init__(self) -> None:
         self.least = Gauge()
         self._standing: dict[Labels, MinBag[int]] = {}
 
     def add(self, labels: Labels, value: int) -> None:
-        """Let one more *value* stand."""
+        """Add one *value*."""
         standing = self._standing.get(labels)
         if standing is None:
             standing = self._standing[labels] = MinBag()
@@ -191,7 +191,7 @@ class Minimum:
             self.least.put(labels, value)
 
     def remove(self, labels: Labels, value: int) -> None:
-        """Take away one *value* that stood."""
+        """Remove one *value*."""
         standing = self._standing[labels]
         standing.remove(value)
         if not standing:
@@ -203,16 +203,16 @@ class Minimum:
 class Counters:
     """Counts that only grow, by label values.
 
-    At most *limit* label sets are told apart, and at most ``SHARE`` of any one value of the first
-    label (the namespace), so that whoever can cause occurrences fills neither the memory nor the
+    At most *limit* label sets are counted separately, and at most ``SHARE`` of any one value of the
+    first label (the namespace), so that its occurrences fill neither the memory nor the
     room of the others; what comes later counts in a row of its namespace whose other labels, but
     for those at *kept*, are ``__overflow__``. Sums stay exact.
 
-    ``shown`` is what may be told to others. With checkpoints that is what the last durable one
+    ``shown`` is what may be exposed. With checkpoints that is what the last durable one
     holds (``publish``), so that a crash can never take back what was shown.
 
-    ``unborn`` are rows that nobody was shown at 0 for long enough yet; who shows them takes them
-    out. For others they count as unborn until a checkpoint knows that they are not.
+    ``unborn`` are rows that were not shown at 0 for long enough yet; a projection takes them out.
+    For others they count as unborn until a checkpoint knows that they are not.
     """
 
     def __init__(self, limit: int, kept: AbstractSet[int] = frozenset()) -> None:

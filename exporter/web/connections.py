@@ -45,7 +45,7 @@ def affordable(*, tls: bool) -> int:
 class Connections:
     """Every open connection; at the limit a new one takes the place of the longest idle.
 
-    So a thousand clients that connect and say nothing cannot keep a scraper out: one that is
+    So a thousand clients that connect and send nothing cannot keep a scraper out: one that is
     being answered is never dropped, and one that waits between scrapes only has to reconnect.
     """
 

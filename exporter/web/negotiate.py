@@ -49,7 +49,7 @@ class _Range(NamedTuple):
 
 
 def choose_format(accept: str) -> Format:
-    """Choose what an Accept header likes best; the text format when it says nothing we can meet.
+    """Choose what an Accept header likes best; the text format when it names none of ours.
 
     A version that we do not speak is met, by the best that we do, only when nothing else fits.
     """

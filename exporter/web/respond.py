@@ -81,7 +81,7 @@ async def send(
     status: int = 200,
     until: float | None = None,
 ) -> web.StreamResponse:
-    """Send segments that are already coded as ``headers`` say.
+    """Send segments that are already coded as ``headers`` announce.
 
     A client that has not taken them all by ``until`` (loop time) is cut off.
     """
@@ -175,7 +175,7 @@ def _busy(text: str) -> web.Response:
 
 
 def _patience(request: web.Request) -> float:
-    """How many seconds the client waits, as far as it says so."""
+    """How many seconds the client waits, by its header; SEND_SECONDS at most."""
     try:
         asked = float(request.headers.get(_TIMEOUT_HEADER, SEND_SECONDS))
     except ValueError:

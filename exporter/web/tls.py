@@ -1,4 +1,4 @@
-"""Builds the SSL context that tls_server_config describes, and checks who the client says it is."""
+"""The SSL context that tls_server_config describes, and the names in client certificates."""
 
 import ipaddress
 import logging

@@ -113,7 +113,7 @@ class WebConfig(msgspec.Struct, frozen=True):
 
 
 def parse(text: str, path: Path) -> WebConfig:
-    """Decode the file and check what its types cannot say."""
+    """Decode the file and check what its types cannot express."""
     config = decode(text, WebConfig, str(path))
     for complaint in _complaints(config):
         raise ConfigError(f"{path}: {complaint}")
