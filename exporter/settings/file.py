@@ -68,9 +68,14 @@ class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of each report is read: all of it, or its summary as kubectl prints it."""
+    """How much of each report is read, and where reports on Namespaces count.
+
+    ``detail`` is all of a report, or its summary as kubectl prints it. ``namespace_objects`` counts
+    what a cluster report says of a Namespace in no namespace, as Kubernetes has it, or in its own.
+    """
 
     detail: Literal["full", "summary"] = "full"
+    namespace_objects: Literal["cluster", "own"] = "cluster"
 
 
 class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +105,8 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def selection(self, shard: tuple[int, int] = (0, 1)) -> Selection:
         """Compile what counts, in the namespaces of a shard."""
-        return Selection(self.filters, self.sources, self.results, shard)
+        own = self.reports.namespace_objects == "own"
+        return Selection(self.filters, self.sources, self.results, shard, own_namespace=own)
 
     def choice(self, shard: tuple[int, int] = (0, 1)) -> CountingFilters:
         """Describe what counts, as a checkpoint remembers it."""

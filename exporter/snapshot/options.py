@@ -96,7 +96,9 @@ def narrowed(config: ConfigFile, ask: SnapshotOptions, flags: Flags) -> ConfigFi
         ConfigError: a flag asks for what summaries do not hold.
     """
     filters, results = config.filters, config.results
-    reports = ReportSettings() if ask.files else config.reports
+    reports = config.reports
+    if ask.files:
+        reports = ReportSettings(namespace_objects=reports.namespace_objects)
     if reports.detail == "summary":
         for flag in _unknown_to_summaries(ask):
             raise ConfigError(f"{flag} does not go with reports.detail: summary, which reads none")

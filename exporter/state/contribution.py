@@ -238,6 +238,8 @@ class Accountant:
         resource = piece.about
         namespace = report.namespace or resource.namespace
         chosen = self._selection
+        if chosen.own_namespace and not namespace and resource.kind == "Namespace":
+            namespace = resource.name
         if not (chosen.namespace(namespace) and chosen.kind(resource.kind)):
             self._let_go(profile)
             return None

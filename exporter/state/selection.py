@@ -64,6 +64,7 @@ class Selection:
 
     *shard* is (I, N): of N processes this one takes the namespaces whose CRC-32 modulo N is I,
     so that all series of a namespace live in one process and Prometheus adds processes up.
+    *own_namespace* counts what a cluster report says of a Namespace in that namespace.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Selection:
         sources: tuple[str, ...] = KYVERNO_SOURCES,
         results: tuple[str, ...] = RESULTS,
         shard: tuple[int, int] = (0, 1),
+        *,
+        own_namespace: bool = False,
     ) -> None:
         filters = filters or Filters()
         chosen, (index, total) = filters.namespaces.matcher(), shard
@@ -80,6 +83,7 @@ class Selection:
         self.kind = remembered(filters.kinds.matcher())
         self.source = remembered(Globs(sources).matcher())
         self.results = frozenset(results)
+        self.own_namespace = own_namespace
 
 
 def remembered(decide: Callable[[str], bool], most: int = 10_000) -> Callable[[str], bool]:

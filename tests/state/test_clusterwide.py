@@ -99,3 +99,31 @@ def test_what_a_deleted_report_said_is_gone_everywhere() -> None:
         state.apply(change)
     state.ledger.settle()
     assert numbers(state.ledger) == Counter()
+
+
+def on_a_namespace() -> Report:
+    """A report as Kyverno writes it on a Namespace."""
+    results = [Result("p", "r", "fail", severity="high", source="kyverno")]
+    about = Reference("Namespace", "carts", uid="uid-ns")
+    return Report.of(Metadata("uid-ns"), about, Summary(fail=1), results)
+
+
+@pytest.mark.parametrize(("own", "namespace"), [(False, ""), (True, "carts")])
+def test_a_report_on_a_namespace_counts_in_it_where_that_is_wanted(
+    own: bool, namespace: str
+) -> None:
+    ledger = read(Selection(own_namespace=own), on_a_namespace())
+    totals = ledger.totals
+    rows = [*totals.results, *totals.summary, *totals.resources, *ledger.failures.resources.rows]
+    assert {labels[0] for labels in rows} == {namespace}
+
+
+def test_a_filter_of_namespaces_applies_to_reports_on_them_where_that_is_wanted() -> None:
+    others = Filters(namespaces=Globs(exclude=("carts",)))
+    assert not read(Selection(others, own_namespace=True), on_a_namespace()).totals.results
+
+
+def test_shards_add_up_where_reports_on_namespaces_count_in_these() -> None:
+    reports = [on_a_namespace(), scattered()]
+    parts = [numbers(read(Selection(shard=(n, 3), own_namespace=True), *reports)) for n in range(3)]
+    assert sum(parts, Counter()) == numbers(read(Selection(own_namespace=True), *reports))
