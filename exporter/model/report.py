@@ -254,6 +254,14 @@ class Report(KubeObject, gc=False):
     scope: Reference | None = None
     pieces: tuple[Piece, ...] = ()
 
+    @property
+    def newest(self) -> float:
+        """The largest timestamp in it in Unix seconds, 0 where there is none."""
+        pieces = self.pieces
+        if len(pieces) == 1:
+            return pieces[0].newest
+        return max([piece.newest for piece in pieces], default=0)
+
     @classmethod
     def of(
         cls,

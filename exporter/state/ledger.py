@@ -1,10 +1,10 @@
 """Totals over all reports, and what each report put into them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from exporter.model.changes import Scope
-from exporter.model.report import Piece, Report
+from exporter.model.report import Report
 from exporter.state.budget import NAMED
 from exporter.state.contribution import (
     Accountant,
@@ -21,7 +21,7 @@ from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStore, Re
 from exporter.state.selection import Selection
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
-from exporter.state.totals import Subjects, Totals
+from exporter.state.totals import Source, Subjects, Totals
 
 
 class Ledger:
@@ -63,8 +63,7 @@ class Ledger:
         held = report_store.current(namespace, name)
         room = self._room(scope, report) if self._named else NAMED
         contribution = self._accountant.account(report, room, held)
-        pieces = report.pieces
-        newest = pieces[0].newest if len(pieces) == 1 else newest_of(pieces)
+        newest = report.newest
         if contribution is not None:
             self.newest.note(report)
             if contribution is held and (
@@ -203,7 +202,7 @@ class Ledger:
         if any(one is not other for one, other in zip(before, after, strict=True)):
             self._exchange(scope, place, before, after)
         if old is not new and not any(old is one for one in before):
-            self._touch(old)
+            self._dirty.update(map(group_of, parts(old)))  # settle looks whether they are used
 
     def _exchange(self, scope: Scope, place: ReportKey, before: Pair, after: Pair) -> None:
         slots = [s for s in (0, 1) if before[s] is not after[s]]
@@ -253,22 +252,13 @@ class Ledger:
             self._dirty.add(group)
             if group.direct:
                 if together or place in self._subjects:
-                    self._say(place, place, slot, group, amount)
+                    self._subjects.count(place, _source(slot, place, group), group, amount)
                     self.totals.add_status(group, -amount)
             elif isinstance(part, ReportPart) and part.subject is not None:
                 subject = ReportKey(*part.subject)
                 if subject not in self._subjects:
                     self._meet(subject, (0, 1), self._report_stores.counting(subject))
-                self._say(subject, place, slot, group, amount)
-
-    def _say(
-        self, subject: ReportKey, place: ReportKey, slot: int, group: Group, amount: int
-    ) -> None:
-        source = (GROUPS[slot], place.namespace, place.name, group.kind)
-        if amount > 0:
-            self._subjects.say(subject, source, group.kind, group.profile.status)
-        else:
-            self._subjects.unsay(subject, source)
+                self._subjects.count(subject, _source(slot, place, group), group, amount)
 
     def _meet(self, subject: ReportKey, slots: Iterable[int], counting: Pair) -> None:
         """Bring reports that are counted by group to those that speak of the same resource."""
@@ -278,7 +268,7 @@ class Ledger:
             for part in parts(counting[slot]):
                 group = group_of(part)
                 if group.direct:
-                    self._say(subject, subject, slot, group, +1)
+                    self._subjects.count(subject, _source(slot, subject, group), group, +1)
                     self.totals.add_status(group, -1)
 
     def _count_reports(self) -> None:
@@ -288,11 +278,6 @@ class Ledger:
                 count = report_store.count(namespace) if self._selection.namespace(namespace) else 0
                 self.reports.put((namespace, group), count or None)
             report_store.changed.clear()
-
-    def _touch(self, contribution: Contribution | None) -> None:
-        """Let ``settle`` look whether the groups of a contribution are still used."""
-        for part in parts(contribution):
-            self._dirty.add(group_of(part))
 
     def _take(self, group: Group) -> int:
         """Take up what changed of a group; return about how many numbers that cost."""
@@ -325,9 +310,8 @@ class Ledger:
         return self._accountant.budget.folded
 
 
-def newest_of(pieces: Sequence[Piece]) -> float:
-    """Give the newest timestamp in a report, 0 where there is none."""
-    return max([piece.newest for piece in pieces], default=0)
+def _source(slot: int, place: ReportKey, group: Group) -> Source:
+    return (GROUPS[slot], place.namespace, place.name, group.kind)
 
 
 def _named(contribution: Contribution | None) -> int:

@@ -46,6 +46,13 @@ class Subjects:
     def __contains__(self, subject: Subject) -> bool:
         return subject in self._said
 
+    def count(self, subject: Subject, source: Source, group: Group, amount: int) -> None:
+        """Let a report give the status of its group to a resource, or no more."""
+        if amount > 0:
+            self.say(subject, source, group.kind, group.profile.status)
+        else:
+            self.unsay(subject, source)
+
     def say(self, subject: Subject, source: Source, kind: str, status: int) -> None:
         """Let a report give *status* (an index, -1 for none) to a resource."""
         rank = BADNESS_INDICES.index(status) if status >= 0 else _SILENT
