@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import aiohttp
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Unavailable
 from exporter.model.changes import Scope
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
 from exporter.state.cluster import ClusterState
@@ -203,10 +203,16 @@ class OutageLog:
 
 
 def _cause(state: str, error: Exception) -> Cause:
-    """Leave the resource's name, which the API server puts into a refusal, out of the cause."""
+    """Group errors: all requests that had no answer have one cause, whatever each of them met.
+
+    A refusal names the resource, which is left out.
+    """
+    status = getattr(error, "status", 0)
     if state in GIVEN_UP:
-        return Cause(state, f"HTTP status {getattr(error, 'status', 0)}")
-    return Cause(state, str(error))
+        return Cause(state, f"HTTP status {status}")
+    if isinstance(error, Unavailable) and not status:
+        return Cause("failing", "no answer")
+    return Cause("failing", str(error))
 
 
 async def healthcheck(url: str, timeout_seconds: float) -> tuple[bool, str]:

@@ -171,7 +171,7 @@ async def test_a_lost_api_server_turns_the_page_red_and_back_without_a_reload(
         await aside(browser.wait, STATE, "bad", within=15)
         said = await aside(browser.text, "#connection")
         assert "Not connected to the API server since" in said
-        assert "Connection refused" in said
+        assert "connection refused" in said
         assert "The numbers below are of" in said
         good = "return document.querySelectorAll('.chip.good, #live.on').length"
         assert await aside(browser.run, good) == 0
