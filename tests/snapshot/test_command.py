@@ -638,3 +638,83 @@ def test_a_report_of_the_oldest_version_is_counted_by_its_status(
         ]
     )
     assert (status, json.loads(capsys.readouterr().out)["results"]["fail"]) == (1, 1)
+
+
+def reports(*words: str, source: str = "kyverno") -> list[Object]:
+    head = {"apiVersion": POLICY_REPORTS.api_version, "kind": POLICY_REPORTS.kind}
+    return [
+        head
+        | {
+            "metadata": {"name": f"r{number}", "namespace": "shop"},
+            "scope": {"kind": "Pod", "name": f"web-{number}"},
+            "results": [{"policy": "p", "rule": "r", "source": source, "result": word}],
+        }
+        for number, word in enumerate(words)
+    ]
+
+
+def gated(items: list[Object], tmp_path: Path, *flags: str) -> int:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listed(items)))
+    return main(["snapshot", str(path), "--fail-on=fail", *flags])
+
+
+def test_a_gate_that_fails_prints_counts_and_the_first_resources(
+    tmp_path: Path, capsys: Text
+) -> None:
+    assert gated(reports(*["fail"] * 12), tmp_path) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "--fail-on fail: failed: 12 failing results (12 none)"
+    assert said[1] == "  none fail shop/Pod/web-0 p: r"
+    assert said[-1] == "  and 2 more"
+    assert len(said) == 12
+
+
+ACCEPTED = {
+    "no reports": (reports(), 2, 0),
+    "another source": (reports("fail", source="Falco"), 2, 0),
+    "an unknown word": (reports("Fail"), 3, 3),
+    "a failure": (reports("fail"), 1, 1),
+}
+
+
+@pytest.mark.parametrize(("items", "closed", "allowed"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_nothing_to_evaluate_passes_only_where_that_is_allowed(
+    items: list[Object], closed: int, allowed: int, tmp_path: Path, capsys: Text
+) -> None:
+    assert gated(items, tmp_path) == closed
+    assert capsys.readouterr().err
+    assert gated(items, tmp_path, "--allow-empty") == allowed
+
+
+def test_a_typing_error_in_a_filter_is_never_green(tmp_path: Path, capsys: Text) -> None:
+    for flag in ("--policy=q", "--namespace=shopp"):
+        assert gated(reports("pass"), tmp_path, flag, "--allow-empty") == 2
+        assert flag.replace("=", " ") in capsys.readouterr().err
+
+
+def test_results_that_the_file_leaves_out_cannot_be_judged(tmp_path: Path, capsys: Text) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("results: [pass]\n")
+    assert gated(reports("fail"), tmp_path, f"--config.file={config}") == 2
+    assert "results: fail left out by the configuration file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "status"), [("pass", 0), ("fail", 1)])
+def test_a_reader_that_has_gone_changes_no_verdict(word: str, status: int, tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listed(reports(*[word] * 3000))))
+    with subprocess.Popen(
+        words("snapshot", str(path), "--fail-on=fail", "--output=json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    ) as child:
+        assert child.stdout
+        child.stdout.close()
+        assert child.stderr
+        said = child.stderr.read()
+    assert child.returncode == status, said
+    assert b"Traceback" not in said
+    assert b"BrokenPipe" not in said

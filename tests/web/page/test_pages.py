@@ -230,6 +230,27 @@ async def test_the_cluster_is_in_title_header_and_json(status: FakeStatus) -> No
     assert overview["time"] == status.now
 
 
+async def test_a_capped_list_of_blocks_is_a_lower_bound(status: FakeStatus) -> None:
+    for number in range(150):
+        status.block(f"pod-{number}")
+    async with served(status=status) as server:
+        assert (
+            "at least 100 requests blocked in the last hour" in Elements(await page(server)).words
+        )
+        async with server.client.get(f"{server.url}/api/v1/status") as answer:
+            overview = json.loads(await answer.read())["overview"]
+    assert (overview["blocked"], overview["blocked_capped"]) == (100, True)
+
+
+async def test_rows_link_to_their_failures(status: FakeStatus) -> None:
+    status.block()
+    async with served(status=status) as server:
+        html = await page(server)
+    links = {value for name, value in Elements(html).attributes if name == "href"}
+    for key in ("namespace=carts", "policy=baseline-policy", "severity=high"):
+        assert f"/?{key}#failing" in links
+
+
 async def test_the_api_has_an_index(status: FakeStatus) -> None:
     async with served(status=status) as server:
         async with server.client.get(f"{server.url}/api/v1") as answer:
