@@ -52,9 +52,10 @@ def test_a_retired_cluster_is_not_missed(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "alerts.build", "--values", str(values)]
     build += ["--output", str(tmp_path)]
     subprocess.run(build, check=True)
-    cluster = rows.exporter_down(rows.VARIANTS["plain"])
-    cluster.minutes = rows.AT + rows.HOUR
-    fired, output = run([cluster], tool("promtool"), rules=tmp_path)
+    clusters = [make(rows.VARIANTS["plain"]) for make in (rows.exporter_down, rows.block_burst)]
+    for cluster in clusters:
+        cluster.minutes = rows.AT + rows.HOUR
+    fired, output = run(clusters, tool("promtool"), rules=tmp_path)
     assert "err: " not in output, output[:3000]
     late = [each.name for each in fired if each.end > rows.AT + rows.HOUR // 2]
     assert "PolicyExporterDown" not in late
