@@ -405,14 +405,15 @@ def remembered(company: Iterable[Cluster]) -> Iterator[Prometheus]:
         _promtool("create-blocks-from", "openmetrics", f"{home}/history.txt", f"{home}/data")
         (home / "history.txt").unlink()
         flags = ["--storage.tsdb.retention.time=10y", f"--query.lookback-delta={STEP + 300}s"]
-        for number, rules in enumerate(_levels()):
-            (home / f"{number}.yaml").write_text(rules, encoding="utf-8")
+        for rules in _levels():
+            # Always one name: the moments of evaluation depend on it.
+            (home / "rules.yaml").write_text(rules, encoding="utf-8")
             with prometheus("", flags=flags, data=home / "data") as server:
                 _promtool(
                     "create-blocks-from",
                     "rules",
                     *(f"--start={START:.0f}", f"--end={END:.0f}", f"--eval-interval={STEP}s"),
-                    *(f"--url={server.url}", f"--output-dir={home}/made", f"{home}/{number}.yaml"),
+                    *(f"--url={server.url}", f"--output-dir={home}/made", f"{home}/rules.yaml"),
                 )
             for block in (home / "made").iterdir():
                 block.rename(home / "data" / block.name)

@@ -297,7 +297,7 @@ def boards(values: Object) -> list[Object]:
 
 def test_each_dashboard_is_a_config_map_with_the_file_as_it_is() -> None:
     found = boards({"enabled": True})
-    assert len(found) == 5
+    assert len(found) == 6
     for board in found:
         [(name, text)] = fields(board["data"]).items()
         assert json.loads(str(text)) == json.loads((ROOT / "grafana" / name).read_text("utf-8"))
@@ -309,7 +309,7 @@ def test_dashboards_fit_into_their_config_maps() -> None:
 
 def test_a_dashboard_can_be_left_out_alone() -> None:
     names = [at(b, "metadata", "name") for b in boards({"disabled": {"policy-exporter": True}})]
-    assert len(names) == 4
+    assert len(names) == 5
     assert "r-policy-report-exporter-policy-exporter" not in names
 
 
@@ -327,7 +327,7 @@ def test_resources_of_the_grafana_operator_refer_to_the_config_maps() -> None:
         for key in fields(o["data"])
     }
     found = chart.all("GrafanaDashboard")
-    assert len(found) == 5
+    assert len(found) == 6
     for board in found:
         reference = at(board, "spec", "configMapRef")
         assert (at(reference, "name"), at(reference, "key")) in keys
