@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.metrics.catalogue import CATALOGUE
-from exporter.metrics.own_catalogue import OWN
+from exporter.metrics.self_catalogue import OWN
 from grafana.classic import Dashboard, Panel, Target
 from grafana.render.__main__ import range_of
 from grafana.render.queries import Client, values

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from grafana.dashboards.promql import compliance
-from grafana.dashboards.variables import UNCOUNTED
 from tests.alerts.rulebook import promtool
 from tests.app.commands import ROOT, serving
 from tests.app.running import parse
@@ -120,6 +119,4 @@ def test_the_recording_rule_gives_it(surfaces: Surfaces, tmp_path: Path) -> None
 
 @pytest.mark.tier("monitoring")
 def test_the_dashboards_query_gives_it(surfaces: Surfaces, tmp_path: Path) -> None:
-    default = UNCOUNTED["Workloads and Pods"]
-    query = re.sub(r"\$\{?uncounted(:\w+)?\}?", default, compliance())
-    asked(tmp_path, surfaces, f"sum({query})")
+    asked(tmp_path, surfaces, f"sum({compliance()})")
