@@ -239,8 +239,7 @@ class Codec:
         yield
         objects: list[Object] = []
         rejected: list[Rejected] = []
-        taken = 0
-        page = yield from self._cut(body)
+        taken, page = 0, (yield from self._cut(body))
         yield
         for item in map(bytes, page.items or ()):
             try:
@@ -305,8 +304,8 @@ def status_of(raw: msgspec.Raw | bytes) -> WatchError:
         msgspec.MsgspecError: it is none.
     """
     status = _status(raw)
-    wait = status.details.retry_after_seconds if status.details else 0
-    return WatchError(status.code, status.reason, status.message, wait)
+    details = status.details or _Details()
+    return WatchError(status.code, status.reason, status.message, details.retry_after_seconds)
 
 
 def codec_for(resource: Resource) -> Codec:
