@@ -26,6 +26,9 @@ FAILING: Final = frozenset({"fail", "error"})
 LONGEST_LABEL: Final = 128
 LONGEST_MESSAGE: Final = 1024
 
+EARLIEST_SECONDS: Final = 1_000_000_000
+"""Timestamps before September 2001 are mistakes: Falco writes the second of the minute."""
+
 _AUTOGEN: Final = ("autogen-cronjob-", "autogen-")
 
 
@@ -218,7 +221,8 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     def current(self) -> "Piece":
         """Leave out the results that a newer one of the same check replaces: Netchecks' history.
 
-        Equally old ones stay: Trivy's adapter writes one for each package that has a CVE.
+        Equally old ones stay: Trivy's adapter writes one for each package that has a CVE. So does
+        what has no plausible timestamp.
         """
         said = self.result_set
         if not self.apart or not said.repeats:
@@ -227,7 +231,11 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         newest: dict[tuple[str, str, str], float] = {}
         for check, stamp in zip(checks, self.apart, strict=True):
             newest[check] = max(stamp, newest.get(check, stamp))
-        kept = [at for at, check in enumerate(checks) if self.apart[at] == newest[check]]
+        kept = [
+            at
+            for at, check in enumerate(checks)
+            if not EARLIEST_SECONDS <= self.apart[at] < newest[check]
+        ]
         if len(kept) == len(checks):
             return self
         raw_results = tuple([said.raw_results[at] for at in kept])

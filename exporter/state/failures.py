@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from exporter.model.report import EARLIEST_SECONDS
 from exporter.state.contribution import Contribution, ReportPart, parts
 from exporter.state.profile import Failure
 from exporter.state.report_store import ReportKey
@@ -41,10 +42,6 @@ class FailureBuckets:
         self.counts[bucket] += amount
         if not places:
             del self.counts[bucket], self.places[bucket]
-
-
-EARLIEST_SECONDS = 1_000_000_000
-"""Timestamps before September 2001 are mistakes: Falco writes the second of the minute."""
 
 
 class Identity(NamedTuple):

@@ -12,6 +12,7 @@ from exporter.model.report import (
     source_of,
 )
 
+AT = 1_795_000_000
 A, B = Reference("Pod", "a", "shop"), Reference("Pod", "b", "shop")
 
 
@@ -39,8 +40,13 @@ def test_a_resource_that_a_result_names_twice_has_it_once() -> None:
 
 
 def test_of_a_checks_history_the_newest_verdict_counts() -> None:
-    history = [dated("fail", 10), dated("pass", 20), dated("fail", 5, "other")]
+    history = [dated("fail", AT), dated("pass", AT + 9), dated("fail", AT - 9, "other")]
     assert words(Report.of(Metadata("r"), None, None, history)) == {"": ["pass", "fail"]}
+
+
+def test_seconds_of_the_minute_are_no_history() -> None:
+    falcos = [dated("fail", 41), dated("fail", 52)]
+    assert words(Report.of(Metadata("r"), A, None, falcos)) == {"a": ["fail", "fail"]}
 
 
 def test_results_of_one_check_that_are_equally_old_all_count() -> None:

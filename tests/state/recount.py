@@ -119,7 +119,11 @@ def current(results: list[Result]) -> list[Result]:
     def at(result: Result) -> float:
         return result.timestamp.seconds if result.timestamp is not None else 0
 
-    return [r for r in results if at(r) == max(at(o) for o in results if check(o) == check(r))]
+    def replaced(result: Result) -> bool:
+        others = [at(other) for other in results if check(other) == check(result)]
+        return 1_000_000_000 <= at(result) < max(others)
+
+    return [result for result in results if not replaced(result)]
 
 
 def status_of_report(report: Told) -> str:
