@@ -64,7 +64,7 @@ def cells(row: Row) -> Iterator[str]:
         fired = [each for each in new if each.name == name]
         for receiver, minutes in heard(lived, fired).items():
             severities = " or ".join(sorted({each.labels["severity"] for each in fired}))
-            until = "the end" if max(e.end for e in fired) > lived.until else None
+            until = "still fires" if max(e.end for e in fired) > lived.until else None
             until = until or span(max(each.end for each in fired) - AT)
             after = span(min(minutes) - AT)
             values = (title, receiver, f"{name} ({severities})", after, len(minutes), until)
