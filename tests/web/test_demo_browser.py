@@ -34,13 +34,15 @@ class Demo(NamedTuple):
     api: str
 
     def failing(self) -> Counter[str]:
-        """Count failing results by namespace, as a scrape tells them."""
+        """Count failing checks by namespace from a scrape, of the kinds that count by default."""
         samples = self.exporter.scrape()
         assert samples is not None
         found: Counter[str] = Counter()
         for series, value in samples.items():
             labels = dict(series.labels)
-            if series.name == "policyreport_results" and labels["result"] in ("fail", "error"):
+            if series.name != "policyreport_results" or labels["kind"] in ("ReplicaSet", "Job"):
+                continue
+            if labels["result"] in ("fail", "error"):
                 found[labels["namespace"]] += int(value)
         return found
 
