@@ -20,7 +20,6 @@ PAGES = (
     "helm/*/values.schema.json",
     "helm/*/templates/NOTES.txt",
     "helm/*/templates/_validate.tpl",
-    "alerts/values.yaml",
     "alerts/rules/*.yaml",
     "deploy/**/*.yaml",
     ".github/**/*.md",
@@ -62,7 +61,6 @@ PHRASES = {
 PENDING = (
     "CHANGELOG.md",
     "alerts/rules/",
-    "alerts/values.yaml",
     "docs/alerting.md",
     "docs/architecture.md",
     "docs/metrics.md",
