@@ -5,7 +5,7 @@ from functools import cache
 import msgspec
 
 from bench.reports import NOW
-from exporter.simulator.times import rfc3339, rfc3339_micro
+from exporter.simulator.store import rfc3339, rfc3339_micro
 
 NAMESPACES = 50
 POLICIES = 20

@@ -15,8 +15,7 @@ from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.changes import Change, Scope
 from exporter.model.resource import POLICY_REPORTS
-from exporter.settings.file import ConfigFile, EventSettings, PolicySettings
-from exporter.settings.plan import Plan
+from exporter.settings.file import ConfigFile, EventSettings, Plan, PolicySettings
 from exporter.watch.lists import ReflectorOptions
 from exporter.watch.reflector import Reflector
 from exporter.web.page.handlers import PageSettings

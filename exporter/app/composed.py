@@ -16,9 +16,8 @@ from exporter.kube.client import KubeClient
 from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import SelfMetrics
-from exporter.settings.file import ConfigFile
+from exporter.settings.file import ConfigFile, Plan
 from exporter.settings.flags import Flags
-from exporter.settings.plan import Plan
 from exporter.web.page.document import Link
 from exporter.web.page.handlers import PageSettings
 

@@ -17,15 +17,14 @@ from exporter.app.supervision import Supervisor
 from exporter.checkpoint.capture import Checkpointer
 from exporter.checkpoint.file import StateFile
 from exporter.checkpoint.format import Checkpoint
-from exporter.checkpoint.survey import survey
-from exporter.checkpoint.writer import CheckpointWriter
+from exporter.checkpoint.writer import CheckpointWriter, survey
 from exporter.errors import ApiError, Malformed
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Change, Deleted, Scope
 from exporter.model.metadata import version_number
 from exporter.model.resource import REPORT_RESOURCES
-from exporter.settings.plan import Plan
+from exporter.settings.file import Plan
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import (
     Lists,

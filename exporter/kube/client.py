@@ -19,13 +19,7 @@ from exporter import __version__
 from exporter.connection import translated
 from exporter.errors import ApiError, Malformed, Refused, Unavailable
 from exporter.kube.access import Access, Credentials
-from exporter.kube.transport import (
-    CONNECT_SECONDS,
-    accepted_encoding,
-    drop,
-    new_session,
-    refusal,
-)
+from exporter.kube.transport import CONNECT_SECONDS, accepted_encoding, drop, new_session, refusal
 from exporter.watch.ports import WatchObserver
 
 

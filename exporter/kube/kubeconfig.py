@@ -14,7 +14,7 @@ from exporter.errors import ConfigError, Refused
 from exporter.kube.access import Access, bearer, bearer_of_file
 from exporter.kube.exec_plugin import run_plugin
 from exporter.kube.kubefiles import Cluster, KubeContext, User, read_context
-from exporter.kube.proxy import checked_proxy, environment_proxy
+from exporter.kube.transport import checked_proxy, environment_proxy
 
 RENEW_SECONDS: Final = 10.0
 """At least this long between two attempts to get other credentials."""

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 import yaml
@@ -14,7 +14,9 @@ from exporter.checkpoint.filters import CountingFilters
 from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
+from exporter.model.changes import Scope
 from exporter.model.report import RESULTS
+from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.settings.flags import is_url
 from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
 from exporter.state.violation_events import CONTROLLERS
@@ -219,3 +221,24 @@ def _label_complaints(labels: Labels) -> Iterator[str]:
         elif name in taken:
             yield f"{label!r} would hide the label {name!r}"
         taken.add(name)
+
+
+class Plan(NamedTuple):
+    """What to follow, and how."""
+
+    config: ConfigFile
+    namespaces: tuple[str, ...] = ()
+    shard: tuple[int, int] = (0, 1)
+
+    def scopes(self) -> list[Scope]:
+        """Name every scope to follow; a namespaced plan leaves out what a Role cannot permit."""
+        wanted: list[Resource] = [*REPORT_RESOURCES]
+        if self.config.policies.watch:
+            wanted += POLICY_RESOURCES
+        if self.config.events.watch:
+            wanted.append(EVENTS)
+        if self.config.labels.namespace_labels:
+            wanted.append(NAMESPACES)
+        if not self.namespaces:
+            return [Scope(resource) for resource in wanted]
+        return [Scope(r, n) for r in wanted if r.namespaced for n in self.namespaces]

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from exporter.model import resource as known
 from exporter.simulator.checks import SampleCheck
-from exporter.simulator.times import rfc3339, rfc3339_micro
+from exporter.simulator.store import rfc3339, rfc3339_micro
 
 Object = dict[str, Any]
 

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from itertools import islice
 from typing import Any, NamedTuple
 
-from exporter.simulator import selectors, tables
+from exporter.simulator import query, tables
 from exporter.simulator.query import EXACT, NOT_OLDER, Form, ListOptions, Token
 from exporter.simulator.registry import Served
 from exporter.simulator.status import Refusal, too_large_version
@@ -32,7 +32,7 @@ class SimulatedPage(NamedTuple):
 def page(store: Store, served: Served, namespace: str, options: ListOptions) -> SimulatedPage:
     """Return the page that is asked for. Raises Refusal 410 and 504 as the real server does."""
     snapshot = _snapshot(store, served, options)
-    matches = selectors.parse(options.labels, options.fields, served)
+    matches = query.parse(options.labels, options.fields, served)
     # Served from its cache, a real server ignores the limit when any version is good enough.
     limit = 0 if options.version == "0" and not options.token else options.limit
     keys = _remaining(snapshot.keys, namespace, options.token)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exporter.simulator import times
+from exporter.simulator import store
 from exporter.simulator.registry import CORE_EVENTS, Column, Served
 from exporter.simulator.views import partial
 
@@ -71,7 +71,7 @@ def _columns(served: Served) -> tuple[Column, ...]:
 def _cell(data: Object, column: Column, now: float) -> Cell:
     value = _find(data, column.path)
     if column.type == "date":
-        return times.duration(now - times.parse(value)) if isinstance(value, str) else "<unknown>"
+        return store.duration(now - store.parse(value)) if isinstance(value, str) else "<unknown>"
     return value if isinstance(value, str | int) else None
 
 
@@ -111,4 +111,4 @@ def _event_fields(data: Object) -> tuple[str | None, str | None, str, Object]:
 
 
 def _since(time: str | None, now: float) -> str:
-    return times.duration(now - times.parse(time)) if time else "<unknown>"
+    return store.duration(now - store.parse(time)) if time else "<unknown>"

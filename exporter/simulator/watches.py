@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
-from exporter.simulator import selectors, tables
+from exporter.simulator import query, tables
 from exporter.simulator.query import Form, ListOptions
 from exporter.simulator.registry import Served
 from exporter.simulator.status import Refusal, too_large_version
@@ -41,7 +41,7 @@ class Watch:
         self._options = options
         self._form = form
         self._namespace = namespace
-        self._matches = selectors.parse(options.labels, options.fields, served)
+        self._matches = query.parse(options.labels, options.fields, served)
         self._headed = True
 
     def initial(self) -> Iterator[SimulatedLine]:

@@ -9,8 +9,7 @@ from exporter.simulator.checks import SampleCheck
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.policies import policy
 from exporter.simulator.registry import PODS
-from exporter.simulator.store import Store, StoredObject
-from exporter.simulator.times import rfc3339
+from exporter.simulator.store import Store, StoredObject, rfc3339
 
 Object = dict[str, Any]
 

@@ -100,7 +100,7 @@ def _nothing(reading: Reading) -> Iterator[Finding]:
         yield Finding("No result counts: nothing to evaluate", EMPTY_STATUS, is_empty=True)
 
 
-class Verdict(NamedTuple):
+class GateVerdict(NamedTuple):
     """The exit status of the gate, and what it prints."""
 
     status: int
@@ -109,20 +109,20 @@ class Verdict(NamedTuple):
 
 def judge(
     reading: Reading, found: list[Finding], ask: SnapshotOptions, config: ConfigFile
-) -> Verdict:
+) -> GateVerdict:
     """Judge what was read: failing results first, then whether all was read and anything was."""
     if ask.fail_on is None:
-        return Verdict(0, [])
+        return GateVerdict(0, [])
     whole = config.reports.detail == "full"
     lines = _failing_lines(reading, ask.fail_on) if whole else _summary_lines(reading, ask.fail_on)
     if lines:
-        return Verdict(FAILING_STATUS, lines)
+        return GateVerdict(FAILING_STATUS, lines)
     left = [each for each in found if each.status and not (each.is_empty and ask.allow_empty)]
     if not left:
-        return Verdict(0, _unjudged(reading, ask.fail_on[0]))
+        return GateVerdict(0, _unjudged(reading, ask.fail_on[0]))
     text = f"--fail-on {_spelled(ask.fail_on)}: not passed: {left[0].text}"
     hint = "; --allow-empty accepts this" if left[0].is_empty else ""
-    return Verdict(left[0].status, [text + hint])
+    return GateVerdict(left[0].status, [text + hint])
 
 
 def judged_words(word: str) -> tuple[str, ...]:

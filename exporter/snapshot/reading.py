@@ -15,9 +15,8 @@ from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.changes import Applied, Init, InitDone, Object, Scope
 from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
-from exporter.settings.file import ConfigFile
+from exporter.settings.file import ConfigFile, Plan
 from exporter.settings.flags import Flags
-from exporter.settings.plan import Plan
 from exporter.snapshot.files import read_files
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import all_pages

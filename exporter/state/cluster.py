@@ -10,8 +10,7 @@ from exporter.model.policy import Policy
 from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES
 from exporter.state.ledger import Ledger
-from exporter.state.namespaces import Namespaces
-from exporter.state.policy_index import PolicyIndex
+from exporter.state.policy_index import Namespaces, PolicyIndex
 from exporter.state.selection import Selection
 from exporter.state.violation_events import CONTROLLERS, ViolationEvents
 

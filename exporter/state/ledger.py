@@ -16,12 +16,11 @@ from exporter.state.contribution import (
     parts,
 )
 from exporter.state.failures import Failures, Remembered, remember
-from exporter.state.newest import NewestTimestamps
 from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStore, ReportStores, merged
 from exporter.state.selection import Selection
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
-from exporter.state.totals import Source, Subjects, Totals
+from exporter.state.totals import NewestTimestamps, Source, Subjects, Totals
 
 
 class Ledger:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from exporter.model.changes import Scope
+from exporter.model.metadata import Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import clip
 from exporter.state.profile import severity_of
@@ -143,3 +144,39 @@ def _policy_info(policy: Policy, changed: float) -> PolicyInfo:
         generation=policy.metadata.generation,
         blocks=policy.blocks,
     )
+
+
+class Namespaces:
+    """Chosen labels of each namespace; ``changed`` names namespaces whose labels changed."""
+
+    def __init__(self, wanted: tuple[str, ...]) -> None:
+        self.info = Gauge()
+        self.labels: dict[str, tuple[str, ...]] = {}
+        self.changed: set[str] = set()
+        self._wanted = wanted
+        self._unlisted: set[str] = set()
+
+    def apply(self, namespace: Namespace) -> None:
+        """Know a namespace as it is now."""
+        self._unlisted.discard(namespace.name)
+        labels = tuple(clip(namespace.labels.get(name, "")) for name in self._wanted)
+        self.info.put((namespace.name,), 1)
+        if self.labels.get(namespace.name) != labels:
+            self.labels[namespace.name] = labels
+            self.changed.add(namespace.name)
+
+    def delete(self, name: str) -> None:
+        """Forget a namespace."""
+        self.info.put((name,), None)
+        if self.labels.pop(name, None) is not None:
+            self.changed.add(name)
+
+    def begin_list(self) -> None:
+        """Wait for every namespace again."""
+        self._unlisted = set(self.labels)
+
+    def end_list(self) -> None:
+        """Forget the namespaces that the list did not bring."""
+        for name in self._unlisted:
+            self.delete(name)
+        self._unlisted = set()

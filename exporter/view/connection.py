@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
-from exporter.view.values import Connection, Watched
+from exporter.view.values import ClusterConnection, Watched
 
 REPORT_NAMES: Final = frozenset(resource.name for resource in REPORT_RESOURCES)
 _ALWAYS_SERVED: Final = frozenset({EVENTS.name, NAMESPACES.name})
@@ -12,7 +12,7 @@ NO_REPORT_API: Final = "No policy report API is served by this cluster"
 _NOT_FOUND: Final = 404
 
 
-def connection(watched: Sequence[Watched]) -> Connection:
+def connection(watched: Sequence[Watched]) -> ClusterConnection:
     """Judge all watched kinds together; the worst that is true of them is what is reported."""
     since = min((each.since for each in watched), default=0.0)
     for judge in (_nothing_served, _refused, _never_connected, _reading, _lost, _partial):
@@ -20,25 +20,27 @@ def connection(watched: Sequence[Watched]) -> Connection:
         if found is not None:
             return found
     if all(each.state == "not served" for each in _reports(watched)):
-        return Connection("no report api", NO_REPORT_API, since, counted=False)
-    return Connection("live", "Connected", since, counted=True)
+        return ClusterConnection("no report api", NO_REPORT_API, since, counted=False)
+    return ClusterConnection("live", "Connected", since, counted=True)
 
 
 def _reports(watched: Sequence[Watched]) -> list[Watched]:
     return [each for each in watched if each.resource in REPORT_NAMES]
 
 
-def _nothing_served(watched: Sequence[Watched]) -> Connection | None:
+def _nothing_served(watched: Sequence[Watched]) -> ClusterConnection | None:
     if not watched or any(each.state != "not served" for each in watched):
         return None
     if all(each.resource not in _ALWAYS_SERVED and each.status != _NOT_FOUND for each in watched):
         return None
     message = "Not a Kubernetes API server, or a wrong path: it serves no API at all"
     first = watched[0]
-    return Connection("not kubernetes", message, first.since, counted=False, error=first.error)
+    return ClusterConnection(
+        "not kubernetes", message, first.since, counted=False, error=first.error
+    )
 
 
-def _refused(watched: Sequence[Watched]) -> Connection | None:
+def _refused(watched: Sequence[Watched]) -> ClusterConnection | None:
     served = [each for each in _reports(watched) if each.state != "not served"]
     if not served or any(each.state != "refused" for each in served):
         return None
@@ -48,18 +50,18 @@ def _refused(watched: Sequence[Watched]) -> Connection | None:
     message = f"{what}: list and watch of {kinds}"
     counted = any(each.last_sync for each in served)
     as_of = first.since if counted else 0.0
-    return Connection(
+    return ClusterConnection(
         "refused", message, first.since, counted=counted, error=first.error, as_of=as_of
     )
 
 
-def _never_connected(watched: Sequence[Watched]) -> Connection | None:
+def _never_connected(watched: Sequence[Watched]) -> ClusterConnection | None:
     if any(each.last_sync for each in watched):
         return None
     failing = [each for each in watched if each.error]
     if failing and not any(each.state == "not served" for each in watched):
         first = failing[0]
-        return Connection(
+        return ClusterConnection(
             "unreachable",
             "Not connected to the API server",
             min(each.since for each in failing),
@@ -70,7 +72,7 @@ def _never_connected(watched: Sequence[Watched]) -> Connection | None:
         each.state in ("waiting", "listing") for each in watched
     ):
         since = min((each.since for each in watched), default=0.0)
-        return Connection("connecting", "Connecting to the API server", since, counted=False)
+        return ClusterConnection("connecting", "Connecting to the API server", since, counted=False)
     return None
 
 
@@ -79,7 +81,7 @@ def is_known(each: Watched) -> bool:
     return bool(each.last_sync) or each.state in ("not served", "refused")
 
 
-def _reading(watched: Sequence[Watched]) -> Connection | None:
+def _reading(watched: Sequence[Watched]) -> ClusterConnection | None:
     missing = [each for each in _reports(watched) if not is_known(each)]
     if not missing:
         return None
@@ -88,10 +90,10 @@ def _reading(watched: Sequence[Watched]) -> Connection | None:
     error = errors[0].error if errors else ""
     since = min(each.since for each in missing)
     message = f"Reading the cluster: {kinds} not complete"
-    return Connection("reading", message, since, counted=False, error=error)
+    return ClusterConnection("reading", message, since, counted=False, error=error)
 
 
-def _lost(watched: Sequence[Watched]) -> Connection | None:
+def _lost(watched: Sequence[Watched]) -> ClusterConnection | None:
     served = [each for each in watched if each.last_sync and each.state != "not served"]
     down = [each for each in served if not each.up and each.error and each.state != "refused"]
     if not down:
@@ -99,23 +101,23 @@ def _lost(watched: Sequence[Watched]) -> Connection | None:
     first = min(down, key=lambda each: each.since)
     if len(down) == len(served):
         message = "Not connected to the API server"
-        return Connection(
+        return ClusterConnection(
             "lost", message, first.since, counted=True, error=first.error, as_of=first.since
         )
     kinds = ", ".join(each.resource for each in down)
     message = f"Not watched: {kinds}; what depends on them is old"
     reports = [each for each in down if each.resource in REPORT_NAMES]
     as_of = min((each.since for each in reports), default=0.0)
-    return Connection(
+    return ClusterConnection(
         "degraded", message, first.since, counted=True, error=first.error, as_of=as_of
     )
 
 
-def _partial(watched: Sequence[Watched]) -> Connection | None:
+def _partial(watched: Sequence[Watched]) -> ClusterConnection | None:
     refused = [each for each in watched if each.state == "refused"]
     if not refused:
         return None
     kinds = ", ".join(each.resource for each in refused)
     first = refused[0]
     message = f"Not readable: {kinds}; the numbers are without them"
-    return Connection("partial", message, first.since, counted=True, error=first.error)
+    return ClusterConnection("partial", message, first.since, counted=True, error=first.error)

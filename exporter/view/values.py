@@ -40,7 +40,7 @@ ConnectionState = Literal[
 ]
 
 
-class Connection(msgspec.Struct, frozen=True):
+class ClusterConnection(msgspec.Struct, frozen=True):
     """Whether the numbers are those of the cluster now, and if not, why and since when.
 
     Times are Unix seconds. ``as_of`` is when numbers stopped following the cluster, 0 where they
@@ -146,7 +146,7 @@ class Overview(msgspec.Struct, frozen=True):
     time: float
     started: float
     ready: bool
-    connection: Connection
+    connection: ClusterConnection
     watched: tuple[Watched, ...]
     detail: Literal["full", "summary"]
     count: str

@@ -13,13 +13,7 @@ from exporter.model.event import Event
 from exporter.model.metadata import Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import Result
-from exporter.model.resource import (
-    EVENTS,
-    NAMESPACES,
-    POLICY_REPORTS,
-    REPORT_RESOURCES,
-    Resource,
-)
+from exporter.model.resource import EVENTS, NAMESPACES, POLICY_REPORTS, REPORT_RESOURCES, Resource
 from exporter.wire.result_cache import OldResult, ResultCache, WireReport
 from exporter.wire.slices import Uncut, elements, field, identify
 

@@ -18,8 +18,7 @@ from exporter.kube.credentials import Anonymous
 from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
-from exporter.settings.file import ConfigFile
-from exporter.settings.plan import Plan
+from exporter.settings.file import ConfigFile, Plan
 from exporter.simulator.checks import BASELINE, CHECKS, REGISTRIES
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.world import Subject, World

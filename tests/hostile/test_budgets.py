@@ -8,9 +8,9 @@ import pytest
 
 from exporter.model.report import Reference, Report, Result
 from exporter.state.budget import NAMED, SHARE
-from exporter.state.newest import MOST_SOURCES
 from exporter.state.selection import remembered
 from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
+from exporter.state.totals import MOST_SOURCES
 from tests.hostile.objects import EVIL, Watched, report, resident_bytes, result, scattered
 from tests.state.violations import Cluster, event
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from exporter.errors import ConfigError
 from exporter.kube.client import KubeClient, Request
 from exporter.kube.kubeconfig import Kubeconfig
-from exporter.kube.proxy import checked_proxy, environment_proxy
+from exporter.kube.transport import checked_proxy, environment_proxy
 from tests.kube.kubeconfigs import kubeconfig
 from tests.kube.serving import json, serving
 from tests.watch.recording import Counts

@@ -10,8 +10,7 @@ from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
-from exporter.settings.file import ConfigFile, Labels, ReportSettings
-from exporter.settings.plan import Plan
+from exporter.settings.file import ConfigFile, Labels, Plan, ReportSettings
 from exporter.simulator.registry import Registry
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import Scenario, ScenarioClock

@@ -12,8 +12,7 @@ from exporter.kube.credentials import find_credentials
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.resource import POLICY_REPORTS
-from exporter.settings.file import FROM_RESULTS, ConfigFile
-from exporter.settings.plan import Plan
+from exporter.settings.file import FROM_RESULTS, ConfigFile, Plan
 from tests.app.running import Samples, total
 from tests.cluster.harness import ControlPlane, control_plane
 from tests.scale.living import FULL, SUMMARY, scraped

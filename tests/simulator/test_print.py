@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.simulator import times
+from exporter.simulator import store
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ from exporter.simulator import times
     ],
 )
 def test_an_age_is_printed_as_kubectl_does(seconds: float, printed: str) -> None:
-    assert times.duration(seconds) == printed
+    assert store.duration(seconds) == printed
 
 
 def test_times_read_back() -> None:
-    assert times.parse(times.rfc3339(1_795_435_200.9)) == 1_795_435_200
-    assert times.rfc3339_micro(1_795_435_200.25) == "2026-11-23T12:00:00.250000Z"
+    assert store.parse(store.rfc3339(1_795_435_200.9)) == 1_795_435_200
+    assert store.rfc3339_micro(1_795_435_200.25) == "2026-11-23T12:00:00.250000Z"

@@ -8,7 +8,7 @@ from exporter.view.values import (
     DEFAULT_COUNT,
     SEVERITIES,
     BlockedRequest,
-    Connection,
+    ClusterConnection,
     Counts,
     FailingPage,
     FailingResult,
@@ -28,7 +28,7 @@ POLICIES = (
     "disallow-latest-tag",
     EVIL,
 )
-LIVE = Connection("live", "Connected", 1.0, counted=True)
+LIVE = ClusterConnection("live", "Connected", 1.0, counted=True)
 MESSAGE = (
     "validation error: Unknown Image registry. rule validate-registries failed at path "
     "/spec/containers/0/image/"
@@ -48,7 +48,7 @@ class FakeStatus:
     whole: bool = True
     cluster: str = "prod"
     reports: int = 98_732
-    connection: Connection = LIVE
+    connection: ClusterConnection = LIVE
     left_out: tuple[LeftOut, ...] = ()
     unknown: tuple[str, ...] = ()
     made: int = 0

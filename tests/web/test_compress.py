@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.compress import PIECE_BYTES, gzipped
+from exporter.web.respond import PIECE_BYTES, gzipped
 
 LONG = bytes(range(256)) * (PIECE_BYTES // 200)
 texts = st.binary(max_size=40) | st.sampled_from([b"", b"\0" * 700, LONG])

@@ -10,14 +10,7 @@ import bcrypt
 import pytest
 
 from exporter.web import guard, tls
-from exporter.web.guard import (
-    OPEN_PATHS,
-    FairTurns,
-    Overloaded,
-    Passwords,
-    TokenBucket,
-    client_of,
-)
+from exporter.web.guard import OPEN_PATHS, FairTurns, Overloaded, Passwords, TokenBucket, client_of
 from tests.web.fakes import served
 
 PASSWORD = "correct horse"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from exporter.view.values import FailingPage, Query
-from exporter.web import compress, respond
+from exporter.web import respond
 from tests.web.fake_status import FakeStatus
 from tests.web.fakes import EXPOSITION, FakeScraper, ask, connected, served
 
@@ -252,9 +252,9 @@ async def measure_turns(seconds: list[float]) -> None:
 
 
 async def test_pieces_are_bounded_and_lose_nothing() -> None:
-    segments = [bytes([n]) * size for n, size in enumerate((0, 1, compress.PIECE_BYTES, 600_000))]
-    cut = list(compress.pieces(segments))
-    assert max(map(len, cut)) == compress.PIECE_BYTES
+    segments = [bytes([n]) * size for n, size in enumerate((0, 1, respond.PIECE_BYTES, 600_000))]
+    cut = list(respond.pieces(segments))
+    assert max(map(len, cut)) == respond.PIECE_BYTES
     assert b"".join(cut) == b"".join(segments)
 
 

@@ -10,7 +10,7 @@ from exporter.view.values import (
     MOST_BLOCKED,
     SEVERITIES,
     BlockedRequest,
-    Connection,
+    ClusterConnection,
     Counts,
     NamedCounts,
     Overview,
@@ -51,14 +51,14 @@ def panel(name: str, title: Content, *children: Content, live: bool = False) -> 
     )
 
 
-def tone(connection: Connection) -> str:
+def tone(connection: ClusterConnection) -> str:
     """Choose the colour of a connection: good, wait or bad."""
     if connection.state in _GOOD:
         return "good"
     return "wait" if connection.state in _WAITING else "bad"
 
 
-def state_chip(connection: Connection) -> Markup:
+def state_chip(connection: ClusterConnection) -> Markup:
     """Show in one or two words whether the numbers are those of the cluster now."""
     word = _CHIPS.get(connection.state, connection.state)
     return tag(

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.view.values import Connection, Counts, LeftOut
+from exporter.view.values import ClusterConnection, Counts, LeftOut
 from exporter.web import live
 from exporter.web.page.document import CONTENT_SECURITY_POLICY
 from exporter.web.page.html import ago, percent, render, tag
@@ -166,7 +166,7 @@ async def test_an_empty_cluster_says_so(status: FakeStatus) -> None:
 
 
 async def test_before_the_first_sync_nothing_is_counted(status: FakeStatus) -> None:
-    status.connection = Connection(
+    status.connection = ClusterConnection(
         "unreachable", "Not connected to the API server", NOW, counted=False, error="no route"
     )
     async with served(status=status) as server:
@@ -182,7 +182,7 @@ async def test_before_the_first_sync_nothing_is_counted(status: FakeStatus) -> N
 
 
 async def test_a_lost_connection_is_red_and_its_numbers_are_dated(status: FakeStatus) -> None:
-    status.connection = Connection(
+    status.connection = ClusterConnection(
         "lost", "Not connected", NOW, counted=True, error="refused", as_of=NOW
     )
     status.failures = 0
