@@ -12,7 +12,7 @@ PAGE = ALERTS.parent / "docs" / "alerting.md"
 BEGIN = "<!-- scenarios: made by `python -m tests.scenarios.table` -->\n"
 END = "<!-- end of scenarios -->\n"
 HEAD = (
-    "| what happens | who hears | of what | after | messages in 8 h | until |",
+    "| situation | receiver | alert | after | messages in 8 h | until |",
     "|---|---|---|---|---|---|",
 )
 
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 ROWS = (
     Row("a new critical violation, fixed after 2 h", {"policy": "new"}),
-    Row("a critical violation that nobody fixes", {"policy": "stands"}),
+    Row("a critical violation that stays open", {"policy": "stands"}),
     Row("a new violation of a medium policy", {"policy": "medium"}),
     Row("a new violation of a policy without severity", {"policy": "unrated"}),
     Row("a failure that flaps, 20 minutes on and 40 off", {"policy": "flaps"}),
@@ -36,7 +36,7 @@ ROWS = (
     Row("a namespace changes its team label, and one gets a label", {"policy": "relabelled"}),
     Row("a person is blocked once in kube-system", {"policy": "once-kube-system"}),
     Row("a person is blocked once elsewhere", {"policy": "once-person"}),
-    Row("a ReplicaSet is refused again and again", {"namespace": "retries"}),
+    Row("a ReplicaSet is refused repeatedly", {"namespace": "retries"}),
     Row("the same in a system namespace", {"namespace": "cattle-system"}),
     Row("a Deployment of GitOps is refused every 3 minutes for 3 h", {"namespace": "gitops"}),
     Row("hourly roll-outs, nightly jobs and CI Pods that fail", {"policy": {"debt", "builds"}}),
@@ -46,16 +46,16 @@ ROWS = (
     Row("three shards are scaled down to one on purpose", {}, "scaled"),
     Row("a shard is lost", {}, "lost"),
     Row("the Pod is replaced, without state", {}, "replaced"),
-    Row("the exporter crashes again and again", {}, "crashes"),
+    Row("the exporter crashes repeatedly", {}, "crashes"),
     Row("Kyverno is down", {}, "kyverno"),
-    Row("a policy is weakened while the exporter is away for 3 h", {}, "weakened"),
+    Row("a policy is weakened while the exporter is down for 3 h", {}, "weakened"),
     Row("the exporter is down", {}, "down"),
     Row("40 requests are blocked within 10 minutes", {"policy": "burst"}, "burst"),
 )
 
 
 def cells(row: Row) -> Iterator[str]:
-    """Yield the lines of one row: one for each alert and receiver, or that nobody hears."""
+    """Yield the lines of one row: one for each alert and receiver, or that no receiver gets any."""
     lived = about("plain", row.cluster) if row.cluster else town("plain")
     new = [each for each in lived.alerts(**row.labels) if each.start >= AT]
     names = sorted({each.name for each in new}, key=[each.name for each in new].index)
@@ -71,7 +71,7 @@ def cells(row: Row) -> Iterator[str]:
             yield "| " + " | ".join(map(str, values)) + " |"
             title = ""
     if title:
-        yield f"| {title} | nobody | | | 0 | |"
+        yield f"| {title} | none | | | 0 | |"
 
 
 def heard(lived: Lived, fired: list[Fired]) -> dict[str, list[int]]:
