@@ -144,7 +144,7 @@ def _snapshot(given: Given) -> int:
 
 _DEMO: Final = (
     f.Flag("demo.api-address", "ADDR", "address of the sample cluster's API", "127.0.0.1:0"),
-    f.Flag("demo.speed", "N", "simulated seconds a second", "1"),
+    f.Flag("demo.speed", "N", "simulated seconds per second", "1"),
     f.Flag("demo.seed", "N", "random seed of the sample cluster", "0"),
 )
 _SNAPSHOT: Final = tuple(
@@ -160,10 +160,10 @@ _SNAPSHOT: Final = tuple(
         f.Flag(
             "fail-on",
             "RESULT[:SEVERITY]",
-            "exit with 1 when there is a result at or above this level, for instance fail:high; "
-            "with 2 when nothing was evaluated, with 3 when not everything could be read",
+            "exit with 1 if a result is at or above this level, such as fail:high; with 2 if "
+            "nothing was evaluated; with 3 if not everything could be read",
         ),
-        f.Flag("policy", "GLOB", "only policies of this name; may repeat", repeats=True),
+        f.Flag("policy", "GLOB", "only policies that match this pattern; may repeat", repeats=True),
         f.Flag(
             "severity",
             "WORD",
@@ -173,7 +173,7 @@ _SNAPSHOT: Final = tuple(
         f.Flag(
             "result",
             "WORD",
-            "only results of this word: pass, fail, warn, error or skip; may repeat",
+            "only this result: pass, fail, warn, error or skip; may repeat",
             repeats=True,
         ),
         f.Flag(
@@ -197,8 +197,8 @@ _METRICS: Final = (
     ),
 )
 _HEALTH: Final = (
-    f.Flag("url", "URL", "what to ask", "http://127.0.0.1:10480/-/ready", scope="healthcheck."),
-    f.Flag("timeout", "SECONDS", "how long to wait", "5", scope="healthcheck."),
+    f.Flag("url", "URL", "URL to check", "http://127.0.0.1:10480/-/ready", scope="healthcheck."),
+    f.Flag("timeout", "SECONDS", "time to wait for the response", "5", scope="healthcheck."),
 )
 FLAGS: Final[dict[str, tuple[f.Flag, ...]]] = {
     "serve": f.SERVE,
@@ -221,7 +221,7 @@ _COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which also suggests the flag or command that was meant."""
+    """Suggest a known command for one that does not exist."""
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, with a suggestion, and exit with 2."""
@@ -279,5 +279,5 @@ def _add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-empty",
         action="store_true",
-        help="let --fail-on pass where there is no policy report, or none of a counted source",
+        help="let --fail-on succeed without any policy report, or without one of a counted source",
     )

@@ -173,9 +173,9 @@ class CheckpointWriter:
         away = max(self.checkpointer.now - saved_at, 0)
         gap = max(away - EVENT_LIFETIME_SECONDS, 0)
         self._self_metrics.counter("event_gap_seconds_total").inc(gap)
-        log.info("continuing from the checkpoint of %.0f seconds ago", away)
+        log.info("continuing from a checkpoint, %.0f seconds old", away)
         if gap:
-            log.warning("Events of %.0f seconds may have come and expired unseen", gap)
+            log.warning("Events of %.0f seconds may have expired uncounted", gap)
 
     async def _restart_counting(self, file: StateFile, reason: str, why: str) -> None:
         self._self_metrics.counter("counter_resets_total", reason).inc()
@@ -184,7 +184,7 @@ class CheckpointWriter:
         except StateError as error:
             self._give_up(error)
             return
-        log.warning("checkpoint not used, %s; kept as %s; counting begins anew", why, aside)
+        log.warning("checkpoint not used, %s; kept as %s; counting restarts", why, aside)
 
     def _give_up(self, error: StateError) -> None:
         """Go on as without a state directory: counters begin at 0 and are shown as they are."""

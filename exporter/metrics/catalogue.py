@@ -47,8 +47,8 @@ CATALOGUE: Final = (
     Family(
         "policyreport_results",
         "gauge",
-        "Results that stand now in policy reports. For a live combination of the other labels "
-        "pass and fail are always present, warn, error and skip only when not 0.",
+        "Current policy report results. For each current combination of the other labels, pass "
+        "and fail are always present; warn, error and skip only when not 0.",
         ("namespace", "kind", "policy", "rule", "result", "severity", "category", "source"),
         lambda state: state.ledger.totals.results,
         "reports",
@@ -57,7 +57,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_summary",
         "gauge",
-        "Sum of the reports' own summaries: what kubectl get policyreports prints, added up.",
+        "Sum of the summaries of current reports, as kubectl get policyreports prints them.",
         ("namespace", "kind", "result"),
         lambda state: state.ledger.totals.summary,
         "reports",
@@ -66,7 +66,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_resources",
         "gauge",
-        "Resources that have a report, by their worst result: fail, error, warn, pass or skip.",
+        "Resources with a report, by their worst result: fail, error, warn, pass or skip.",
         ("namespace", "kind", "status"),
         lambda state: state.ledger.totals.resources,
         "reports",
@@ -83,7 +83,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_resource_results",
         "gauge",
-        "Failing results of single resources: who fails what.",
+        "Failing results by resource.",
         ("namespace", "kind", "name", "policy", "rule", "result", "severity", "source"),
         lambda state: state.ledger.failures.resources,
         "reports",
@@ -92,7 +92,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_failures_opened_total",
         "counter",
-        "Times that a resource began to fail a rule. The first list opens nothing.",
+        "Times that a resource began to fail a rule. Failures in the first list do not count.",
         ("namespace", "policy", "severity", "source"),
         lambda state: state.ledger.failures.opened,
         "reports",
@@ -100,7 +100,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_failures_closed_total",
         "counter",
-        "Times that a resource stopped failing a rule: fixed, deleted, or the policy is gone.",
+        "Times that a resource stopped failing a rule: fixed, or it or the policy was deleted.",
         ("namespace", "policy", "severity", "source"),
         lambda state: state.ledger.failures.closed,
         "reports",
@@ -108,7 +108,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_oldest_failure_timestamp_seconds",
         "gauge",
-        "Since when the longest-standing failure has been failing, as far as this exporter knows.",
+        "Start of the oldest current failure, in Unix seconds, as far as the exporter knows.",
         ("namespace", "policy", "severity", "source"),
         lambda state: state.ledger.failures.oldest.least,
         "reports",
@@ -118,7 +118,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_newest_result_timestamp_seconds",
         "gauge",
-        "Newest timestamp of any result that is not in the future; Kyverno rescans hourly.",
+        "Newest result timestamp that is not in the future; Kyverno rescans hourly.",
         ("source",),
         lambda state: state.ledger.newest,
         "reports",
@@ -129,8 +129,8 @@ CATALOGUE: Final = (
     Family(
         "policyviolation_events_total",
         "counter",
-        "Violations that happened, from Kyverno's Events, which it drops when too many happen "
-        "at once: a lower bound.",
+        "Violations counted from Kyverno's Events: a lower bound, because Kyverno drops Events "
+        "under load.",
         (
             "namespace",
             "kind",
@@ -158,7 +158,7 @@ CATALOGUE: Final = (
     Family(
         "policyviolation_live_events",
         "gauge",
-        "Violation Events that the API server still keeps, about the last hour's.",
+        "Violation Events that the API server still keeps, usually those of the last hour.",
         ("namespace", "policy", "outcome"),
         lambda state: state.violation_events.live,
         "events",
@@ -167,7 +167,7 @@ CATALOGUE: Final = (
     Family(
         "policyviolation_recent_block_timestamp_seconds",
         "gauge",
-        "The last 100 blocked requests of the last hour, by the API server's clock.",
+        "Times of the last 100 blocked requests of the last hour, by the API server's clock.",
         ("namespace", "kind", "name", "policy", "rule"),
         lambda state: state.violation_events.recent.gauge,
         "events",
@@ -178,7 +178,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_policy_info",
         "gauge",
-        "Policies, always 1. policy and source match the report families' labels.",
+        "Policies, always 1. policy and source match the labels of the report families.",
         (
             "policy",
             "policy_kind",
@@ -195,7 +195,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_policy_ready",
         "gauge",
-        "Whether Kyverno says that the policy is ready.",
+        "Whether Kyverno reports the policy as ready.",
         ("policy", "policy_kind", "source"),
         lambda state: state.register.ready,
         "policies",
@@ -204,7 +204,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_policy_last_changed_timestamp_seconds",
         "gauge",
-        "When the policy's spec last changed, as far as known.",
+        "When the policy's spec last changed, as far as the exporter knows.",
         ("policy", "policy_kind", "source"),
         lambda state: state.register.changed,
         "policies",

@@ -42,11 +42,11 @@ OWN: Final = (
         "gauge",
         "When the configuration was last loaded successfully.",
     ),
-    OwnFamily("watch_up", "gauge", "Whether the resource is being watched now.", _RESOURCE),
+    OwnFamily("watch_up", "gauge", "Whether the resource is currently watched.", _RESOURCE),
     OwnFamily(
         "synced", "gauge", "Whether a first complete list of the resource has been read.", _RESOURCE
     ),
-    OwnFamily("objects", "gauge", "Objects of the resource that are known now.", _RESOURCE),
+    OwnFamily("objects", "gauge", "Current objects of the resource.", _RESOURCE),
     OwnFamily(
         "served",
         "gauge",
@@ -62,13 +62,13 @@ OWN: Final = (
     OwnFamily(
         "last_change_timestamp_seconds",
         "gauge",
-        "When the resource last changed, Unix seconds; a quiet resource does not change.",
+        "When the last change of the resource was received; an idle resource has none.",
         _RESOURCE,
     ),
     OwnFamily(
         "watch_changes_total",
         "counter",
-        "Objects that a watch brought (added, modified, deleted) or a list did (listed).",
+        "Objects received from a watch (added, modified, deleted) or a list (listed).",
         ("resource", "change"),
     ),
     OwnFamily(
@@ -77,77 +77,77 @@ OWN: Final = (
     OwnFamily(
         "watch_restarts_total",
         "counter",
-        "Watches that ended and were begun again, by reason.",
+        "Watch restarts, by reason.",
         ("resource", "reason"),
     ),
     OwnFamily(
         "api_requests_total",
         "counter",
-        "Requests to the API server; code is the HTTP status, or 0 when there was none.",
+        "Requests to the API server; code is the HTTP status, or 0 without a response.",
         ("resource", "verb", "code"),
     ),
     OwnFamily(
         "api_request_duration_seconds",
         "histogram",
-        "Time to the response of the API server; of a watch, to its headers.",
+        "Time to the API server's response; for a watch, to its headers.",
         ("resource", "verb"),
         stability="experimental",
     ),
     OwnFamily(
         "objects_skipped_total",
         "counter",
-        "Objects that could not be used, by reason.",
+        "Objects that were skipped because they could not be used, by reason.",
         ("resource", "reason"),
     ),
     OwnFamily(
         "results_left_out",
         "gauge",
-        "Results in current reports that count nowhere: of a source that is not configured "
-        '(reason="source"), or with a result that is none of the five words (reason="word").',
+        "Results in current reports that no other family counts: from a source that is not "
+        'configured (reason="source"), or with an unknown result (reason="word").',
         ("reason", "source"),
         stability="experimental",
     ),
     OwnFamily(
         "results_not_itemised",
         "gauge",
-        "Results that the summaries of current reports count beyond the results that they list, "
-        "which were cut or are absent.",
+        "Results that the summaries of current reports count but the reports do not list, because "
+        "the list was cut or is absent.",
         ("result",),
         stability="experimental",
     ),
     OwnFamily(
         "events_ignored_total",
         "counter",
-        "Events of violations that are not counted, by reason: a note that cannot be read "
-        "(grammar), a namespace that Kyverno does not write to (namespace), another controller, an "
-        "unknown policy.",
+        "Violation Events that are not counted, by reason: a note that cannot be parsed (grammar), "
+        "a namespace that Kyverno does not write to (namespace), another controller, an unknown "
+        "policy.",
         ("reason",),
         stability="experimental",
     ),
-    OwnFamily("series", "gauge", "Series exposed now, by family.", ("family",)),
+    OwnFamily("series", "gauge", "Exposed series, by family.", ("family",)),
     OwnFamily(
         "series_limit",
         "gauge",
-        "Most series that a family may have before new ones fold.",
+        "Maximum number of series of a family before new ones are folded.",
         ("family",),
     ),
     OwnFamily(
         "series_folded_total",
         "counter",
-        "Label sets that found their family's budget used up and were folded.",
+        "Label sets that were folded because their family was at its limit.",
         ("family",),
     ),
     OwnFamily(
         "render_duration_seconds",
         "gauge",
-        "Time that the last whole exposition took to render.",
+        "Time to render the last whole exposition.",
         stability="experimental",
     ),
     OwnFamily("exposition_bytes", "gauge", "Size of the last whole exposition before compression."),
     OwnFamily(
         "checkpoint_last_success_timestamp_seconds",
         "gauge",
-        "When a checkpoint was last made durable.",
+        "When a checkpoint was last written durably.",
         stability="experimental",
     ),
     OwnFamily(
@@ -161,7 +161,7 @@ OWN: Final = (
     OwnFamily(
         "event_gap_seconds_total",
         "counter",
-        "Time during which Events may have come and expired unseen.",
+        "Time during which Events may have been created and expired without being counted.",
     ),
     OwnFamily(
         "counter_resets_total",
@@ -169,7 +169,7 @@ OWN: Final = (
         "Times that counters could not continue from a checkpoint, by reason.",
         ("reason",),
     ),
-    OwnFamily("alerts_active", "gauge", "Alerts that are firing now."),
+    OwnFamily("alerts_active", "gauge", "Alerts that are currently firing."),
     OwnFamily("alerts_sent_total", "counter", "Alerts accepted by an Alertmanager.", _TARGET),
     OwnFamily(
         "alerts_failed_total",
@@ -180,7 +180,7 @@ OWN: Final = (
     OwnFamily(
         "alerts_dropped_total",
         "counter",
-        "Alerts that were not sent because of a bound, by reason.",
+        "Alerts that were not sent because of a limit, by reason.",
         ("reason",),
     ),
     OwnFamily(
@@ -198,7 +198,7 @@ OWN: Final = (
     OwnFamily(
         "alertmanager_clock_skew_seconds",
         "gauge",
-        "The Alertmanager's clock minus ours, from its Date header.",
+        "The Alertmanager's clock minus the exporter's, from its Date header.",
         _TARGET,
     ),
     OwnFamily(

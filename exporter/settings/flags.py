@@ -62,13 +62,13 @@ CLUSTER: Final = (
         "kubeconfig; default in-cluster, else $KUBECONFIG, else ~/.kube/config",
     ),
     Flag("context", "NAME", "context of the kubeconfig"),
-    Flag("namespace", "NS", "watch this namespace only; needs only a Role there", repeats=True),
+    Flag("namespace", "NS", "watch only this namespace; needs only a Role there", repeats=True),
 )
 CLUSTER_NAME: Final = (
     Flag(
         "cluster",
         "NAME",
-        "name of the cluster on pages and in JSON; default the context, else the server's host",
+        "cluster name on the page and in JSON; default the context, else the API server's host",
     ),
 )
 CONFIG: Final = (Flag("config.file", "FILE", "configuration file, YAML"),)
@@ -76,7 +76,7 @@ LOG: Final = (
     Flag(
         "log.level",
         "LEVEL",
-        "least severe level that is logged",
+        "lowest level that is logged",
         "info",
         choices=("debug", "info", "warn", "error"),
     ),
@@ -90,7 +90,7 @@ WEB: Final = (
 )
 STATE: Final = (Flag("state.dir", "DIR", "checkpoint counters and first-seen times here"),)
 PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)
-SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to I of N", "0/1"),)
+SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to shard I of N", "0/1"),)
 SERVE: Final = (*CLUSTER, *CLUSTER_NAME, *CONFIG, *WEB, *STATE, *PUSH, *SHARD, *LOG)
 
 
