@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.words import PENDING, PHRASES, ROOT, findings, pages
+from tools.words import PHRASES, ROOT, findings, pages
 
 PAGE = Path("page.md")
 SENTENCES = [
@@ -51,7 +51,6 @@ def test_every_page_of_the_documentation_is_read() -> None:
     names = {str(path.relative_to(ROOT)) for path in pages()}
     assert {"README.md", "docs/install.md", "docs/runbooks/PolicyExporterDown.md"} <= names
     assert "helm/policy-report-exporter/templates/NOTES.txt" in names
-    assert all(any(name.startswith(entry) for name in names) for entry in PENDING)
 
 
 def test_of_python_the_texts_are_read_and_the_docstrings_are_not() -> None:
