@@ -2,9 +2,12 @@
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from exporter.errors import Refused
+
+EXPIRY_LEEWAY_SECONDS: Final = 60.0
+"""Credentials are renewed this long before they expire."""
 
 
 class Access(NamedTuple):

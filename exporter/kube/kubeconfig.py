@@ -1,4 +1,4 @@
-"""Credentials of a kubeconfig's context: tokens, certificates, passwords, exec plugins."""
+"""Credentials of a kubeconfig's context: tokens, certificates, passwords, exec plugins, OIDC."""
 
 import asyncio
 import os
@@ -11,15 +11,15 @@ from typing import Final, NamedTuple
 from exporter.clienttls import ClientTlsContext, PemPair, TlsFiles
 from exporter.connection import check_url
 from exporter.errors import ConfigError, Refused
-from exporter.kube.access import Access, bearer, bearer_of_file
+from exporter.kube.access import EXPIRY_LEEWAY_SECONDS, Access, bearer, bearer_of_file
 from exporter.kube.exec_plugin import run_plugin
 from exporter.kube.kubefiles import Cluster, KubeContext, User, read_context
+from exporter.kube.oidc import OidcTokens, OidcUser
 from exporter.kube.transport import checked_proxy, environment_proxy
 
 RENEW_SECONDS: Final = 10.0
 """At least this long between two attempts to get other credentials."""
 
-EXPIRY_LEEWAY_SECONDS: Final = 60.0
 _NEVER: Final = float("inf")
 
 
@@ -34,7 +34,8 @@ class _Login(NamedTuple):
 class Kubeconfig:
     """Access by one context of one or several kubeconfig files, joined by os.pathsep.
 
-    The files are read again, and a plugin runs again, when a token expires or is refused.
+    The files are read again, a plugin runs again and OIDC tokens are refreshed when a token expires
+    or is refused.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Kubeconfig:
         self._environ = environ
         self._renew_seconds = renew_seconds
         self._lock = asyncio.Lock()
+        self._oidc = OidcTokens(environ)
         self._context = read_context(paths, context)
         self.name = self._context.label
         self.cluster = self._context.name
@@ -108,6 +110,10 @@ class Kubeconfig:
         user = context.user
         if user.token_file or user.token or user.username:
             return _Login(_static_authorization(user))
+        if user.auth_provider is not None:
+            oidc = OidcUser(context.user_name, user.auth_provider, context.user_file)
+            authorization, expires = await self._oidc.login(oidc)
+            return _Login(authorization, expires=expires)
         if user.exec is None:
             return _Login()
         cluster = _for_plugin(context.cluster, context.cluster_folder)

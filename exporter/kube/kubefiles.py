@@ -18,6 +18,7 @@ import yaml
 from exporter.errors import ConfigError
 from exporter.kube.access import is_header_value
 from exporter.kube.exec_plugin import ExecPlugin
+from exporter.kube.oidc import AuthProvider
 from exporter.wire.codec import explain
 
 _PLUGIN_CONFIG: Final = "client.authentication.k8s.io/exec"
@@ -51,12 +52,6 @@ class Cluster(msgspec.Struct, frozen=True, rename="kebab"):
     def plugin_config(self) -> object:
         """What the kubeconfig has for exec plugins, by cluster."""
         return next((e.extension for e in self.extensions if e.name == _PLUGIN_CONFIG), None)
-
-
-class AuthProvider(msgspec.Struct, frozen=True):
-    """A way to log in that client-go 1.26 removed, or that only Go clients have."""
-
-    name: str = ""
 
 
 class User(msgspec.Struct, frozen=True, rename="kebab"):
@@ -140,15 +135,26 @@ Named = TypeVar("Named", _NamedContext, _NamedCluster, _NamedUser)
 class KubeContext(NamedTuple):
     """A context with all that it names. ``label`` names it and its files in messages.
 
-    The folders are those of the files that have the cluster and the user.
+    The files are those that have the cluster and the user.
     """
 
     name: str
     label: str
     cluster: Cluster
     user: User
-    cluster_folder: Path
-    user_folder: Path
+    user_name: str
+    cluster_file: Path
+    user_file: Path
+
+    @property
+    def cluster_folder(self) -> Path:
+        """What the cluster's paths are relative to."""
+        return self.cluster_file.parent
+
+    @property
+    def user_folder(self) -> Path:
+        """What the user's paths are relative to."""
+        return self.user_file.parent
 
 
 def read_context(paths: str, wanted: str = "") -> KubeContext:
@@ -158,9 +164,9 @@ def read_context(paths: str, wanted: str = "") -> KubeContext:
         ConfigError: with file and line, with the field, or with the names that there are.
     """
     files = _existing(paths)
-    read = [(Path(file).absolute().parent, _parsed(file)) for file in files]
+    read = [(Path(file).absolute(), _parsed(file)) for file in files]
     where = f"kubeconfig {os.pathsep.join(files)}"
-    contexts = [(folder, each) for folder, config in read for each in config.contexts]
+    contexts = [(file, each) for file, config in read for each in config.contexts]
     name = wanted or next(filter(None, (config.current_context for _, config in read)), "")
     if not name:
         known = _names(each for _, each in contexts)
@@ -170,25 +176,26 @@ def read_context(paths: str, wanted: str = "") -> KubeContext:
     context = chosen.context
     if not context.cluster:
         raise ConfigError(f"{where}: it names no cluster")
-    clusters = [(folder, each) for folder, config in read for each in config.clusters]
-    cluster_folder, cluster = _find(where, "cluster", context.cluster, clusters)
-    user_folder, user = cluster_folder, _NamedUser("")
+    clusters = [(file, each) for file, config in read for each in config.clusters]
+    cluster_file, cluster = _find(where, "cluster", context.cluster, clusters)
+    user_file, user = cluster_file, _NamedUser("")
     if context.user:
-        users = [(folder, each) for folder, config in read for each in config.users]
-        user_folder, user = _find(where, "user", context.user, users)
+        users = [(file, each) for file, config in read for each in config.users]
+        user_file, user = _find(where, "user", context.user, users)
     _check(where, cluster, user)
-    return KubeContext(name, where, cluster.cluster, user.user, cluster_folder, user_folder)
+    return KubeContext(name, where, cluster.cluster, user.user, user.name, cluster_file, user_file)
 
 
 def _check(where: str, cluster: _NamedCluster, user: _NamedUser) -> None:
     if not cluster.cluster.server:
         raise ConfigError(f"{where}: cluster {cluster.name}: server is missing")
-    provider = user.user.auth_provider
-    if provider is not None:
-        raise ConfigError(
-            f"{where}: user {user.name}: auth-provider {provider.name} is not supported, "
-            "expected an exec plugin such as kubelogin"
-        )
+    if (provider := user.user.auth_provider) is not None:
+        try:
+            provider.check()
+        except ConfigError as error:
+            raise ConfigError(f"{where}: user {user.name}: {error}") from error
+        if user.user.exec is not None:
+            raise ConfigError(f"{where}: user {user.name}: expected one of auth-provider and exec")
     try:
         for _ in (cluster.cluster.authority_pem, user.user.certificate_pem, user.user.key_pem):
             pass
@@ -200,9 +207,9 @@ def _find(
     where: str, kind: str, name: str, found: Sequence[tuple[Path, Named]]
 ) -> tuple[Path, Named]:
     """Find the first entry of a name."""
-    for folder, each in found:
+    for file, each in found:
         if each.name == name:
-            return folder, each
+            return file, each
     raise ConfigError(f"{where}: no {kind} {name!r}; {_names(each for _, each in found)}")
 
 
