@@ -237,7 +237,7 @@ class Exporter:
         if self.checkpoint_writer.active:
             settle_after_sync()
         log.info("first sync of reports is complete")
-        while not self.end_memory():
+        while not self.finish_restore():
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _settle(self) -> NoReturn:
@@ -247,7 +247,7 @@ class Exporter:
             if self.health.complete("reports"):
                 await self.scrapes.settle()
 
-    def end_memory(self) -> bool:
+    def finish_restore(self) -> bool:
         """Once all that the checkpoint knew was listed, count what vanished: refused is not gone.
 
         False while that is still to come.
@@ -258,7 +258,7 @@ class Exporter:
             return False
         if not all(f.synced or f.state == "not served" for f in known):
             return False
-        ledger.end_memory()
+        ledger.finish_restore()
         ledger.failures.watched = None
         return True
 

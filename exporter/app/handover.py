@@ -67,7 +67,7 @@ def is_whole(new: Exporter, old: Exporter) -> bool:
     """Return whether *new* has listed all it can, and at least what *old* has."""
     if not all(_has_listed(f, old.reflector(f.scope)) for f in new.reflectors):
         return False
-    new.end_memory()
+    new.finish_restore()
     return True
 
 

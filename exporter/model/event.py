@@ -112,7 +112,7 @@ class Event(KubeObject, gc=False, rename="camel"):
         return unix_seconds(last or self.metadata.creation_timestamp)
 
     @property
-    def violation_events(self) -> int:
+    def violations(self) -> int:
         """How many violations this one object stands for: more than one before Kyverno 1.12."""
         series = self.series.count if self.series else 0
         return min(max(self.deprecated_count or 0, self.count or 0, series, 1), 2**31)

@@ -1,4 +1,4 @@
-"""How far the reports of one namespace are told apart."""
+"""How many outcomes in reports of one namespace are counted separately."""
 
 from collections import Counter
 from collections.abc import Set as AbstractSet
@@ -6,19 +6,20 @@ from typing import Final
 
 from exporter.state.profile import Outcome
 
-SHARE: Final = 10_000
-NAMED: Final = 20_000
+MAX_OUTCOMES_PER_NAMESPACE: Final = 10_000
+MAX_NAMED_PER_NAMESPACE: Final = 20_000
+"""Resources that results (not ``scope``) name."""
 
-Said = AbstractSet[Outcome | None]
-"""What is said of a kind of resources; None stands for the kind itself."""
+OutcomeSet = AbstractSet[Outcome | None]
+"""The distinct outcomes of one kind; None is the kind itself."""
 
 
 class Budget:
-    """The distinct kinds and what is said of each, by namespace, that are counted apart.
+    """The distinct kinds and their outcomes, by namespace, that are counted separately.
 
-    Whoever may write reports in a namespace chooses kinds, policies and rules. At most ``SHARE``
-    of them in a namespace have numbers of their own; so nobody fills the memory and the series
-    that the others need. ``folded`` counts what was refused.
+    The author of a report chooses its kinds, policies and rules. At most
+    MAX_OUTCOMES_PER_NAMESPACE of them have numbers of their own, so that no namespace uses up the
+    memory and the series that others need. ``folded`` counts refusals.
     """
 
     def __init__(self) -> None:
@@ -26,24 +27,24 @@ class Budget:
         self._held: dict[tuple[str, str], dict[Outcome | None, int]] = {}
         self._sizes: Counter[str] = Counter()
 
-    def take(self, namespace: str, kind: str, said: Said) -> bool:
-        """Count what is *said* apart once more; False, and nothing changed, if it is too much."""
+    def take(self, namespace: str, kind: str, outcomes: OutcomeSet) -> bool:
+        """Count outcomes separately once more; False, and nothing changed, if they are too many."""
         held = self._held.get((namespace, kind), {})
-        new = len(said - held.keys())
-        if self._sizes[namespace] + new > SHARE:
+        new = len(outcomes - held.keys())
+        if self._sizes[namespace] + new > MAX_OUTCOMES_PER_NAMESPACE:
             self.folded += 1
             return False
-        if said:
+        if outcomes:
             self._sizes[namespace] += new
             self._held[namespace, kind] = held
-        for each in said:
+        for each in outcomes:
             held[each] = held.get(each, 0) + 1
         return True
 
-    def give_back(self, namespace: str, kind: str, said: Said) -> None:
-        """Count what is *said* apart once less."""
+    def give_back(self, namespace: str, kind: str, outcomes: OutcomeSet) -> None:
+        """Count outcomes separately once less."""
         held = self._held.get((namespace, kind), {})
-        for each in said:
+        for each in outcomes:
             held[each] -= 1
             if not held[each]:
                 del held[each]

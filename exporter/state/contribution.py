@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from sys import intern
 
 from exporter.model.report import Piece, Reference, Report, ResultSet, clip
-from exporter.state.budget import NAMED, Budget, Said
+from exporter.state.budget import MAX_NAMED_PER_NAMESPACE, Budget, OutcomeSet
 from exporter.state.profile import Failure, Profile, Profiles, failing_messages
 from exporter.state.selection import Selection
 from exporter.state.tally import NOTHING, OVERFLOW
@@ -33,7 +33,7 @@ class Group:
         self.cells: Sequence[int] = ()
 
     @property
-    def said(self) -> Said:
+    def said(self) -> OutcomeSet:
         """What the budget of the namespace is charged with; nothing where all is folded."""
         if self.profile.key.folded:
             return frozenset()
@@ -122,7 +122,7 @@ class Accountant:
         self._groups: dict[tuple[str, str, Profile, bool], Group] = {}
 
     def account(
-        self, report: Report, room: int = NAMED, held: Contribution | None = None
+        self, report: Report, room: int = MAX_NAMED_PER_NAMESPACE, held: Contribution | None = None
     ) -> Contribution | None:
         """Work out what a report contributes; None when it is filtered out whole.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from exporter.model.changes import Scope
 from exporter.model.report import Report
-from exporter.state.budget import NAMED
+from exporter.state.budget import MAX_NAMED_PER_NAMESPACE
 from exporter.state.contribution import (
     Accountant,
     Contribution,
@@ -20,7 +20,7 @@ from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStore, Re
 from exporter.state.selection import Selection
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
-from exporter.state.totals import NewestTimestamps, Source, Subjects, Totals
+from exporter.state.totals import NewestTimestamps, SharedResources, Source, Totals
 
 
 class Ledger:
@@ -30,9 +30,9 @@ class Ledger:
     recount of every report that counts. A group's difference to what the totals show is
     multiplied out only then, so that a change costs the same however many results a report has.
 
-    ``memory`` is since when what failed before a restart, by report. Until ``end_memory`` sets it
-    to None, nothing is counted as opened or closed: a report may still be listed in the other API
-    group, where it is newer.
+    ``memory`` has, by report, when failures known before the restart began. Until
+    ``finish_restore`` sets it to None, nothing is counted as opened or closed: a report may still
+    be listed in the other API group, where it is newer.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Ledger:
         self._accountant = Accountant(selection)
         self._report_stores = ReportStores(clock)
         self._dirty: set[Group] = set()
-        self._subjects = Subjects(self.totals.resources)
+        self._shared = SharedResources(self.totals.resources)
         self._named: dict[str, int] = {}
 
     def apply(self, scope: Scope, report: Report) -> None:
@@ -60,7 +60,7 @@ class Ledger:
         stores = self._report_stores.of(scope)
         report_store, other = stores
         held = report_store.current(namespace, name)
-        room = self._room(scope, report) if self._named else NAMED
+        room = self._room(scope, report) if self._named else MAX_NAMED_PER_NAMESPACE
         contribution = self._accountant.account(report, room, held)
         newest = report.newest
         if contribution is not None:
@@ -100,7 +100,7 @@ class Ledger:
             self._put(scope, place, report_store.find(place), None)
         self.counting.add(scope)
 
-    def end_memory(self) -> None:
+    def finish_restore(self) -> None:
         """Count what began and ended since the checkpoint, once every list of reports ended."""
         memory, self.memory = self.memory, None
         if memory is None:
@@ -176,9 +176,9 @@ class Ledger:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
         if self.memory is not None:
             return False
-        if self._subjects.are_none and other.is_empty:
+        if self._shared.are_none and other.is_empty:
             return True
-        return place not in self._subjects and other.find(place) is None
+        return place not in self._shared and other.find(place) is None
 
     def _put(
         self,
@@ -250,24 +250,24 @@ class Ledger:
             group.count += amount
             self._dirty.add(group)
             if group.direct:
-                if together or place in self._subjects:
-                    self._subjects.count(place, _source(slot, place, group), group, amount)
+                if together or place in self._shared:
+                    self._shared.count(place, _source(slot, place, group), group, amount)
                     self.totals.add_status(group, -amount)
             elif isinstance(part, ReportPart) and part.subject is not None:
                 subject = ReportKey(*part.subject)
-                if subject not in self._subjects:
+                if subject not in self._shared:
                     self._meet(subject, (0, 1), self._report_stores.counting(subject))
-                self._subjects.count(subject, _source(slot, place, group), group, amount)
+                self._shared.count(subject, _source(slot, place, group), group, amount)
 
     def _meet(self, subject: ReportKey, slots: Iterable[int], counting: Pair) -> None:
         """Bring reports that are counted by group to those that speak of the same resource."""
-        if subject in self._subjects:
+        if subject in self._shared:
             return
         for slot in slots:
             for part in parts(counting[slot]):
                 group = group_of(part)
                 if group.direct:
-                    self._subjects.count(subject, _source(slot, subject, group), group, +1)
+                    self._shared.count(subject, _source(slot, subject, group), group, +1)
                     self.totals.add_status(group, -1)
 
     def _count_reports(self) -> None:
@@ -299,9 +299,9 @@ class Ledger:
         and each must tell the same apart.
         """
         if not report.namespace:
-            return NAMED
+            return MAX_NAMED_PER_NAMESPACE
         old = self._report_stores.of(scope)[0].find(ReportKey(report.namespace, report.name))
-        return NAMED - self._named.get(report.namespace, 0) + _named(old)
+        return MAX_NAMED_PER_NAMESPACE - self._named.get(report.namespace, 0) + _named(old)
 
     @property
     def folded(self) -> int:

@@ -224,7 +224,7 @@ class Counters:
         self.folded = 0
         self._limit = limit
         self._kept = kept
-        self._told: Counter[str] = Counter()
+        self._sizes: Counter[str] = Counter()
 
     def add(self, labels: Labels, amount: int = 1) -> None:
         """Count *amount* occurrences."""
@@ -232,7 +232,10 @@ class Counters:
             if not amount:
                 return
         else:
-            wanted, labels = labels, fit(labels, self.rows, self._told, self._limit, self._kept)
+            wanted, labels = (
+                labels,
+                fit(labels, self.rows, self._sizes, self._limit, self._kept),
+            )
             self.folded += labels is not wanted
         if labels not in self.rows:
             self.unborn.add(labels)
@@ -258,7 +261,7 @@ class Counters:
     def restore(self, rows: dict[Labels, int], unborn: AbstractSet[Labels] = frozenset()) -> None:
         """Begin with the counts of a checkpoint."""
         self.rows = dict(rows)
-        self._told = Counter(labels[0] for labels in rows)
+        self._sizes = Counter(labels[0] for labels in rows)
         self.unborn = set(unborn)
         self.shown = {}
         self.publish(rows, frozenset(unborn))
@@ -267,7 +270,7 @@ class Counters:
         """Let a row be at least *value*; where there was none, it is *unborn* or not."""
         before = self.rows.get(labels)
         if before is None:
-            self._told[labels[0]] += 1
+            self._sizes[labels[0]] += 1
             if unborn:
                 self.unborn.add(labels)
         if before is None or before < value:

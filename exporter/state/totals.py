@@ -50,15 +50,15 @@ class NewestTimestamps(Gauge):
                 self.put(labels, seconds)
 
 
-_SILENT: Final = len(BADNESS_INDICES)
-"""The rank of a report that says nothing of a resource."""
+_UNRATED: Final = len(BADNESS_INDICES)
+"""The rank of a report without a result for a resource."""
 
 Source = tuple[str, str, str, str]
 """A report, by API group, namespace and name, and the kind that it gives to the resource."""
 
 
-class _Sayings:
-    """What reports say of one resource: each its rank of badness and the kind, and the worst."""
+class _ResourceStatuses:
+    """The status of one resource in each report, as rank of badness and kind, and the worst."""
 
     __slots__ = ("sources", "worst")
 
@@ -67,60 +67,60 @@ class _Sayings:
         self.worst: MinBag[tuple[int, str]] = MinBag()
 
 
-class Subjects:
-    """Counts each such resource once, by its worst status over all its reports.
+class SharedResources:
+    """Resources that more than one report covers; each counts once, by its worst status.
 
-    Nearly all reports are named after their resource's uid and are counted by group; only when
-    another report speaks of the same resource does it appear here, with both.
+    Nearly all reports are named after their resource's uid and are counted by group. Once another
+    report covers the same resource, it is here with both.
     """
 
     def __init__(self, totals: Tally) -> None:
         self._totals = totals
-        self._said: dict[Subject, _Sayings] = {}
+        self._statuses: dict[Subject, _ResourceStatuses] = {}
 
     @property
     def are_none(self) -> bool:
         """Whether there is no such resource."""
-        return not self._said
+        return not self._statuses
 
     def __contains__(self, subject: Subject) -> bool:
-        return subject in self._said
+        return subject in self._statuses
 
     def count(self, subject: Subject, source: Source, group: Group, amount: int) -> None:
-        """Let a report give the status of its group to a resource, or no more."""
+        """Set the status of a report's group for a resource; remove it if *amount* is negative."""
         if amount > 0:
-            self.say(subject, source, group.kind, group.profile.status)
+            self.set(subject, source, group.kind, group.profile.status)
         else:
-            self.unsay(subject, source)
+            self.remove(subject, source)
 
-    def say(self, subject: Subject, source: Source, kind: str, status: int) -> None:
-        """Let a report give *status* (an index, -1 for none) to a resource."""
-        rank = BADNESS_INDICES.index(status) if status >= 0 else _SILENT
+    def set(self, subject: Subject, source: Source, kind: str, status: int) -> None:
+        """Set the status (an index, -1 for none) that a report gives to a resource."""
+        rank = BADNESS_INDICES.index(status) if status >= 0 else _UNRATED
         self._change(subject, source, (rank, kind))
 
-    def unsay(self, subject: Subject, source: Source) -> None:
-        """Take back what a report said."""
+    def remove(self, subject: Subject, source: Source) -> None:
+        """Remove the status that a report gave to a resource."""
         self._change(subject, source, None)
 
-    def _change(self, subject: Subject, source: Source, said: tuple[int, str] | None) -> None:
-        sayings = self._said.setdefault(subject, _Sayings())
-        before = sayings.worst.least
-        old = sayings.sources.pop(source, None)
+    def _change(self, subject: Subject, source: Source, status: tuple[int, str] | None) -> None:
+        statuses = self._statuses.setdefault(subject, _ResourceStatuses())
+        before = statuses.worst.least
+        old = statuses.sources.pop(source, None)
         if old is not None:
-            sayings.worst.remove(old)
-        if said is not None:
-            sayings.sources[source] = said
-            sayings.worst.add(said)
-        after = sayings.worst.least
+            statuses.worst.remove(old)
+        if status is not None:
+            statuses.sources[source] = status
+            statuses.worst.add(status)
+        after = statuses.worst.least
         if before != after:
             self._count(subject, before, -1)
             self._count(subject, after, +1)
-        if not sayings.sources:
-            del self._said[subject]
+        if not statuses.sources:
+            del self._statuses[subject]
 
-    def _count(self, subject: Subject, said: tuple[int, str] | None, amount: int) -> None:
-        if said is not None and said[0] != _SILENT:
-            self._totals.add((subject[0], said[1]), BADNESS_INDICES[said[0]], amount)
+    def _count(self, subject: Subject, status: tuple[int, str] | None, amount: int) -> None:
+        if status is not None and status[0] != _UNRATED:
+            self._totals.add((subject[0], status[1]), BADNESS_INDICES[status[0]], amount)
 
 
 class Totals:

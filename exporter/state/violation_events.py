@@ -30,7 +30,7 @@ class SeenEvent(NamedTuple):
     ``grows`` says that a recorder counts it up: Kyverno 1.11 and earlier.
     """
 
-    violation_events: int
+    violations: int
     live: Labels
     grows: bool
 
@@ -69,12 +69,12 @@ class ViolationEvents:
         self.overruled: set[Key] = set()
         self._seen: dict[Key, SeenEvent] = {}
         self._unlisted: dict[Key, SeenEvent] = {}
-        self._began: set[Scope] = set()
+        self._listed_once: set[Scope] = set()
         self._selection = selection
         self._register = register
         self._clock = clock
         self._controllers = frozenset(controllers)
-        self._told: Counter[str] = Counter()
+        self._sizes: Counter[str] = Counter()
         self._known_only = known_policies_only
         self._limit = limit
 
@@ -90,23 +90,23 @@ class ViolationEvents:
             return
         key = _key(event)
         seen = self._unlisted.pop(key, None) or self._seen.get(key)
-        before = seen.violation_events if seen else self.seen_deleted.pop(key, 0)
+        before = seen.violations if seen else self.seen_deleted.pop(key, 0)
         outcome = seen.live[2] if seen else self._outcome(said, event)
         new = self._news(scope, event, before)
         if seen is None:
             self.live.add((said.namespace, said.policy, outcome), 1)
         # What a checkpoint counted is still worth showing; what a stale list repeats is not.
-        if event.violation_events > before or (seen is None and scope not in self._began):
+        if event.violations > before or (seen is None and scope not in self._listed_once):
             self._note(said, event, outcome)
         live = seen.live if seen else (said.namespace, said.policy, outcome)
-        self._seen[key] = SeenEvent(max(event.violation_events, before), live, _grows(event))
+        self._seen[key] = SeenEvent(max(event.violations, before), live, _grows(event))
         if new > 0:
             self.total.add(self._labels(said, outcome), new)
 
     def delete(self, scope: Scope, event: Event) -> None:
         """Take an Event from the live ones; what it stood for stays counted."""
         self.apply(scope, event)
-        self._bury(_key(event))
+        self._mark_deleted(_key(event))
 
     def begin_list(self, scope: Scope) -> None:
         """Wait for every Event of *scope* again."""
@@ -119,8 +119,8 @@ class ViolationEvents:
         """Take the Events that the list did not bring from the live ones."""
         for key in [k for k in self._unlisted if not scope.namespace or k[0] == scope.namespace]:
             self._seen[key] = self._unlisted.pop(key)
-            self._bury(key)
-        self._began.add(scope)
+            self._mark_deleted(key)
+        self._listed_once.add(scope)
         self.listing.discard(scope)
         self.overruled = {
             k for k in self.overruled if k in self._seen or scope.namespace not in ("", k[0])
@@ -131,18 +131,14 @@ class ViolationEvents:
 
         And those that may come to: when one does while nobody watches, its first is counted.
         """
-        live = [
-            (k, s.violation_events)
-            for k, s in self._seen.items()
-            if s.grows or s.violation_events > 1
-        ]
+        live = [(k, s.violations) for k, s in self._seen.items() if s.grows or s.violations > 1]
         return live + [(k, n) for k, n in self.seen_deleted.items() if n > 1]
 
     def go_on_from(self, former: "ViolationEvents") -> None:
         """Show the last blocks, and the time of the last Event, that *former* knew of and chose."""
         for labels, seconds in former.last.rows.items():
             if self._chooses(labels[0], labels[1]) and seconds > self.last.rows.get(labels, 0):
-                self.last.put(fit(labels, self.last.rows, self._told, self._limit), seconds)
+                self.last.put(fit(labels, self.last.rows, self._sizes, self._limit), seconds)
         chosen = self._selection.kind
         self.recent.go_on_from(
             former.recent, lambda b: self._chooses(b.namespace, b.policy) and chosen(b.kind)
@@ -157,12 +153,12 @@ class ViolationEvents:
 
     def _news(self, scope: Scope, event: Event, before: int) -> int:
         """How many violations of this Event nobody has counted yet."""
-        if scope in self._began or before:
-            return event.violation_events - before
+        if scope in self._listed_once or before:
+            return event.violations - before
         covered = self.watermarks.get(scope)
         if covered is None:
             return 0
-        return event.violation_events if version_number(event.version) > covered else 0
+        return event.violations if version_number(event.version) > covered else 0
 
     def _accepted(self, event: Event) -> Violation | None:
         said = violation(event)
@@ -223,7 +219,7 @@ class ViolationEvents:
     def _note(self, said: Violation, event: Event, outcome: str) -> None:
         seconds = min(event.seconds, self._clock())
         labels: Labels = (said.namespace, said.policy, outcome)
-        labels = fit(labels, self.last.rows, self._told, self._limit)
+        labels = fit(labels, self.last.rows, self._sizes, self._limit)
         if seconds > self.last.rows.get(labels, 0):
             self.last.put(labels, seconds)
         if outcome == "blocked":
@@ -234,13 +230,13 @@ class ViolationEvents:
             claimed = policy_info is None and said.policy_kind not in CLASSIC_POLICIES
             self.recent.add(Block(seconds, *where, severity, said.message, claimed=claimed))
 
-    def _bury(self, key: Key) -> None:
+    def _mark_deleted(self, key: Key) -> None:
         seen = self._seen.pop(key, None)
         if seen is None:
             return
         self.live.add(seen.live, -1)
         self.overruled.discard(key)
-        self.seen_deleted[key] = seen.violation_events
+        self.seen_deleted[key] = seen.violations
         if len(self.seen_deleted) > MAX_SEEN_DELETED:
             self.seen_deleted.popitem(last=False)
 

@@ -38,7 +38,7 @@ def state() -> ClusterState:
     state.apply(Init(REPORTS))
     state.apply(Applied(REPORTS, report(limits, team)))
     state.apply(InitDone(REPORTS))
-    state.ledger.end_memory()
+    state.ledger.finish_restore()
     return state
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from exporter.model.report import Reference, Report, Result
-from exporter.state.budget import NAMED, SHARE
+from exporter.state.budget import MAX_NAMED_PER_NAMESPACE as NAMED
+from exporter.state.budget import MAX_OUTCOMES_PER_NAMESPACE as SHARE
 from exporter.state.selection import remembered
 from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
 from exporter.state.totals import MOST_SOURCES
@@ -95,7 +96,10 @@ def test_what_was_folded_goes_with_its_report() -> None:
 
 def test_room_that_was_given_back_is_taken_again() -> None:
     watched = Watched()
-    first, second = distinct(1, SHARE - 1), distinct(2, SHARE - 1)
+    first, second = (
+        distinct(1, SHARE - 1),
+        distinct(2, SHARE - 1),
+    )
     watched.sees(first, second)
     watched.state.ledger.settle()
     assert (EVIL, OVERFLOW, OVERFLOW, OVERFLOW, "none", OVERFLOW, OVERFLOW) in set(

@@ -115,7 +115,7 @@ def test_the_view_of_core_v1_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "violation_events"),
+    ("changes", "violations"),
     [
         ({}, 1),
         ({"deprecatedCount": 5}, 5),
@@ -125,8 +125,8 @@ def test_the_view_of_core_v1_says_the_same() -> None:
         ({"deprecatedCount": 10**30}, 2**31),
     ],
 )
-def test_how_many_violations_an_event_is_of(changes: Object, violation_events: int) -> None:
-    assert event(**changes).violation_events == violation_events
+def test_how_many_violations_an_event_is_of(changes: Object, violations: int) -> None:
+    assert event(**changes).violations == violations
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Result, Summary
 from exporter.model.resource import CLUSTER_POLICY_REPORTS
-from exporter.state.budget import NAMED
+from exporter.state.budget import MAX_NAMED_PER_NAMESPACE
 from exporter.state.cluster import ClusterState
 from exporter.state.ledger import Ledger
 from exporter.state.selection import Filters, Globs, Selection
@@ -70,7 +70,7 @@ def test_shards_add_up_to_what_one_process_shows(shards: int) -> None:
 
 
 def test_shards_tell_the_same_apart_however_many_resources_cluster_reports_name() -> None:
-    results = [result(NAMESPACES[n % 6], number=n) for n in range(NAMED // 3 * 2)]
+    results = [result(NAMESPACES[n % 6], number=n) for n in range(MAX_NAMED_PER_NAMESPACE // 3 * 2)]
     reports = [Report.of(Metadata(f"cpol-{n}"), None, None, results) for n in range(2)]
     parts = [numbers(read(Selection(shard=(n, 2)), *reports)) for n in range(2)]
     whole = numbers(read(Selection(), *reports))

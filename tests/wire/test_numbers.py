@@ -62,7 +62,7 @@ def test_a_count_of_an_event_is_bounded_or_malformed(count: str) -> None:
     except Malformed:
         return
     assert isinstance(event, Event)
-    assert 1 <= event.violation_events <= 2**31
+    assert 1 <= event.violations <= 2**31
 
 
 @pytest.mark.parametrize("number", HUGE, ids=IDS)
