@@ -21,20 +21,20 @@ _INTRODUCTION: Final = """\
 
 `namespace` is the namespace of the violating resource, empty for cluster-scoped ones, and never
 that of the exporter; a ServiceMonitor therefore sets `honorLabels: true`. A label that does not
-apply is empty, a missing severity or category is `none`, label values are cut at 128 characters.
-Labels of namespaces that `labels.namespace_labels` names stand behind `namespace` on the families
-from reports and from events.
+apply is empty, and a missing severity or category is `none`. Label values have at most 128
+characters; longer ones are cut and end with a hash. Families from reports and Events also have the
+namespace labels that `labels.namespace_labels` lists, after `namespace`.
 
-Before its resources were listed completely a family is absent, not 0. New counter series are shown
-at 0 first and take their value 35 seconds (`birth_hold`) later, so that increase() counts their
-first occurrence. Above its limit (`max_series`) a family folds label sets of the largest namespaces
-into series of their namespace whose labels are `__overflow__`, except severity, result, status and
-outcome: sums stay exact, and other namespaces keep their series. Of the contents of reports and
-Events at most 10,000 combinations in one namespace are counted separately; see
+A family is absent, not 0, until its resources were listed completely. New counter series start at
+0 and take their value 35 seconds (`birth_hold`) later, so that increase() counts their first
+occurrence. Above its limit (`max_series`), a family folds label sets of the largest namespaces into
+one series per namespace whose labels are `__overflow__`, except severity, result, status and
+outcome: sums stay exact, and other namespaces keep their series. At most 10,000 combinations of
+labels from reports and Events are counted separately in one namespace; see
 [security.md](security.md).
 
 Stable families keep name, labels and meaning within a major version. Experimental ones may change
-in a minor version; CHANGELOG.md then names the query to use.
+in a minor version; CHANGELOG.md then gives the query to use instead.
 """
 
 
