@@ -37,7 +37,7 @@ def markdown(found: Found, machine: str) -> str:
     lines = [
         machine,
         "",
-        "| bar | limit | value | with a core to itself | |",
+        "| target | limit | value | with a core to itself | |",
         "|---|---|---|---|---|",
     ]
     lines += (f"| {' | '.join(cells)} |" for cells in _cells(found))
