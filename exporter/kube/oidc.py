@@ -150,11 +150,11 @@ def _expiry(token: str) -> float:
 
 
 def _process_environment(issuer: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Name the issuer's proxy by our rules: the package would take that of http://localhost."""
+    """Name the issuer's proxy by Go's rules; the package has others for NO_PROXY."""
     proxy = environment_proxy(issuer, environ)
     variables = {key: each for key, each in environ.items() if key.lower() not in _PROXIES}
     if proxy:
-        variables |= {"http_proxy": proxy, "https_proxy": proxy}
+        variables["https_proxy"] = proxy
     modules = [str(Path(exporter.__file__).parents[1]), *filter(None, sys.path)]
     return {**variables, "PYTHONPATH": os.pathsep.join(modules)}
 

@@ -1,6 +1,6 @@
 """Refresh OIDC tokens with the official Kubernetes package; run as a program by ``oidc``.
 
-The package reads no time-out and sometimes returns the former token without an error, so it runs
+The package has no time-out and sometimes returns the former token without an error, so it runs
 in a process that can be killed. Standard input has the auth-provider's ``config`` in JSON; standard
 output gets ``{"id-token": ..., "refresh-token": ...}``, or ``{"error": ...}`` with a sentence.
 """
@@ -8,55 +8,74 @@ output gets ``{"id-token": ..., "refresh-token": ...}``, or ``{"error": ...}`` w
 import json
 import ssl
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import certifi
 from kubernetes.client import Configuration
-from kubernetes.config import load_kube_config_from_dict
-from oauthlib.oauth2 import OAuth2Error
+from kubernetes.config import kube_config, load_kube_config_from_dict
+from oauthlib.oauth2 import InsecureTransportError, MissingTokenError, OAuth2Error
 
-from exporter.clienttls import tls_reason
+from exporter.clienttls import ClientTlsContext, TlsFiles, tls_reason
+from exporter.errors import ConfigError
 
 _EXPIRED: Final = "e30.eyJleHAiOjB9.e30"
 """A token that expired in 1970: the package refreshes only what has expired."""
 
+_AUTHORITY_KEYS: Final = {"idp-certificate-authority", "idp-certificate-authority-data"}
 _MAX_REASON: Final = 300  # characters of the issuer's own explanation
 
 
 def refreshed(config: dict[str, str]) -> dict[str, str]:
     """Exchange the refresh token at the issuer; return the keys of *config* that change."""
+    config = {key: value for key, value in config.items() if value}
     config = {"client-secret": "", **config, "id-token": _EXPIRED}
     config["idp-issuer-url"] = config["idp-issuer-url"].rstrip("/")
-    if not (
-        config.get("idp-certificate-authority-data") or config.get("idp-certificate-authority")
-    ):
+    if not _AUTHORITY_KEYS & config.keys():
         # Without an authority the package would trust whoever answers.
         config["idp-certificate-authority"] = _system_authorities()
-    config = {key: value for key, value in config.items() if value or key == "client-secret"}
+    _check_authority(config)
+    # The package's own client has no host, so its discovery would never use a proxy.
+    kube_config.Configuration = partial(Configuration, host=config["idp-issuer-url"])
     client = Configuration()
     load_kube_config_from_dict(_kubeconfig(config), client_configuration=client)
     if config["id-token"] == _EXPIRED:
-        raise LookupError("it serves no discovery document, or does not know the client-id")
-    return {key: config[key] for key in ("id-token", "refresh-token")}
+        raise ConfigError("it serves no discovery document, or does not know the client-id")
+    tokens = {key: config[key] for key in ("id-token", "refresh-token")}
+    if not all(isinstance(token, str) for token in tokens.values()):
+        raise TypeError
+    return tokens
 
 
 def reason(error: BaseException) -> str:
     """Describe in a few words why a refresh failed, never with a token."""
-    for each in _chain(error):
-        if isinstance(each, ssl.SSLError):
-            return tls_reason(each)
-        if isinstance(each, OAuth2Error):
-            words = str(each.description or each.error).split()
-            return f"it refused the refresh token: {' '.join(words)[:_MAX_REASON]}"
-        if isinstance(each, OSError) and each.strerror:
-            return f"it cannot be reached: {each.strerror}"
     if isinstance(error, KeyError):
         return f"its answer has no {error.args[0]}"
-    known = {LookupError: str(error), ValueError: "its answer is not what OpenID Connect defines"}
-    unknown = f"it cannot be used: {type(error).__name__}"
-    return next((text for kind, text in known.items() if isinstance(error, kind)), unknown)
+    if isinstance(error, ConfigError):
+        return str(error)
+    found = (_answer_reason(each) for each in _chain(error))
+    return next(filter(None, found), "its answer is not what OpenID Connect defines")
+
+
+def _answer_reason(error: BaseException) -> str:
+    """Describe what the issuer or the way to it answered, "" for another error."""
+    if isinstance(error, ssl.SSLError):
+        return tls_reason(error)
+    if isinstance(error, MissingTokenError | InsecureTransportError):
+        return f"its answer cannot be used: {error.description}"
+    if isinstance(error, OAuth2Error):
+        words = str(error.description or error.error).split()
+        return f"it refused the refresh token: {' '.join(words)[:_MAX_REASON]}"
+    if isinstance(error, OSError) and type(error).__module__ in (
+        "builtins",
+        "socket",
+        "http.client",
+    ):
+        return f"it cannot be reached: {error.strerror or error}"
+    return ""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -80,6 +99,17 @@ def _kubeconfig(config: dict[str, str]) -> dict[str, object]:
         "clusters": [{"name": "oidc", "cluster": {}}],
         "users": [{"name": "oidc", "user": {"auth-provider": provider}}],
     }
+
+
+def _check_authority(config: dict[str, str]) -> None:
+    """Check the issuer's authority here: the package's errors do not name it."""
+    pem = ""
+    if data := config.get("idp-certificate-authority-data", ""):
+        try:
+            pem = b64decode("".join(data.split()), validate=True).decode()
+        except ValueError as error:
+            raise ConfigError("idp-certificate-authority-data: expected PEM in base64") from error
+    ClientTlsContext(TlsFiles(ca=config.get("idp-certificate-authority", ""), ca_pem=pem)).context()
 
 
 def _system_authorities() -> str:

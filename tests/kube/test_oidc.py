@@ -44,12 +44,14 @@ class Issuer:
         self.lifetime = lifetime
         self.granted: list[str] = []
         self.credentials: list[str] = []
+        self.asked: list[str] = []
         self.discovery_status = 200
         self.without: set[str] = set()
         self.silent = False
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve the discovery document and the token endpoint."""
+        self.asked.append(request.path)
         if self.silent:
             await never()
         if request.path == "/realm/.well-known/openid-configuration":
@@ -262,13 +264,31 @@ def test_the_official_package_is_not_loaded_into_the_exporter() -> None:
     subprocess.run([sys.executable, "-c", loaded], check=True)
 
 
-async def test_an_issuer_that_the_system_does_not_trust_gets_no_refresh_token(
+async def test_an_issuer_that_the_system_does_not_trust_is_asked_nothing(
     tmp_path: Path,
 ) -> None:
     async with issuing(tmp_path, Issuer()) as issuer:
         message = await refused(login(tmp_path, issuer.url, idp_certificate_authority=None))
     assert f"user here: OIDC issuer {issuer.url}: its certificate is not trusted" in message
-    assert not issuer.credentials
+    assert not issuer.asked
+
+
+async def test_another_issuer_is_reached_through_the_environment_s_proxy(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def refuse(request: web.BaseRequest) -> web.Response:
+        asked.append(f"{request.method} {request.raw_path}")
+        return web.Response(status=403)
+
+    (tmp_path / "ca.crt").write_text(Authority().pem)
+    path = login(tmp_path, "https://idp.example")
+    async with serving(refuse) as url:
+        environ = {"HTTPS_PROXY": url, "HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "localhost"}
+        with pytest.raises(
+            Refused, match=r"OIDC issuer https://idp\.example: it cannot be reached"
+        ):
+            await Kubeconfig(path, environ=environ).access()
+    assert set(asked) == {"CONNECT idp.example:443"}
 
 
 async def test_a_refused_refresh_names_the_user_the_issuer_and_its_reason(tmp_path: Path) -> None:
@@ -295,11 +315,47 @@ async def test_an_issuer_without_a_discovery_document_is_named(tmp_path: Path) -
     assert f"OIDC issuer {issuer.url}: it serves no discovery document" in message
 
 
-async def test_an_issuer_that_gives_no_id_token_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("id_token", "its answer has no id_token"),
+        ("access_token", "its answer cannot be used: Missing access token parameter."),
+    ],
+)
+async def test_an_issuer_that_gives_no_token_is_named(
+    tmp_path: Path, missing: str, reason: str
+) -> None:
     async with issuing(tmp_path, Issuer()) as issuer:
-        issuer.without = {"id_token"}
+        issuer.without = {missing}
         message = await refused(login(tmp_path, issuer.url))
-    assert message.endswith(f"OIDC issuer {issuer.url}: its answer has no id_token")
+    assert message.endswith(f"OIDC issuer {issuer.url}: {reason}")
+
+
+async def test_an_issuer_that_keeps_its_refresh_token_leaves_it_in_the_file(tmp_path: Path) -> None:
+    async with issuing(tmp_path, Issuer()) as issuer:
+        issuer.without = {"refresh_token"}
+        path = login(tmp_path, issuer.url)
+        await Kubeconfig(path).access()
+    assert tokens(path) == (issuer.granted[0], "refresh-0")
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"idp_certificate_authority": "/nowhere"}, "/nowhere: No such file or directory"),
+        (
+            {"idp_certificate_authority_data": "%"},
+            "idp-certificate-authority-data: expected PEM in base64",
+        ),
+        ({"idp_issuer_url": "http://127.0.0.1:1"}, "expected an https URL"),
+    ],
+)
+async def test_a_key_that_cannot_be_used_is_named(
+    tmp_path: Path, keys: dict[str, str], reason: str
+) -> None:
+    (tmp_path / "ca.crt").write_text(Authority().pem)
+    message = await refused(login(tmp_path, "https://127.0.0.1:1", **keys))
+    assert message.endswith(reason)
 
 
 async def test_without_a_refresh_token_an_expired_login_asks_for_a_new_one(tmp_path: Path) -> None:
