@@ -60,7 +60,8 @@ class Kubeconfig:
         if self._static.server.startswith("https"):
             self._tls = self._usable(_tls_files(self._context, None))
         self._login: _Login | None = None
-        self._loaded_at = 0.0
+        self._loaded_at = 0.0  # when the last attempt to log in ended
+        self._failure = ""  # why the last attempt to log in failed
 
     async def access(self) -> Access:
         """Return access as it is now; run a plugin again before its token expires.
@@ -86,14 +87,24 @@ class Kubeconfig:
     async def _valid(self) -> _Login:
         login = self._login
         if login is None or login.expires - EXPIRY_LEEWAY_SECONDS < time.time():
+            if self._failure and time.monotonic() - self._loaded_at < self._renew_seconds:
+                raise Refused(self._failure)  # each request asks: no process for each of them
             return await self._load()
         return login
 
     async def _load(self) -> _Login:
-        self._loaded_at = time.monotonic()
-        first = self._login is None
+        self._failure = ""
         try:
-            if not first:
+            return await self._read_and_log_in()
+        except Refused as error:
+            self._failure = str(error)
+            raise
+        finally:
+            self._loaded_at = time.monotonic()
+
+    async def _read_and_log_in(self) -> _Login:
+        try:
+            if self._loaded_at:
                 self._context = read_context(self._paths, self._wanted)
                 self._static = self._described(self._context)
             self._login = login = await self._logged_in(self._context)

@@ -155,6 +155,8 @@ def _no_kubernetes(name: str, error: NotServed) -> ApiError:
 
 
 def _note_refusal(reading: Reading, scope: Scope, error: Refused) -> None:
+    if not error.status:
+        raise error  # no credentials to ask with: the API server refused nothing
     if error.status == _UNAUTHORIZED:
         raise Refused(f"{error}; log in again, or check the token of this context", error.status)
     reading.refused.setdefault(scope.resource.name, error)

@@ -301,6 +301,26 @@ async def test_a_refused_refresh_names_the_user_the_issuer_and_its_reason(tmp_pa
     )
 
 
+async def test_a_refused_login_is_not_tried_again_for_each_request(tmp_path: Path) -> None:
+    async with issuing(tmp_path, Issuer()) as issuer:
+        credentials = Kubeconfig(login(tmp_path, issuer.url, refresh_token="stolen"))
+        for _ in range(3):
+            with pytest.raises(Refused, match="Token is not active"):
+                await credentials.access()
+    assert len(issuer.credentials) == 1
+
+
+async def test_after_a_refused_login_a_new_one_with_kubectl_is_seen(tmp_path: Path) -> None:
+    async with issuing(tmp_path, Issuer()) as issuer:
+        path = login(tmp_path, issuer.url, refresh_token="stolen")
+        credentials = Kubeconfig(path, renew_seconds=0)
+        with pytest.raises(Refused):
+            await credentials.access()
+        login(tmp_path, issuer.url, id_token=(token := jwt(HOUR)))
+        access = await credentials.access()
+    assert access.authorization == f"Bearer {token}"
+
+
 async def test_an_issuer_that_is_not_there_is_named(tmp_path: Path) -> None:
     async with issuing(tmp_path, Issuer()) as issuer:
         path = login(tmp_path, issuer.url)
