@@ -39,8 +39,8 @@ class Wording:
         who, what = _resources(summary.resources), _what(facts)
         verb = "fails" if summary.resources == 1 else "fail"
         annotations = {
-            "summary": f"{who} {verb} {what} {_where(facts)}.",
-            "description": f"{who} {verb} {what}{_titled(title)} {_where(facts)}; "
+            "summary": f"{who} {verb} {what} {self._where(facts)}.",
+            "description": f"{who} {verb} {what}{_titled(title)} {self._where(facts)}; "
             f"failing since {_minute(summary.since)}.",
             "message": summary.message,
             "resources": _listed([_resource(*r) for r in summary.first], summary.resources),
@@ -59,8 +59,8 @@ class Wording:
         span, newest = blocked.latest, blocked.newest
         times = "a request" if span.count == 1 else f"{span.count} requests"
         annotations = {
-            "summary": f"{_what(facts)} blocked {times} {_where(facts)}.",
-            "description": f"{_what(facts)}{_titled(title)} blocked {times} {_where(facts)}, "
+            "summary": f"{_what(facts)} blocked {times} {self._where(facts)}.",
+            "description": f"{_what(facts)}{_titled(title)} blocked {times} {self._where(facts)}, "
             f"last for {_resource(newest.kind, newest.name)} at {_minute(newest.seconds)}.",
             "message": newest.message,
             "resources": ", ".join(_resource(facts.get("kind", ""), n) for n in blocked.recent),
@@ -88,6 +88,7 @@ class Wording:
         dashboard: str,
     ) -> Alert:
         settings = self._settings
+        labels = {**labels, **settings.labels}
         link = self._dashboard(dashboard, labels)
         annotations |= {
             "runbook_url": settings.runbook_url.replace("{alertname}", name),
@@ -95,17 +96,29 @@ class Wording:
             **settings.annotations,
         }
         return Alert(
-            labels_of({**labels, **settings.labels, "alertname": name}),
+            labels_of({**labels, "alertname": name}),
             {key: text for key, text in annotations.items() if text},
             starts,
             {VIOLATION: "reports", BLOCKED: "events"}.get(name, "both"),  # type: ignore[arg-type]  # literals
             settings.external_url or link,
         )
 
+    def _where(self, facts: Facts) -> str:
+        """Name namespace and cluster, as far as the alert is about one."""
+        named = self._settings.labels.get("cluster", "")
+        cluster = f"cluster {named}" if named else "the cluster"
+        match facts.get("namespace"):
+            case None:
+                return f"in {cluster}"
+            case "":
+                return f"in the scope of {cluster}"
+            case namespace:
+                return f"in {namespace}" + (f" of {cluster}" if named else "")
+
     def _dashboard(self, uid: str, labels: Mapping[str, str]) -> str:
         if not self._settings.grafana_url:
             return ""
-        names = [name for name in ("namespace", "policy") if labels.get(name)]
+        names = [name for name in ("cluster", "namespace", "policy") if labels.get(name)]
         query = urlencode({f"var-{name}": labels[name] for name in names})
         return f"{self._settings.grafana_url.rstrip('/')}/d/{uid}" + (query and f"?{query}")
 
@@ -122,16 +135,6 @@ def _what(facts: Facts) -> str:
 
 def _titled(title: str) -> str:
     return f" “{title}”" if title else ""
-
-
-def _where(facts: Facts) -> str:
-    match facts.get("namespace"):
-        case None:
-            return "in the cluster"
-        case "":
-            return "in the cluster scope"
-        case namespace:
-            return f"in {namespace}"
 
 
 def _resources(count: int) -> str:

@@ -96,7 +96,12 @@ class Composer:
             config.alerting.plus(flags.alertmanagers),
             grafana_url=flags.grafana_url or config.grafana_url,
         )
-        cluster = flags.cluster or config.cluster or self._cluster
+        named = flags.cluster or config.cluster
+        if named:
+            # Not the name of a context or host: it would change the identity of every alert.
+            labels = {"cluster": named, **alerting.labels}
+            alerting = msgspec.structs.replace(alerting, labels=labels)
+        cluster = named or self._cluster
         plan = Plan(config, flags.namespaces, flags.shard)
         source = self._source(summaries=config.reports.detail == "summary")
         exporter = Exporter(plan, source, self.self_metrics, keeping=self._keeping)

@@ -87,7 +87,7 @@ def test_what_differs_in_a_label_is_another_alert() -> None:
         ("team-b", "check-team", "warning"),
         (None, "check-team", "warning"),
     }
-    assert any("in the cluster scope" in a.annotations["summary"] for a in alerts(wanted))
+    assert any("in the scope of the cluster" in a.annotations["summary"] for a in alerts(wanted))
 
 
 @pytest.mark.parametrize("word", ["pass", "warn", "error", "skip"])
@@ -421,6 +421,17 @@ def test_configured_labels_annotations_and_links_are_added() -> None:
     assert alert.annotations["contact"] == "#policy"
     assert alert.annotations["runbook_url"] == "https://wiki.example/PolicyViolation.md"
     assert alert.annotations["dashboard_url"] == (
-        "https://grafana.example/d/policy-namespace?var-namespace=team-a&var-policy=ns%2Fp+q"
+        "https://grafana.example/d/policy-namespace?var-cluster=prod&var-namespace=team-a&var-policy=ns%2Fp+q"
     )
     assert alert.generator == "https://exporter.example"
+
+
+def test_a_named_cluster_is_in_label_text_and_link() -> None:
+    cluster = Cluster()
+    settings = {"labels": {"cluster": "east"}, "grafana_url": "https://grafana.example"}
+    wanted = desired(cluster, **settings)
+    cluster.report("web", failing())
+    alert = only(wanted)
+    assert labels(alert)["cluster"] == "east"
+    assert "in team-a of cluster east" in alert.annotations["summary"]
+    assert "var-cluster=east&var-namespace=team-a" in alert.annotations["dashboard_url"]
