@@ -428,8 +428,7 @@ def test_configured_labels_annotations_and_links_are_added() -> None:
 
 def test_a_named_cluster_is_in_label_text_and_link() -> None:
     cluster = Cluster()
-    settings = {"labels": {"cluster": "east"}, "grafana_url": "https://grafana.example"}
-    wanted = desired(cluster, **settings)
+    wanted = desired(cluster, labels={"cluster": "east"}, grafana_url="https://grafana.example")
     cluster.report("web", failing())
     alert = only(wanted)
     assert labels(alert)["cluster"] == "east"

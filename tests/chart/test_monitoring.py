@@ -166,7 +166,7 @@ def test_labels_copied_from_namespaces_become_the_ownership_labels() -> None:
 
 def test_a_number_reaches_the_expressions_as_it_was_written() -> None:
     settings: Object = {"overdue_medium_seconds": 2592000, "compliance_minimum": 0.75}
-    chart = render({"prometheusRule": {"settings": settings}})
+    chart = render({"prometheusRule": {"settings": settings, "files": {"slo": True}}})
     assert "2592000" in str(at(alert(chart, "PolicyViolationOverdue"), "expr"))
     assert "0.75" in str(at(alert(chart, "PolicyComplianceLow"), "expr"))
 
@@ -261,7 +261,7 @@ def test_the_address_of_grafana_is_set_once() -> None:
     chart = render({"grafana": {"url": GRAFANA}})
     config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
     assert config["grafana_url"] == GRAFANA
-    link = at(alert(chart, "PolicyComplianceLow"), "annotations", "dashboard_url")
+    link = at(alert(chart, "PolicyViolationOverdue"), "annotations", "dashboard_url")
     assert str(link).startswith(f"{GRAFANA}/d/")
 
 

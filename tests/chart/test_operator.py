@@ -77,7 +77,7 @@ def test_two_releases_are_scraped_and_share_the_rules_and_dashboards_of_one(
     for kind, counts in {"servicemonitors": (1, 1), "prometheusrules": (2, 0)}.items():
         assert tuple(len(names(plane, where, kind, r)) for r in ("one", "other")) == counts
     boards = plane.kubectl("get", "configmaps", "-n", where, "-l", "grafana_dashboard=1", "-oname")
-    assert len(boards.split()) == 5
+    assert len(boards.split()) == 6
     assert all("/one-" in name for name in boards.split())
 
 
@@ -100,7 +100,7 @@ def pod_template(chart: Chart) -> Mapping[str, Json]:
 
 
 @pytest.mark.parametrize("name", ["default", "shards", "secured", "podmonitor"])
-def test_an_upgrade_from_0_1_0_is_accepted_and_changes_one_label_of_the_pods(
+def test_an_upgrade_from_0_1_0_is_accepted_and_restarts_pods_once(
     plane: ControlPlane, name: str
 ) -> None:
     plane.create_namespace("here")
@@ -114,9 +114,13 @@ def test_an_upgrade_from_0_1_0_is_accepted_and_changes_one_label_of_the_pods(
         plane.apply(text)
     plane.kubectl("delete", "--wait=false", "-f", "-", stdin=workloads[1])
     before, after = (pod_template(Chart(text, documents(text))) for text in (old, new))
-    labels = fields(at(before, "metadata", "labels"))
+    metadata = fields(before["metadata"])
+    labels, annotations = fields(metadata["labels"]), fields(metadata["annotations"])
     kept = {key: value for key, value in labels.items() if key != "helm.sh/chart"}
-    assert after == {**before, "metadata": {**fields(before["metadata"]), "labels": kept}}
+    # Keys of the configuration are new. The pods restart once anyway, because of the label.
+    checksum = at(after, "metadata", "annotations", "checksum/config")
+    expected = {"labels": kept, "annotations": {**annotations, "checksum/config": checksum}}
+    assert after == {**before, "metadata": {**metadata, **expected}}
 
 
 def test_a_new_chart_of_the_same_program_restarts_nothing(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Running(NamedTuple):
     def states(self) -> dict[str, str]:
         """Say what each follower does, by resource, as /-/ready tells."""
         text = fetch(f"{self.url}/-/ready").decode()
-        return dict(re.findall(r"^(\S+(?: in \S+)?): (.+)$", text, re.MULTILINE))
+        return dict(re.findall(r"^(\S+(?: in \S+)?): ([^:\n]+)", text, re.MULTILINE))
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def test_a_token_that_is_replaced_too_late_is_taken_up_without_a_list(
         samples = running.until(lambda s: within(s, allowed) == sums([before, after]))
         assert self_metrics(samples, "relists_total", resource=REPORTS) is None
         assert self_metrics(samples, "api_requests_total", resource=REPORTS, code="401")
-        assert f"{REPORTS}: kubeconfig" in running.process.log
+        assert "Unauthorized (401)" in running.process.log
         assert not [token for token in (old, new) if token in running.process.log]
 
 
