@@ -19,18 +19,18 @@ _INTRODUCTION: Final = """\
 
 <!-- Made by `make docs` from the catalogue in exporter/metrics; a test keeps it current. -->
 
-`namespace` is the namespace of the violating resource, empty for cluster-scoped ones, and never
-that of the exporter; a ServiceMonitor therefore sets `honorLabels: true`. A label that does not
+`namespace` is the namespace of the violating resource, never that of the exporter; a ServiceMonitor
+therefore sets `honorLabels: true`. It is empty for cluster-scoped resources. A label that does not
 apply is empty, and a missing severity or category is `none`. Label values have at most 128
-characters; longer ones are cut and end with a hash. Families from reports and Events also have the
-namespace labels that `labels.namespace_labels` lists, after `namespace`.
+characters; longer values are cut and end with a hash. Families from reports and Events also have
+the namespace labels that `labels.namespace_labels` lists, after `namespace`.
 
 A family is absent, not 0, until its resources were listed completely. New counter series start at
 0 and take their value 35 seconds (`birth_hold`) later, so that increase() counts their first
 occurrence. Above its limit (`max_series`), a family folds label sets of the largest namespaces into
-one series per namespace whose labels are `__overflow__`, except severity, result, status and
-outcome: sums stay exact, and other namespaces keep their series. At most 10,000 combinations of
-labels from reports and Events are counted separately in one namespace; see
+one series per namespace. The other labels of that series are `__overflow__`, except severity,
+result, status and outcome; sums stay exact, and other namespaces keep their series. At most 10,000
+combinations of labels from reports and Events are counted separately in one namespace; see
 [security.md](security.md).
 
 Stable families keep name, labels and meaning within a major version. Experimental ones may change
