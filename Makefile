@@ -10,7 +10,7 @@ DEV := .venv/.dev-$(call hash,dev)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all lint bench bench-full soak tools dashboards rules chart docs site \
+.PHONY: help demo run test test-all kyverno lint bench bench-full soak tools dashboards rules chart docs site \
   screenshots lock clean
 
 help: ## Print what each target does
@@ -27,6 +27,10 @@ test: $(DEV) ## Run every test whose tools are here, with coverage
 
 test-all: export REQUIRE_ALL_TIERS = 1
 test-all: test ## The same, and a skipped test is a failure
+
+kyverno: export KYVERNO = 1
+kyverno: $(DEV) ## The tests against a real Kyverno, half an hour
+	$(V)/pytest -v tests/kyverno $(ARGS)
 
 lint: $(DEV) ## Style, types, layers, sizes, words
 	$(V)/ruff check .
