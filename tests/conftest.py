@@ -55,8 +55,14 @@ def terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def pytest_configure() -> None:
-    """Tear down on SIGTERM too, as on Ctrl-C: a cancelled run leaves no server behind."""
+    """Tear down on SIGTERM too, as on Ctrl-C: a cancelled run leaves no server behind.
+
+    A shell starts what runs in the background with SIGINT ignored, and each program that a test
+    starts would inherit that: with a handler here, they start with the signal's default.
+    """
     signal.signal(signal.SIGTERM, terminate)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -85,6 +91,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         tier = tier_of(item)
         item.user_properties.append(("tier", tier))
+        if tier in ASKED_FOR or item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
         if tier in lacking:
             reason = f"the {tier} tier lacks {', '.join(lacking[tier])}: {enabling(tier)}"
             item.add_marker(pytest.mark.skip(reason=reason))
