@@ -29,7 +29,8 @@ test-all: export REQUIRE_ALL_TIERS = 1
 test-all: test ## The same, and a skipped test is a failure
 
 kyverno: export KYVERNO = 1
-kyverno: $(DEV) ## The tests against a real Kyverno, half an hour
+kyverno: $(DEV) ## Build a real Kyverno and test against it, half an hour
+	$(V)/python tools/install.py --tier kyverno
 	$(V)/pytest -v tests/kyverno $(ARGS)
 
 lint: $(DEV) ## Style, types, layers, sizes, words

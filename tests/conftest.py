@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.tools import RUNNING
-from tools.pins import TIERS, missing
+from tools.pins import ASKED_FOR, TIERS, missing
 
 # No deadline: a shared machine pauses for longer than any example takes.
 _LONG = bool(os.environ.get("HYPOTHESIS_LONG"))
@@ -28,8 +28,6 @@ settings.register_profile(
 settings.load_profile("here")
 
 ONE_CLUSTER = "tests/kyverno/"
-ASKED_FOR = {"kyverno": "make kyverno"}
-"""Tiers that take half an hour: they run only where they are asked for, by KYVERNO=1."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 
@@ -47,7 +45,7 @@ def all_required() -> bool:
 
 
 def enabling(tier: str) -> str:
-    return f"make tools ARGS='--tier {tier}'"
+    return ASKED_FOR.get(tier) or f"make tools ARGS='--tier {tier}'"
 
 
 def terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -142,6 +140,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         line = f"{tier:<11} {seen or 'no test selected'}"
         if not seen and tier in ASKED_FOR:
             line += f"; NOT RUN unless asked for: {ASKED_FOR[tier]}"
-        if names := missing(tier, extras=True):
+        if (names := missing(tier, extras=True)) and (seen or tier not in ASKED_FOR):
             line += f"; lacks {', '.join(names)}: {enabling(tier)}"
         terminalreporter.line(line)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools.pins import (
+    ASKED_FOR,
     TIERS,
     TOOLS,
     Debian,
@@ -226,5 +227,10 @@ def install(tiers: Iterable[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tier", action="append", choices=TIERS, help="repeatable; default: all")
-    install(parser.parse_args().tier or TIERS)
+    parser.add_argument(
+        "--tier",
+        action="append",
+        choices=TIERS,
+        help="repeatable; default: all but " + ", ".join(ASKED_FOR),
+    )
+    install(parser.parse_args().tier or (tier for tier in TIERS if tier not in ASKED_FOR))

@@ -293,6 +293,8 @@ TOOLS = {
 }
 
 TIERS = ("unit", "simulator", "monitoring", "cluster", "kyverno", "browser", "chart")
+ASKED_FOR = {"kyverno": "make kyverno"}
+"""Tiers that take half an hour, to build and to run: only what is named here makes them."""
 # A tier that runs upon another one needs its tools, too.
 UPON = {"kyverno": "cluster"}
 
