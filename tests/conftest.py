@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         tier = tier_of(item)
         item.user_properties.append(("tier", tier))
-        if tier in ASKED_FOR or item.get_closest_marker("slow"):
+        if tier in ASKED_FOR or config.option.markexpr == "slow":
             item.add_marker(pytest.mark.timeout(0))
         if tier in lacking:
             reason = f"the {tier} tier lacks {', '.join(lacking[tier])}: {enabling(tier)}"
