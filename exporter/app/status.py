@@ -10,7 +10,7 @@ from exporter.state.recent import Block
 from exporter.view import values
 from exporter.view.connection import connection
 from exporter.view.failing import failing_page
-from exporter.view.summary import Figures, blocked, figures, left_out, worst
+from exporter.view.summary import Figures, blocked, figures, left_out, scope_sentence, worst
 
 
 class BlockFeed:
@@ -67,6 +67,7 @@ class LiveStatus:
             connection=link,
             watched=tuple(seen),
             detail="full" if whole else "summary",
+            scope=scope_sentence(exporter.plan.namespaces, exporter.plan.shard),
             count=count,
             reports=int(sum(state.ledger.reports.rows.values())) if found else None,
             compliance=found.results.compliance if found else None,

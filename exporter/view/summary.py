@@ -12,6 +12,21 @@ from exporter.state.tally import FiveFold
 from exporter.view import values
 
 
+def scope_sentence(namespaces: Sequence[str], shard: tuple[int, int]) -> str:
+    """Describe the part of the cluster that is read; "" for the whole."""
+    if namespaces:
+        names = ", ".join(namespaces)
+        plural = "s" if len(namespaces) > 1 else ""
+        return (
+            f"Only the namespace{plural} {names}: nothing of other namespaces is known, "
+            "and no report about the cluster's own resources."
+        )
+    index, shards = shard
+    if shards > 1:
+        return f"Only shard {index} of {shards}: other namespaces are on the pages of other shards."
+    return ""
+
+
 class Figures(NamedTuple):
     """Counts of the kinds that count; None where only summaries are read.
 
@@ -93,11 +108,18 @@ def describe(rows: Iterable[values.LeftOut]) -> list[str]:
     return [_described(each) for each in rows]
 
 
+def counted(number: int, noun: str) -> str:
+    """1, "check" -> 1 check; 12345, "check" -> 12,345 checks."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _described(row: values.LeftOut) -> str:
     of = f"of source {row.source}" if row.source else "without a source"
+    results, are = counted(row.results, "result"), "is" if row.results == 1 else "are"
     if row.reason == "word":
-        return f"{row.results} results {of} are skipped: none of pass, fail, warn, error, skip"
-    return f'{row.results} results {of} are left out; to count them, add "{row.source}" to sources:'
+        return f"{results} {of} {are} skipped: none of pass, fail, warn, error, skip"
+    them = "it" if row.results == 1 else "them"
+    return f'{results} {of} {are} left out; to count {them}, add "{row.source}" to sources:'
 
 
 def blocked(block: Block) -> values.BlockedRequest:

@@ -139,6 +139,7 @@ class Overview(msgspec.Struct, frozen=True):
 
     Numbers are None where they are not known: before the first sync, and where only summaries are
     read. ``count`` names the choice of COUNT_CHOICES that they are of. ``compliance`` is of checks.
+    ``scope`` is a sentence about the part of the cluster that is read, "" where it is the whole.
     """
 
     version: str
@@ -149,6 +150,7 @@ class Overview(msgspec.Struct, frozen=True):
     connection: ClusterConnection
     watched: tuple[Watched, ...]
     detail: Literal["full", "summary"]
+    scope: str
     count: str
     reports: int | None
     compliance: float | None

@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from alerts.build import HERE
+from tests.app.running import Samples
 from tests.scenarios.world import Cluster, Labels, series
 from tools.pins import cache
 
@@ -27,6 +29,7 @@ ORDER = (
     "policy-reports",
     "policy-exporter",
 )
+SCRAPED: Labels = (("__name__", "up"), ("instance", "exporter:9464"), ("job", "exporter"))
 INHIBITOR = Path(__file__).parent / "info-inhibitor.rules.yaml"
 FIRING = 'ALERTS{alertstate="firing"}'
 BEGINS = f"{FIRING} unless {FIRING} offset 1m"
@@ -56,47 +59,73 @@ def run(
     """Judge the clusters in one Prometheus; also return what promtool printed."""
     given = list(clusters)
     minutes = max(cluster.minutes for cluster in given)
-    files = [*(str(rules / name) for name in RULE_FILES), str(INHIBITOR)]
+    given_series = [
+        {"series": _selector(labels), "values": _values(steps)}
+        for cluster in given
+        for labels, steps in series(cluster).items()
+    ]
+    files = _files(rules)
+    output = _kept(_suite(given_series, minutes, files), promtool, files)
+    return timeline(output, minutes), output
+
+
+def standing(samples: Samples, promtool: Path, *, hours: int = 2) -> list[Fired]:
+    """Judge what one exporter shows, as if every scrape for some hours had shown the same."""
+    now = time.time()
+    series = [{"series": _selector(SCRAPED), "values": f"1x{hours * 60}"}]
+    for sample, value in samples.items():
+        labels = (("__name__", sample.name), *sample.labels, *SCRAPED[1:])
+        # promtool's time begins at 0: what is as old as now there has the same age.
+        shown = value - now if sample.name.endswith("_timestamp_seconds") else value
+        series.append({"series": _selector(labels), "values": f"{shown:.15g}x{hours * 60}"})
+    suite = _suite(series, hours * 60, _files(HERE))
+    return timeline(_printed(suite, promtool), hours * 60)
+
+
+def _suite(series: list[dict[str, str]], minutes: int, files: list[str]) -> str:
+    """Write a promtool test that prints each beginning and end of an alert."""
+    test = {
+        "interval": "1m",
+        "input_series": series,
+        "promql_expr_test": [
+            {"expr": expr, "eval_time": f"{minute}m", "exp_samples": []}
+            for minute in range(minutes + 1)
+            for expr in (BEGINS, ENDS)
+        ],
+    }
     suite = {
         "rule_files": files,
         "evaluation_interval": "1m",
         "group_eval_order": [*ORDER, "info-inhibitor"],
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {"series": _selector(labels), "values": _values(steps)}
-                    for cluster in given
-                    for labels, steps in series(cluster).items()
-                ],
-                "promql_expr_test": [
-                    {"expr": expr, "eval_time": f"{minute}m", "exp_samples": []}
-                    for minute in range(minutes + 1)
-                    for expr in (BEGINS, ENDS)
-                ],
-            }
-        ],
+        "tests": [test],
     }
-    output = _printed(json.dumps(suite), promtool, [Path(name) for name in files])
-    return timeline(output, minutes), output
+    return json.dumps(suite)
 
 
-def _printed(suite: str, promtool: Path, rules: list[Path]) -> str:
+def _files(rules: Path) -> list[str]:
+    return [*(str(rules / name) for name in RULE_FILES), str(INHIBITOR)]
+
+
+def _kept(suite: str, promtool: Path, rules: list[str]) -> str:
     """Return what promtool prints; the same suite of the same rules is judged once."""
-    parts = [suite, str(promtool.stat()), *(path.read_text() for path in rules)]
+    parts = [suite, str(promtool.stat()), *(Path(name).read_text() for name in rules)]
     kept = cache() / "scenarios" / hashlib.sha256("\0".join(parts).encode()).hexdigest()
     if kept.exists():
         return gzip.decompress(kept.read_bytes()).decode()
+    output = _printed(suite, promtool)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(gzip.compress(output.encode()))
+    return output
+
+
+def _printed(suite: str, promtool: Path) -> str:
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "scenarios.yaml"
         path.write_text(suite)
         done = subprocess.run(
             [promtool, "test", "rules", path], capture_output=True, text=True, check=False
         )
-    output = done.stdout + done.stderr
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(gzip.compress(output.encode()))
-    return output
+    return done.stdout + done.stderr
 
 
 def _selector(labels: Labels) -> str:

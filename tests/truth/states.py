@@ -17,6 +17,7 @@ from exporter.model.resource import (
 )
 from exporter.simulator import Store
 from exporter.simulator.checks import CHECKS
+from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.sample import sample
 from exporter.simulator.world import World
 from tests.apiserver import Simulator
@@ -53,6 +54,8 @@ class State(NamedTuple):
     flags: tuple[str, ...] = ()
     gate_flags: tuple[str, ...] = ()
     config: str = ""
+    alerts: tuple[str, ...] = ()
+    pushed: tuple[str, ...] = ()
 
 
 def whole(store: Store) -> None:
@@ -64,10 +67,30 @@ def bare(store: Store) -> World:
     """Write policies and namespaces, and no report."""
     world = World(store, CHECKS)
     for check in CHECKS:
-        world.add_policy(check)
+        if check.ready:
+            world.add_policy(check)
     for name in ("kube-system", "default", "shop"):
         world.add_namespace(name, {"team": name})
     return world
+
+
+def many_blocks(store: Store) -> None:
+    """Write 150 requests that were refused within the last hour, and nothing that fails."""
+    world = bare(store)
+    enforced = next(check for check in CHECKS if check.ready and check.action == "Enforce")
+    for number in range(150):
+        target = ReportTarget("Pod", "default", f"pod-{number}", store.uid())
+        world.block(enforced, target, time.time() - 60)
+    store.create(POLICY_REPORTS.name, report("a", "pass"))
+
+
+def other_teams(store: Store) -> None:
+    """Write what passes in one namespace, and what fails beside it and in the cluster."""
+    bare(store)
+    store.create(POLICY_REPORTS.name, report("a", "pass"))
+    beside = report("b", "fail")
+    beside["metadata"]["namespace"] = beside["scope"]["namespace"] = "default"
+    store.create(POLICY_REPORTS.name, beside)
 
 
 def empty(store: Store) -> None:
@@ -156,6 +179,7 @@ STATES = (
         metrics=("policyreport_exporter_watch_up", "policyreport_exporter_synced"),
         log="connection refused",
         prepare=gone,
+        alerts=("PolicyExporterWatchBroken",),
     ),
     State(
         "T2",
@@ -170,6 +194,7 @@ STATES = (
         readiness="Credentials are refused",
         log="credentials or permissions refused",
         prepare=answer(401),
+        alerts=("PolicyExporterWatchBroken",),
     ),
     State(
         "T2b",
@@ -184,6 +209,8 @@ STATES = (
         readiness="Permission is refused",
         log="credentials or permissions refused",
         prepare=answer(403, *ALL_REPORTS),
+        alerts=("PolicyExporterWatchBroken", "PolicyNotReady", "PolicyRequestBlocked"),
+        pushed=("PolicyBlocked",),
     ),
     State(
         "T3",
@@ -195,6 +222,7 @@ STATES = (
         page=("Not readable: clusterpolicyreports.wgpolicyk8s.io, clusterreports.openreports.io",),
         log="credentials or permissions refused",
         prepare=answer(403, CLUSTER_POLICY_REPORTS.name, CLUSTER_REPORTS.name),
+        alerts=("PolicyExporterWatchBroken",),
     ),
     State(
         "T4",
@@ -207,6 +235,8 @@ STATES = (
         page=("No policy report API is served by this cluster", "Not known yet."),
         log="not served by the API server",
         prepare=no_report_api,
+        alerts=("PolicyNotReady", "PolicyReportsMissing", "PolicyRequestBlocked"),
+        pushed=("PolicyBlocked",),
     ),
     State(
         "T5",
@@ -236,6 +266,21 @@ STATES = (
         metrics=("policyreport_results{", 'policyreport_exporter_watch_up{resource="events'),
         log="not watched",
         lose=True,
+        alerts=("PolicyExporterWatchBroken",),
+    ),
+    State(
+        "T6b",
+        "Connected once, then lost, while something fails",
+        "lost",
+        3,
+        "connection refused",
+        only(report("a", "fail")),
+        page=("Not connected to the API server since ", "The numbers below are of "),
+        metrics=("policyreport_results{",),
+        log="not watched",
+        lose=True,
+        alerts=("PolicyExporterWatchBroken",),
+        pushed=("PolicyViolation",),
     ),
     State(
         "T7",
@@ -247,6 +292,7 @@ STATES = (
         page=("Not readable: events.events.k8s.io", "requests blocked: Events are not known"),
         log="credentials or permissions refused",
         prepare=answer(403, EVENTS.name),
+        alerts=("PolicyExporterWatchBroken",),
     ),
     State(
         "T8",
@@ -256,6 +302,7 @@ STATES = (
         "No policy reports found",
         empty,
         page=("No policy reports found", "Is the background scan on"),
+        alerts=("PolicyReportsMissing",),
     ),
     State(
         "T9",
@@ -276,6 +323,7 @@ STATES = (
         "--policy requier-labels: no report and no policy matches",
         only(report("a", "fail")),
         gate_flags=("--policy=requier-labels",),
+        pushed=("PolicyViolation",),
     ),
     State(
         "T10b",
@@ -293,7 +341,7 @@ STATES = (
         3,
         "1 report was skipped, first: PolicyReport shop/bad: results[0].policy",
         only(report("a", "pass"), report("bad") | {"results": [{"policy": 7}]}),
-        page=("1 times an object of policyreports.wgpolicyk8s.io was not counted: malformed.",),
+        page=("policyreports.wgpolicyk8s.io: skipped 1 time, malformed.",),
         metrics=(
             (
                 'policyreport_exporter_objects_skipped_total{reason="malformed",'
@@ -301,6 +349,7 @@ STATES = (
             ),
         ),
         log="skipped: PolicyReport shop/bad",
+        alerts=("PolicyExporterDataIncomplete",),
     ),
     State(
         "T12",
@@ -309,7 +358,7 @@ STATES = (
         1,
         "7 of them not itemised",
         only(report("a", "pass", summary={"pass": 1, "fail": 7})),
-        page=("7 failing results of summaries are not itemised", "12.5 %"),
+        page=("Not itemised: 7 failing results of summaries.", "12.5 %"),
         metrics=('policyreport_exporter_results_not_itemised{result="fail"} 7.0',),
     ),
     State(
@@ -324,6 +373,17 @@ STATES = (
         log="results are left out",
     ),
     State(
+        "T14",
+        "A list is cut to its newest rows",
+        "live",
+        0,
+        "",
+        many_blocks,
+        page=("at least 100 requests blocked in the last hour",),
+        alerts=("PolicyRequestBlocked",),
+        pushed=("PolicyBlocked",),
+    ),
+    State(
         "T15",
         "No scan has refreshed the results for a day",
         "live",
@@ -332,6 +392,7 @@ STATES = (
         only(OLD),
         page=("The newest result is from ",),
         metrics=("policyreport_newest_result_timestamp_seconds{",),
+        alerts=("PolicyReportsStale",),
     ),
     State(
         "T16",
@@ -343,6 +404,30 @@ STATES = (
         page=("No failing checks in 3 checks of 2 resources.", "100.0 %"),
     ),
     State(
+        "T17b",
+        "Only some namespaces are read",
+        "live",
+        0,
+        "",
+        other_teams,
+        page=(
+            "Only the namespace shop: nothing of other namespaces is known",
+            "No failing checks in 1 check of 1 resource.",
+        ),
+        flags=("--namespace=shop",),
+        gate_flags=("--namespace=shop",),
+    ),
+    State(
+        "T17c",
+        "This process is one of several shards",
+        "live",
+        1,
+        "",
+        other_teams,
+        page=("Only shard 0 of 3: other namespaces are on the pages of other shards.",),
+        flags=("--shard=0/3",),
+    ),
+    State(
         "T17",
         "Only summaries are read",
         "live",
@@ -351,6 +436,8 @@ STATES = (
         whole,
         page=("Not read: reports.detail is summary.", "severities are not read"),
         config="reports: {detail: summary}\n",
+        alerts=("PolicyNotReady", "PolicyRequestBlocked"),
+        pushed=("PolicyBlocked",),
     ),
 )
 assert REPORTS.name in ALL_REPORTS

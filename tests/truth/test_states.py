@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import time
+from contextlib import AsyncExitStack
 from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,21 +21,25 @@ from exporter.simulator import Store
 from tests.apiserver import Simulator
 from tests.app.commands import ROOT, Command, words
 from tests.app.conftest import Beside
+from tests.app.reloads import alertmanager
+from tests.app.running import parse
 from tests.kube.kubeconfigs import kubeconfig
-from tests.tools import eventually, free_port
+from tests.scenarios.judge import standing
+from tests.tools import eventually, free_port, tool
 from tests.truth.states import STATES, State, gone
 
-pytestmark = pytest.mark.tier("simulator")
+pytestmark = pytest.mark.tier("monitoring")
 
 PAGE = ROOT / "docs" / "states.md"
 TONES = {"live": "good", "partial": "wait", "no report api": "wait"}
 
 
 class InState(Beside):
-    """An API server in a state, in a thread of its own."""
+    """An API server in a state, and an Alertmanager, in a thread of their own."""
 
     def __init__(self, directory: Path, state: State) -> None:
         self._state = state
+        self._stack = AsyncExitStack()
         super().__init__(directory)
 
     async def _start(self) -> None:
@@ -43,6 +48,11 @@ class InState(Beside):
         self.api = Simulator(store)
         await self.api.start()
         self._state.prepare(self.api)
+        self.alertmanager = await self._stack.enter_async_context(alertmanager())
+
+    def close(self) -> None:
+        self.run(self._stack.aclose())
+        super().close()
 
 
 class Seen(NamedTuple):
@@ -56,6 +66,9 @@ class Seen(NamedTuple):
     log: str
     gate: tuple[int, str, str]
     document: dict[str, Any] | None
+    alerts: set[str]
+    pushed: set[str]
+    resolved: set[str]
 
 
 def get(url: str) -> tuple[int, str]:
@@ -82,7 +95,10 @@ def look(directory: Path, state: State) -> Seen:
     """Bring a cluster into a state, look at every surface, and leave."""
     beside = InState(directory, state)
     config = directory / "config.yaml"
-    config.write_text(state.config)
+    config.write_text(
+        f"alerting: {{interval: 1, alertmanagers: [{{url: {beside.alertmanager.url}}}]}}\n"
+        f"{state.config}"
+    )
     server = f"http://127.0.0.1:{free_port()}" if state.prepare is gone else beside.api.url
     access = f"--kubeconfig={kubeconfig(directory, server, {'token': 't'})}"
     common = (access, f"--config.file={config}", "--cluster=prod")
@@ -105,15 +121,20 @@ def look(directory: Path, state: State) -> Seen:
             page = get(command.url)[1]
             gate = snapshot(directory, *common, "--fail-on=fail", *state.gate_flags)
             made = snapshot(directory, *common, "--output=json", *state.gate_flags)
+            metrics = get(f"{command.url}/metrics")[1]
+            pushed = beside.alertmanager.told
             return Seen(
                 ready=get(f"{command.url}/-/ready"),
                 page=unescape(re.sub(r"<[^>]+>", "", page)),
                 chip=re.findall(r'id="state" class="chip (\w+)"', page)[0],
                 status=json.loads(get(url)[1])["overview"],
-                metrics=get(f"{command.url}/metrics")[1],
+                metrics=metrics,
                 log=command.log,
                 gate=(gate.returncode, gate.stdout, gate.stderr),
                 document=json.loads(made.stdout) if made.stdout else None,
+                alerts={each.name for each in standing(parse(metrics), tool("promtool"))},
+                pushed={each.labels["alertname"] for each in pushed if each.fires},
+                resolved={each.labels["alertname"] for each in pushed if not each.fires},
             )
     finally:
         if lost:
@@ -181,11 +202,24 @@ def the_gate_fails_closed_with_its_reason(state: State, seen: Seen) -> None:
 
 
 def the_documents_of_page_and_snapshot_agree(state: State, seen: Seen) -> None:
-    if seen.document is None or seen.document["compliance"] is None or state.gate_flags:
+    if (
+        seen.document is None
+        or seen.document["compliance"] is None
+        or state.gate_flags != state.flags
+    ):
         return
     assert seen.document["compliance"] == seen.status["compliance"]
     assert seen.document["results"] == seen.status["results"]
     assert seen.document["cluster"] == seen.status["cluster"] == "prod"
+
+
+def the_rules_fire_for_what_is_wrong(state: State, seen: Seen) -> None:
+    assert seen.alerts == set(state.alerts)
+
+
+def what_is_pushed_is_known_and_never_resolved_by_a_loss(state: State, seen: Seen) -> None:
+    assert seen.pushed == set(state.pushed)
+    assert seen.resolved == set()
 
 
 CELLS = (
@@ -197,6 +231,8 @@ CELLS = (
     the_log_has_one_line_for_it,
     the_gate_fails_closed_with_its_reason,
     the_documents_of_page_and_snapshot_agree,
+    the_rules_fire_for_what_is_wrong,
+    what_is_pushed_is_known_and_never_resolved_by_a_loss,
 )
 
 
@@ -206,6 +242,9 @@ HEAD = """\
 Generated from the table that the tests hold the program to, by real HTTP and the real command:
 `UPDATE_GOLDENS=1 pytest tests/truth` writes this page. Unknown is never shown as zero, nor as fine.
 
+"Alerts" are those that the rules fire after the state has lasted for two hours, and those that
+the exporter pushes itself; nothing that was pushed is resolved because the connection is lost.
+
 Exit statuses of `snapshot --fail-on`: 0 nothing fails; 1 something fails; 2 nothing was evaluated
 (`--allow-empty` accepts that where there is no report, or none of a counted source); 3 the cluster
 could not be reached or not everything could be read.
@@ -214,15 +253,19 @@ could not be reached or not everything could be read.
 
 
 def table() -> str:
-    rows = ["| state | page and `/api/v1` | numbers | `/-/ready` | `--fail-on fail` |"]
-    rows.append("|---|---|---|---|---|")
+    rows = ["| state | page and `/api/v1` | numbers | `/-/ready` | `--fail-on fail` | alerts |"]
+    rows.append("|---|---|---|---|---|---|")
     for each in STATES:
         tone = {"good": "green", "wait": "yellow", "bad": "red"}
         texts = [f"{tone[TONES.get(each.connection, 'bad')]}, `{each.connection}`"]
         texts += [f'"{text.strip()}"' for text in each.page]
         numbers = "as of the loss" if each.lose else "yes" if each.counted else "none"
         gate = f"{each.gate}" + (f': "{each.reason}"' if each.reason else "")
-        rows.append(f"| {each.title} | {'; '.join(texts)} | {numbers} | {each.ready} | {gate} |")
+        alerts = ", ".join((*each.alerts, *(f"pushed: {name}" for name in each.pushed)))
+        rows.append(
+            f"| {each.title} | {'; '.join(texts)} | {numbers} | {each.ready} | {gate} "
+            f"| {alerts or 'none'} |"
+        )
     return "\n".join(rows) + "\n"
 
 

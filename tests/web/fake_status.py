@@ -76,6 +76,7 @@ class FakeStatus:
                         False, self.now - 60, EVIL, 503),
             ),
             detail="full" if self.whole else "summary",
+            scope="",
             count=count,
             reports=self.reports if counted else None,
             compliance=results.compliance if counted else None,

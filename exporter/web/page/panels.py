@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from exporter.view.summary import describe
+from exporter.view.summary import counted, describe
 from exporter.view.values import (
     DEFAULT_COUNT,
     MOST_BLOCKED,
@@ -95,15 +95,16 @@ def banner(overview: Overview, now: float) -> Markup:
 
 def notes(overview: Overview, now: float) -> Markup:
     """List what the numbers do not hold, and what to do about it."""
-    lines: list[Content] = list(describe(overview.left_out))
+    lines: list[Content] = [overview.scope] if overview.scope else []
+    lines += describe(overview.left_out)
     if overview.not_itemised is not None and overview.not_itemised.failing:
-        count = number(overview.not_itemised.failing)
+        failing = counted(overview.not_itemised.failing, "failing result")
         lines.append(
-            f"{count} failing results of summaries are not itemised: the results of their reports "
-            "were cut or are absent. They count in the numbers, and are not in the lists."
+            f"Not itemised: {failing} of summaries. The results of their reports were cut or are "
+            "absent. They count in the numbers, and are not in the lists."
         )
     lines += [
-        f"{number(each.count)} times an object of {each.resource} was not counted: {each.reason}."
+        f"{each.resource}: skipped {counted(each.count, 'time')}, {each.reason}."
         for each in overview.ignored
     ]
     if overview.newest_result and now - overview.newest_result > STALE_SECONDS:
@@ -227,8 +228,8 @@ def nothing_fails(overview: Overview) -> str:
         return "No checks were evaluated."
     if overview.connection.state != "live":
         return f"No failing checks among the {number(results.scored)} that are known."
-    checks, on = number(results.scored), number(resources.all)
-    return f"No failing checks in {checks} checks of {on} resources."
+    checks, on = counted(results.scored, "check"), counted(resources.all, "resource")
+    return f"No failing checks in {checks} of {on}."
 
 
 def _standing(key: str, standing: NamedCounts, count: str, grafana_url: str) -> Markup:
