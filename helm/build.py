@@ -20,7 +20,9 @@ NAMESPACE = "monitoring"
 LINKS = {"files/rules": "alerts/rules", "files/rule-settings.yaml": "alerts/values.yaml"}
 
 ONLY_HELMS = re.compile(
-    r"^(# Source:| +helm\.sh/chart:| +app\.kubernetes\.io/managed-by:).*\n", re.MULTILINE
+    r"^(# Source:| +helm\.sh/chart:| +app\.kubernetes\.io/managed-by:).*\n"
+    r"|^  annotations:\n    helm\.sh/resource-policy:.*\n",
+    re.MULTILINE,
 )
 
 

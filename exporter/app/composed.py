@@ -1,6 +1,9 @@
 """Everything that one configuration makes, over a client that outlives it."""
 
 import asyncio
+import logging
+import os
+import socket
 import time
 from functools import partial
 from typing import Final
@@ -11,8 +14,13 @@ from exporter.alerting.settings import AlertingSettings
 from exporter.app.exporter import CheckpointTarget, Exporter
 from exporter.app.pushing import Pushing
 from exporter.app.status import About, BlockFeed, LiveStatus
-from exporter.checkpoint.file import StateFile
+from exporter.checkpoint.file import CheckpointStore, StateFile
+from exporter.checkpoint.format import Checkpoint
+from exporter.checkpoint.object import ObjectStore
+from exporter.errors import StateError
 from exporter.kube.client import KubeClient
+from exporter.kube.configmap import ConfigMap
+from exporter.kube.credentials import own_namespace
 from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import SelfMetrics
@@ -21,11 +29,84 @@ from exporter.settings.flags import Flags
 from exporter.web.page.document import Link
 from exporter.web.page.handlers import PageSettings
 
+log = logging.getLogger(__name__)
+
 PROJECT: Final = "https://github.com/policy-report-exporter/policy-report-exporter"
 LINKS: Final = (
     Link("Documentation", PROJECT),
     Link("Runbooks", f"{PROJECT}/tree/main/docs/runbooks"),
 )
+
+
+class CopyingStore:
+    """A checkpoint in a file, and a copy of the last one in an object: to move between both.
+
+    The file counts. Where there is none, the copy is what this begins with; it is written when
+    the process ends.
+    """
+
+    def __init__(self, file: StateFile, copy: ObjectStore) -> None:
+        self.name = file.name
+        self.bytes_written = 0
+        self.pause_seconds = file.pause_seconds
+        self.refresh_seconds = file.refresh_seconds
+        self._file = file
+        self._copy = copy
+        self._last: Checkpoint | None = None
+
+    async def open(self) -> bytes | None:
+        """Read the file, else the copy.
+
+        Raises:
+            StateError: the directory cannot be used.
+        """
+        body = await self._file.open()
+        if body is not None:
+            return body
+        try:
+            body = await self._copy.open()
+        except StateError as error:
+            log.warning("%s: no copy to begin with: %s", self.name, error)
+            return None
+        if body is not None:
+            log.info("%s: empty, beginning with the copy in %s", self.name, self._copy.name)
+        return body
+
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Write the file.
+
+        Raises:
+            StateError: the old one stays.
+        """
+        self._last = await self._file.save(checkpoint)
+        self.bytes_written = self._file.bytes_written
+        return self._last
+
+    async def set_aside(self, reason: str) -> str:
+        """Keep a file that cannot be used.
+
+        Raises:
+            StateError: it cannot be renamed.
+        """
+        return await self._file.set_aside(reason)
+
+    async def close(self) -> None:
+        """Write the copy."""
+        if self._last is None:
+            return
+        try:
+            await self._copy.look()
+            self._copy.following = False
+            await self._copy.save(self._last)
+        except StateError as error:
+            log.warning("%s: not copied: %s", self.name, error)
+        else:
+            log.info("%s: copied to %s", self.name, self._copy.name)
+            await self._copy.close()
+
+    def release(self) -> None:
+        """Leave the directory to another process."""
+        self._file.release()
 
 
 class Composed:
@@ -66,6 +147,22 @@ class Composed:
         await self.pushing.run()
 
 
+def store_of(flags: Flags, client: KubeClient) -> CheckpointStore | None:
+    """Choose where checkpoints are kept: a directory, an object, or nowhere.
+
+    Raises:
+        ConfigError: the namespace of the object is not known.
+    """
+    file = StateFile(flags.state_dir) if flags.state_dir is not None else None
+    if not flags.state_configmap:
+        return file
+    namespace, _, name = flags.state_configmap.rpartition("/")
+    configmap = ConfigMap(client, namespace or own_namespace(), name)
+    pod = os.environ.get("HOSTNAME") or socket.gethostname()
+    store = ObjectStore(configmap, pod)
+    return store if file is None else CopyingStore(file, store)
+
+
 class Composer:
     """Makes what depends on a configuration; flags and client are shared by all."""
 
@@ -74,16 +171,16 @@ class Composer:
         self._flags = flags
         self._source = partial(KubeSource, client, self_metrics)
         self._keeping: CheckpointTarget | None = None
-        if flags.state_dir is not None:
-            self._keeping = CheckpointTarget(StateFile(flags.state_dir), lambda: cluster_id(client))
+        if (store := store_of(flags, client)) is not None:
+            self._keeping = CheckpointTarget(store, lambda: cluster_id(client))
         self._cluster = client.credentials.cluster
         self._audience = BlockFeed()
         self._started = time.time()
 
     def release(self) -> None:
-        """Leave the state directory to another process."""
+        """Leave the checkpoint to another process."""
         if self._keeping is not None:
-            self._keeping.file.release()
+            self._keeping.store.release()
 
     def compose(self, config: ConfigFile) -> Composed:
         """Join the parts.

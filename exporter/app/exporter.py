@@ -15,7 +15,7 @@ from exporter.app.memory import settle_after_sync
 from exporter.app.scrape import LoopLag, ScrapeRenderer
 from exporter.app.supervision import Supervisor
 from exporter.checkpoint.capture import Checkpointer
-from exporter.checkpoint.file import StateFile
+from exporter.checkpoint.file import CheckpointStore
 from exporter.checkpoint.format import Checkpoint
 from exporter.checkpoint.writer import CheckpointWriter, survey
 from exporter.errors import ApiError, Malformed
@@ -89,7 +89,7 @@ _ONCE: Final = frozenset(
 class CheckpointTarget(NamedTuple):
     """Where checkpoints are kept, and how to learn which cluster they are of."""
 
-    file: StateFile
+    store: CheckpointStore
     identify: Callable[[], Awaitable[str]]
 
 
@@ -140,8 +140,8 @@ class Exporter:
         self.scrapes = ScrapeRenderer(self.exposition, self_metrics, self.health.complete, clock)
         self.began = False
         checkpointer = Checkpointer(self.state, self.reflectors, config.choice(plan.shard), clock)
-        file = keeping.file if keeping else None
-        self.checkpoint_writer = CheckpointWriter(file, self.state, checkpointer, self_metrics)
+        store = keeping.store if keeping else None
+        self.checkpoint_writer = CheckpointWriter(store, self.state, checkpointer, self_metrics)
         self._lag = LoopLag()
         self._source = source
         self._keeping = keeping
@@ -159,14 +159,14 @@ class Exporter:
         try:
             await self._follow()
         finally:
-            await self.checkpoint_writer.commit()
+            await self.checkpoint_writer.close()
 
-    def inherit(self, checkpoint: Checkpoint, file: StateFile | None) -> None:
+    def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
         """Begin with what was captured of another exporter, which is still shown."""
         # The other is shown as long as it takes; only with its policy an Event counts where it did.
         self._patience = math.inf
         self.heard = {}
-        self.checkpoint_writer.inherit(checkpoint, file)
+        self.checkpoint_writer.inherit(checkpoint, store)
         self.began = True
 
     async def _follow(self) -> None:
@@ -208,7 +208,10 @@ class Exporter:
     async def _remember(self) -> None:
         """Begin with the checkpoint, once it is known which cluster this is."""
         if self._keeping is None:
-            log.info("no --state.dir: counters begin at 0, what happened before is not counted")
+            log.info(
+                "no --state.configmap, no --state.dir: counters begin at 0, what happened before "
+                "is not counted"
+            )
             return
         await self.checkpoint_writer.open(await self._identity(self._keeping.identify))
 

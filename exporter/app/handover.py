@@ -88,7 +88,7 @@ def has_heard(one: Exporter, other: Exporter) -> bool:
 
 def _catch_up(new: Exporter, old: Exporter) -> None:
     """Copy what only *old* can know; idempotent."""
-    new.checkpoint_writer.checkpointer.catch_up(old.checkpoint_writer.checkpointer)
+    new.checkpoint_writer.catch_up(old.checkpoint_writer)
     new.exposition.go_on_from(old.exposition)
     new.state.violation_events.go_on_from(old.state.violation_events)
     new.state.register.go_on_from(old.state.register)

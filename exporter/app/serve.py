@@ -89,6 +89,7 @@ def _log_start(flags: Flags, config: ConfigFile, credentials: Credentials) -> No
         "detail": config.reports.detail,
         "sources": ",".join(config.sources),
         "state_dir": str(flags.state_dir or ""),
+        "state_configmap": flags.state_configmap,
         "alertmanagers": len(flags.alertmanagers) + len(config.alerting.alertmanagers),
     }
     log.info("starting", extra=fields)

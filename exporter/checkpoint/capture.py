@@ -3,15 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from exporter.checkpoint.failures import FailureColumns, PackedFailures
 from exporter.checkpoint.filters import CountingFilters
 from exporter.checkpoint.format import (
     SCHEMA,
     Checkpoint,
-    EncodedFailures,
     counters_of,
-    encode_report,
     judgement,
+    judges_of,
+    memory_of,
     restore,
+    restore_counters,
     scope_name,
 )
 from exporter.model.changes import Scope
@@ -22,9 +24,6 @@ from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Labels
 from exporter.state.violation_events import Key
 from exporter.watch.reflector import Reflector
-
-REFRESH_SECONDS: Final = 60.0
-"""A checkpoint is renewed this often even when only the resourceVersion has moved on."""
 
 SLICE_REPORTS: Final = 200
 """Reports that are encoded in one turn of the event loop: some milliseconds."""
@@ -57,12 +56,13 @@ class Checkpointer:
         self.saved_at = 0.0
         self._state = state
         self._reflectors = reflectors
-        self._choice = choice
+        self.choice = choice
         self._clock = clock
         self._versions: dict[str, str] = {}
         self._events: dict[Labels, int] = {}
         self._repeated: list[tuple[Key, int]] = []
-        self._failures = EncodedFailures()
+        self._failures = PackedFailures()
+        self._former_failures: FailureColumns | None = None
         self._discarded = False
         self._failures_choice = choice
         self._scopes: list[str] = []
@@ -83,24 +83,24 @@ class Checkpointer:
             StateError: it is broken; the state is as it was.
         """
         scopes = [f.scope for f in self._reflectors]
-        self._aside = restore(self._state, checkpoint, scopes, self._choice)
+        self._aside = restore(self._state, checkpoint, scopes, self.choice)
         self.cluster = checkpoint.cluster or self.cluster
         self._versions = dict(checkpoint.versions)
         self._restored = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
         self._events = dict(self._restored["events"])
         self._repeated = list(checkpoint.repeated)
-        self._failures = EncodedFailures(checkpoint.failures)
-        self._failures_choice = checkpoint.choice or self._choice
+        self._former_failures = checkpoint.failures
+        self._failures_choice = checkpoint.choice or self.choice
         self._scopes = checkpoint.scopes
 
-    def take(self) -> Capture | None:
-        """Take a moment to be written; None when the last one holds the same."""
+    def take(self, refresh_seconds: float) -> Capture | None:
+        """Take a moment to be written; None when the last one holds the same and is not old."""
         self._take_failures()
         self._note_events()
         counters = self._counters()
         unborn = {n: frozenset(c.unborn) for n, c in counters_of(self._state).items()}
         now, content = self._clock(), (counters, unborn, self._scopes, set(self._versions))
-        if self._kept == content and not self._unkept and now - self.saved_at < REFRESH_SECONDS:
+        if self._kept == content and not self._unkept and now - self.saved_at < refresh_seconds:
             return None
         self._kept, self._unkept, self.saved_at = content, False, now
         return Capture(self._checkpoint(counters), counters, unborn)
@@ -125,7 +125,7 @@ class Checkpointer:
             return False
         failures = self._state.ledger.failures
         if self._discarded:
-            self._discarded, self._failures = False, EncodedFailures()
+            self._discarded, self._failures = False, PackedFailures()
             for place in failures.places:
                 failures.touch(place)
         left = SLICE_REPORTS
@@ -135,9 +135,8 @@ class Checkpointer:
             left -= len(some)
             if names:
                 failures.touched[namespace] = names
-            places = failures.places
-            encoded = {n: encode_report(places.get(ReportKey(namespace, n))) for n in some}
-            self._failures.put(namespace, encoded)
+            for place in [ReportKey(namespace, name) for name in some]:
+                self._failures.put(place, failures.places.get(place))
             self._unkept = True
         return bool(failures.touched)
 
@@ -145,6 +144,41 @@ class Checkpointer:
         """Forget which reports changed, where no checkpoint is written: a capture takes all."""
         self._discarded = True
         self._state.ledger.failures.touched.clear()
+
+    def rebase(self, checkpoint: Checkpoint) -> bool:
+        """Go on from a checkpoint of another process, as after a restart; the state stays.
+
+        Counted again is exactly what that checkpoint does not cover: the ``uncommitted`` Events,
+        and the failures that differ between then and now. False, and nothing was done, while
+        this one is still reading the first lists after a restart.
+
+        Raises:
+            StateError: it is broken; the state is as it was.
+        """
+        if self._learning:
+            return False
+        judges = judges_of(checkpoint, self.choice)
+        memory = memory_of(checkpoint, judges)
+        shown = {name: c.shown for name, c in counters_of(self._state).items()}
+        events, ledger = self._state.violation_events, self._state.ledger
+        self._aside = restore_counters(self._state, checkpoint, judges[0])
+        self._events, self._repeated = dict(events.total.rows), list(checkpoint.repeated)
+        for each in events.uncommitted or ():
+            events.total.add(each.labels, each.amount)
+        for scope in [f.scope for f in self._reflectors if _is_events(f.scope)]:
+            version = version_number(checkpoint.versions.get(scope_name(scope), ""))
+            self._versions[scope_name(scope)] = str(version or "")
+            events.counted_elsewhere[scope] = version
+            events.watermarks[scope] = max(version, events.watermarks.get(scope, 0))
+        ledger.memory = memory
+        ledger.failures.watched = judges[-1].failure if len(judges) > 1 else None
+        ledger.finish_restore()
+        ledger.failures.watched = None
+        for name, counters in counters_of(self._state).items():
+            counters.keep(shown[name])
+            self._restored[name] = dict(counters.rows)
+        self._kept = ()
+        return True
 
     def catch_up(self, former: "Checkpointer") -> None:
         """Let no counter fall below what *former* counted.
@@ -162,7 +196,7 @@ class Checkpointer:
     def _raise(
         self, name: str, counters: Counters, theirs: Counters, aside: dict[Labels, int]
     ) -> None:
-        counts = judgement(self._choice.judge(), name)
+        counts = judgement(self.choice.judge(), name)
         restored, left_out = self._restored[name], self._aside[name]
         for labels, value in [*aside.items(), *theirs.rows.items()]:
             if counts(labels):
@@ -202,7 +236,9 @@ class Checkpointer:
             return
         while self.encode_some():
             pass
-        self._failures_choice = self._choice
+        if self._former_failures is not None:
+            self._former_failures, self._unkept = None, True
+        self._failures_choice = self.choice
         self._scopes = sorted(map(scope_name, self._state.ledger.counting))
 
     def _counters(self) -> Counts:
@@ -217,6 +253,7 @@ class Checkpointer:
 
     def _checkpoint(self, counters: Counts) -> Checkpoint:
         unborn = {name: sorted(c.unborn) for name, c in counters_of(self._state).items()}
+        former = self._former_failures
         return Checkpoint(
             schema=SCHEMA,
             cluster=self.cluster,
@@ -225,7 +262,7 @@ class Checkpointer:
             scopes=self._scopes,
             counters={n: [*rows.items(), *self._aside[n].items()] for n, rows in counters.items()},
             repeated=self._repeated,
-            failures=self._failures.joined(),
+            failures=self._failures.columns() if former is None else former,
             unborn=unborn,
             choice=self._failures_choice,
             overruled=sorted(self._state.violation_events.overruled),

@@ -1,13 +1,15 @@
-"""The file that survives a restart: replaced as a whole, durably, or not at all."""
+"""Places that keep a checkpoint, and the first: a file, replaced as a whole, or not at all."""
 
+import asyncio
 import fcntl
 import logging
 import os
 import socket
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+from exporter.checkpoint.format import Checkpoint, encode
 from exporter.errors import StateError
 
 log = logging.getLogger(__name__)
@@ -17,17 +19,107 @@ LOCK: Final = "lock"
 _HOLDER_BYTES: Final = 300
 
 
+REFRESH_SECONDS: Final = 60.0
+"""A checkpoint is renewed this often even when only the resourceVersion has moved on."""
+
+
+class CheckpointStore(Protocol):
+    """A place that keeps one checkpoint: a directory, or an object of the cluster.
+
+    ``name`` is for messages, ``bytes_written`` the size of the last checkpoint. It is renewed after
+    ``refresh_seconds`` even if nothing was counted; the next must wait for ``pause_seconds``.
+    """
+
+    name: str
+    bytes_written: int
+    refresh_seconds: float
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before the next ``save``."""
+        ...
+
+    async def open(self) -> bytes | None:
+        """Read the checkpoint; None where there is none.
+
+        Raises:
+            StateError: this place cannot be used.
+        """
+        ...
+
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Make a checkpoint durable; return what of it is.
+
+        Raises:
+            OvertakenError: another process has written one meanwhile.
+            StateError: it is not durable.
+        """
+        ...
+
+    async def set_aside(self, reason: str) -> str:
+        """Keep what cannot be used, and say where.
+
+        Raises:
+            StateError: it cannot be kept.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let another process write."""
+        ...
+
+    def release(self) -> None:
+        """Let another process use this place."""
+        ...
+
+
 class StateFile:
-    """A checkpoint in a directory. Its methods block: call them in a thread.
+    """A checkpoint in a directory. Methods that are no coroutines block: call them in a thread.
 
     Of writes that meet, one waits for the other: a task that is cancelled leaves its thread behind.
     """
 
+    refresh_seconds = REFRESH_SECONDS
+    pause_seconds = 0.0
+
     def __init__(self, directory: Path) -> None:
         self.path = directory / NAME
+        self.name = f"--state.dir {directory}"
+        self.bytes_written = 0
         self._directory = directory
         self._turn = threading.Lock()
         self._lock: int | None = None
+
+    async def open(self) -> bytes | None:
+        """Lock the directory and read the checkpoint; None where there is none.
+
+        Raises:
+            StateError: it cannot be used, or another process uses it.
+        """
+        await asyncio.to_thread(self.prepare)
+        return await asyncio.to_thread(self.read)
+
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Replace the checkpoint; when this returns it survives a power failure.
+
+        Raises:
+            StateError: the old one stays.
+        """
+        body = encode(checkpoint)
+        await asyncio.to_thread(self.write, body)
+        self.bytes_written = len(body)
+        return checkpoint
+
+    async def set_aside(self, reason: str) -> str:
+        """Keep a checkpoint that cannot be used under another name, and return that.
+
+        Raises:
+            StateError: it cannot be renamed.
+        """
+        return str(await asyncio.to_thread(self._set_aside, reason))
+
+    async def close(self) -> None:
+        """Nothing is left to do: ``release`` and the end of the process free the lock."""
 
     def prepare(self) -> None:
         """Make the directory, lock it against other processes and prove that it can be written.
@@ -102,12 +194,7 @@ class StateFile:
         except OSError as error:
             raise StateError(f"{self.path}: {error.strerror}") from error
 
-    def set_aside(self, suffix: str) -> Path:
-        """Keep a checkpoint that cannot be used under another name, and return that.
-
-        Raises:
-            StateError: it cannot be renamed.
-        """
+    def _set_aside(self, suffix: str) -> Path:
         aside = self.path.with_name(f"{NAME}.{suffix}")
         try:
             self.path.replace(aside)

@@ -56,7 +56,11 @@ class CompiledFilters:
 
     def failure(self, identity: Identity, group: Labels) -> bool:
         """Judge a failure; *group* is the row that it counts in."""
-        return _passes(self._chosen.kind, identity.kind) and self.transition(group)
+        return self.group(identity.kind, group)
+
+    def group(self, kind: str, group: Labels) -> bool:
+        """Judge the failures of a kind of resource that count in a row."""
+        return _passes(self._chosen.kind, kind) and self.transition(group)
 
 
 def _passes(chosen: Callable[[str], bool], name: str) -> bool:

@@ -1,41 +1,41 @@
 """What a restart must not lose, and how it is taken out of the state and put back."""
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from itertools import repeat
-from types import MappingProxyType
-from typing import Annotated, Final
+import zlib
+from collections.abc import Callable
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from exporter.checkpoint.failures import (
+    FailureColumns,
+    FailureGroup,
+    FailuresOfSchema1,
+    columns_of_schema_1,
+    cut_to,
+)
 from exporter.checkpoint.filters import CompiledFilters, CountingFilters
 from exporter.errors import StateError
 from exporter.model.changes import Scope
 from exporter.model.metadata import version_number
-from exporter.model.report import source_of
 from exporter.state.cluster import ClusterState
-from exporter.state.contribution import Contribution
-from exporter.state.failures import Identity, Remembered, remember
-from exporter.state.report_store import ReportKey
+from exporter.state.failures import FailureMemory
 from exporter.state.tally import Counters, Labels
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 EVENT_LIFETIME_SECONDS: Final = 3600.0
 """How long the API server keeps Events by default (--event-ttl)."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
-"""Unix seconds; the year 36812 is damage."""
-
 Version = Annotated[str, msgspec.Meta(max_length=64)]
 Row = tuple[Labels, Count]
-Failing = tuple[str, str, str, str, str, Seconds, str]
-"""kind, name, policy, rule, source, since, severity."""
+MAX_BYTES: Final = 2**29
+"""What a compressed checkpoint may expand to."""
 
-LEAF_REPORTS: Final = 64
-"""Reports in one leaf of encoded failures; twice as many are cut."""
-
+COUNTERS_SHARE: Final = 2 / 3
+_SPARE: Final = 0.97
+_GZIP: Final = 31
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _CHECKSUM: Final = b',"checksum":"%b"'
 _WIDTHS: Final = {"events": 9, "opened": 4, "closed": 4}
 # Python reads no number of more than 4,300 digits, which is a ValueError of its own.
@@ -47,10 +47,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     ``versions`` is, by scope, the resourceVersion up to which Events are counted; ``scopes`` are
     those whose first list had ended, so that what differs from ``failures`` later is news.
-    ``failures`` is, by namespace and report, since when what fails. ``unborn`` are the rows of
-    ``counters`` that were not shown at 0 for long enough yet. ``choice`` is what counted when
-    ``failures`` were taken; None in checkpoints of before it was kept, which is the same as now.
-    ``overruled`` are the Events that claim a block and were counted as allowed.
+    ``unborn`` are the rows of ``counters`` that were not shown at 0 for long enough yet.
+    ``choice`` is what counted when ``failures`` were taken; None in checkpoints of before it was
+    kept, which is the same as now. ``overruled`` are the Events that claim a block and were
+    counted as allowed. ``counters_cut`` are rows that were left out of a place that is too small.
     """
 
     schema: int
@@ -60,10 +60,40 @@ class Checkpoint(msgspec.Struct, frozen=True):
     scopes: list[str]
     counters: dict[str, list[Row]]
     repeated: list[tuple[tuple[str, str, str], Count]]
-    failures: dict[str, msgspec.Raw]
+    failures: FailureColumns
     unborn: dict[str, list[Labels]] = {}
     choice: CountingFilters | None = None
     overruled: list[tuple[str, str, str]] = []
+    counters_cut: int = 0
+
+
+class CheckpointOfSchema1(msgspec.Struct, frozen=True):
+    """A checkpoint as 0.1.0 wrote it: ``failures`` by namespace and report."""
+
+    cluster: str
+    saved_at: Annotated[float, msgspec.Meta(ge=0, lt=2**40)]
+    versions: dict[str, Version]
+    scopes: list[str]
+    counters: dict[str, list[Row]]
+    repeated: list[tuple[tuple[str, str, str], Count]]
+    failures: FailuresOfSchema1
+    unborn: dict[str, list[Labels]] = {}
+    choice: CountingFilters | None = None
+    overruled: list[tuple[str, str, str]] = []
+
+    def converted(self) -> Checkpoint:
+        """Return it in the present schema."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return Checkpoint(
+            **fields | {"schema": SCHEMA, "failures": columns_of_schema_1(self.failures)}
+        )
+
+
+class Fitted(NamedTuple):
+    """A checkpoint that is small enough, and its bytes."""
+
+    checkpoint: Checkpoint
+    content: bytes
 
 
 class _Header(msgspec.Struct):
@@ -85,70 +115,37 @@ def counters_of(state: ClusterState) -> dict[str, Counters]:
     }
 
 
-def encode_report(contribution: Contribution | None) -> bytes:
-    """Encode since when what fails in a report; empty bytes when nothing does."""
-    known = remember(contribution)
-    if not known:
-        return b""
-    return msgspec.json.encode([(*i, since, group[2]) for i, (since, group) in known.items()])
-
-
-class EncodedFailures:
-    """Open failures by namespace and report, in JSON.
-
-    A namespace is a list of leaves, each an object of neighbouring reports, so a report that
-    changes costs the same in a namespace of any size.
-    """
-
-    def __init__(self, failures: Mapping[str, msgspec.Raw] = MappingProxyType({})) -> None:
-        self._leaves: dict[str, list[bytes]] = {}
-        self._firsts: dict[str, list[str]] = {}
-        for namespace, raw in failures.items():
-            reports = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-            self.put(namespace, {name: bytes(rows) for name, rows in reports.items()})
-
-    def put(self, namespace: str, reports: Mapping[str, bytes]) -> None:
-        """Replace reports of a namespace; those without bytes are removed."""
-        leaves = self._leaves.setdefault(namespace, [])
-        firsts = self._firsts.setdefault(namespace, [])
-        concerned: dict[int, list[str]] = {}
-        for name in reports:
-            concerned.setdefault(max(bisect_right(firsts, name) - 1, 0), []).append(name)
-        for at in sorted(concerned, reverse=True):
-            held = msgspec.json.decode(leaves[at], type=dict[str, msgspec.Raw]) if leaves else {}
-            for name in concerned[at]:
-                held.pop(name, None)
-                if reports[name]:
-                    held[name] = msgspec.Raw(reports[name])
-            names = sorted(held)
-            size = len(names) if len(names) <= 2 * LEAF_REPORTS else LEAF_REPORTS
-            cut = [names[i : i + size] for i in range(0, len(names), size or 1)]
-            firsts[at : at + 1] = [part[0] for part in cut]
-            leaves[at : at + 1] = [msgspec.json.encode({n: held[n] for n in part}) for part in cut]
-        if not leaves:
-            del self._leaves[namespace], self._firsts[namespace]
-
-    def joined(self) -> dict[str, msgspec.Raw]:
-        """Give one object of reports for each namespace."""
-        return {
-            namespace: msgspec.Raw(b"{%b}" % b",".join([leaf[1:-1] for leaf in leaves]))
-            for namespace, leaves in self._leaves.items()
-        }
-
-
 def encode(checkpoint: Checkpoint) -> bytes:
     """Encode a checkpoint; its last field is the SHA-256 of the document without that field."""
     body = msgspec.json.encode(checkpoint)
     return body[:-1] + _CHECKSUM % _digest(body) + b"}"
 
 
+def compress(body: bytes) -> bytes:
+    """Compress an encoded checkpoint."""
+    return zlib.compress(body, 6, _GZIP)
+
+
+def _decompressed(body: bytes) -> bytes:
+    if not body.startswith(_GZIP_MAGIC):
+        return body
+    reader = zlib.decompressobj(_GZIP)
+    try:
+        found = reader.decompress(body, MAX_BYTES)
+    except zlib.error as error:
+        raise StateError(f"damaged: {error}") from error
+    if not reader.eof:
+        raise StateError(f"damaged: cut off, or larger than {MAX_BYTES} bytes")
+    return found
+
+
 def decode(body: bytes) -> Checkpoint:
-    """Read a checkpoint. One without a checksum is of a version that wrote none.
+    """Read a checkpoint, compressed or not. One without a checksum is of a version that wrote none.
 
     Raises:
         StateError: it is damaged, or a newer version of this program wrote it.
     """
-    body = body.rstrip()
+    body = _decompressed(body).rstrip()
     at = -len(_CHECKSUM % bytes(64)) - 1
     before, field = body[:at] + b"}", body[at:-1]
     if field.startswith(_CHECKSUM[:13]):
@@ -157,11 +154,50 @@ def decode(body: bytes) -> Checkpoint:
         body = before
     try:
         schema = msgspec.json.decode(body, type=_Header).schema
+        if schema == 1:
+            return msgspec.json.decode(body, type=CheckpointOfSchema1).converted()
         if schema != SCHEMA:
-            raise StateError(f"schema {schema} is not known here, expected {SCHEMA}")
+            raise StateError(f"schema {schema} is not known here, expected {SCHEMA} or 1")
         return msgspec.json.decode(body, type=Checkpoint)
     except _BROKEN as error:
         raise StateError(f"not a checkpoint: {error}") from error
+
+
+def fit(checkpoint: Checkpoint, limit_bytes: int) -> Fitted:
+    """Compress a checkpoint, and leave out of it what does not fit.
+
+    Counters come first, up to two thirds of the room, those with the largest values; then the
+    oldest failures, in fair shares by namespace.
+    """
+    content = compress(encode(checkpoint))
+    if len(content) <= limit_bytes:
+        return Fitted(checkpoint, content)
+    bare = msgspec.structs.replace(checkpoint, failures=cut_to(checkpoint.failures, 0))
+    room = int(limit_bytes * COUNTERS_SHARE)
+    while (size := len(compress(encode(bare)))) > room:
+        bare = _fewer_counters(bare, room / size * _SPARE)
+    size_of_one = (len(content) - size) / max(len(checkpoint.failures), 1)
+    most = int((limit_bytes - size) / max(size_of_one, 1))
+    while True:
+        failures = cut_to(checkpoint.failures, most)
+        fitted = msgspec.structs.replace(bare, failures=failures)
+        content = compress(encode(fitted))
+        if len(content) <= limit_bytes or not most:
+            return Fitted(fitted, content)
+        most = int(most * min(limit_bytes / len(content) * _SPARE, _SPARE))
+
+
+def _fewer_counters(checkpoint: Checkpoint, share: float) -> Checkpoint:
+    rows: list[tuple[str, Row]] = sorted(
+        ((name, row) for name, each in checkpoint.counters.items() for row in each),
+        key=lambda item: -item[1][1],
+    )
+    kept: dict[str, list[Row]] = {name: [] for name in checkpoint.counters}
+    most = int(len(rows) * share)
+    for name, row in rows[:most]:
+        kept[name].append(row)
+    cut = checkpoint.counters_cut + len(rows) - most
+    return msgspec.structs.replace(checkpoint, counters=kept, counters_cut=cut)
 
 
 def _digest(body: bytes) -> bytes:
@@ -179,24 +215,17 @@ def restore(
     Raises:
         StateError: a part of it is broken; the state is as it was.
     """
-    former = checkpoint.choice or choice
-    judges = (choice.judge(), *([former.judge()] if former != choice else ()))
-    try:
-        memory = _memory(checkpoint)
-    except _BROKEN as error:
-        raise StateError(f"not a checkpoint: failures: {error}") from error
+    judges = judges_of(checkpoint, choice)
+    memory = memory_of(checkpoint, judges)
     for name, width in _WIDTHS.items():
         if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
             raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
-    aside = _restore_counters(state, checkpoint, judges[0])
+    aside = restore_counters(state, checkpoint, judges[0])
     known = set(checkpoint.scopes)
-    state.ledger.memory = _chosen(memory, judges)
+    state.ledger.memory = memory
     state.ledger.counting.update(s for s in scopes if scope_name(s) in known)
-    if former != choice:
+    if len(judges) > 1:
         state.ledger.failures.watched = judges[-1].failure
-        # What was left out is not to be kept for ever: it is encoded again.
-        for place in memory:
-            state.ledger.failures.touch(place)
     state.violation_events.seen_deleted.update(checkpoint.repeated)
     state.violation_events.overruled.update(checkpoint.overruled)
     for scope in scopes:
@@ -210,41 +239,49 @@ def judgement(judge: CompiledFilters, name: str) -> Callable[[Labels], bool]:
     return judge.occurrence if name == "events" else judge.transition
 
 
-def _restore_counters(
+def restore_counters(
     state: ClusterState, checkpoint: Checkpoint, judge: CompiledFilters
 ) -> dict[str, dict[Labels, int]]:
+    """Set the counters to those of a checkpoint; return the counts that *judge* leaves out."""
     aside: dict[str, dict[Labels, int]] = {}
     for name, counters in counters_of(state).items():
-        counts = judgement(judge, name)
-        rows = dict(checkpoint.counters.get(name, ()))
-        aside[name] = {labels: n for labels, n in rows.items() if not counts(labels)}
-        rows = {labels: n for labels, n in rows.items() if labels not in aside[name]}
+        rows, aside[name] = chosen_rows(checkpoint, name, judge)
         counters.restore(rows, rows.keys() & set(checkpoint.unborn.get(name, ())))
     return aside
 
 
-def _chosen(
-    memory: dict[ReportKey, Remembered], judges: tuple[CompiledFilters, ...]
-) -> dict[ReportKey, Remembered]:
-    chosen: dict[ReportKey, Remembered] = {}
-    for place, known in memory.items():
-        left = {i: k for i, k in known.items() if all(judge.failure(i, k[1]) for judge in judges)}
-        if left:
-            chosen[place] = left
-    return chosen
+def chosen_rows(
+    checkpoint: Checkpoint, name: str, judge: CompiledFilters
+) -> tuple[dict[Labels, int], dict[Labels, int]]:
+    """Return the rows of a counter that *judge* lets count, and the others."""
+    counts = judgement(judge, name)
+    rows = dict(checkpoint.counters.get(name, ()))
+    aside = {labels: n for labels, n in rows.items() if not counts(labels)}
+    return {labels: n for labels, n in rows.items() if labels not in aside}, aside
 
 
-def _memory(checkpoint: Checkpoint) -> dict[ReportKey, Remembered]:
-    memory: dict[ReportKey, Remembered] = {}
-    for namespace, raw in checkpoint.failures.items():
-        for name, rows in msgspec.json.decode(raw, type=dict[str, list[Failing]]).items():
-            memory[ReportKey(namespace, name)] = dict(map(_remembered, rows, repeat(namespace)))
-    return memory
+def judges_of(checkpoint: Checkpoint, choice: CountingFilters) -> tuple[CompiledFilters, ...]:
+    """Compile what counts now, and what counted when the checkpoint was taken if that differs."""
+    former = checkpoint.choice or choice
+    return (choice.judge(), *([former.judge()] if former != choice else ()))
 
 
-def _remembered(row: Failing, namespace: str) -> tuple[Identity, tuple[int, Labels]]:
-    """Read a failure; its source as Kyverno spells it now."""
-    kind, name, policy, rule, source, since, severity = row
-    source = source_of(policy, rule, source)
-    group = (namespace, policy, severity, source)
-    return Identity(kind, name, policy, rule, source), (since, group)
+def memory_of(checkpoint: Checkpoint, judges: tuple[CompiledFilters, ...]) -> FailureMemory:
+    """Return the failures of a checkpoint that all *judges* let count.
+
+    Raises:
+        StateError: they are broken.
+    """
+    allowed: dict[FailureGroup, Labels | None] = {}
+    for group in checkpoint.failures.groups:
+        labels = Labels(group[1:])
+        counts = all(judge.group(group.kind, labels) for judge in judges)
+        allowed[group] = labels if counts else None
+    known: dict[int, tuple[int, Labels]] = {}
+    try:
+        for row in checkpoint.failures.rows():
+            if counted := allowed[row.group]:
+                known[row.hash] = (row.since, counted)
+    except _BROKEN as error:
+        raise StateError(f"not a checkpoint: {error}") from error
+    return FailureMemory(known, checkpoint.failures.cut.keys())

@@ -5,14 +5,15 @@ import logging
 from typing import NoReturn
 
 from exporter.checkpoint.capture import Capture, Checkpointer
-from exporter.checkpoint.file import StateFile
+from exporter.checkpoint.file import CheckpointStore
+from exporter.checkpoint.follow import Follower
 from exporter.checkpoint.format import (
     EVENT_LIFETIME_SECONDS,
     Checkpoint,
     counters_of,
     decode,
-    encode,
 )
+from exporter.checkpoint.object import ObjectStore, OvertakenError
 from exporter.errors import ApiError, Malformed, StateError
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Init, InitDone, Scope
@@ -50,22 +51,20 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
     return version
 
 
-log = logging.getLogger(__name__)
-
-
 class CheckpointWriter:
     """Writes checkpoints; counters are shown as the last durable one holds them.
 
     Invariant: what is shown never exceeds what a restart would know, and a restart counts again
     exactly what the checkpoint does not cover. So a crash at any point neither loses nor repeats
-    anything that was shown. Without a file, counters are shown as they are.
+    anything that was shown. Without a store, counters are shown as they are.
 
-    Only one that is ``active`` writes by itself: of two that share a file, one is.
+    Only one that is ``active`` writes by itself: of two that share a store, one is. While another
+    process writes to the store, this one shows what that makes durable.
     """
 
     def __init__(
         self,
-        file: StateFile | None,
+        store: CheckpointStore | None,
         state: ClusterState,
         checkpointer: Checkpointer,
         self_metrics: SelfMetrics,
@@ -73,99 +72,168 @@ class CheckpointWriter:
         self.checkpointer = checkpointer
         self.active = True
         self.turn = asyncio.Lock()
-        self._file = file
+        self._store = store
         self._state = state
         self._self_metrics = self_metrics
         self._said = ""
+        self._cut: tuple[int, int] = (0, 0)
+        self._follower = self._new_follower()
 
     async def open(self, cluster: str) -> bool:
         """Begin with the checkpoint of *cluster*, if there is one; True when it was used.
 
         What cannot be used is set aside and logged, and counting restarts.
         """
-        if self._file is None:
+        if self._store is None:
             return False
         self.checkpointer.cluster = cluster
         try:
-            await asyncio.to_thread(self._file.prepare)
-            body = await asyncio.to_thread(self._file.read)
+            body = await self._store.open()
         except StateError as error:
             self._give_up(error)
             return False
         for counters in counters_of(self._state).values():
             counters.publish({})
         if body is None:
-            log.info("no checkpoint yet: counting begins now")
+            log.info("%s: no checkpoint yet: counting begins now", self._store.name)
             return False
-        return await self._adopt(self._file, body)
+        return await self._adopt(self._store, body)
 
-    def inherit(self, checkpoint: Checkpoint, file: StateFile | None) -> None:
-        """Begin with what the keeper of *file* captured; it goes on to keep it."""
-        self._file = file
+    def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
+        """Begin with what the writer to *store* captured; it goes on to write."""
+        self._store = store
+        self._follower = self._new_follower()
         self.active = False
         self.checkpointer.begin_with(checkpoint)
-        if file is None:
+        if store is None:
             self._show_all()
+        elif self._follower is not None and (shown := self._follower.inherit(checkpoint)):
+            self._show(shown)
+
+    def catch_up(self, former: "CheckpointWriter") -> None:
+        """Copy what only the writer of the exporter that is still shown can know; idempotent."""
+        self.checkpointer.catch_up(former.checkpointer)
+        if self._follower is not None and former._follower is not None:  # noqa: SLF001
+            self._follower.catch_up(former._follower)  # noqa: SLF001
 
     async def run(self, interval: float) -> NoReturn:
-        """Commit every *interval* seconds until cancelled."""
+        """Commit every *interval* seconds, or as seldom as the store demands, until cancelled."""
+        if self._follower is not None:
+            self._follower.interval = interval
         while True:
-            await asyncio.sleep(interval)
+            pause = 0.0 if self._store is None else self._store.pause_seconds
+            await asyncio.sleep(max(interval, pause))
             await self.commit()
 
+    async def close(self) -> None:
+        """Commit for the last time, and let another process write."""
+        await self.commit()
+        if self._store is not None and self.active:
+            await self._store.close()
+
     async def commit(self) -> None:
-        """Make the counters durable, then show them; not while another keeper does."""
+        """Make the counters durable, then show them; not while another writer does."""
         async with self.turn:
             if self.active:
                 await self.commit_now()
 
     async def commit_now(self) -> bool:
         """Make the counters durable, then show them; False when that failed."""
-        if self._file is None:
+        if self._store is None:
             self.checkpointer.discard()
             return True
-        while self.checkpointer.encode_some():
-            await asyncio.sleep(0)
-        moment = self.checkpointer.take()
-        if moment is None:
-            return True
         try:
-            await asyncio.to_thread(self._file.write, encode(moment.checkpoint))
+            return await self._committed(self._store)
+        except OvertakenError as error:
+            self._self_metrics.counter("checkpoint_conflicts_total").inc()
+            self.checkpointer.lose()
+            log.warning("%s; this process follows", error)
         except StateError as error:
             self._failed(error)
-            return False
-        self._show(moment)
+        except asyncio.CancelledError:
+            self.checkpointer.lose()
+            raise
+        except Exception:
+            # What was encoded of the capture is not known: the next one begins from the state.
+            self.checkpointer.discard()
+            self.checkpointer.lose()
+            raise
+        return False
+
+    async def _committed(self, store: CheckpointStore) -> bool:
+        follower = self._follower
+        if follower is not None and follower.store.following:
+            new = await follower.step()
+            if new is not None:
+                self._show(new)
+            if follower.store.following:
+                self._self_metrics.gauge("checkpoint_writer").set(0)
+                return True
+        while self.checkpointer.encode_some():
+            await asyncio.sleep(0)
+        moment = self.checkpointer.take(store.refresh_seconds)
+        if moment is not None:
+            durable = await store.save(moment.checkpoint)
+            if follower is not None:
+                follower.note_durable(durable)
+            self._show(moment._replace(checkpoint=durable))
+        self._self_metrics.gauge("checkpoint_writer").set(1)
         return True
 
     @property
-    def file(self) -> StateFile | None:
+    def store(self) -> CheckpointStore | None:
         """Where checkpoints are kept; None where they are not, or cannot be."""
-        return self._file
+        return self._store
+
+    def _new_follower(self) -> Follower | None:
+        if not isinstance(self._store, ObjectStore):
+            return None
+        return Follower(self._store, self._state, self.checkpointer)
 
     def _show(self, moment: Capture) -> None:
         for name, counters in counters_of(self._state).items():
             counters.publish(moment.counters[name], moment.unborn[name])
-        saved_at = moment.checkpoint.saved_at
-        self._self_metrics.gauge("checkpoint_last_success_timestamp_seconds").set(saved_at)
+        checkpoint, gauge = moment.checkpoint, self._self_metrics.gauge
+        gauge("checkpoint_last_success_timestamp_seconds").set(checkpoint.saved_at)
+        if self._store is not None:
+            gauge("checkpoint_bytes").set(self._store.bytes_written)
+        self._note_cut(checkpoint)
         if self._said:
             log.info("checkpoints can be written again")
         self._said = ""
+
+    def _note_cut(self, checkpoint: Checkpoint) -> None:
+        """Count what the checkpoint has no room for; log it when that begins and ends."""
+        cut = (sum(checkpoint.failures.cut.values()), checkpoint.counters_cut)
+        for name, number in zip(("failures", "counters"), cut, strict=True):
+            self._self_metrics.gauge("checkpoint_left_out", name).set(number)
+        if any(cut) and not any(self._cut):
+            log.warning(
+                "the checkpoint has no room for all: after a restart, %d failures have no start "
+                "time and %d counters restart at 0",
+                *cut,
+            )
+        elif any(self._cut) and not any(cut):
+            log.info("the checkpoint has room for all again")
+        self._cut = cut
 
     def _show_all(self) -> None:
         for counters in counters_of(self._state).values():
             counters.publish(counters.rows)
 
-    async def _adopt(self, file: StateFile, body: bytes) -> bool:
+    async def _adopt(self, store: CheckpointStore, body: bytes) -> bool:
         try:
-            checkpoint = decode(body)
+            checkpoint = await asyncio.to_thread(decode, body)
             cluster = self.checkpointer.cluster
             if cluster and checkpoint.cluster not in ("", cluster):
-                await self._restart_counting(file, "cluster", "it is of another cluster")
+                await self._restart_counting(store, "cluster", "it is of another cluster")
                 return False
             self.checkpointer.begin_with(checkpoint)
         except StateError as error:
-            await self._restart_counting(file, "unusable", str(error))
+            await self._restart_counting(store, "unusable", str(error))
             return False
+        if self._follower is not None:
+            self._follower.begin_with(checkpoint)
         self._note_gap(checkpoint.saved_at)
         return True
 
@@ -177,18 +245,18 @@ class CheckpointWriter:
         if gap:
             log.warning("Events of %.0f seconds may have expired uncounted", gap)
 
-    async def _restart_counting(self, file: StateFile, reason: str, why: str) -> None:
+    async def _restart_counting(self, store: CheckpointStore, reason: str, why: str) -> None:
         self._self_metrics.counter("counter_resets_total", reason).inc()
         try:
-            aside = await asyncio.to_thread(file.set_aside, reason)
+            aside = await store.set_aside(reason)
         except StateError as error:
             self._give_up(error)
             return
-        log.warning("checkpoint not used, %s; kept as %s; counting restarts", why, aside)
+        log.warning("checkpoint not used, %s; kept: %s; counting restarts", why, aside)
 
     def _give_up(self, error: StateError) -> None:
-        """Go on as without a state directory: counters begin at 0 and are shown as they are."""
-        self._file = None
+        """Go on as without a store: counters begin at 0 and are shown as they are."""
+        self._store = self._follower = None
         self._self_metrics.counter("checkpoint_failures_total").inc()
         self._show_all()
         log.error("%s; going on without checkpoints", error)

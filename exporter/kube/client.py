@@ -87,6 +87,7 @@ def expiry(authorization: str) -> datetime | None:
 
 USER_AGENT: Final = f"policy-report-exporter/{__version__}"
 JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
 IDLE_SECONDS: Final = 90.0
 LINE_BYTES: Final = 16 * 2**20
 BODY_BYTES: Final = 64 * 2**20
@@ -94,13 +95,14 @@ REFUSAL_BYTES: Final = 2**16
 
 
 class Request(NamedTuple):
-    """A GET. ``resource`` and ``verb`` say in metrics what is asked for."""
+    """A GET, or a PATCH where there is a body. ``resource`` and ``verb`` are for metrics."""
 
     path: str
     query: Mapping[str, str] = {}
     accept: str = JSON
     resource: str = ""
     verb: str = "get"
+    merge_patch: bytes = b""
 
 
 class KubeClient:
@@ -206,11 +208,15 @@ class KubeClient:
         headers["User-Agent"] = USER_AGENT
         if access.authorization:
             headers["Authorization"] = access.authorization
+        if request.merge_patch:
+            headers["Content-Type"] = MERGE_PATCH
         began, code = time.monotonic(), 0
         try:
             with translated(access.server):
-                response = await self._session.get(
+                response = await self._session.request(
+                    "PATCH" if request.merge_patch else "GET",
                     URL(access.server + request.path).with_query(request.query),
+                    data=request.merge_patch or None,
                     headers=headers,
                     timeout=aiohttp.ClientTimeout(
                         sock_connect=CONNECT_SECONDS, sock_read=idle_seconds

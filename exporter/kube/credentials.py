@@ -77,6 +77,21 @@ def find_credentials(
     return Kubeconfig(paths, context, environ=environ)
 
 
+def own_namespace(service_account: Path = SERVICE_ACCOUNT) -> str:
+    """Read the namespace of the Pod that this is.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return (service_account / "namespace").read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(
+            "--state.configmap: this is not a Pod, whose namespace would be used: expected "
+            "NAMESPACE/NAME"
+        ) from error
+
+
 def is_in_cluster(environ: Mapping[str, str], service_account: Path) -> bool:
     """Say whether this is a Pod that has a service account's token."""
     names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")

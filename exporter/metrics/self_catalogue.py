@@ -151,6 +151,31 @@ OWN: Final = (
         stability="experimental",
     ),
     OwnFamily(
+        "checkpoint_bytes",
+        "gauge",
+        "Size of the last checkpoint as written, compressed where it is in a ConfigMap.",
+        stability="experimental",
+    ),
+    OwnFamily(
+        "checkpoint_left_out",
+        "gauge",
+        "Open failures and counters that the last checkpoint has no room for.",
+        ("content",),
+        stability="experimental",
+    ),
+    OwnFamily(
+        "checkpoint_writer",
+        "gauge",
+        "Whether this process writes the checkpoint; 0 if it shows what another replica writes.",
+        stability="experimental",
+    ),
+    OwnFamily(
+        "checkpoint_conflicts_total",
+        "counter",
+        "Checkpoints that were not written because another process had written one meanwhile.",
+        stability="experimental",
+    ),
+    OwnFamily(
         "part_restarts_total",
         "counter",
         "Restarts of a part of the exporter after it failed unexpectedly.",

@@ -11,6 +11,7 @@ from exporter.errors import ConfigError
 
 ENVIRONMENT_PREFIX: Final = "POLICY_REPORT_EXPORTER_"
 LISTEN: Final = ":10480"
+_OBJECT: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -27,6 +28,7 @@ class Flags(NamedTuple):
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
     state_dir: Path | None = None
+    state_configmap: str = ""
     alertmanagers: tuple[str, ...] = ()
     shard: tuple[int, int] = (0, 1)
     log_level: str = "info"
@@ -89,9 +91,16 @@ WEB: Final = (
     Flag("web.config.file", "FILE", "TLS and basic auth, in exporter-toolkit's format"),
 )
 STATE: Final = (Flag("state.dir", "DIR", "checkpoint counters and first-seen times here"),)
+STATE_OBJECT: Final = (
+    Flag(
+        "state.configmap",
+        "[NS/]NAME",
+        "the same in this ConfigMap, which must exist; NS defaults to the Pod's namespace",
+    ),
+)
 PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)
 SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to shard I of N", "0/1"),)
-SERVE: Final = (*CLUSTER, *CLUSTER_NAME, *CONFIG, *WEB, *STATE, *PUSH, *SHARD, *LOG)
+SERVE: Final = (*CLUSTER, *CLUSTER_NAME, *CONFIG, *WEB, *STATE, *STATE_OBJECT, *PUSH, *SHARD, *LOG)
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
@@ -165,6 +174,7 @@ def read_flags(given: Mapping[str, object], environment: Mapping[str, str]) -> F
         telemetry_path=one("web.telemetry-path"),
         web_config_file=_path(one("web.config.file")),
         state_dir=_path(one("state.dir")),
+        state_configmap=_object_name(one("state.configmap")),
         alertmanagers=tuple(values["alertmanager.url"]),
         shard=_shard(one("shard")),
         log_level=one("log.level"),
@@ -180,6 +190,16 @@ def _namespaces(names: Sequence[str]) -> tuple[str, ...]:
                 "digits and -; repeat the flag for several"
             )
     return tuple(dict.fromkeys(names))
+
+
+def _object_name(text: str) -> str:
+    namespace, slash, name = text.rpartition("/")
+    if text and not (_OBJECT.fullmatch(name) and (not slash or _NAMESPACE.fullmatch(namespace))):
+        raise ConfigError(
+            f"--state.configmap {text!r}: expected NAME or NAMESPACE/NAME, of lower case letters, "
+            "digits, - and, in the name, ."
+        )
+    return text
 
 
 def _url(text: str) -> str:

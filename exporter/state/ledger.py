@@ -15,7 +15,7 @@ from exporter.state.contribution import (
     group_of,
     parts,
 )
-from exporter.state.failures import Failures, Remembered, remember
+from exporter.state.failures import FailureMemory, Failures, remember
 from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStore, ReportStores, merged
 from exporter.state.selection import Selection
 from exporter.state.sums import LeftOutResults, Sums
@@ -30,7 +30,7 @@ class Ledger:
     recount of every report that counts. A group's difference to what the totals show is
     multiplied out only then, so that a change costs the same however many results a report has.
 
-    ``memory`` has, by report, when failures known before the restart began. Until
+    ``memory`` has when failures known before the restart began. Until
     ``finish_restore`` sets it to None, nothing is counted as opened or closed: a report may still
     be listed in the other API group, where it is newer.
     """
@@ -44,7 +44,7 @@ class Ledger:
         self.reports = Gauge()
         self.newest = NewestTimestamps(selection, clock)
         self.failures = Failures(clock, limit)
-        self.memory: dict[ReportKey, Remembered] | None = None
+        self.memory: FailureMemory | None = None
         self.counting: set[Scope] = set()
         self._selection = selection
         self._accountant = Accountant(selection)
@@ -105,12 +105,12 @@ class Ledger:
         memory, self.memory = self.memory, None
         if memory is None:
             return
-        places = self.failures.places
-        for place in {**memory, **places}:
-            before, after = memory.get(place, {}), remember(places.get(place))
-            self.failures.count(before, after)
-            if before != after:
-                self.failures.touch(place)
+        for place, contribution in self.failures.places.items():
+            after = remember(contribution)
+            self.failures.count(memory.take(place, after), after)
+            self.failures.touch(place)
+        for labels in memory.rest():
+            self.failures.closed.add(labels)
 
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
         """Bring at most about *most* numbers up to date; True when more may be left.
@@ -224,17 +224,14 @@ class Ledger:
         count: bool,
     ) -> None:
         memory = self.memory
-        former = memory.get(place) if memory is not None else None
+        former = memory.of(place, after) if memory is not None else None
         if not (former or _fails(before) or _fails(after)):
             return
         known = remember(before) if memory is not None and not count else {}
         self.failures.replace(place, before, after, former, count=count and memory is None)
         if memory is not None and not count:
             # What a first list brings is old: it is no news when the memory ends, either.
-            found = remember(after)
-            gone = known.keys() - found.keys()
-            former = {i: v for i, v in (former or {}).items() if i not in gone}
-            memory[place] = former | {i: v for i, v in found.items() if i not in known}
+            memory.learn(place, known, remember(after))
 
     def _move(
         self,

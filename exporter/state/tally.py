@@ -266,6 +266,14 @@ class Counters:
         self.shown = {}
         self.publish(rows, frozenset(unborn))
 
+    def keep(self, shown: Mapping[Labels, int]) -> None:
+        """Let no row fall below what was shown."""
+        higher = {k: value for k, value in shown.items() if value > self.shown.get(k, 0)}
+        for labels, value in higher.items():
+            self.raise_to(labels, value, unborn=False)
+        if higher:
+            self.publish({**self.shown, **higher}, self._unborn_durably)
+
     def raise_to(self, labels: Labels, value: int, *, unborn: bool) -> None:
         """Let a row be at least *value*; where there was none, it is *unborn* or not."""
         before = self.rows.get(labels)

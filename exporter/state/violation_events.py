@@ -24,6 +24,15 @@ Key = tuple[str, str, str]
 """An Event's namespace, name and first time: unlike its uid they survive being re-created."""
 
 
+class CountedEvent(NamedTuple):
+    """A row that an Event was counted in, by how much, and the Event's resourceVersion."""
+
+    scope: Scope
+    version: int
+    labels: Labels
+    amount: int
+
+
 class SeenEvent(NamedTuple):
     """A live Event: how many violations of it are counted, and its row among the live ones.
 
@@ -46,6 +55,9 @@ class ViolationEvents:
 
     ``overruled`` are the live Events that claim a block and were counted as allowed, as their
     policy blocked nothing then. A checkpoint keeps them: the policy may be changed later.
+
+    ``uncommitted``, where it is not None, collects what is counted. ``counted_elsewhere`` has, by
+    scope, the resourceVersion up to which another process has counted: that does not count again.
     """
 
     def __init__(
@@ -67,6 +79,8 @@ class ViolationEvents:
         self.listing: set[Scope] = set()
         self.seen_deleted: OrderedDict[Key, int] = OrderedDict()
         self.overruled: set[Key] = set()
+        self.uncommitted: list[CountedEvent] | None = None
+        self.counted_elsewhere: dict[Scope, int] = {}
         self._seen: dict[Key, SeenEvent] = {}
         self._unlisted: dict[Key, SeenEvent] = {}
         self._listed_once: set[Scope] = set()
@@ -101,7 +115,7 @@ class ViolationEvents:
         live = seen.live if seen else (said.namespace, said.policy, outcome)
         self._seen[key] = SeenEvent(max(event.violations, before), live, _grows(event))
         if new > 0:
-            self.total.add(self._labels(said, outcome), new)
+            self._count(scope, event, self._labels(said, outcome), new)
 
     def delete(self, scope: Scope, event: Event) -> None:
         """Take an Event from the live ones; what it stood for stays counted."""
@@ -150,6 +164,14 @@ class ViolationEvents:
         return (namespace == OVERFLOW or chosen.namespace(namespace)) and (
             policy == OVERFLOW or chosen.policy(policy)
         )
+
+    def _count(self, scope: Scope, event: Event, labels: Labels, amount: int) -> None:
+        version = version_number(event.version)
+        if version and version <= self.counted_elsewhere.get(scope, 0):
+            return
+        self.total.add(labels, amount)
+        if self.uncommitted is not None:
+            self.uncommitted.append(CountedEvent(scope, version, labels, amount))
 
     def _news(self, scope: Scope, event: Event, before: int) -> int:
         """How many violations of this Event nobody has counted yet."""

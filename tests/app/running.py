@@ -195,7 +195,9 @@ class Life:
         """Wait for a checkpoint that knows how far Events are counted."""
         await self.ready()
         assert self.exporter._keeping is not None
-        path = self.exporter._keeping.file.path
+        store = self.exporter._keeping.store
+        assert isinstance(store, StateFile)
+        path = store.path
         await self.until(lambda _: path.exists() and b'"versions":{}' not in path.read_bytes())
 
 

@@ -207,7 +207,8 @@ def newer(body: bytes) -> bytes:
 
 
 def broken_failures(body: bytes) -> bytes:
-    return json.dumps(json.loads(body) | {"failures": {"team-a": {"r": [["Pod", 7]]}}}).encode()
+    failures = json.loads(body)["failures"] | {"starts": "AAAA"}
+    return json.dumps(json.loads(body) | {"failures": failures}).encode()
 
 
 def other_labels(body: bytes) -> bytes:
@@ -230,6 +231,9 @@ SPOILT: dict[str, Callable[[bytes], bytes]] = {
     "another program's": lambda _: b'{"hello": 1}',
     "of a newer version": newer,
     "broken inside": broken_failures,
+    "broken inside, of an older version": lambda body: broken_failures(body).replace(
+        b'"schema": 2', b'"schema": 1'
+    ),
     "of other labels": other_labels,
     "counting backwards": negative,
     "nested without end": lambda _: b'{"schema":1,"counters":' + b"[" * 100_000,

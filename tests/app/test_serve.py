@@ -46,7 +46,7 @@ def test_without_a_state_directory_it_says_what_does_not_count(
     run: Run, beside: Beside, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("serve", f"--kubeconfig={beside.kubeconfig}", drive=lambda _: None)
-    assert "no --state.dir: counters begin at 0" in capsys.readouterr().err
+    assert "no --state.configmap, no --state.dir: counters begin at 0" in capsys.readouterr().err
 
 
 def test_counters_go_on_after_a_stop(run: Run, beside: Beside, tmp_path: Path) -> None:

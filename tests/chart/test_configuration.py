@@ -50,5 +50,5 @@ def test_the_chart_spells_labels_of_namespaces_as_the_exporter_does() -> None:
 
 
 def test_an_empty_section_is_left_to_the_exporter() -> None:
-    text = at(render().one("ConfigMap"), "data", "config.yaml")
+    text = at(render().one("ConfigMap", "exporter"), "data", "config.yaml")
     assert "alerting" not in yaml.safe_load(str(text))

@@ -49,6 +49,8 @@ def test_the_base_is_the_exporter_for_any_prometheus() -> None:
         "ClusterRoleBinding",
         "ConfigMap",
         "Deployment",
+        "Role",
+        "RoleBinding",
         "Service",
         "ServiceAccount",
     ]

@@ -237,7 +237,7 @@ def test_dashboards_follow_the_label_of(values: Object, label: str, instead: str
     assert re.search(rf"by \([^)]*\b{instead}\b", chart.text)
     for plain in boards({"enabled": True}):
         [(name, text)] = fields(plain["data"]).items()
-        [found] = [o for o in chart.all("ConfigMap") if name in fields(o["data"])]
+        [found] = [o for o in chart.all("ConfigMap") if name in fields(o.get("data") or {})]
         before = list(texts(json.loads(str(text))))
         after = list(texts(json.loads(str(fields(found["data"])[name]))))
         for (key, old), (_, new) in zip(before, after, strict=True):
@@ -251,7 +251,7 @@ def test_dashboards_are_as_in_the_repository_where_namespaces_have_a_team() -> N
     values: Object = {"config": {"labels": {"namespace_labels": ["unit", "team"]}}}
     chart = render({"dashboards": {"enabled": True}, **values})
     plain = [o["data"] for o in boards({"enabled": True})]
-    assert [o["data"] for o in chart.all("ConfigMap") if o["data"] in plain] == plain
+    assert [o["data"] for o in chart.all("ConfigMap") if o.get("data") in plain] == plain
 
 
 GRAFANA = "https://grafana.example.org"
@@ -259,7 +259,7 @@ GRAFANA = "https://grafana.example.org"
 
 def test_the_address_of_grafana_is_set_once() -> None:
     chart = render({"grafana": {"url": GRAFANA}})
-    config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
+    config = yaml.safe_load(str(at(chart.one("ConfigMap", "exporter"), "data", "config.yaml")))
     assert config["grafana_url"] == GRAFANA
     link = at(alert(chart, "PolicyViolationOverdue"), "annotations", "dashboard_url")
     assert str(link).startswith(f"{GRAFANA}/d/")
@@ -267,7 +267,7 @@ def test_the_address_of_grafana_is_set_once() -> None:
 
 def test_the_name_of_the_cluster_is_set_once() -> None:
     chart = render({"cluster": {"name": "east-1"}})
-    config = yaml.safe_load(str(at(chart.one("ConfigMap"), "data", "config.yaml")))
+    config = yaml.safe_load(str(at(chart.one("ConfigMap", "exporter"), "data", "config.yaml")))
     assert config["cluster"] == "east-1"
     assert config["alerting"]["labels"] == {"cluster": "east-1"}
     relabelings = at(chart.one("ServiceMonitor"), "spec", "endpoints", 0, "relabelings")
@@ -324,7 +324,7 @@ def test_resources_of_the_grafana_operator_refer_to_the_config_maps() -> None:
     keys = {
         (at(o, "metadata", "name"), key)
         for o in chart.all("ConfigMap")
-        for key in fields(o["data"])
+        for key in fields(o.get("data") or {})
     }
     found = chart.all("GrafanaDashboard")
     assert len(found) == 6

@@ -145,7 +145,9 @@ def test_helm_installs_upgrades_and_leaves_nothing_behind(plane: ControlPlane, h
     assert "deployment.apps/r-policy-report-exporter" not in made
     call(helm, "uninstall", "r", *where)
     left = plane.kubectl(*listing).split()
-    assert not [line for line in left if "configmap" in line or "set" in line or helm in line]
+    gone = [line for line in left if "-state-" not in line and not line.endswith("-state")]
+    assert not [line for line in gone if "configmap" in line or "set" in line or helm in line]
+    assert [line for line in left if line not in gone], "the state is kept"
 
 
 PODS: dict[str, Object] = {
@@ -208,9 +210,12 @@ def exporter(plane: ControlPlane, chart: Chart, home: Path) -> Iterator[str]:
     """Run the exporter with the chart's flags, configuration and account; yield its address."""
     namespace = str(at(chart.one("ServiceAccount"), "metadata", "namespace"))
     config = home / "config.yaml"
-    config.write_text(str(at(chart.one("ConfigMap"), "data", "config.yaml")), encoding="utf-8")
+    config.write_text(
+        str(at(chart.one("ConfigMap", "exporter"), "data", "config.yaml")), encoding="utf-8"
+    )
     port = free_port()
     places = {
+        "--state.configmap=": f"--state.configmap={namespace}/",
         "/etc/policy-report-exporter/config/config.yaml": str(config),
         "/var/lib/policy-report-exporter": str(home),
         "=:10480": f"=127.0.0.1:{port}",
@@ -231,8 +236,12 @@ def installed(plane: ControlPlane, values: Object, namespace: str) -> Chart:
     chart = render({**values, "namespaceOverride": namespace})
     wanted = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
     plane.create_namespace(namespace)
-    plane.apply([o for o in chart.objects if o["kind"] in wanted])
+    plane.apply([o for o in chart.objects if o["kind"] in wanted or is_state(o)])
     return chart
+
+
+def is_state(item: Object) -> bool:
+    return item["kind"] == "ConfigMap" and "data" not in item
 
 
 def asks(chart: Chart, url: str) -> int:
@@ -249,6 +258,7 @@ MODES: dict[str, Object] = {
     "labels of namespaces": {"config": {"labels": {"namespace_labels": ["team"]}}},
     "reports only": {"config": {"events": {"watch": False}, "policies": {"watch": False}}},
     "no state": {"state": {"enabled": False}},
+    "state on an emptyDir": {"state": {"configMap": {"enabled": False}}},
 }
 
 
@@ -264,7 +274,8 @@ def test_the_exporter_uses_every_permission_and_misses_none(
     assert asks(chart, url) != 0
     asked = audited.asked(namespace)
     assert not [a for a in asked if a[2] == 403]
-    assert {a[0] for a in asked} == permissions(chart.one("ClusterRole"))
+    roles = chart.all("ClusterRole") + chart.all("Role")
+    assert {a[0] for a in asked} == {p for role in roles for p in permissions(role)}
     assert 'policyreport_exporter_synced{resource="policyreports.wgpolicyk8s.io"} 1' in text
 
 
@@ -279,7 +290,7 @@ def test_namespaced_it_stays_in_its_namespaces_with_roles_alone(
     asked = audited.asked("tenant")
     # Which cluster this is cannot be read with a Role elsewhere; the exporter does without.
     assert {a for a in asked if a[2] == 403} == {(*CLUSTER_ID, 403)}
-    assert {a[1] for a in asked} - {"kube-system"} == {"carts", "checkout"}
+    assert {a[1] for a in asked} - {"kube-system"} == {"carts", "checkout", "tenant"}
     for role in chart.all("Role"):
         self_metrics = {a[0] for a in asked if a[1] == at(role, "metadata", "namespace")}
         assert self_metrics == permissions(role)

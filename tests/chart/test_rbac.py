@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.model.resource import POLICY_RESOURCES, REPORT_RESOURCES, Resource
-from tests.chart.rendering import FEATURES, Chart, Json, Object, at, render, render_file
+from tests.chart.rendering import FEATURES, Chart, Json, Object, at, items, render, render_file
 from tests.chart.roles import Permission, permissions
 
 pytestmark = pytest.mark.tier("chart")
@@ -21,6 +21,8 @@ NAMESPACES = {("list", "", "namespaces", "*"), ("watch", "", "namespaces", "*")}
 CLUSTER_ID = {("get", "", "namespaces", "kube-system")}
 REPORTS = reading(*REPORT_RESOURCES)
 POLICIES = reading(*POLICY_RESOURCES)
+
+STATE = {(verb, "", "configmaps", "r-policy-report-exporter-state") for verb in ("get", "patch")}
 
 CONFIGURATIONS: dict[str, tuple[Object, set[Permission]]] = {
     "the default": ({}, REPORTS | POLICIES | EVENTS | CLUSTER_ID),
@@ -54,8 +56,12 @@ def test_the_cluster_role_follows_the_configuration(
 def test_one_role_in_each_namespace_and_nothing_in_the_cluster() -> None:
     chart = render({"namespaces": ["a", "b", "a"]})
     namespaced = reading(*(r for r in (*REPORT_RESOURCES, *POLICY_RESOURCES) if r.namespaced))
-    assert [at(role, "metadata", "namespace") for role in chart.all("Role")] == ["a", "b"]
-    assert all(permissions(role) == namespaced | EVENTS for role in chart.all("Role"))
+    *roles, state = sorted(
+        chart.all("Role"), key=lambda role: str(at(role, "metadata", "namespace"))
+    )
+    assert [at(role, "metadata", "namespace") for role in roles] == ["a", "b"]
+    assert all(permissions(role) == namespaced | EVENTS for role in roles)
+    assert permissions(state) == STATE
     assert not chart.all("ClusterRole") + chart.all("ClusterRoleBinding")
 
 
@@ -84,7 +90,9 @@ def test_bindings_name_the_role_and_the_account_that_the_pod_uses() -> None:
 def test_in_namespaced_mode_the_account_of_the_release_is_bound_in_each() -> None:
     chart = render({"namespaces": ["a", "b"]})
     name = "r-policy-report-exporter"
-    assert bound(chart, "RoleBinding") == [(name, name, "here")] * 2
+    roles = [role for role, *_ in bound(chart, "RoleBinding")]
+    assert roles == [name, name, f"{name}-state"]
+    assert {tuple(who) for _, *who in bound(chart, "RoleBinding")} == {(name, "here")}
 
 
 def test_releases_in_two_namespaces_do_not_fight_over_one_cluster_role() -> None:
@@ -106,10 +114,48 @@ def test_switched_off_nothing_is_made() -> None:
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda path: path.name[:-12])
-def test_no_feature_may_read_secrets_or_write_anything(feature: Path) -> None:
+def test_no_feature_may_read_secrets_or_write_anything_but_its_state(feature: Path) -> None:
     chart = render_file(feature)
     allowed = {
         p for role in chart.all("ClusterRole") + chart.all("Role") for p in permissions(role)
     }
-    assert not [p for p in allowed if p[0] not in {"get", "list", "watch"}]
+    states = {
+        name for o in chart.all("ConfigMap") if "-state" in (name := str(at(o, "metadata", "name")))
+    }
+    written = {p for p in allowed if p[0] not in {"get", "list", "watch"}}
+    assert written == {("patch", "", "configmaps", name) for name in states}
     assert not [p for p in allowed if p[2] in {"secrets", "*"} or p[1] == "*"]
+
+
+STATES: dict[str, tuple[Object, list[str]]] = {
+    "the default": ({}, ["state"]),
+    "shards": ({"shards": 3}, ["state-0", "state-1", "state-2"]),
+    "replicas": ({"replicas": 2}, ["state"]),
+    "a claim": ({"state": {"persistence": {"enabled": True}}}, []),
+    "a claim, and a copy": (
+        {"state": {"persistence": {"enabled": True}, "configMap": {"enabled": True}}},
+        ["state"],
+    ),
+    "an emptyDir": ({"state": {"configMap": {"enabled": False}}}, []),
+    "no state": ({"state": {"enabled": False}}, []),
+}
+
+
+@pytest.mark.parametrize(("values", "suffixes"), STATES.values(), ids=STATES.keys())
+def test_the_state_may_be_written_in_its_own_objects_alone(
+    values: Object, suffixes: list[str]
+) -> None:
+    chart = render(values)
+    names = [f"r-policy-report-exporter-{suffix}" for suffix in suffixes]
+    made = [o for o in chart.all("ConfigMap") if "data" not in o]
+    assert [at(o, "metadata", "name") for o in made] == names
+    keep = {at(o, "metadata", "annotations", "helm.sh/resource-policy") for o in made}
+    assert keep == ({"keep"} if names else set())
+    allowed = {p for role in chart.all("Role") for p in permissions(role)}
+    assert allowed == {(verb, "", "configmaps", n) for n in names for verb in ("get", "patch")}
+
+
+def test_the_name_of_the_state_can_be_chosen() -> None:
+    chart = render({"state": {"configMap": {"name": "kept"}}})
+    assert "--state.configmap=kept" in items(at(chart.container(), "args"))
+    assert {p[3] for p in permissions(chart.one("Role"))} == {"kept"}

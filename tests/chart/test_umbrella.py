@@ -56,7 +56,7 @@ def test_rules_and_dashboards_are_whole_inside_an_umbrella_chart(umbrella: Path)
     inside = rendered(umbrella, {"enabled": True})
     alone = render({"dashboards": {"enabled": True}})
     for kind, key in {"PrometheusRule": "spec", "ConfigMap": "data"}.items():
-        assert [o[key] for o in inside.all(kind)] == [o[key] for o in alone.all(kind)]
+        assert [o.get(key) for o in inside.all(kind)] == [o.get(key) for o in alone.all(kind)]
 
 
 PULL_SECRETS: dict[str, Object] = {
@@ -85,7 +85,7 @@ def test_a_secondary_release_is_scraped_and_has_no_rules_and_no_dashboards() -> 
     removed = set(render(values).kinds()) - set(render({**values, "secondary": True}).kinds())
     assert removed == {"PrometheusRule", "GrafanaDashboard"}
     chart = render({**values, "secondary": True})
-    assert len(chart.all("ConfigMap")) == 1
+    assert len(chart.all("ConfigMap")) == 2  # configuration and state
     assert chart.one("ServiceMonitor")
 
 

@@ -13,7 +13,13 @@ def flags(values: Object) -> list[str]:
 
 
 FLAGS: dict[str, tuple[Object, list[str]]] = {
-    "shards": ({"shards": 3}, ["--shard=$(POD_INDEX)/3"]),
+    "shards": (
+        {"shards": 3},
+        [
+            "--shard=$(POD_INDEX)/3",
+            "--state.configmap=r-policy-report-exporter-state-$(POD_INDEX)",
+        ],
+    ),
     "namespaces": ({"namespaces": ["a", "b"]}, ["--namespace=a", "--namespace=b"]),
     "a port": ({"service": {"port": 9999}}, ["--web.listen-address=:9999"]),
     "a path": ({"web": {"telemetryPath": "/m"}}, ["--web.telemetry-path=/m"]),
@@ -40,8 +46,41 @@ def test_values_become_flags(values: Object, added: list[str]) -> None:
 
 def test_without_state_there_is_no_flag_and_no_volume_for_it() -> None:
     values: Object = {"state": {"enabled": False}}
-    assert set(flags({})) - set(flags(values)) == {"--state.dir=/var/lib/policy-report-exporter"}
+    state = "--state.configmap=r-policy-report-exporter-state"
+    assert set(flags({})) - set(flags(values)) == {state}
     assert [at(v, "name") for v in items(at(render(values).pod(), "volumes"))] == ["config"]
+
+
+PLACES: dict[str, tuple[Object, set[str], list[str]]] = {
+    "an object": ({}, {"--state.configmap=r-policy-report-exporter-state"}, ["config"]),
+    "an emptyDir": (
+        {"configMap": {"enabled": False}},
+        {"--state.dir=/var/lib/policy-report-exporter"},
+        ["config", "state"],
+    ),
+    "a claim": (
+        {"persistence": {"enabled": True, "existingClaim": "c"}},
+        {"--state.dir=/var/lib/policy-report-exporter"},
+        ["config", "state"],
+    ),
+    "a claim and a copy": (
+        {"persistence": {"enabled": True, "existingClaim": "c"}, "configMap": {"enabled": True}},
+        {
+            "--state.dir=/var/lib/policy-report-exporter",
+            "--state.configmap=r-policy-report-exporter-state",
+        },
+        ["config", "state"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("state", "expected", "volumes"), PLACES.values(), ids=PLACES.keys())
+def test_the_state_is_kept_where_the_values_say(
+    state: Object, expected: set[str], volumes: list[str]
+) -> None:
+    values: Object = {"state": state}
+    assert {flag for flag in flags(values) if flag.startswith("--state.")} == expected
+    assert [at(v, "name") for v in items(at(render(values).pod(), "volumes"))] == volumes
 
 
 def test_a_shard_learns_its_ordinal_from_its_pods_label() -> None:
@@ -117,7 +156,7 @@ def test_labels_of_the_pod_cannot_take_it_out_of_its_selector() -> None:
 
 def test_the_configuration_file_holds_the_values() -> None:
     values: Object = {"config": {"max_series": 7, "filters": {"kinds": {"exclude": ["Pod"]}}}}
-    text = at(render(values).one("ConfigMap"), "data", "config.yaml")
+    text = at(render(values).one("ConfigMap", "exporter"), "data", "config.yaml")
     config = yaml.safe_load(str(text))
     assert (config["max_series"], config["filters"]["kinds"]) == (
         7,

@@ -30,6 +30,7 @@ VARIABLES = {
     "WEB_TELEMETRY_PATH": ("/m", Flags(telemetry_path="/m")),
     "WEB_CONFIG_FILE": ("/w", Flags(web_config_file=Path("/w"))),
     "STATE_DIR": ("/s", Flags(state_dir=Path("/s"))),
+    "STATE_CONFIGMAP": ("monitoring/state.0", Flags(state_configmap="monitoring/state.0")),
     "ALERTMANAGER_URL": ("http://a,http://b", Flags(alertmanagers=("http://a", "http://b"))),
     "SHARD": ("2/3", Flags(shard=(2, 3))),
     "LOG_LEVEL": ("warn", Flags(log_level="warn")),
@@ -93,3 +94,9 @@ def test_no_two_commands_share_a_variable_for_different_things() -> None:
         for flag in flags:
             meanings.setdefault(flag.variable, set()).add(flag.help)
     assert {name: texts for name, texts in meanings.items() if len(texts) > 1} == {}
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "Upper", "-a", "a-", "/a", "a/", "a b", "n.s/a"])
+def test_the_name_of_the_state_must_be_one_of_an_object(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"--state\.configmap"):
+        read_flags({"state.configmap": name}, {})

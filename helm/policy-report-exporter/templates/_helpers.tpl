@@ -90,6 +90,34 @@ one checkpoint would count twice.
 {{- if or (gt (int .Values.shards) 1) (and .Values.state.enabled .Values.state.persistence.enabled) }}true{{ end }}
 {{- end }}
 
+{{/* Whether the state is in a ConfigMap. */}}
+{{- define "policy-report-exporter.stateObject" -}}
+{{- $wanted := toString .Values.state.configMap.enabled }}
+{{- if and .Values.state.enabled (or (eq $wanted "true") (and (eq $wanted "auto") (not .Values.state.persistence.enabled))) }}true{{ end }}
+{{- end }}
+
+{{/* Whether the state is in a directory: a claim, or an emptyDir where neither claim nor ConfigMap is wanted. */}}
+{{- define "policy-report-exporter.stateDirectory" -}}
+{{- if and .Values.state.enabled (or .Values.state.persistence.enabled (not (include "policy-report-exporter.stateObject" .))) }}true{{ end }}
+{{- end }}
+
+{{- define "policy-report-exporter.stateName" -}}
+{{- $generated := printf "%s-state" (include "policy-report-exporter.fullname" . | trunc 57 | trimSuffix "-") }}
+{{- default $generated .Values.state.configMap.name }}
+{{- end }}
+
+{{/* The names of the ConfigMaps with the state, one a line: one, or one for each shard. */}}
+{{- define "policy-report-exporter.stateNames" -}}
+{{- $name := include "policy-report-exporter.stateName" . }}
+{{- if gt (int .Values.shards) 1 }}
+{{- range until (int .Values.shards) }}
+- {{ $name }}-{{ . }}
+{{- end }}
+{{- else }}
+- {{ $name }}
+{{- end }}
+{{- end }}
+
 {{- define "policy-report-exporter.pods" -}}
 {{- max (int .Values.shards) (int .Values.replicas) }}
 {{- end }}

@@ -84,7 +84,7 @@ volumeMounts:
   - name: config
     mountPath: /etc/policy-report-exporter/config
     readOnly: true
-  {{- if .Values.state.enabled }}
+  {{- if include "policy-report-exporter.stateDirectory" . }}
   - name: state
     mountPath: /var/lib/policy-report-exporter
   {{- end }}
@@ -116,8 +116,11 @@ volumeMounts:
 {{- if gt (int .Values.shards) 1 }}
 - --shard=$(POD_INDEX)/{{ .Values.shards }}
 {{- end }}
-{{- if .Values.state.enabled }}
+{{- if include "policy-report-exporter.stateDirectory" . }}
 - --state.dir=/var/lib/policy-report-exporter
+{{- end }}
+{{- if include "policy-report-exporter.stateObject" . }}
+- --state.configmap={{ include "policy-report-exporter.stateName" . }}{{ if gt (int .Values.shards) 1 }}-$(POD_INDEX){{ end }}
 {{- end }}
 {{- if .Values.web.existingSecret }}
 - --web.config.file=/etc/policy-report-exporter/web/{{ .Values.web.configKey }}
@@ -134,7 +137,7 @@ volumeMounts:
 - name: config
   configMap:
     name: {{ include "policy-report-exporter.fullname" . }}
-{{- if .Values.state.enabled }}
+{{- if include "policy-report-exporter.stateDirectory" . }}
 {{- if not .Values.state.persistence.enabled }}
 - name: state
   emptyDir:

@@ -1,0 +1,154 @@
+"""The exporter with its state in a ConfigMap, under the chart's own account and roles."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.error import URLError
+
+import yaml
+
+from exporter.simulator import kyverno
+from exporter.simulator.checks import BASELINE, LABELS
+from exporter.simulator.kyverno import ReportTarget
+from tests.app.commands import Command
+from tests.app.running import EVENTS_TOTAL, Increase, Samples, total
+from tests.chart.rendering import Object, at, render
+from tests.cluster.gate import Gate
+from tests.cluster.harness import ControlPlane
+from tests.cluster.objects import pod_report
+from tests.tools import eventually, own_directory
+
+ACCOUNT = NAME = "r-policy-report-exporter"
+STATE = f"{NAME}-state"
+NOTE = "policy-report-exporter/"
+OLDEST = "policyreport_oldest_failure_timestamp_seconds"
+INTERVAL_SECONDS = 0.2
+CONFIG: dict[str, object] = {"birth_hold": 0, "checkpoint_interval": INTERVAL_SECONDS}
+WITHIN_SECONDS = 30.0
+KINDS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+
+
+def installed(plane: ControlPlane, namespace: str) -> None:
+    """Apply what the chart makes for the state, its account and its roles."""
+    chart = render({"namespaceOverride": namespace})
+    plane.apply([o for o in chart.objects if o["kind"] in KINDS or is_state(o)])
+
+
+def is_state(item: Object) -> bool:
+    return item["kind"] == "ConfigMap" and at(item, "metadata", "name") == STATE
+
+
+class Kept:
+    """A namespace of a control plane in which requests are blocked, and its stored state."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self.plane = plane
+        self.namespace = namespace
+        self.blocked = 0
+        installed(plane, namespace)
+
+    def block(self, times: int = 1) -> None:
+        """Let requests be blocked, as Kyverno would tell of it."""
+        events = []
+        for _ in range(times):
+            target = ReportTarget("Pod", self.namespace, f"web-{self.blocked}", "uid")
+            events.append(kyverno.policy_event(BASELINE, target, time.time(), blocked=True))
+            self.blocked += 1
+        if events:
+            self.plane.apply(events)
+
+    def fail(self, *names: str) -> None:
+        self.plane.apply([pod_report(self.namespace, name, LABELS.policy) for name in names])
+
+    def object(self) -> Object:
+        found: Object = json.loads(
+            self.plane.kubectl("get", "configmap", STATE, "-n", self.namespace, "-o", "json")
+        )
+        return found
+
+    def note(self, name: str) -> str:
+        """Give an annotation of the object."""
+        notes = at(self.object(), "metadata", "annotations")
+        return str(at(notes, NOTE + name) or "")
+
+    @contextmanager
+    def pod(self, name: str, gate: Gate | None = None, *flags: str) -> Iterator["Pod"]:
+        """Run the exporter as the Pod of a name would, ready or not; stop it at the end."""
+        kubeconfig = self.plane.token_kubeconfig(self.namespace, ACCOUNT)
+        if gate is not None:
+            kubeconfig = gate.kubeconfig(kubeconfig)
+        # The control plane is shared: Events of cluster-wide policies all lie in one namespace.
+        config = CONFIG | {"filters": {"namespaces": {"include": [self.namespace]}}}
+        with own_directory({"config.yaml": yaml.safe_dump(config)}) as home:
+            pod = Pod(self, name, home, kubeconfig, flags)
+            with pod.process:
+                yield pod
+
+
+class Pod:
+    """One exporter; ``seen`` adds up what Prometheus' increase() makes of its scrapes."""
+
+    def __init__(
+        self, kept: Kept, name: str, home: Path, kubeconfig: Path, flags: tuple[str, ...]
+    ) -> None:
+        self.seen = Increase()
+        self._kept = kept
+        self.process = Command(
+            home,
+            "serve",
+            f"--kubeconfig={kubeconfig}",
+            "--config.file=config.yaml",
+            f"--state.configmap={kept.namespace}/{STATE}",
+            *flags,
+            env={"HOSTNAME": name},
+            ready="/livez",
+        )
+
+    def scrape(self) -> Samples | None:
+        samples = self.process.scrape()
+        if samples is not None:
+            self.seen.scrape(samples)
+        return samples
+
+    def shows(self, blocked: int) -> Samples:
+        """Scrape until so many blocked requests are shown."""
+        return eventually(
+            lambda: (
+                s if (s := self.scrape()) and (total(s, EVENTS_TOTAL) or 0) >= blocked else None
+            ),
+            within=WITHIN_SECONDS,
+            what=f"{blocked} blocked requests are shown",
+        )
+
+    def until(self, name: str, value: float) -> Samples:
+        """Scrape until a family of the exporter itself has a value."""
+        return eventually(
+            lambda: (
+                s
+                if (s := self.scrape()) and total(s, f"policyreport_exporter_{name}") == value
+                else None
+            ),
+            within=WITHIN_SECONDS,
+            what=f"{name} is {value}",
+        )
+
+    def remembers(self) -> None:
+        """Wait for a checkpoint that knows how far Events are counted, and nothing else is new."""
+        self.until_ready()
+        before = self._kept.note("written-at")
+        eventually(lambda: self._kept.note("written-at") >= before != "", within=WITHIN_SECONDS)
+
+    def until_ready(self) -> None:
+        def ready() -> bool:
+            with suppress(URLError, OSError):
+                return "ready" in self.process.get("/-/ready")
+            return False
+
+        eventually(ready, within=WITHIN_SECONDS, what="it is ready")
+
+    def ages(self) -> dict[str, float]:
+        """Give the time of the oldest failure, by policy."""
+        samples = self.scrape() or {}
+        return {s.label("policy"): v for s, v in samples.items() if s.name == OLDEST}
