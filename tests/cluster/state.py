@@ -1,14 +1,16 @@
 """The exporter with its state in a ConfigMap, under the chart's own account and roles."""
 
+import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
 import yaml
 
+from exporter.checkpoint.format import decode
 from exporter.simulator import kyverno
 from exporter.simulator.checks import BASELINE, LABELS
 from exporter.simulator.kyverno import ReportTarget
@@ -73,8 +75,13 @@ class Kept:
         notes = at(self.object(), "metadata", "annotations")
         return str(at(notes, NOTE + name) or "")
 
+    def content(self) -> bytes:
+        return base64.b64decode(str(at(self.object(), "binaryData", "checkpoint") or ""))
+
     @contextmanager
-    def pod(self, name: str, gate: Gate | None = None, *flags: str) -> Iterator["Pod"]:
+    def pod(
+        self, name: str, gate: Gate | None = None, seen: Increase | None = None
+    ) -> Iterator["Pod"]:
         """Run the exporter as the Pod of a name would, ready or not; stop it at the end."""
         kubeconfig = self.plane.token_kubeconfig(self.namespace, ACCOUNT)
         if gate is not None:
@@ -82,7 +89,7 @@ class Kept:
         # The control plane is shared: Events of cluster-wide policies all lie in one namespace.
         config = CONFIG | {"filters": {"namespaces": {"include": [self.namespace]}}}
         with own_directory({"config.yaml": yaml.safe_dump(config)}) as home:
-            pod = Pod(self, name, home, kubeconfig, flags)
+            pod = Pod(self, name, home, kubeconfig, seen or Increase())
             with pod.process:
                 yield pod
 
@@ -90,10 +97,8 @@ class Kept:
 class Pod:
     """One exporter; ``seen`` adds up what Prometheus' increase() makes of its scrapes."""
 
-    def __init__(
-        self, kept: Kept, name: str, home: Path, kubeconfig: Path, flags: tuple[str, ...]
-    ) -> None:
-        self.seen = Increase()
+    def __init__(self, kept: Kept, name: str, home: Path, kubeconfig: Path, seen: Increase) -> None:
+        self.seen = seen
         self._kept = kept
         self.process = Command(
             home,
@@ -101,7 +106,6 @@ class Pod:
             f"--kubeconfig={kubeconfig}",
             "--config.file=config.yaml",
             f"--state.configmap={kept.namespace}/{STATE}",
-            *flags,
             env={"HOSTNAME": name},
             ready="/livez",
         )
@@ -122,23 +126,23 @@ class Pod:
             what=f"{blocked} blocked requests are shown",
         )
 
-    def until(self, name: str, value: float) -> Samples:
-        """Scrape until a family of the exporter itself has a value."""
+    def until(self, done: Callable[[Samples], object]) -> Samples:
+        """Scrape until *done*."""
         return eventually(
-            lambda: (
-                s
-                if (s := self.scrape()) and total(s, f"policyreport_exporter_{name}") == value
-                else None
-            ),
+            lambda: s if (s := self.scrape()) and done(s) else None,
             within=WITHIN_SECONDS,
-            what=f"{name} is {value}",
+            what="the metrics are as expected",
         )
 
     def remembers(self) -> None:
-        """Wait for a checkpoint that knows how far Events are counted, and nothing else is new."""
+        """Wait for a checkpoint that knows how far Events are counted."""
         self.until_ready()
-        before = self._kept.note("written-at")
-        eventually(lambda: self._kept.note("written-at") >= before != "", within=WITHIN_SECONDS)
+
+        def knows() -> bool:
+            content = self._kept.content()
+            return bool(content) and any(decode(content).versions.values())
+
+        eventually(knows, within=WITHIN_SECONDS, what="the checkpoint has versions")
 
     def until_ready(self) -> None:
         def ready() -> bool:

@@ -1,11 +1,23 @@
 """State in a ConfigMap of a real API server: Pods and API servers go, counts and ages stay."""
 
+import random
+from collections.abc import Iterator
+from itertools import count
+
 import pytest
 
+from exporter.checkpoint.format import decode
+from tests.app.running import EVENTS_TOTAL, Increase, self_metrics, total
+from tests.chart.rendering import at
+from tests.cluster.gate import Gate
 from tests.cluster.harness import ControlPlane
-from tests.cluster.state import Kept
+from tests.cluster.state import STATE, Kept, Pod
+from tests.tools import eventually
 
 pytestmark = pytest.mark.tier("cluster")
+
+KILLS = 10
+_pods = count(1)
 
 
 @pytest.fixture
@@ -13,20 +25,156 @@ def kept(cluster: ControlPlane, namespace: str) -> Kept:
     return Kept(cluster, namespace)
 
 
-def test_a_new_pod_with_nothing_but_the_object_goes_on(kept: Kept) -> None:
+@pytest.fixture
+def first(kept: Kept) -> Iterator[Pod]:
+    """A Pod that has counted three blocked requests."""
     kept.fail("web", "api")
-    with kept.pod("first") as first:
-        first.until_ready()
-        first.until("checkpoint_writer", 1)
+    with kept.pod("first") as pod:
+        pod.remembers()
         kept.block(3)
-        first.shows(3)
-        before = first.ages()
-        seen = first.seen
+        pod.shows(3)
+        yield pod
+
+
+def test_a_new_pod_with_nothing_but_the_object_goes_on(kept: Kept, first: Pod) -> None:
+    ages = first.ages()
+    first.process.stop()
     kept.block(2)
-    with kept.pod("second") as second:
-        second.seen = seen
+    with kept.pod("second", seen=first.seen) as second:
         second.shows(5)
         kept.block()
         second.shows(6)
-        assert second.ages() == before != {}
-    assert (seen.total, seen.falls) == (6, [])
+        assert second.ages() == ages != {}
+    assert (first.seen.total, first.seen.falls) == (6, [])
+
+
+def test_an_administrator_sees_who_wrote_what(kept: Kept, first: Pod) -> None:
+    assert (kept.note("writer"), kept.note("active")) == ("first", "true")
+    assert (kept.note("failures"), kept.note("failures-left-out")) == ("2", "0")
+    first.process.stop()
+    assert kept.note("active") == "false"
+    assert decode(kept.content()).counters["events"][0][1] == 3
+
+
+def test_labels_that_others_set_are_kept_and_no_conflict(kept: Kept, first: Pod) -> None:
+    kept.plane.kubectl("label", "configmap", STATE, "-n", kept.namespace, "team=platform")
+    kept.block()
+    samples = first.shows(4)
+    assert self_metrics(samples, "checkpoint_conflicts_total") == 0
+    assert at(kept.object(), "metadata", "labels", "team") == "platform"
+
+
+def test_an_object_that_is_deleted_and_made_again_gets_everything(kept: Kept, first: Pod) -> None:
+    where = ("configmap", STATE, "-n", kept.namespace)
+    kept.plane.kubectl("delete", *where)
+    kept.block()
+    first.until(lambda s: self_metrics(s, "checkpoint_failures_total"))
+    assert total(first.scrape() or {}, EVENTS_TOTAL) == 3, "what is not durable is not shown"
+    assert "create it" in first.process.log
+    kept.plane.kubectl("create", *where)
+    first.shows(4)
+    assert first.seen.falls == []
+
+
+def test_while_the_api_server_is_away_counters_stand_still_and_nothing_is_lost(
+    kept: Kept, gate: Gate
+) -> None:
+    kept.fail("web")
+    with kept.pod("first", gate) as first:
+        first.remembers()
+        kept.block(2)
+        first.shows(2)
+        gate.shut()
+        kept.block(3)
+        first.until(lambda s: self_metrics(s, "watch_up") == 0)
+        assert total(first.scrape() or {}, EVENTS_TOTAL) == 2
+        first.process.kill()
+    with kept.pod("second", gate, seen=first.seen) as second:
+        gate.open()
+        second.shows(5)
+    assert (first.seen.total, first.seen.falls) == (5, [])
+
+
+def test_of_two_pods_one_writes_and_the_other_shows_the_same(kept: Kept, first: Pod) -> None:
+    with kept.pod("second") as second:
+        second.until(lambda s: self_metrics(s, "checkpoint_writer") == 0)
+        kept.block(2)
+        first.shows(5)
+        samples = second.shows(5)
+        assert self_metrics(samples, "checkpoint_conflicts_total") == 0
+        assert kept.note("writer") == "first"
+        assert first.seen.falls == second.seen.falls == []
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_when_the_writer_is_gone_the_other_takes_over_exactly(
+    kept: Kept, first: Pod, how: str
+) -> None:
+    ages = first.ages()
+    with kept.pod("second") as second:
+        second.until(lambda s: self_metrics(s, "checkpoint_writer") == 0)
+        kept.block(2)
+        second.shows(5)
+        getattr(first.process, how)()
+        kept.block(2)
+        second.shows(7)
+        assert kept.note("writer") == "second"
+        assert second.ages() == ages
+        kept.block()
+        assert total(second.shows(8), EVENTS_TOTAL) == 8
+        assert second.seen.falls == []
+    with kept.pod("third", seen=second.seen) as third:
+        kept.block()
+        third.shows(9)
+    # What the second one showed at first was counted before it was there.
+    assert (second.seen.total, second.seen.falls) == (9, [])
+
+
+def test_a_second_writer_is_noticed_and_no_counter_falls(kept: Kept, first: Pod) -> None:
+    """Two processes of one name take each other for themselves, until both write."""
+    with kept.pod("first") as twin:
+        twin.until(lambda s: self_metrics(s, "checkpoint_writer") is not None)
+        for blocked in range(4, 14):
+            kept.block()
+            for pod in (first, twin):
+                pod.shows(blocked)
+        conflicts = [
+            self_metrics(pod.scrape() or {}, "checkpoint_conflicts_total") for pod in (first, twin)
+        ]
+        assert any(conflicts)
+        shown = [total(pod.scrape() or {}, EVENTS_TOTAL) for pod in (first, twin)]
+        assert shown == [kept.blocked] * 2
+        assert first.seen.falls == twin.seen.falls == []
+
+
+def kill_at_random(kept: Kept, kills: int, seed: int) -> Increase:
+    """Kill Pod after Pod at random, now and then with another one beside it."""
+    chance, seen = random.Random(seed), Increase()
+    kept.fail("web", "api")
+    with kept.pod("pod-0", seen=seen) as pod:
+        pod.remembers()
+        kept.block(2)
+        pod.shows(2)
+        ages = pod.ages()
+        pod.process.kill()
+    for number in range(1, kills + 1):
+        # A container that starts again has its Pod's name; another Pod has not.
+        name = f"pod-{number // 2}"
+        with kept.pod(name, seen=seen) as pod:
+            for _ in range(chance.randint(0, 3)):
+                kept.block(chance.randint(0, 2))
+                pod.scrape()
+            if chance.random() < 0.5:
+                pod.shows(kept.blocked)
+            pod.process.kill()
+    with kept.pod("last", seen=seen) as pod:
+        kept.block()
+        samples = pod.shows(kept.blocked)
+        eventually(lambda: pod.ages() == ages, what="the ages are those of the first Pod")
+        assert total(samples, EVENTS_TOTAL) == kept.blocked
+    return seen
+
+
+def test_kills_at_random_points_lose_and_repeat_nothing(kept: Kept) -> None:
+    seen = kill_at_random(kept, KILLS, seed=7)
+    assert (seen.total, seen.falls) == (kept.blocked, [])
