@@ -52,6 +52,7 @@ bench-full: $(DEV) ## Benchmarks at full size, and of shards
 
 soak: $(DEV) ## The long chaos run
 	$(V)/pytest tests/soak -m slow $(ARGS)
+	SCENARIOS=all $(V)/pytest tests/scenarios $(ARGS)
 	HYPOTHESIS_LONG=20000 $(V)/pytest tests/hostile/test_wire.py tests/state/test_ledger.py $(ARGS)
 
 tools: $(DEV) ## Install the real components of the other test tiers

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.scenarios.rows import VARIANTS
 from tests.tools import RUNNING
 from tools.pins import ASKED_FOR, TIERS, missing
 
@@ -28,6 +29,7 @@ settings.register_profile(
 settings.load_profile("here")
 
 ONE_CLUSTER = "tests/kyverno/"
+SCENARIOS = "tests/scenarios/test_rows.py"
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 
@@ -66,12 +68,15 @@ def pytest_configure() -> None:
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Keeps the tests of one file in one worker, so that servers that a file shares start once.
 
-    The files of ONE_CLUSTER share one cluster. (``--dist loadgroup`` of xdist 3.8 knows no groups
-    with pytest 9.2: it reads a node's id from where it is no longer.)
+    The files of ONE_CLUSTER share one cluster; SCENARIOS takes minutes for each variant.
+    (``--dist loadgroup`` of xdist 3.8 knows no groups with pytest 9.2: it reads a node's id from
+    where it is no longer.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file == SCENARIOS:
+            return next((each for each in VARIANTS if each in nodeid.partition("[")[2]), file)
         return ONE_CLUSTER if file.startswith(ONE_CLUSTER) else file
 
 

@@ -66,10 +66,33 @@ def town(variant: str) -> Lived:
     return live(rows.town(rows.VARIANTS[variant]))
 
 
-@cache
 def about(variant: str, row: str) -> Lived:
     """Return what became of a row about exporters."""
+    if rows.VARIANTS[variant].labelled:
+        return _together(variant)[row]
+    return _alone(variant, row)
+
+
+@cache
+def _alone(variant: str, row: str) -> Lived:
     return live(rows.ABOUT_EXPORTERS[row](rows.VARIANTS[variant]))
+
+
+@cache
+def _together(variant: str) -> dict[str, Lived]:
+    """Judge all rows of a variant in one Prometheus, where the label ``cluster`` separates them."""
+    made = {row: rows.ABOUT_EXPORTERS[row](rows.VARIANTS[variant]) for row in rows.asked(variant)}
+    whole = live(*made.values())
+    return {row: Lived(_of(cluster, whole), cluster.minutes) for row, cluster in made.items()}
+
+
+def _of(cluster: Cluster, whole: Lived) -> list[Fired]:
+    """Take the alerts of a cluster, as they were when its description ends."""
+    return [
+        each._replace(end=min(each.end, cluster.minutes + 1))
+        for each in whole.fired
+        if each.labels.get("cluster") == cluster.name and each.start <= cluster.minutes
+    ]
 
 
 def live(*clusters: Cluster) -> Lived:

@@ -4,6 +4,7 @@ Rows about namespaces share one cluster, each with namespaces and policies of it
 exporters have a cluster each. What is described begins at ``AT``, after a past of 26 hours.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -302,3 +303,19 @@ ABOUT_EXPORTERS: dict[str, Callable[[Variant], Cluster]] = {
     "down": exporter_down,
     "burst": block_burst,
 }
+
+IN_VARIANT = {
+    "no-team": (),
+    "two-replicas": ("upgrade", "replaced", "crashes", "weakened", "down"),
+    "two-shards": ("upgrade", "scaled", "lost", "replaced_with_state", "weakened"),
+    "no-cluster": ("lost", "kyverno", "down"),
+}
+"""Rows about exporters that a variant other than "plain" may change; SCENARIOS=all asks for all."""
+
+
+def asked(variant: str) -> list[str]:
+    """Name the rows about exporters that are judged in a variant."""
+    every = [*ABOUT_EXPORTERS]
+    if os.environ.get("SCENARIOS") == "all":
+        return every
+    return [row for row in every if row in IN_VARIANT.get(variant, every)]

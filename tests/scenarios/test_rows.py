@@ -3,10 +3,18 @@
 import pytest
 
 from tests.scenarios.lived import NEWS, STACK, Lived, about, town
-from tests.scenarios.rows import AT, FLEET, HOUR, SMALL, VARIANTS
+from tests.scenarios.rows import AT, FLEET, HOUR, SMALL, VARIANTS, asked
 
 pytestmark = [pytest.mark.tier("monitoring"), pytest.mark.slow]
 each_variant = pytest.mark.parametrize("variant", [*VARIANTS])
+
+
+def in_variants(row: str) -> pytest.MarkDecorator:
+    """Ask about a row in each variant that may change what becomes of it."""
+    variants = [variant for variant in VARIANTS if row in asked(variant)]
+    return pytest.mark.parametrize("variant", variants)
+
+
 TEAMS = {"shop-page", "shop-chat"}
 PROMPT = 10
 """Minutes within which a person should hear."""
@@ -136,13 +144,13 @@ def test_a_renamed_policy_is_told_once_to_its_owner(variant: str) -> None:
     assert names == ["PolicyFailingAfterChange"]
 
 
-@each_variant
+@in_variants("fresh")
 def test_the_first_hours_know_no_spike_and_no_news_of_old_failures(variant: str) -> None:
     names = {alert.name for alert in about(variant, "fresh").alerts()}
     assert names <= {"PolicyRequestBlocked", "PolicyBlocksWorkload"}
 
 
-@each_variant
+@in_variants("upgrade")
 def test_an_upgrade_of_the_api_server_pages_nobody(variant: str) -> None:
     found = about(variant, "upgrade").alerts()
     assert [
@@ -150,19 +158,19 @@ def test_an_upgrade_of_the_api_server_pages_nobody(variant: str) -> None:
     ] == []
 
 
-@each_variant
+@in_variants("stuck")
 def test_a_watch_that_stays_broken_pages_after_a_quarter_of_an_hour(variant: str) -> None:
     found = about(variant, "stuck").alerts(name="PolicyExporterWatchBroken", severity="critical")
     assert {alert.start - AT for alert in found} == {15}
     assert all(alert.end > AT + 4 * HOUR for alert in found)
 
 
-@each_variant
+@in_variants("scaled")
 def test_shards_that_are_scaled_down_on_purpose_are_no_loss(variant: str) -> None:
     assert since(about(variant, "scaled")) == set()
 
 
-@each_variant
+@in_variants("lost")
 def test_a_lost_shard_is_a_warning_until_it_is_back(variant: str) -> None:
     (alert,) = about(variant, "lost").alerts(name="PolicyExporterShardMissing")
     assert 20 <= alert.start - AT <= 25
@@ -176,8 +184,15 @@ def since(lived: Lived) -> set[str]:
     return {alert.name for alert in edges}
 
 
-@each_variant
-@pytest.mark.parametrize("pod", ["replaced", "replaced_with_state"])
+@pytest.mark.parametrize(
+    ("variant", "pod"),
+    [
+        (variant, pod)
+        for pod in ("replaced", "replaced_with_state")
+        for variant in VARIANTS
+        if pod in asked(variant)
+    ],
+)
 def test_the_ages_of_failures_survive_a_new_pod(variant: str, pod: str) -> None:
     lived = about(variant, pod)
     overdue = lived.alerts(policy="old", name="PolicyViolationOverdue")
@@ -186,21 +201,21 @@ def test_the_ages_of_failures_survive_a_new_pod(variant: str, pod: str) -> None:
     assert since(lived) == set()
 
 
-@each_variant
+@in_variants("crashes")
 def test_a_crash_loop_is_a_warning_within_a_quarter_of_an_hour(variant: str) -> None:
     found = about(variant, "crashes").alerts(name="PolicyExporterRestarting")
     assert found[0].start - AT <= 15
     assert found[0].labels["severity"] == "warning"
 
 
-@each_variant
+@in_variants("kyverno")
 def test_kyverno_that_is_down_is_told_within_ten_minutes(variant: str) -> None:
     found = about(variant, "kyverno").alerts(name="KyvernoDown")
     assert {alert.labels["severity"] for alert in found} == {"critical", "notice"}
     assert all(alert.start - AT <= PROMPT for alert in found)
 
 
-@each_variant
+@in_variants("weakened")
 def test_what_was_weakened_while_the_exporter_was_away_is_told_when_it_is_back(
     variant: str,
 ) -> None:
@@ -209,7 +224,7 @@ def test_what_was_weakened_while_the_exporter_was_away_is_told_when_it_is_back(
     assert 3 * HOUR <= alert.start - AT <= 3 * HOUR + PROMPT
 
 
-@each_variant
+@in_variants("down")
 def test_without_an_exporter_one_alert_fires_and_no_other_is_resolved(variant: str) -> None:
     lived = about(variant, "down")
     assert since(lived) == {"PolicyExporterDown"}
@@ -218,7 +233,7 @@ def test_without_an_exporter_one_alert_fires_and_no_other_is_resolved(variant: s
     assert end > lived.until - AT
 
 
-@each_variant
+@in_variants("burst")
 def test_forty_blocks_in_ten_minutes_are_told_once(variant: str) -> None:
     found = about(variant, "burst").alerts(policy="burst", name="PolicyBlockSpike")
     assert len(found) == 1
