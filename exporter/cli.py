@@ -59,7 +59,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     if unknown:
         word = unknown[0].partition("=")[0]
         flags = [f"--{flag.name}" for flag in FLAGS[given.command]]
-        hint = _suggestion(word, [*flags, "--watch", "--allow-empty"])
+        hint = _suggestion(word, [*flags, *(f"--{name}" for name, *_ in SNAPSHOT_SWITCHES)])
         whole.error(f"{given.command}: unknown argument {word}{hint}")
     return given
 
@@ -152,28 +152,37 @@ _SNAPSHOT: Final = tuple(
     for flag in (
         f.Flag(
             "output",
-            "FORM",
-            "table, prometheus, openmetrics or json",
+            "FORM[=FILE]",
+            "table, json, junit, sarif, markdown, github, csv, html, prometheus or openmetrics; "
+            "to a file as in junit=report.xml",
             "table",
-            choices=("table", "prometheus", "openmetrics", "json"),
+            repeats=True,
+            short="o",
         ),
         f.Flag(
             "fail-on",
             "RESULT[:SEVERITY]",
-            "exit with 1 if a result is at or above this level, such as fail:high; with 2 if "
-            "nothing was evaluated; with 3 if not everything could be read",
+            "exit with 1 if a result is at or above this level, such as fail:high, or new:high for "
+            "those that the baseline does not have; with 2 if nothing was evaluated; with 3 if not "
+            "everything could be read",
         ),
-        f.Flag("policy", "GLOB", "only policies that match this pattern; may repeat", repeats=True),
+        f.Flag(
+            "baseline",
+            "FILE",
+            "an earlier snapshot, as --output json writes it: show what is new, fixed and still "
+            "failing",
+        ),
+        f.Flag("policy", "GLOB", "only policies that match this pattern", repeats=True),
         f.Flag(
             "severity",
             "WORD",
-            "only results of this severity, in table and json; may repeat",
+            "only results of this severity",
             repeats=True,
         ),
         f.Flag(
             "result",
             "WORD",
-            "only this result: pass, fail, warn, error or skip; may repeat",
+            "only this result: pass, fail, warn, error or skip",
             repeats=True,
         ),
         f.Flag(
@@ -184,6 +193,13 @@ _SNAPSHOT: Final = tuple(
             DEFAULT_COUNT,
             choices=tuple(COUNT_CHOICES),
         ),
+        f.Flag("kind", "GLOB", "only objects of kinds that match this pattern", repeats=True),
+        f.Flag(
+            "team",
+            "LABEL=VALUE",
+            "only namespaces with this label, such as team=payments; needs list of namespaces",
+        ),
+        f.Flag("limit", "N", "rows of each list in table, markdown and html", "25"),
     )
 )
 _METRICS: Final = (
@@ -203,7 +219,12 @@ _HEALTH: Final = (
 FLAGS: Final[dict[str, tuple[f.Flag, ...]]] = {
     "serve": f.SERVE,
     "demo": (*f.CLUSTER_NAME, *f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG, *_DEMO),
-    "snapshot": (*_SNAPSHOT, *f.CLUSTER, *f.CLUSTER_NAME, *f.CONFIG),
+    "snapshot": (
+        *_SNAPSHOT,
+        *(each._replace(short="n") if each.name == "namespace" else each for each in f.CLUSTER),
+        *f.CLUSTER_NAME,
+        *f.CONFIG,
+    ),
     "check-config": (),
     "metrics": _METRICS,
     "healthcheck": _HEALTH,
@@ -273,11 +294,22 @@ def _add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="FILE",
         help="the output of kubectl get policyreports,clusterpolicyreports,events -A -o json (or "
-        "yaml); - is standard input; without files: the cluster",
+        "yaml); - is standard input; without files: the cluster; diff OLD NEW compares two "
+        "snapshots that --output json wrote",
     )
-    parser.add_argument("--watch", action="store_true", help="read and print again every 5 seconds")
-    parser.add_argument(
-        "--allow-empty",
-        action="store_true",
-        help="let --fail-on succeed without any policy report, or without one of a counted source",
-    )
+    for name, short, text in SNAPSHOT_SWITCHES:
+        names = [f"-{short}"] if short else []
+        parser.add_argument(*names, f"--{name}", action="store_true", help=text)
+
+
+SNAPSHOT_SWITCHES: Final = (
+    ("all", "", "every row of each list, as no --limit would"),
+    ("all-namespaces", "A", "all namespaces, which is the default; kubectl's -A"),
+    ("watch", "w", "read and print again every 5 seconds"),
+    (
+        "allow-empty",
+        "",
+        "let --fail-on succeed without any policy report, or without one of a counted source",
+    ),
+)
+"""The switches of snapshot: name, short name, what each does."""

@@ -39,6 +39,7 @@ class Flag(NamedTuple):
     """One flag: its name without dashes, what it takes, and what it is for.
 
     *scope* is put before the name of its variable where flags of several commands share a name.
+    *short* is one letter that means the same.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Flag(NamedTuple):
     repeats: bool = False
     choices: tuple[str, ...] = ()
     scope: str = ""
+    short: str = ""
 
     @property
     def variable(self) -> str:
@@ -107,7 +109,9 @@ def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
     """Add flags to a command's parser."""
     for flag in flags:
         default = f" (default {flag.default})" if flag.default else ""
+        names = [f"-{flag.short}"] if flag.short else []
         parser.add_argument(
+            *names,
             f"--{flag.name}",
             dest=flag.name,
             metavar=flag.value,

@@ -3,36 +3,85 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from exporter.errors import ConfigError, ExporterError
 from exporter.metrics.exposition import Exposition, render
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags, read_flags
-from exporter.snapshot.gate import Finding, findings, judge, judged_words
-from exporter.snapshot.options import SnapshotOptions, narrowed, read_options
+from exporter.snapshot.ci import as_csv, as_github, as_junit, as_sarif
+from exporter.snapshot.diff import compared, read_snapshot
+from exporter.snapshot.document import SnapshotDocument, as_json
+from exporter.snapshot.figures import document
+from exporter.snapshot.gate import (
+    Finding,
+    GateVerdict,
+    findings,
+    judge,
+    judge_difference,
+    judged_words,
+)
+from exporter.snapshot.options import METRIC_FORMS, NEW, SnapshotOptions, narrowed, read_options
+from exporter.snapshot.page import as_html, as_markdown
 from exporter.snapshot.reading import Reading, read, warn
-from exporter.snapshot.table import as_json, as_table, document
+from exporter.snapshot.table import as_table, layout
 
 REDRAW_SECONDS: Final = 5.0
+CLEAR: Final = "\x1b[H\x1b[2J"
 
 
 def snapshot(given: Mapping[str, object]) -> int:
     """Run the command and return its exit status.
 
-    1 when something fails that ``--fail-on`` names, 2 when nothing was evaluated, 3 when not all
-    could be read.
+    1 when something fails that ``--fail-on`` names, or breaks that ``--if-enforced`` asks for; 2
+    when nothing was evaluated, 3 when not all could be read.
     """
-    ask, flags = read_options(given), read_flags(given, os.environ)
-    config = narrowed(read_config(flags.config_file), ask, flags)
+    ask = read_options(given)
+    if ask.diffed:
+        return _difference(ask, *ask.diffed)
+    flags = read_flags(given, os.environ)
+    file = read_config(flags.config_file)
+    ask = ask._replace(filters=file.filters)
+    config = narrowed(file, ask, flags)
     _check_judged(ask, config)
+    baseline = read_snapshot(ask.baseline) if ask.baseline else None
     if ask.watch:
-        return _watch(ask, flags, config)
-    reading = read(ask.files, flags, config)
+        return _watch(ask, flags, config, baseline)
+    reading = _read(ask, flags, config)
     found = findings(reading, ask, config)
-    write(_text(reading, ask, config, found))
-    verdict = judge(reading, found, ask, config)
+    made = _document(reading, ask, config, found, baseline)
+    _write_all(ask, reading, config, made)
+    return _ended(found, judge(reading, found, made, ask, config))
+
+
+def _read(ask: SnapshotOptions, flags: Flags, config: ConfigFile) -> Reading:
+    reading = read(ask.files, flags, config)
+    reading.choose_team(config, ask.team)
+    return reading
+
+
+def _document(
+    reading: Reading,
+    ask: SnapshotOptions,
+    config: ConfigFile,
+    found: Sequence[Finding],
+    baseline: SnapshotDocument | None,
+) -> SnapshotDocument:
+    made = document(reading, ask, config, [each.text for each in found if each.status])
+    return compared(f"--baseline {ask.baseline}", baseline, made) if baseline else made
+
+
+def _difference(ask: SnapshotOptions, old: str, new: str) -> int:
+    """Print what changed between two snapshots that were taken before."""
+    made = compared(f"{old} and {new}", read_snapshot(old), read_snapshot(new))
+    _write_all(ask, None, None, made)
+    return _ended([], judge_difference(made, ask))
+
+
+def _ended(found: Sequence[Finding], verdict: GateVerdict) -> int:
+    """Print why the snapshot may be incomplete and what the verdict is; give the status."""
     printed = "\n".join(verdict.lines)
     for each in found:
         if not each.is_logged and each.text not in printed:
@@ -43,9 +92,10 @@ def snapshot(given: Mapping[str, object]) -> int:
 
 
 def _check_judged(ask: SnapshotOptions, config: ConfigFile) -> None:
-    missing = (
-        [w for w in judged_words(ask.fail_on[0]) if w not in config.results] if ask.fail_on else []
-    )
+    if ask.fail_on is None:
+        return
+    judged = ("fail", "error") if ask.fail_on[0] == NEW else judged_words(ask.fail_on[0])
+    missing = [word for word in judged if word not in config.results]
     if missing:
         raise ConfigError(
             f"results: {', '.join(missing)} left out by the configuration file, and judged by "
@@ -53,25 +103,63 @@ def _check_judged(ask: SnapshotOptions, config: ConfigFile) -> None:
         )
 
 
-def _watch(ask: SnapshotOptions, flags: Flags, config: ConfigFile) -> int:
-    reading = read(ask.files, flags, config)
+def _watch(
+    ask: SnapshotOptions, flags: Flags, config: ConfigFile, baseline: SnapshotDocument | None
+) -> int:
+    between = CLEAR if sys.stdout.isatty() else "\n"
+    before = CLEAR if sys.stdout.isatty() else ""
+    reading = _read(ask, flags, config)
     while True:
-        found = findings(reading, ask, config)
-        write("\x1b[H\x1b[2J" + _text(reading, ask, config, found))
+        made = _document(reading, ask, config, findings(reading, ask, config), baseline)
+        write(before + _text(ask.outputs[0].form, ask, reading, config, made))
+        before = between
         time.sleep(REDRAW_SECONDS)
         try:
-            reading = read(ask.files, flags, config)
+            reading = _read(ask, flags, config)
         except ExporterError as error:  # the last table stays
             warn(f"{error}; trying again")
 
 
-def _text(reading: Reading, ask: SnapshotOptions, config: ConfigFile, found: list[Finding]) -> str:
-    if ask.output in ("prometheus", "openmetrics"):
-        return _metrics(reading, config, openmetrics=ask.output == "openmetrics")
-    made = document(reading, ask, whole=config.reports.detail == "full")
-    if ask.output == "json":
-        return as_json(made)
-    return as_table(made, [each.text for each in found if each.status])
+def _write_all(
+    ask: SnapshotOptions,
+    reading: Reading | None,
+    config: ConfigFile | None,
+    made: SnapshotDocument,
+) -> None:
+    """Write every form that is asked for, files first."""
+    for form, path in sorted(ask.outputs, key=lambda each: not each.path):
+        text = _text(form, ask, reading, config, made)
+        if not path:
+            write(text)
+            continue
+        try:
+            Path(path).write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            raise ConfigError(f"--output {form}={path}: {error.strerror}") from error
+
+
+def _text(
+    form: str,
+    ask: SnapshotOptions,
+    reading: Reading | None,
+    config: ConfigFile | None,
+    made: SnapshotDocument,
+) -> str:
+    if form in METRIC_FORMS and reading is not None and config is not None:
+        return _metrics(reading, config, openmetrics=form == "openmetrics")
+    return _WRITERS[form](made, ask.limit)
+
+
+_WRITERS: Final[dict[str, Callable[[SnapshotDocument, int | None], str]]] = {
+    "table": lambda made, limit: as_table(made, limit, layout()),
+    "json": lambda made, _: as_json(made),
+    "junit": lambda made, _: as_junit(made),
+    "sarif": lambda made, _: as_sarif(made),
+    "csv": lambda made, _: as_csv(made),
+    "github": as_github,
+    "markdown": as_markdown,
+    "html": as_html,
+}
 
 
 def _metrics(reading: Reading, config: ConfigFile, *, openmetrics: bool) -> str:

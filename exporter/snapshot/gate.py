@@ -1,18 +1,26 @@
-"""The verdict of ``--fail-on``: fails closed wherever it is not known that nothing fails."""
+"""The verdict of ``--fail-on`` and ``--if-enforced``: fails closed where something is not known."""
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from exporter.model.report import BADNESS, RESULTS
+from exporter.model.resource import NAMESPACES
 from exporter.settings.file import ConfigFile
-from exporter.snapshot.options import SnapshotOptions
+from exporter.snapshot.document import (
+    SnapshotDocument,
+    printable,
+    resource_of,
+    rule_of,
+    severities_of,
+)
+from exporter.snapshot.options import NEW, SnapshotOptions
 from exporter.snapshot.reading import Reading
 from exporter.state.failures import standing
 from exporter.state.selection import Globs
 from exporter.view.connection import NO_REPORT_API
 from exporter.view.failing import failing, order
-from exporter.view.summary import by_first, describe, left_out, total
+from exporter.view.summary import describe, left_out, total
 from exporter.view.values import SEVERITIES, FailingResult
 
 FAILING_STATUS: Final = 1
@@ -39,7 +47,12 @@ class Finding(NamedTuple):
 
 def findings(reading: Reading, ask: SnapshotOptions, config: ConfigFile) -> list[Finding]:
     """List why a snapshot may not show all that fails, the gravest first."""
-    found = [*_unread(reading), *_unmatched(reading, ask, config), *_nothing(reading)]
+    found = [
+        *_unread(reading),
+        *_unmatched(reading, ask, config),
+        *_unmatched_team(reading, ask),
+        *_nothing(reading),
+    ]
     return sorted(found, key=lambda each: -each.status)
 
 
@@ -67,16 +80,33 @@ def _unmatched(reading: Reading, ask: SnapshotOptions, config: ConfigFile) -> It
             if name not in known["namespace"]:
                 text = f"--namespace {name}: no report in the input is of this namespace"
                 yield Finding(text, EMPTY_STATUS)
-    for pattern in ask.policies:
-        if not _matches(Globs((pattern,)), known["policy"]):
-            yield Finding(f"--policy {pattern}: no report and no policy matches", EMPTY_STATUS)
+    for name, patterns, text in (
+        ("policy", ask.policies, "no report and no policy matches"),
+        ("kind", ask.kinds, "no report is of an object of this kind"),
+    ):
+        for pattern in patterns:
+            if not _matches(Globs((pattern,)), known[name]):
+                yield Finding(f"--{name} {pattern}: {text}", EMPTY_STATUS)
     filters = config.filters
     globs = {"namespace": filters.namespaces, "policy": filters.policies, "kind": filters.kinds}
-    asked = {"namespace": ask.namespaces, "policy": ask.policies, "kind": ()}
+    asked = {"namespace": ask.namespaces, "policy": ask.policies, "kind": ask.kinds}
     for name, chosen in globs.items():
         if not asked[name] and known[name] and not _matches(chosen, known[name]):
             key = {"namespace": "namespaces", "policy": "policies", "kind": "kinds"}[name]
             yield Finding(f"filters.{key}: matches no {name} of any report", EMPTY_STATUS)
+
+
+def _unmatched_team(reading: Reading, ask: SnapshotOptions) -> Iterator[Finding]:
+    if not ask.team:
+        return
+    if NAMESPACES.name in reading.refused:
+        text = f"--team {ask.team}: the labels of namespaces cannot be read"
+        yield Finding(f"{text}: {reading.refused[NAMESPACES.name]}", UNKNOWN_STATUS)
+    elif not reading.team:
+        known = "no namespace has this label and value"
+        if ask.files and not reading.state.namespaces.labels:
+            known = "no namespace is in the input; add namespaces to what kubectl gets"
+        yield Finding(f"--team {ask.team}: {known}", EMPTY_STATUS)
 
 
 def _matches(globs: Globs, names: set[str]) -> bool:
@@ -86,7 +116,8 @@ def _matches(globs: Globs, names: set[str]) -> bool:
 def _nothing(reading: Reading) -> Iterator[Finding]:
     state = reading.state
     sources = [each for each in left_out(state) if each.reason == "source"]
-    counted = bool(state.ledger.totals.results or state.ledger.totals.summary)
+    totals = state.ledger.totals
+    counted = any(reading.in_team(each[0]) for each in (*totals.results, *totals.summary))
     status = 0 if counted else EMPTY_STATUS
     for text in describe(sources):
         yield Finding(text, status, is_empty=True)
@@ -108,21 +139,74 @@ class GateVerdict(NamedTuple):
 
 
 def judge(
-    reading: Reading, found: list[Finding], ask: SnapshotOptions, config: ConfigFile
+    reading: Reading,
+    found: list[Finding],
+    made: SnapshotDocument,
+    ask: SnapshotOptions,
+    config: ConfigFile,
 ) -> GateVerdict:
     """Judge what was read: failing results first, then whether all was read and anything was."""
     if ask.fail_on is None:
         return GateVerdict(0, [])
-    whole = config.reports.detail == "full"
-    lines = _failing_lines(reading, ask.fail_on) if whole else _summary_lines(reading, ask.fail_on)
+    if ask.fail_on[0] == NEW:
+        lines = _new_lines(made, ask.fail_on)
+    elif config.reports.detail == "full":
+        lines = _failing_lines(reading, ask.fail_on)
+    else:
+        lines = _summary_lines(reading, ask.fail_on)
     if lines:
         return GateVerdict(FAILING_STATUS, lines)
     left = [each for each in found if each.status and not (each.is_empty and ask.allow_empty)]
+    left += _uncompared(made, ask.fail_on)
     if not left:
         return GateVerdict(0, _unjudged(reading, ask.fail_on[0]))
     text = f"--fail-on {_spelled(ask.fail_on)}: not passed: {left[0].text}"
     hint = "; --allow-empty accepts this" if left[0].is_empty else ""
     return GateVerdict(left[0].status, [text + hint])
+
+
+def judge_difference(made: SnapshotDocument, ask: SnapshotOptions) -> GateVerdict:
+    """Judge two snapshots that were taken before."""
+    if ask.fail_on is None:
+        return GateVerdict(0, [])
+    lines = _new_lines(made, ask.fail_on)
+    if lines:
+        return GateVerdict(FAILING_STATUS, lines)
+    left = [*made.problems, *(each.text for each in _uncompared(made, ask.fail_on))]
+    if not left:
+        return GateVerdict(0, [])
+    text = f"--fail-on {_spelled(ask.fail_on)}: not passed: {left[0]}"
+    return GateVerdict(UNKNOWN_STATUS, [text])
+
+
+def _new_lines(made: SnapshotDocument, fail_on: tuple[str, str]) -> list[str]:
+    """Count what fails and did not in the baseline, and name the first resources."""
+    severities = _severities(fail_on)
+    rows = made.comparison.new if made.comparison else []
+    rows = [each for each in rows if each.severity in severities]
+    if not rows:
+        return []
+    counts = Counter(each.severity for each in rows)
+    named = severities_of((counts[each], each) for each in SEVERITIES if counts[each])
+    head = f"--fail-on {_spelled(fail_on)}: failed: {len(rows)} new failing results ({named})"
+    return [head, *_first(rows)]
+
+
+def _uncompared(made: SnapshotDocument, fail_on: tuple[str, str]) -> Iterator[Finding]:
+    """Report failures that no result names, so that they may be new."""
+    count = made.not_itemised.failing
+    if fail_on[0] == NEW and count:
+        text = f"{count} failing results are not itemised, so whether they are new is not known"
+        yield Finding(text, UNKNOWN_STATUS)
+
+
+def _severities(fail_on: tuple[str, str]) -> tuple[str, ...]:
+    return SEVERITIES[: SEVERITIES.index(fail_on[1]) + 1]
+
+
+def _first(rows: list[FailingResult]) -> list[str]:
+    more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+    return [*(f"  {_row(each)}" for each in rows[:SHOWN]), *more]
 
 
 def judged_words(word: str) -> tuple[str, ...]:
@@ -137,20 +221,19 @@ def _spelled(fail_on: tuple[str, str]) -> str:
 
 def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     """Count what fails by severity, and name the first resources; nothing where none does."""
-    word, least = fail_on
-    words = judged_words(word)
-    severities = SEVERITIES[: SEVERITIES.index(least) + 1]
+    words, severities = judged_words(fail_on[0]), _severities(fail_on)
     counts: Counter[str] = Counter()
     for labels, row in reading.state.ledger.totals.results.items():
-        if labels[4] in severities:
+        if labels[4] in severities and reading.in_team(labels[0]):
             counts[labels[4]] += sum(row[RESULTS.index(each)] for each in words)
     counts = +counts
-    cut = total(by_first(reading.state.ledger.totals.not_itemised))
+    beyond = reading.state.ledger.totals.not_itemised.items()
+    cut = total({labels: row for labels, row in beyond if reading.in_team(labels[0])})
     values = dict(zip(RESULTS, (cut.passed, cut.fail, cut.warn, cut.error, cut.skip), strict=True))
     missing = sum(values[each] for each in words)
     if not counts and not missing:
         return []
-    named = ", ".join(f"{counts[each]} {each}" for each in SEVERITIES if counts[each])
+    named = severities_of((counts[each], each) for each in SEVERITIES if counts[each])
     head = f"--fail-on {_spelled(fail_on)}: failed: {counts.total() + missing} failing results"
     lines = [head + (f" ({named})" if named else "")]
     if missing:
@@ -158,11 +241,7 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
             f"  {missing} of them not itemised: counted by summaries of reports whose results were "
             "cut or are absent, severity unknown"
         )
-    rows = _rows(reading, words, severities)
-    lines += [f"  {_row(each)}" for each in rows[:SHOWN]]
-    if len(rows) > SHOWN:
-        lines.append(f"  and {len(rows) - SHOWN} more")
-    return lines
+    return lines + _first(_rows(reading, words, severities))
 
 
 def _rows(
@@ -170,19 +249,23 @@ def _rows(
 ) -> list[FailingResult]:
     places = reading.state.ledger.failures.places.values()
     rows = (failing(one) for each in places for one in standing(each))
-    return sorted((r for r in rows if r.severity in severities and r.result in words), key=order)
+    chosen = (r for r in rows if r.severity in severities and r.result in words)
+    return sorted((row for row in chosen if reading.in_team(row.namespace)), key=order)
 
 
 def _row(row: FailingResult) -> str:
-    where = "/".join(part for part in (row.namespace, row.kind, row.name) if part)
-    rule = f"{row.policy}: {row.rule}" if row.rule else row.policy
-    return f"{row.severity} {row.result} {where} {rule}"
+    return printable(f"{row.severity} {row.result} {resource_of(row)} {rule_of(row)}")
 
 
 def _summary_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     words = judged_words(fail_on[0])
-    rows = reading.state.ledger.totals.summary.values()
-    count = sum(row[RESULTS.index(each)] for row in rows for each in words)
+    rows = reading.state.ledger.totals.summary.items()
+    count = sum(
+        row[RESULTS.index(each)]
+        for labels, row in rows
+        if reading.in_team(labels[0])
+        for each in words
+    )
     if not count:
         return []
     return [f"--fail-on {_spelled(fail_on)}: failed: {count} failing results in summaries"]
@@ -190,9 +273,8 @@ def _summary_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
 
 def _unjudged(reading: Reading, word: str) -> list[str]:
     """Mention what could not be evaluated where only what fails is judged."""
-    errors = sum(
-        row[RESULTS.index("error")] for row in reading.state.ledger.totals.results.values()
-    )
+    rows = reading.state.ledger.totals.results.items()
+    errors = sum(row[RESULTS.index("error")] for labels, row in rows if reading.in_team(labels[0]))
     if word != "fail" or not errors:
         return []
     return [f"{errors} checks could not be evaluated (error); --fail-on error fails on them, too"]

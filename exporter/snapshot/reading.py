@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
-from exporter.errors import ApiError, NotServed, Refused
+from exporter.errors import ApiError, Malformed, NotServed, Refused
 from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import find_credentials
+from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.changes import Applied, Init, InitDone, Object, Scope
@@ -31,11 +32,14 @@ class Reading:
     ``refused`` has the errors by resource, ``served`` the report resources that the API server
     serves (all of them for files), ``skipped`` the complaint about each broken report, ``names``
     all that reports name of each: "namespace", "policy" and "kind". ``missing`` are the
-    namespaces of ``--namespace`` that do not exist.
+    namespaces of ``--namespace`` that do not exist, ``team`` those of ``--team``, None for all.
     """
 
     def __init__(self, config: ConfigFile) -> None:
         self.cluster = ""
+        self.cluster_uid = ""
+        self.team: frozenset[str] | None = None
+        self.events_read = False
         self.state = ClusterState(
             config.selection(),
             time.time,
@@ -58,6 +62,8 @@ class Reading:
         """Take in an object."""
         if isinstance(item, Report):
             self._note_names(item)
+        elif scope.resource == EVENTS:
+            self.events_read = True
         elif scope.resource in POLICY_RESOURCES:
             prefix = f"{item.namespace}/" if item.namespace else ""
             self.names["policy"].add(prefix + item.name)
@@ -73,6 +79,18 @@ class Reading:
         """Let every Event count: a snapshot has no before."""
         self.state.apply(Init(Scope(EVENTS)))
         self.state.apply(InitDone(Scope(EVENTS)))
+
+    def choose_team(self, config: ConfigFile, team: str) -> None:
+        """Show only the namespaces that have a label, LABEL=VALUE; an empty text shows all."""
+        label, _, value = team.partition("=")
+        if label:
+            index = config.labels.namespace_labels.index(label)
+            known = self.state.namespaces.labels.items()
+            self.team = frozenset(name for name, values in known if values[index] == value)
+
+    def in_team(self, namespace: str) -> bool:
+        """Whether a namespace is one of those to show."""
+        return self.team is None or namespace in self.team
 
     def _note_names(self, report: Report) -> None:
         namespaces, policies, kinds = self.names.values()
@@ -144,6 +162,7 @@ async def _read_cluster(reading: Reading, flags: Flags, config: ConfigFile) -> N
         if len(absent) == len(scopes) and all(each.status == _NOT_FOUND for each in absent):
             raise _no_kubernetes(credentials.name, absent[0])
         _check_refusals(reading, scopes)
+        reading.cluster_uid = await _uid(client)
         reading.missing = [n for n in flags.namespaces if not await _exists(client, n)]
 
 
@@ -174,6 +193,13 @@ def _check_refusals(reading: Reading, scopes: Iterable[Scope]) -> None:
         warn(f"not read: {name}: {error}")
 
 
+async def _uid(client: KubeClient) -> str:
+    try:
+        return await cluster_id(client)
+    except Malformed:
+        return ""
+
+
 async def _exists(client: KubeClient, namespace: str) -> bool:
     """Whether a namespace exists, as far as that may be asked."""
     try:
@@ -194,6 +220,7 @@ async def _list(reading: Reading, source: KubeSource, scope: Scope) -> None:
         reading.served.add(scope.resource.name)
     if scope.resource == EVENTS:
         reading.count_events()
+        reading.events_read = True  # also where there is none
     count = 0
     async for page in all_pages(source, resource, scope.namespace):
         for rejected in page.rejected:

@@ -1,49 +1,49 @@
-"""A snapshot as a table for people, or as JSON."""
+"""A snapshot for people: laid out for the width of a terminal, one row a line in a pipe."""
 
-import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Final
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
-import msgspec
-from rich import box
+from msgspec.structs import astuple
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from exporter import __version__
 from exporter.model.report import RESULTS
-from exporter.snapshot.options import SnapshotOptions
-from exporter.snapshot.reading import Reading
-from exporter.state.failures import standing
-from exporter.state.sums import SumTable
-from exporter.state.tally import FiveFold
-from exporter.view.failing import failing, order
-from exporter.view.summary import blocked, figures, left_out, total, worst
-from exporter.view.values import (
-    COUNT_CHOICES,
-    MOST_BLOCKED,
-    BlockedRequest,
-    Counts,
-    FailingResult,
-    LeftOut,
-    NamedCounts,
+from exporter.snapshot.document import (
+    BLOCKED_TITLE,
+    CLAIMED_TITLE,
+    CLUSTER_SCOPE,
+    EnforcedPolicy,
+    SnapshotDocument,
+    ago,
+    caveats,
+    change_line,
+    headline,
+    one_line,
+    resource_of,
+    rule_of,
+    utc,
 )
-from exporter.web.page.html import percent
+from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingResult, NamedCounts
 
-MOST: Final = 10
-MOST_FAILING: Final = 25
-MESSAGE_WIDTH: Final = 48
-WIDE: Final = 180
-"""Columns of a terminal in which every label has a column of its own."""
-ROOMY: Final = 120
-"""Columns of a terminal in which there is room for messages."""
-PIPE_WIDTH: Final = 220
-_NAMESPACE: Final = 0
-_KIND: Final = 1
-_POLICY: Final = 2
-_SEVERITY: Final = 4
-"""Where the ledger's rows of results have these labels."""
+WORST: Final = 10
+"""Rows of the summary's lists at most, however many ``--limit`` allows for the failing ones."""
+ROOMY: Final = 160
+"""Columns of a terminal in which a message fits beside its resource."""
+NARROWEST: Final = 40
+SHORTEST: Final = 12
+"""Columns that a folded text has at least."""
+GAP: Final = 2
+INDENT: Final = 4
+MESSAGE_LINES: Final = 3
+MESSAGE_WIDTH: Final = 60
+FIXED: Final = 2
+"""Columns that are never moved below their row."""
+COLOURED: Final = 3
+"""Columns that may have a colour: severity, result, verdict."""
 _STYLES: Final = {
     "critical": "bold red",
     "high": "red",
@@ -51,269 +51,279 @@ _STYLES: Final = {
     "low": "blue",
     "fail": "red",
     "error": "magenta",
+    "warn": "yellow",
+    "would block": "yellow",
+    "unknown": "magenta",
+    "ready": "green",
+    "new": "red",
+    "fixed": "green",
 }
 
 
-class SnapshotDocument(msgspec.Struct):
-    """The JSON form. Times are Unix seconds; None is what is not known, as of mere summaries.
+class Layout(NamedTuple):
+    """How wide lines are, None for one line a row, and whether they are coloured."""
 
-    ``compliance`` is of checks (results) of the kinds that ``count`` counts; so are the numbers.
-    """
-
-    version: str
-    cluster: str
-    time: float
-    count: str
-    reports: int
-    compliance: float | None
-    resources: Counts
-    results: Counts
-    not_itemised: Counts
-    left_out: list[LeftOut]
-    skipped: list[str]
-    unreadable: dict[str, str]
-    failing_by_severity: dict[str, int] | None
-    summary: list["SummaryRow"]
-    namespaces: list[NamedCounts]
-    policies: list[NamedCounts] | None
-    failing: list[FailingResult] | None
-    blocked: list[BlockedRequest]
-    claimed: list[BlockedRequest]
-    """Blocks of CEL policies that were not read, so that only the Event claims them."""
+    width: int | None
+    coloured: bool = False
 
 
-class SummaryRow(msgspec.Struct):
-    """The reports' own summaries, added up as policyreport_summary has them."""
-
-    namespace: str
-    kind: str
-    counts: Counts
-
-
-def as_json(made: SnapshotDocument) -> str:
-    """Write the snapshot as JSON."""
-    return msgspec.json.format(msgspec.json.encode(made)).decode() + "\n"
+def layout() -> Layout:
+    """Find out what standard output is: a terminal, a pipe, or one with ``$COLUMNS``."""
+    columns = os.environ.get("COLUMNS", "")
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        return Layout(max(width, NARROWEST), coloured="NO_COLOR" not in os.environ)
+    if columns.isdecimal() and int(columns):
+        return Layout(max(int(columns), NARROWEST))
+    return Layout(None)
 
 
-def as_table(made: SnapshotDocument, empty: Sequence[str]) -> str:
-    """Write the snapshot as text: coloured and as wide as the terminal, plain in a pipe.
+class TableRow(NamedTuple):
+    """Cells, and texts to write below them where they have no column."""
 
-    *empty* has the reasons to write in place of numbers where nothing was evaluated.
-    """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
+    cells: tuple[str, ...]
+    below: tuple[str, ...] = ()
+
+
+class TextTable(NamedTuple):
+    """Rows under a title. The last columns are *numbers*; the text before them is folded."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[TableRow]
+    numbers: int = 0
+
+
+def as_table(made: SnapshotDocument, limit: int | None, form: Layout) -> str:
+    """Write the snapshot as text: what fails first, the totals last, next to the prompt."""
+    tables = [each for each in _tables(made, limit, form) if each.rows]
+    write = _rows_of if form.width is None else _laid_out
+    pieces = [write(each, form.width or 0) for each in tables]
+    return "\n".join(_encoded(each, form) for each in (*pieces, list(_totals(made, form))))
+
+
+def _rows_of(table: TextTable, _: int) -> list[Text]:
+    """Write a row a line, its cells with a tab between them, as ``cut`` and ``awk`` read them."""
+    lines = [table.title, "\t".join(table.columns)]
+    return [Text(line) for line in (*lines, *("\t".join(row.cells) for row in table.rows))]
+
+
+def _laid_out(table: TextTable, width: int) -> list[Text]:
+    """Align the columns; the text column that does not fit goes below its row, or is folded."""
+    cells = [table.columns, *(row.cells for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    flexible = len(widths) - table.numbers - 1
+    below = None
+    if not table.numbers and sum(widths) + GAP * flexible > width and flexible > FIXED:
+        below, flexible = flexible, flexible - 1
+        del widths[below]
+    room = width - sum(widths) - GAP * (len(widths) - 1) + widths[flexible]
+    widths[flexible] = min(widths[flexible], max(room, SHORTEST))
+    lines = [Text(table.title, "bold"), *_line(table.columns[:below], widths, flexible, "dim")]
+    for row in table.rows:
+        lines += _line(row.cells[:below], widths, flexible)
+        texts = row.below if below is None else (*row.cells[below:], *row.below)
+        for text in filter(None, texts):
+            lines += [Text(each) for each in _wrapped(text, width)]
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    indent = " " * INDENT
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        max_lines=MESSAGE_LINES,
+        placeholder=" …",
+    )
+
+
+def _line(
+    cells: Sequence[str], widths: Sequence[int], flexible: int, style: str = ""
+) -> Iterator[Text]:
+    """Write a row: the flexible cell goes on in the lines below, numbers end at one place."""
+    size = widths[flexible]
+    folded = [cells[flexible][at : at + size] for at in range(0, len(cells[flexible]), size)]
+    for number, part in enumerate(folded or [""]):
+        line = Text()
+        for index, (cell, cell_width) in enumerate(zip(cells, widths, strict=True)):
+            text = part if index == flexible else "" if number else cell
+            text = text.rjust(cell_width) if index > flexible else text.ljust(cell_width)
+            colour = _STYLES.get(cell, "") if index < COLOURED else ""
+            line.append((" " * GAP if index else "") + text, style or colour)
+        yield line
+
+
+def _encoded(lines: Iterable[Text], form: Layout) -> str:
+    """Write lines, coloured at a terminal; no line begins with what a CI runner would obey."""
+    if not form.coloured:
+        plain = (line.plain.rstrip(" ") for line in lines)
+        return "".join(f"{_harmless(line)}\n" for line in plain)
+    console = Console(highlight=False, force_terminal=True, width=form.width)
     with console.capture() as captured:
-        _print(console, made, empty)
+        for line in lines:
+            line.rstrip()
+            console.print(line, soft_wrap=True)
     return captured.get()
 
 
-def _print(console: Console, made: SnapshotDocument, empty: Sequence[str]) -> None:
-    when = datetime.fromtimestamp(made.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    console.print(Text(f"{made.cluster}  {when}" if made.cluster else when, style="dim"))
-    if made.results.scored or not empty:
-        console.print(_headline(made))
-    else:
-        console.print(Text(empty[0], style="bold"), soft_wrap=True)
-    for line in _caveats(made):
-        console.print(Text(line, style="yellow"), soft_wrap=True)
-    if made.summary:
-        console.print(_counts_table("Summaries", ("NAMESPACE", "KIND"), _summary_rows(made)))
-    if made.namespaces:
-        console.print(_worst_table("Worst namespaces", "NAMESPACE", made.namespaces))
-    if made.policies:
-        console.print(_worst_table("Worst policies", "POLICY", made.policies))
+def _harmless(line: str) -> str:
+    return f"'{line}" if line.lstrip().startswith(("::", "##[")) else line
+
+
+def _tables(made: SnapshotDocument, limit: int | None, form: Layout) -> Iterator[TextTable]:
+    now = made.time
+    if made.if_enforced is not None:
+        yield _enforced_table(made.if_enforced)
+        for policy in made.if_enforced:
+            yield _refused_table(policy, limit)
+    if made.comparison:
+        yield _failing_table("New failing results", made.comparison.new, limit, form, now)
+        yield _failing_table("Fixed", made.comparison.fixed, limit, form, now)
     if made.failing:
-        console.print(_failing_table(made.failing, console.width))
-    if made.blocked:
-        console.print(_blocked_table("Blocked in the last hour", made.blocked, console.width))
-    if made.claimed:
-        title = "Claimed as blocked by Events of policies that were not read"
-        console.print(_blocked_table(title, made.claimed, console.width))
-
-
-def document(reading: Reading, ask: SnapshotOptions, *, whole: bool) -> SnapshotDocument:
-    """Take everything to show from what was read; *whole* says that results were."""
-    state, wanted = reading.state, frozenset(ask.severities)
-
-    def shown(severity: str) -> bool:
-        return not wanted or severity in wanted
-
-    excluded = COUNT_CHOICES[ask.counting]
-    found = figures(state, ask.counting, whole=whole)
-    ledger = state.ledger
-    rows = [failing(one) for c in ledger.failures.places.values() for one in standing(c)]
-    results = {
-        labels: row
-        for labels, row in ledger.totals.results.items()
-        if labels[_KIND] not in excluded and shown(labels[_SEVERITY])
-    }
-    counted = total(results) if wanted else found.results
-    severities = found.failing_by_severity
-    blocks = [b for b in reversed(state.violation_events.recent.blocks) if shown(b.severity)]
-    return SnapshotDocument(
-        version=__version__,
-        cluster=reading.cluster,
-        time=time.time(),
-        count=ask.counting,
-        reports=ledger.count(),
-        compliance=counted.compliance,
-        resources=found.resources,
-        results=counted,
-        not_itemised=found.not_itemised if whole else Counts(),
-        left_out=list(left_out(state)),
-        skipped=reading.skipped,
-        unreadable={name: str(error) for name, error in reading.refused.items()},
-        failing_by_severity=severities and {s: n for s, n in severities.items() if shown(s)},
-        summary=[
-            SummaryRow(n, k, Counts(*row)) for (n, k), row in sorted(ledger.totals.summary.items())
-        ],
-        namespaces=_all(_by(results, _NAMESPACE) if wanted else found.namespaces),
-        policies=_all(_by(results, _POLICY)) if whole else None,
-        failing=sorted((r for r in rows if shown(r.severity) and r.kind not in excluded), key=order)
-        if whole
-        else None,
-        blocked=[blocked(b) for b in blocks if not b.claimed],
-        claimed=[blocked(b) for b in blocks if b.claimed],
+        title = "Failing results"
+        yield _failing_table(title, made.failing, limit, form, now)
+    yield _blocked_table(BLOCKED_TITLE, made.blocked or [], limit, form, now)
+    yield _blocked_table(CLAIMED_TITLE, made.claimed or [], limit, form, now)
+    only_summaries = made.summary if made.failing is None else []
+    rows = [((s.namespace or CLUSTER_SCOPE, s.kind), s.counts) for s in only_summaries]
+    shown = rows[:limit]
+    yield _counts_table(
+        f"Summaries{_of(len(shown), len(rows))}",
+        ("NAMESPACE", "KIND"),
+        shown,
+        _sum(c for _, c in rows),
     )
+    yield _worst_table("namespaces", "NAMESPACE", made.namespaces, limit)
+    yield _worst_table("policies", "POLICY", made.policies or [], limit)
 
 
-def _by(results: FiveFold, label: int) -> SumTable:
-    """Add up results by one of their labels."""
-    found = SumTable()
-    for labels, row in results.items():
-        found.add_all((labels[label],), row)
-    return found
+def _of(shown: int, known: int, word: str = "first") -> str:
+    return f", {word} {shown} of {known}" if shown < known else ""
 
 
-def _all(tally: FiveFold) -> list[NamedCounts]:
-    return list(worst(tally, len(tally)))
+def _failing_table(
+    title: str, found: list[FailingResult], limit: int | None, form: Layout, now: float
+) -> TextTable:
+    shown = found[:limit]
+    rows = [_row((row.severity, row.result, ago(now - row.since)), row, form) for row in shown]
+    columns = ("SEVERITY", "RESULT", "SINCE", *_where_names(form))
+    return TextTable(f"{title}{_of(len(shown), len(found))}", columns, rows)
 
 
-def _headline(made: SnapshotDocument) -> Text:
-    scored, failing_count = made.results.scored, made.results.failing
-    if made.compliance is None:
-        return Text(f"{made.reports} reports, no check is pass, fail or error")
-    text = Text()
-    text.append(f"{percent(made.compliance)} of {scored} checks comply", style="bold")
-    if not failing_count:
-        text.append(
-            f"; {made.reports} reports, no failing checks on {made.resources.all} resources"
+def _blocked_table(
+    title: str, found: list[BlockedRequest], limit: int | None, form: Layout, now: float
+) -> TextTable:
+    shown = found[:limit]
+    known = f"at least {MOST_BLOCKED}" if len(found) >= MOST_BLOCKED else str(len(found))
+    more = f", newest {len(shown)} of {known}" if len(shown) < len(found) else ""
+    rows = [_row((row.severity, ago(now - row.time)), row, form) for row in shown]
+    return TextTable(f"{title}{more}", ("SEVERITY", "AGO", *_where_names(form)), rows)
+
+
+def _where_names(form: Layout) -> tuple[str, ...]:
+    if form.width is None:
+        return ("NAMESPACE", "KIND", "NAME", "POLICY", "RULE", "MESSAGE")
+    return ("RESOURCE", "POLICY", "MESSAGE") if form.width >= ROOMY else ("RESOURCE", "POLICY")
+
+
+def _row(first: tuple[str, ...], row: FailingResult | BlockedRequest, form: Layout) -> TableRow:
+    """Put a result into cells; its message is the last one where there is room, else below."""
+    message = one_line(row.message)
+    if form.width is None:
+        names = (row.namespace or CLUSTER_SCOPE, row.kind, row.name, row.policy, row.rule)
+        return TableRow((*first, *map(one_line, names), message))
+    place = (*first, one_line(resource_of(row)), one_line(rule_of(row)))
+    if form.width < ROOMY:
+        return TableRow(place, (message,))
+    room = form.width - ROOMY + MESSAGE_WIDTH
+    return TableRow((*place, message if len(message) <= room else f"{message[: room - 1]}…"))
+
+
+def _enforced_table(found: list[EnforcedPolicy]) -> TextTable:
+    columns = ("POLICY", "MODE", "IF ENFORCED", "FAILING", "NOT EVALUATED", "SKIPPED", "NAMESPACES")
+    rows = [
+        TableRow(
+            (
+                one_line(each.policy),
+                ", ".join(each.modes) or "not read",
+                each.verdict,
+                *map(str, (each.failing, each.unevaluated, each.skipped, each.namespaces)),
+            ),
+            (_exceptions_of(each),),
         )
-        return text
-    severities = ", ".join(f"{n} {s}" for s, n in (made.failing_by_severity or {}).items())
-    text.append(f"; {made.reports} reports, {failing_count} failing results")
-    text.append(f" ({severities})" if severities else "")
-    return text.append(
-        f" on {made.resources.failing} of {made.resources.all} resources"
-        if made.resources.failing
-        else ""
-    )
+        for each in found
+    ]
+    return TextTable("If enforced", columns, rows, numbers=4)
 
 
-def _caveats(made: SnapshotDocument) -> Iterator[str]:
-    """Write what the numbers do not hold."""
-    if made.not_itemised.failing:
-        yield (
-            f"{made.not_itemised.failing} failing results of summaries are not itemised: the "
-            "results of their reports were cut or are absent"
+def _exceptions_of(each: EnforcedPolicy) -> str:
+    if each.exceptions is None:
+        return "exceptions: not read"
+    return f"exceptions: {one_line(', '.join(each.exceptions))}" if each.exceptions else ""
+
+
+def _refused_table(policy: EnforcedPolicy, limit: int | None) -> TextTable:
+    found = policy.workloads
+    shown = found[:limit]
+    rows = [
+        TableRow(
+            (
+                ", ".join(each.results),
+                one_line(resource_of(each)),
+                one_line(", ".join(f"{k}={v}" for k, v in each.labels.items())) or "-",
+                one_line(", ".join(filter(None, each.rules))),
+            )
         )
-    excluded = ", ".join(sorted(COUNT_CHOICES[made.count]))
-    if excluded:
-        yield f"Not counted: {excluded} (--count every-object counts every object)"
-    for name in made.unreadable:
-        yield f"Not read, permission refused: {name}"
+        for each in shown
+    ]
+    title = f"{one_line(policy.policy)}: refused at their next change"
+    columns = ("RESULT", "RESOURCE", "NAMESPACE LABELS", "RULES")
+    return TextTable(f"{title}{_of(len(shown), len(found))}", columns, rows)
 
 
-def _summary_rows(found: SnapshotDocument) -> list[tuple[tuple[str, ...], Counts]]:
-    return [((s.namespace or "(cluster)", s.kind), s.counts) for s in found.summary]
-
-
-def _worst_table(title: str, name: str, found: list[NamedCounts]) -> Table:
-    rows = [((s.name or "(cluster)",), s.results) for s in found[:MOST]]
-    return _counts_table(title, (name,), rows)
+def _worst_table(what: str, name: str, found: list[NamedCounts], limit: int | None) -> TextTable:
+    shown = found if limit is None else found[: min(WORST, limit)]
+    rows = [((row.name or CLUSTER_SCOPE,), row.results) for row in shown]
+    title = f"Worst {what}{_of(len(shown), len(found))}"
+    return _counts_table(title, (name,), rows, _sum(row.results for row in found))
 
 
 def _counts_table(
-    title: str, names: tuple[str, ...], rows: Sequence[tuple[tuple[str, ...], Counts]]
-) -> Table:
-    table = _table(title)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for word in RESULTS:
-        table.add_column(word.upper(), justify="right")
-    for labels, counts in rows:
-        values = (counts.passed, counts.fail, counts.warn, counts.error, counts.skip)
-        cells = [
-            Text(str(value), style=_STYLES.get(word, "") if value else "dim")
-            for word, value in zip(RESULTS, values, strict=True)
-        ]
-        table.add_row(*map(Text, labels), *cells)
-    return table
+    title: str,
+    names: tuple[str, ...],
+    rows: Sequence[tuple[tuple[str, ...], Counts]],
+    sums: Sequence[int],
+) -> TextTable:
+    made = [TableRow((*map(one_line, labels), *map(str, astuple(c)))) for labels, c in rows]
+    if made:
+        blanks = ("",) * (len(names) - 1)
+        made.append(TableRow(("TOTAL", *blanks, *map(str, sums))))
+    return TextTable(title, (*names, *(w.upper() for w in RESULTS)), made, numbers=len(RESULTS))
 
 
-def _failing_table(rows: list[FailingResult], width: int) -> Table:
-    more = f", first {MOST_FAILING} of {len(rows)}" if len(rows) > MOST_FAILING else ""
-    table = _table(f"Failing resources{more}")
-    _name(table, ("SEVERITY", *_where_names(width), "SINCE"), width)
-    now = time.time()
-    for row in rows[:MOST_FAILING]:
-        severity = Text(row.severity, style=_STYLES.get(row.severity, ""))
-        cells = [severity, *_where(row, width), Text(_ago(now - row.since)), _brief(row.message)]
-        table.add_row(*cells[: len(table.columns)])
-    return table
+def _sum(found: Iterable[Counts]) -> list[int]:
+    return [sum(column) for column in zip(*map(astuple, found), strict=True)]
 
 
-def _blocked_table(title: str, rows: list[BlockedRequest], width: int) -> Table:
-    known = f"at least {MOST_BLOCKED}" if len(rows) >= MOST_BLOCKED else str(len(rows))
-    more = f", newest {MOST_FAILING} of {known}" if len(rows) > MOST_FAILING else ""
-    table = _table(f"{title}{more}")
-    _name(table, ("AGO", *_where_names(width)), width)
-    now = time.time()
-    for row in rows[:MOST_FAILING]:
-        cells = [Text(_ago(now - row.time)), *_where(row, width), _brief(row.message)]
-        table.add_row(*cells[: len(table.columns)])
-    return table
+def _totals(made: SnapshotDocument, form: Layout) -> Iterator[Text]:
+    when = utc(made.time)
+    yield Text(f"{one_line(made.cluster)}  {when}" if made.cluster else when, "dim")
+    for line in made.problems:
+        yield from _sentence(f"Warning: {one_line(line)}", form, "bold yellow")
+    if made.counted or not made.problems:
+        yield from _sentence(headline(made), form, "bold")
+    if made.comparison:
+        yield from _sentence(change_line(made), form, "bold")
+    for line in caveats(made):
+        yield from _sentence(one_line(line), form, "yellow")
 
 
-def _name(table: Table, names: Sequence[str], width: int) -> None:
-    """Add the columns, that of the message where there is room for it."""
-    for name in names:
-        short = name in ("SEVERITY", "SINCE", "AGO")
-        table.add_column(name, overflow="fold", no_wrap=short)
-    if width >= ROOMY:
-        table.add_column("MESSAGE", overflow="ellipsis", no_wrap=True, max_width=MESSAGE_WIDTH)
-
-
-def _where_names(width: int) -> tuple[str, ...]:
-    if width < WIDE:
-        return ("RESOURCE", "POLICY")
-    return ("NAMESPACE", "KIND", "NAME", "POLICY", "RULE")
-
-
-def _where(row: FailingResult | BlockedRequest, width: int) -> list[Text]:
-    """Say which resource and which rule, in fewer columns where the terminal is narrow."""
-    if width >= WIDE:
-        return [
-            *map(Text, (row.namespace or "(cluster)", row.kind, row.name, row.policy, row.rule))
-        ]
-    resource = "/".join(part for part in (row.namespace, row.kind, row.name) if part)
-    return [Text(resource), Text(f"{row.policy}: {row.rule}" if row.rule else row.policy)]
-
-
-def _brief(message: str) -> Text:
-    return Text(" ".join(message.split()))
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-
-
-def _ago(seconds: float) -> str:
-    """Say a duration in its largest unit, as kubectl does."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(max(seconds, 0))}s"
+def _sentence(text: str, form: Layout, style: str) -> Iterator[Text]:
+    if form.width is None:
+        yield Text(text, style)
+        return
+    for line in textwrap.wrap(text, form.width):
+        yield Text(line, style)

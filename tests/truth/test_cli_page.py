@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import FLAGS, HELP, main
+from exporter.cli import FLAGS, HELP, SNAPSHOT_SWITCHES, main
 from exporter.settings.flags import Flag
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -29,13 +29,21 @@ def lines() -> Iterator[str]:
             yield "| flag | default | variable | |"
             yield "|---|---|---|---|"
             yield from map(row, flags)
+            if command == "snapshot":
+                yield from (switch(*each) for each in SNAPSHOT_SWITCHES)
             yield ""
 
 
 def row(flag: Flag) -> str:
-    name = f"`--{flag.name} {flag.value}`" + (" (may repeat)" if flag.repeats else "")
+    name = f"`-{flag.short}`, " if flag.short else ""
+    name += f"`--{flag.name} {flag.value}`" + (" (may repeat)" if flag.repeats else "")
     default = f"`{flag.default}`" if flag.default else ""
     return f"| {name} | {default} | `{flag.variable}` | {flag.help.replace('|', chr(92) + '|')} |"
+
+
+def switch(name: str, short: str, text: str) -> str:
+    names = f"`-{short}`, `--{name}`" if short else f"`--{name}`"
+    return f"| {names} |  |  | {text} |"
 
 
 def test_the_page_is_the_help() -> None:

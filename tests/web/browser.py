@@ -70,6 +70,11 @@ class Browser:
         """Write what is in the window as PNG."""
         path.write_bytes(base64.b64decode(str(self._call("GET", "/screenshot"))))
 
+    def pdf(self) -> bytes:
+        """Print the page on paper of the size that it asks for."""
+        made = self._devtools("Page.printToPDF", {"preferCSSPageSize": True})
+        return base64.b64decode(msgspec.convert(made, dict[str, str])["data"])
+
     def _devtools(self, command: str, parameters: Mapping[str, object]) -> object:
         body = {"cmd": command, "params": parameters}
         return self._call("POST", "/goog/cdp/execute", body)

@@ -1,0 +1,280 @@
+"""A snapshot as one value: the JSON form, from which every other form is written."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+
+from exporter import __version__
+from exporter.state.selection import Filters
+from exporter.view.summary import describe
+from exporter.view.values import (
+    COUNT_CHOICES,
+    SEVERITIES,
+    BlockedRequest,
+    Counts,
+    FailingResult,
+    LeftOut,
+    NamedCounts,
+)
+from exporter.web.page.html import percent
+
+SCHEMA: Final = 1
+"""Grows when a field of the JSON form changes its meaning or goes; more fields may come."""
+CLUSTER_SCOPE: Final = "(cluster)"
+BLOCKED_TITLE: Final = "Requests blocked in the last hour"
+CLAIMED_TITLE: Final = "Claimed as blocked by Events of policies that were not read"
+
+
+class SnapshotScope(msgspec.Struct, frozen=True):
+    """What a snapshot was asked for; only snapshots of one scope can be compared.
+
+    Empty is no restriction. ``filters`` and ``sources`` are those of the configuration file.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    team: str = ""
+    count: str = ""
+    detail: str = ""
+    sources: tuple[str, ...] = ()
+    filters: Filters = Filters()
+
+
+class SummaryRow(msgspec.Struct, frozen=True):
+    """The reports' own summaries, added up as policyreport_summary has them."""
+
+    namespace: str
+    kind: str
+    counts: Counts
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What changed since a baseline: failing results that are new, fixed, and in both.
+
+    ``baseline_problems`` are why the baseline may not show all that failed at its time.
+    """
+
+    baseline_time: float
+    baseline_compliance: float | None
+    baseline_problems: list[str]
+    new: list[FailingResult]
+    fixed: list[FailingResult]
+    still: int
+
+
+class RefusedWorkload(msgspec.Struct, frozen=True):
+    """An object whose next change an enforced policy would refuse, or cannot evaluate.
+
+    ``labels`` are those of its namespace, empty where namespaces are not read.
+    """
+
+    namespace: str
+    kind: str
+    name: str
+    rules: tuple[str, ...]
+    results: tuple[str, ...]
+    labels: dict[str, str]
+
+
+Verdict = Literal["ready", "would block", "enforced", "unknown"]
+
+
+class EnforcedPolicy(msgspec.Struct, frozen=True):
+    """What happens if a policy enforces, as the dashboard's panel Can it enforce? has it.
+
+    ``modes`` is empty where the policy was not read. ``exceptions`` is how many checks are skipped
+    because of an exception or a precondition, ``workloads`` is what fails or is not evaluated.
+    """
+
+    policy: str
+    modes: tuple[str, ...]
+    verdict: Verdict
+    failing: int
+    unevaluated: int
+    skipped: int
+    namespaces: int
+    workloads: list[RefusedWorkload]
+    exceptions: list[str] | None
+
+
+class SnapshotDocument(msgspec.Struct, kw_only=True):
+    """The JSON form. Times are Unix seconds; None is what is not known, as of mere summaries.
+
+    ``compliance`` is of checks (results) of the kinds that ``count`` counts; so are the numbers.
+    ``problems`` are why it may not show all that fails: while there is one, nothing is fine.
+    ``claimed`` are blocks of CEL policies that were not read, so that only the Event claims them.
+    ``blocked`` and ``claimed`` are None where no Event was read.
+    """
+
+    schema: int = SCHEMA
+    version: str = __version__
+    cluster: str
+    cluster_uid: str
+    time: float
+    scope: SnapshotScope
+    problems: list[str]
+    count: str
+    reports: int
+    compliance: float | None
+    resources: Counts
+    results: Counts
+    not_itemised: Counts
+    left_out: list[LeftOut]
+    skipped: list[str]
+    unreadable: dict[str, str]
+    failing_by_severity: dict[str, int] | None
+    summary: list[SummaryRow]
+    namespaces: list[NamedCounts]
+    policies: list[NamedCounts] | None
+    failing: list[FailingResult] | None
+    blocked: list[BlockedRequest] | None
+    claimed: list[BlockedRequest] | None
+    comparison: Comparison | None = None
+    if_enforced: list[EnforcedPolicy] | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether there is anything that compliance is a share of."""
+        return bool(self.results.scored)
+
+
+def as_json(made: SnapshotDocument) -> str:
+    """Write the snapshot as JSON."""
+    return msgspec.json.format(msgspec.json.encode(made)).decode() + "\n"
+
+
+def headline(made: SnapshotDocument) -> str:
+    """Sum the snapshot up in a sentence; nothing is fine while there is a problem."""
+    failing_count = made.results.failing
+    if made.compliance is None:
+        return f"{made.reports} reports, no check is pass, fail or error"
+    text = f"{percent(made.compliance)} of {made.results.scored} checks comply"
+    if not failing_count:
+        known = f"on {made.resources.all} resources" if not made.problems else "among those read"
+        return f"{text}; {made.reports} reports, no failing checks {known}"
+    named = severities_of((n, s) for s, n in (made.failing_by_severity or {}).items())
+    text += f"; {made.reports} reports, {failing_count} failing results"
+    text += f" ({named})" if named else ""
+    if not made.resources.failing:
+        return text
+    return f"{text} on {made.resources.failing} of {made.resources.all} resources"
+
+
+def change_line(made: SnapshotDocument) -> str:
+    """Sum up what changed since the baseline."""
+    change = made.comparison
+    if change is None:
+        return ""
+    return (
+        f"Since {utc(change.baseline_time)}: {len(change.new)} new failing results, "
+        f"{len(change.fixed)} fixed, {change.still} still failing; compliance "
+        f"{percent(change.baseline_compliance)} before, {percent(made.compliance)} now"
+    )
+
+
+def caveats(made: SnapshotDocument) -> list[str]:
+    """Write what the numbers do not hold, a sentence each."""
+    lines = []
+    if made.not_itemised.failing:
+        lines.append(
+            f"{made.not_itemised.failing} failing results of summaries are not itemised: the "
+            "results of their reports were cut or are absent"
+        )
+    excluded = frozenset() if made.scope.kinds else COUNT_CHOICES[made.count]
+    if excluded:
+        lines.append(
+            f"Not counted: {', '.join(sorted(excluded))} (--count every-object counts every object)"
+        )
+    lines += [f"Not read, permission refused: {name}" for name in made.unreadable]
+    described = describe(made.left_out)
+    lines += [each for each in described if each not in made.problems]
+    if made.comparison:
+        lines += [f"The baseline: {each}" for each in made.comparison.baseline_problems]
+    return lines
+
+
+_INVISIBLE: Final = {
+    code: f"\\x{code:02x}" for code in (*range(9), *range(11, 13), *range(14, 32), *range(127, 160))
+} | {
+    code: f"\\u{code:04x}"
+    for code in (
+        *(0x061C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+        *range(0xD800, 0xE000),
+    )
+}
+"""Control characters, marks that turn the direction of text, and what no XML document may hold."""
+
+
+def printable(text: str) -> str:
+    """Spell characters that a terminal would obey, or a reader would not see."""
+    return text.translate(_INVISIBLE)
+
+
+def one_line(text: str) -> str:
+    """Write a text in one line, its control characters spelled."""
+    return printable(" ".join(text.split()))
+
+
+def utc(seconds: float) -> str:
+    """Write a time for people."""
+    return _written(seconds, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def rfc3339(seconds: float) -> str:
+    """Write a time for programs; empty where it is none."""
+    return _written(seconds, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _written(seconds: float, form: str) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):  # a file may hold any number
+        return ""
+
+
+def ago(seconds: float) -> str:
+    """Give a duration in its largest unit, as kubectl does."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(max(seconds, 0))}s"
+
+
+def resource_of(row: FailingResult | BlockedRequest | RefusedWorkload) -> str:
+    """Name a resource: namespace/Kind/name."""
+    return "/".join(part for part in (row.namespace, row.kind, row.name) if part)
+
+
+def by_resource(rows: Iterable[FailingResult]) -> list[tuple[str, int, str]]:
+    """Count the failing results of each resource, with its worst severity, the worst first."""
+    counts: Counter[str] = Counter()
+    worst_severity: dict[str, str] = {}
+    for row in rows:
+        name = resource_of(row)
+        counts[name] += 1
+        former = worst_severity.get(name, row.severity)
+        worst_severity[name] = min(former, row.severity, key=_rank)
+    found = [(name, count, worst_severity[name]) for name, count in counts.items()]
+    return sorted(found, key=lambda each: (_rank(each[2]), -each[1], each[0]))
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
+def rule_of(row: FailingResult | BlockedRequest) -> str:
+    """Name a policy and its rule."""
+    return f"{row.policy}: {row.rule}" if row.rule else row.policy
+
+
+def severities_of(counts: Iterable[tuple[int, str]]) -> str:
+    """Write numbers by severity: 3 critical, 12 high."""
+    return ", ".join(f"{count} {severity}" for count, severity in counts)

@@ -1,0 +1,316 @@
+"""A snapshot as a document: Markdown for a merge request, HTML for a mail or for paper."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from exporter.snapshot.document import (
+    BLOCKED_TITLE,
+    CLAIMED_TITLE,
+    CLUSTER_SCOPE,
+    SnapshotDocument,
+    ago,
+    by_resource,
+    caveats,
+    change_line,
+    headline,
+    one_line,
+    resource_of,
+    rule_of,
+    utc,
+)
+from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingResult
+from exporter.web.page.html import Content, Markup, document, number, percent, tag
+
+TITLE: Final = "Policy reports"
+MOST_WORST: Final = 10
+"""Rows of the lists of worst policies, namespaces and resources."""
+PAPER_ROWS: Final = {"failing": 25, "policies": 10, "namespaces": 10, "resources": 10, "claimed": 0}
+"""Rows of a list that are printed, by its slug; PAPER_OTHERS of those that are not here."""
+PAPER_OTHERS: Final = 6
+MESSAGE_CHARACTERS: Final = 240
+COMMENT_CHARACTERS: Final = 60_000
+"""GitHub takes comments of 65,536 characters."""
+_SPECIAL: Final = {ord(each): f"&#{ord(each)};" for each in "\\`*_{}[]<>()#+!|&~$@:\"'"}
+"""What Markdown takes for markup, a mention, or the end of a table's cell."""
+
+
+class Cell(NamedTuple):
+    """A text of a list: a name from the cluster, a number, or one of this program's own words."""
+
+    text: str
+    kind: str = "name"
+
+
+class Listing(NamedTuple):
+    """A list under a title; *known* is how many rows there are in all, *slug* its place."""
+
+    slug: str
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    known: str
+
+    @property
+    def printed(self) -> int:
+        """How many rows are on paper."""
+        return min(len(self.rows), PAPER_ROWS.get(self.slug, PAPER_OTHERS))
+
+    def heading(self, shown: int) -> str:
+        """Give the title, with the number of rows."""
+        of = self.known if self.known == str(shown) else f"{shown} of {self.known}"
+        return f"{self.title} ({of})"
+
+
+def _listings(made: SnapshotDocument, limit: int | None) -> Iterator[Listing]:
+    """List what is to be shown, the most important first; empty lists are left out."""
+    if made.if_enforced is not None:
+        yield _enforced(made)
+    if made.comparison:
+        yield _results("new", "New failing results", made.comparison.new, made.time, limit)
+        yield _results("fixed", "Fixed", made.comparison.fixed, made.time, limit)
+    yield from _worst(made)
+    yield _results("failing", "Failing results", made.failing or [], made.time, limit)
+    yield _blocks("blocked", BLOCKED_TITLE, made.blocked or [], made.time, limit)
+    yield _blocks("claimed", CLAIMED_TITLE, made.claimed or [], made.time, limit)
+
+
+def _worst(made: SnapshotDocument) -> Iterator[Listing]:
+    """List the policies, namespaces and resources with most failing results."""
+    columns = ("Policy", "Failing", "Of checks", "Compliance")
+    for slug, what, found in (
+        ("policies", "Worst policies", made.policies or []),
+        ("namespaces", "Worst namespaces", made.namespaces),
+    ):
+        bad = [each for each in found if each.results.failing]
+        rows = [_counted(each.name or CLUSTER_SCOPE, each.results) for each in bad[:MOST_WORST]]
+        name = "Policy" if slug == "policies" else "Namespace"
+        yield Listing(slug, what, (name, *columns[1:]), rows, str(len(bad)))
+    worst = by_resource(made.failing or [])
+    resources = [
+        (Cell(severity, "severity"), Cell(name), Cell(number(count), "number"))
+        for name, count, severity in worst[:MOST_WORST]
+    ]
+    names = ("Severity", "Resource", "Failing")
+    yield Listing("resources", "Worst resources", names, resources, str(len(worst)))
+
+
+def _counted(name: str, counts: Counts) -> tuple[Cell, ...]:
+    numbers = (number(counts.failing), number(counts.scored))
+    share = Cell(percent(counts.compliance), "share")
+    return (Cell(name), *(Cell(each, "number") for each in numbers), share)
+
+
+def _results(
+    slug: str, title: str, found: Sequence[FailingResult], now: float, limit: int | None
+) -> Listing:
+    rows = [
+        (
+            Cell(row.severity, "severity"),
+            Cell(row.result, "word"),
+            Cell(resource_of(row)),
+            Cell(rule_of(row)),
+            Cell(_brief(row.message), "message"),
+            Cell(ago(now - row.since), "number"),
+        )
+        for row in found[:limit]
+    ]
+    columns = ("Severity", "Result", "Resource", "Policy", "Message", "Since")
+    return Listing(slug, title, columns, rows, str(len(found)))
+
+
+def _blocks(
+    slug: str, title: str, found: Sequence[BlockedRequest], now: float, limit: int | None
+) -> Listing:
+    rows = [
+        (
+            Cell(row.severity, "severity"),
+            Cell(resource_of(row)),
+            Cell(rule_of(row)),
+            Cell(_brief(row.message), "message"),
+            Cell(ago(now - row.time), "number"),
+        )
+        for row in found[:limit]
+    ]
+    known = f"at least {len(found)}" if len(found) >= MOST_BLOCKED else str(len(found))
+    return Listing(slug, title, ("Severity", "Resource", "Policy", "Message", "Ago"), rows, known)
+
+
+def _enforced(made: SnapshotDocument) -> Listing:
+    found = made.if_enforced or []
+    rows = [
+        (
+            Cell(each.policy),
+            Cell(", ".join(each.modes) or "not read", "word"),
+            Cell(each.verdict, "word"),
+            *(Cell(number(n), "number") for n in (each.failing, each.unevaluated, each.skipped)),
+        )
+        for each in found
+    ]
+    columns = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped")
+    return Listing("enforced", "If enforced", columns, rows, str(len(found)))
+
+
+def _brief(message: str) -> str:
+    text = one_line(message)
+    cut = len(text) > MESSAGE_CHARACTERS
+    return text[: MESSAGE_CHARACTERS - 1] + "…" if cut else text
+
+
+def as_markdown(made: SnapshotDocument, limit: int | None) -> str:
+    """Write GitHub's and GitLab's Markdown; shorter lists where a comment would not take it.
+
+    Everything from the cluster is in ``<code>``, its punctuation as character references: no
+    mention, link or markup comes of it.
+    """
+    while True:
+        text = _markdown(made, limit)
+        if limit is None or limit == 1 or len(text) <= COMMENT_CHARACTERS:
+            return text
+        limit //= 2
+
+
+def _markdown(made: SnapshotDocument, limit: int | None) -> str:
+    of = f" of {_code(made.cluster)}" if made.cluster else ""
+    parts = [f"## {TITLE}{of}"]
+    if made.problems:
+        lines = "\n".join(f"> - {_code(each)}" for each in made.problems)
+        parts.append(f"> **Warning: this does not show everything**\n>\n{lines}")
+    if made.counted or not made.problems:
+        parts.append(f"**{headline(made)}**")
+    if made.comparison:
+        parts.append(f"**{change_line(made)}**")
+    parts += [_markdown_list(each) for each in _listings(made, limit) if each.rows]
+    notes = [f"{utc(made.time)}, policy-report-exporter {made.version}", *caveats(made)]
+    parts.append("\n".join(f"- {one_line(each).translate(_SPECIAL)}" for each in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_list(each: Listing) -> str:
+    """Write a table; long ones can be folded out."""
+    rules = ["---:" if kind in ("number", "share") else "---" for kind in _kinds(each)]
+    rows = [each.columns, rules, *([_markdown_cell(cell) for cell in row] for row in each.rows)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    heading = each.heading(len(each.rows))
+    if each.slug in ("new", "fixed", "enforced"):
+        return f"### {heading}\n\n{table}"
+    return f"<details><summary>{heading}</summary>\n\n{table}\n\n</details>"
+
+
+def _kinds(each: Listing) -> list[str]:
+    return [cell.kind for cell in each.rows[0]]
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if cell.kind in ("name", "message"):
+        return _code(cell.text)
+    return one_line(cell.text).translate(_SPECIAL)
+
+
+def _code(text: str) -> str:
+    text = one_line(text).translate(_SPECIAL)
+    return f"<code>{text}</code>" if text else ""
+
+
+def as_html(made: SnapshotDocument, limit: int | None) -> str:
+    """Write one page that needs nothing else: no script, no link, light and dark, two sheets."""
+    style = files("exporter.snapshot").joinpath("page.css").read_text(encoding="utf-8")
+    title = f"{TITLE}: {one_line(made.cluster)}" if made.cluster else TITLE
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("title", title),
+        tag("style", Markup(style)),
+    )
+    panels = [_panel(each) for each in _listings(made, limit) if each.rows]
+    notes = [tag("li", one_line(each)) for each in caveats(made)]
+    body = tag(
+        "body",
+        tag("header", tag("h1", title), tag("p", utc(made.time))),
+        _warning(made.problems),
+        _tiles(made),
+        tag("main", *panels),
+        tag("footer", tag("ul", *notes), tag("p", f"policy-report-exporter {made.version}")),
+    )
+    return document(head, body)
+
+
+def _warning(problems: Iterable[str]) -> Content:
+    found = [tag("li", one_line(each)) for each in problems]
+    if not found:
+        return None
+    title = tag("strong", "Warning: this does not show everything")
+    return tag("section", title, tag("ul", *found), class_="warning")
+
+
+def _tiles(made: SnapshotDocument) -> Content:
+    """Show the numbers that matter, each with the change against the baseline."""
+    if made.problems and not made.counted:
+        return None
+    change = made.comparison
+    before = change.baseline_compliance if change else None
+    severities = (made.failing_by_severity or {}).items()
+    shown = "no failing checks" if not made.problems else "none among those read"
+    tiles = [
+        (
+            "Compliance",
+            percent(made.compliance),
+            f"{percent(before)} before" if change else f"of {number(made.results.scored)} checks",
+        ),
+        (
+            "Failing checks",
+            number(made.results.failing),
+            ", ".join(f"{number(n)} {s}" for s, n in severities) or shown,
+        ),
+        (
+            "Resources with a failing check",
+            number(made.resources.failing),
+            f"of {number(made.resources.all)}",
+        ),
+    ]
+    if change:
+        tiles.append(("New", number(len(change.new)), f"since {utc(change.baseline_time)}"))
+        tiles.append(("Fixed", number(len(change.fixed)), f"{number(change.still)} still failing"))
+    tiles.append(("Requests blocked", _blocked_count(made), "in the last hour"))
+    return tag("section", *(_tile(*each) for each in tiles), class_="tiles")
+
+
+def _blocked_count(made: SnapshotDocument) -> str:
+    if made.blocked is None:
+        return "not read"
+    count = len(made.blocked)
+    return f"at least {count}" if count >= MOST_BLOCKED else number(count)
+
+
+def _tile(name: str, value: str, note: str) -> Markup:
+    return tag("div", tag("span", name), tag("strong", value), tag("small", note))
+
+
+def _panel(each: Listing) -> Markup:
+    kinds = _kinds(each)
+    head = [tag("th", name, class_=kind) for name, kind in zip(each.columns, kinds, strict=True)]
+    rows = [
+        tag("tr", *map(_html_cell, row), class_="screen" if at >= each.printed else None)
+        for at, row in enumerate(each.rows)
+    ]
+    table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows))
+    heading = [
+        tag("span", each.heading(len(each.rows)), class_="screen"),
+        tag("span", each.heading(each.printed), class_="paper"),
+    ]
+    return tag("section", tag("h2", *heading), table, class_=each.slug)
+
+
+def _html_cell(cell: Cell) -> Markup:
+    text = one_line(cell.text)
+    content: Content = text
+    if cell.kind == "severity":
+        content = tag("span", text, class_=f"chip {text}")
+    if cell.kind == "share":
+        width = text.removesuffix(" %") if text.endswith("%") else "0"
+        bar = tag("i", tag("b", style=f"width:{width}%"))
+        content = [bar, text]
+    return tag("td", content, class_=cell.kind)
