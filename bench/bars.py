@@ -99,6 +99,9 @@ BARS: Final = (
     Bar(
         "four lists / one list, slow server", 0.4, "slow server", "ratios", "four lists / one list"
     ),
+    Bar("snapshot from the API / sync", 2.0, "snapshot", "ratios", "API / sync"),
+    Bar("snapshot from a file / sync", 3.0, "snapshot", "ratios", "file / sync"),
+    Bar("snapshot from a file: peak, MB", 250, "snapshot", "from a file", "peak_mb"),
     Bar("idle: CPU, % of a core", 1, "idle", "idle", "cpu_percent"),
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from bench import bursts, churn, endurance, growth, life, page, rescan, scrape, sync
+from bench import bursts, churn, endurance, growth, life, oneoff, page, rescan, scrape, sync
 from bench.measure import Figures
 from bench.reports import Shape
 
@@ -29,6 +29,7 @@ def small() -> dict[str, Run]:
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000)),
         "endurance": partial(endurance.compare, Shape.of(5_000), 3_000, 500, settling=4, hours=4),
+        "snapshot": partial(oneoff.compare, shape, 1),
         "idle": partial(life.idle, shape, 46.0),
     }
 
@@ -49,6 +50,7 @@ def full() -> dict[str, Run]:
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000, 300_000, 1_000_000)),
         "endurance": partial(endurance.compare, Shape.of(20_000), 6_000, 500, settling=4, hours=8),
+        "snapshot": partial(oneoff.compare, shape, 3),
         "idle": partial(life.idle, shape, 301.0),
     }
 

@@ -1,9 +1,9 @@
-"""Decode a YAML file into a struct; errors name the file, the line and the key."""
+"""YAML decoded: a file into a struct, a stream into documents; errors name file, line and key."""
 
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 import msgspec
 import yaml
@@ -201,3 +201,74 @@ def _unreadable(error: yaml.YAMLError, file: str) -> str:
 
 def _line(node: yaml.Node) -> int:
     return node.start_mark.line + 1 if node.start_mark else 1
+
+
+def documents(file: str, body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Turn a stream of YAML documents into JSON, each with the number of lines before it.
+
+    Raises:
+        ConfigError: it is no YAML, or a key is in a mapping twice.
+    """
+    loader = _Loader(body)
+    try:
+        while loader.check_node():
+            for node in _parted(loader.get_node()):
+                document = loader.construct_document(node)
+                if document is not None:
+                    yield node.start_mark.line, msgspec.json.encode(document)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        twice = f": {error.problem}" if isinstance(error, _RepeatedKey) else ""
+        raise ConfigError(f"{file}{line}: neither JSON nor YAML{twice}") from error
+    finally:
+        loader.dispose()
+
+
+def _parted(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Part what stands in one document because ``---`` was left out: at each apiVersion or kind."""
+    if not isinstance(node, yaml.MappingNode):
+        yield node
+        return
+    keys: set[object] = set()
+    begin = 0
+    for at, (key, _) in enumerate(node.value):
+        if key.value in ("apiVersion", "kind") and key.value in keys:
+            yield _part_of(node, begin, at)
+            keys, begin = set(), at
+        if key.value.__hash__:
+            keys.add(key.value)
+    yield _part_of(node, begin, len(node.value))
+
+
+def _part_of(node: yaml.MappingNode, begin: int, end: int) -> yaml.Node:
+    if end - begin == len(node.value):
+        return node
+    pairs = node.value[begin:end]
+    return yaml.MappingNode(node.tag, pairs, pairs[0][0].start_mark, pairs[-1][1].end_mark)
+
+
+class _RepeatedKey(yaml.constructor.ConstructorError):
+    """A key is in one mapping twice, so that one of the values would be lost."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C or not
+    """Leaves timestamps as the text that they are in JSON, and refuses repeated keys."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [
+            (tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Look for repeated keys before merged ones are put in."""
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in keys:
+                    problem = f"the key {key.value} is there twice"
+                    raise _RepeatedKey(None, None, problem, key.start_mark)
+                keys.add(key.value)
+        super().flatten_mapping(node)

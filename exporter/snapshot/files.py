@@ -1,19 +1,32 @@
-"""Objects out of files: streams of JSON or YAML documents, Lists included, whole or not at all."""
+"""Objects out of files: streams of JSON or YAML documents, Lists included.
+
+Of a List in JSON only a part is in memory, so that files may be larger than memory is.
+"""
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
-import yaml
 
 from exporter.errors import ConfigError, Malformed
 from exporter.model.changes import Object
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.wire.codec import BROKEN, Codec, codec_for
-from exporter.wire.slices import Uncut, cut, elements, field, identify
+from exporter.wire.slices import (
+    CHUNK_BYTES,
+    StreamWindow,
+    Uncut,
+    cut,
+    elements,
+    field,
+    field_start,
+    identify,
+)
+from exporter.yamlfile import documents
 
 _KNOWN: Final = {
     ("" if r.kind == "Event" else r.group, r.kind): r
@@ -21,14 +34,13 @@ _KNOWN: Final = {
 }
 _CODECS: Final[dict[Resource, Codec]] = {}
 """Of each resource in each version met: an old version spells fields in another way."""
-
-
 _DEEPEST: Final = 8
 """Lists in lists."""
 _SHOWN: Final = 40
 """Characters of what is not JSON that an error quotes."""
 _EXPECTED: Final = "not JSON as kubectl prints it"
 _SEPARATORS: Final = re.compile(rb"(?:\s|---(?=\s))*+")
+_SPACE: Final = re.compile(rb"\s*+")
 _HEADING: Final = re.compile(rb"\A[^{\[]{0,65536}?^POLICY REPORT:\s*^-+\s*$", re.MULTILINE)
 """What ``kyverno apply --policy-report`` prints before the report."""
 
@@ -50,131 +62,145 @@ class _Item(msgspec.Struct, rename={"api_version": "apiVersion"}):
 _item = msgspec.json.Decoder(_Item).decode
 
 
-def read_files(names: Sequence[str]) -> Iterator[FileObject]:
+def read_files(
+    names: Sequence[str], progress: Callable[[int], None] = lambda _: None
+) -> Iterator[FileObject]:
     """Read every object of every file; ``-`` is standard input.
 
     Objects of other kinds are passed over; a broken one is a complaint and nothing else is lost.
+    *progress* takes how many bytes were read in addition.
 
     Raises:
         ConfigError: a file cannot be read, is empty, or is neither JSON nor YAML.
     """
     for name in names:
         empty = True
-        for place, document in _documents(name, _bytes_of(name)):
-            yield from _objects(place, document)
-            empty = False
+        try:
+            with _opened(name) as stream:
+                for one in _objects_of(name, StreamWindow(stream, progress)):
+                    empty = False
+                    if one is not None:
+                        yield one
+        except OSError as error:
+            raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
         if empty:
             # What a kubectl that failed left in the pipe is not a cluster without failures.
             raise ConfigError(f"{name}: empty, expected what kubectl get -o json or yaml prints")
 
 
-def _bytes_of(name: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
-
-
-def _documents(name: str, body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Cut a stream into documents, each with its place (file and line) and as JSON."""
-    body = _HEADING.sub(b"", body.removeprefix(b"\xef\xbb\xbf"), count=1)
-    if body.lstrip()[:1] in (b"{", b"["):
-        yield from _json_documents(name, body)
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == "-":
+        yield sys.stdin.buffer
         return
-    loader = _Loader(body)
+    with Path(name).open("rb") as stream:
+        yield stream
+
+
+def _objects_of(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
+    """Read the objects of a file; None is a document without any."""
+    window.grow()
+    window.body = _HEADING.sub(b"", window.body.removeprefix(b"\xef\xbb\xbf"), count=1)
+    if window.body.lstrip()[:1] in (b"{", b"["):
+        yield from _json_objects(name, window)
+        return
+    for line, document in documents(name, window.whole()):
+        yield None
+        yield from _objects(_place(name, line), document)
+
+
+def _json_objects(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
+    """Read JSON documents: by line or not, with ``---`` between them or not."""
+    while first := window.skip(_SEPARATORS):
+        place = _place(name, window.lines())
+        if first not in (b"{", b"["):
+            found = window.body[window.at : window.at + _SHOWN]
+            shown = found.split(b"\n")[0].decode(errors="replace")
+            raise ConfigError(f"{place}: expected a JSON object or list, found {shown!r}")
+        yield None
+        while True:
+            try:
+                end = cut(window.body, window.at)
+            except Uncut:
+                items = _items_at(window)
+                if items:
+                    yield from _streamed(place, window, items)
+                    break
+                if window.grow():
+                    continue
+                end = len(window.body)  # what is wrong is found when it is decoded
+            body, window.at = window.body[window.at : end], end
+            yield from _objects(place, body)
+            break
+
+
+def _items_at(window: StreamWindow) -> int:
+    """Find the array of a List that is longer than what is in memory; 0 where there is none."""
+    body = window.body
+    if len(body) - window.at < CHUNK_BYTES:
+        return 0
+    if body[window.at : window.at + 1] == b"[":
+        return window.at + 1
     try:
-        while loader.check_node():
-            for node in _parted(loader.get_node()):
-                document = loader.construct_document(node)
-                if document is not None:
-                    yield _place(name, node.start_mark.line), msgspec.json.encode(document)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        twice = f": {error.problem}" if isinstance(error, _RepeatedKey) else ""
-        raise ConfigError(f"{name}{line}: neither JSON nor YAML{twice}") from error
-    finally:
-        loader.dispose()
+        start = field_start(body, window.at, "items")
+    except Uncut:
+        return 0
+    match = _SPACE.match(body, start or 0)
+    end = match.end() if match else 0
+    return end + 1 if start is not None and body[end : end + 1] == b"[" else 0
 
 
-def _json_documents(name: str, body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Cut JSON documents apart: by line or not, with ``---`` between them or not."""
-    at, line = _SEPARATORS.match(body).end(), 0  # type: ignore[union-attr]  # matches anything
-    line = body.count(b"\n", 0, at)
-    while at < len(body):
-        place = _place(name, line)
-        if body[at : at + 1] not in (b"{", b"["):
-            found = body[at : at + _SHOWN].split(b"\n")[0].decode(errors="replace")
-            raise ConfigError(f"{place}: expected a JSON object or list, found {found!r}")
-        try:
-            end = cut(body, at)
-        except Uncut:
-            end = len(body)  # what is wrong is found when it is decoded
-        yield place, body[at:end]
-        after = _SEPARATORS.match(body, end).end()  # type: ignore[union-attr]  # matches anything
-        line += body.count(b"\n", at, after)
-        at = after
+def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObject]:
+    """Read a list item by item; its kind may come after them."""
+    is_array = items == window.at + 1
+    head = _Item() if is_array else _kind_of(window.body[window.at : items - 1] + b"null}")
+    kind = _Item(head.api_version, head.kind.removesuffix("List"))
+    nameless: list[bytes] = []
+    window.at = items
+    try:
+        for item in window.items():
+            if is_array and item[:1] not in (b"{", b"["):
+                raise ConfigError(f"{place}: {_EXPECTED}: an item of the list is no object")
+            yield from _objects(place, item, kind, 1, nameless)
+    except Uncut as error:
+        raise ConfigError(f"{place}: {_EXPECTED}: the list is not closed") from error
+    if is_array:
+        return
+    window.put_back(b'{"items":null')
+    rest = window.value(cut)
+    if rest is None:
+        raise ConfigError(f"{place}: {_EXPECTED}: the list is not closed")
+    tail = _kind_of(rest)
+    kind = _Item(head.api_version or tail.api_version, tail.kind.removesuffix("List"))
+    for item in nameless:
+        yield from _objects(place, item, kind, 1)
+
+
+def _kind_of(body: bytes) -> _Item:
+    try:
+        return _item(body)
+    except BROKEN:
+        return _Item()
 
 
 def _place(name: str, line: int) -> str:
     return f"{name}:{line + 1}" if line else name
 
 
-def _parted(node: yaml.Node) -> Iterator[yaml.Node]:
-    """Part what stands in one document because ``---`` was left out: at each apiVersion or kind."""
-    if not isinstance(node, yaml.MappingNode):
-        yield node
-        return
-    keys: set[object] = set()
-    begin = 0
-    for at, (key, _) in enumerate(node.value):
-        if key.value in ("apiVersion", "kind") and key.value in keys:
-            yield _part_of(node, begin, at)
-            keys, begin = set(), at
-        if key.value.__hash__:
-            keys.add(key.value)
-    yield _part_of(node, begin, len(node.value))
-
-
-def _part_of(node: yaml.MappingNode, begin: int, end: int) -> yaml.Node:
-    if end - begin == len(node.value):
-        return node
-    pairs = node.value[begin:end]
-    return yaml.MappingNode(node.tag, pairs, pairs[0][0].start_mark, pairs[-1][1].end_mark)
-
-
-class _RepeatedKey(yaml.constructor.ConstructorError):
-    """A key is in one mapping twice, so that one of the values would be lost."""
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C or not
-    """Leaves timestamps as the text that they are in JSON, and refuses repeated keys."""
-
-    yaml_implicit_resolvers: ClassVar = {
-        first: [
-            (tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"
-        ]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Look for repeated keys before merged ones are put in."""
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in keys:
-                    problem = f"the key {key.value} is there twice"
-                    raise _RepeatedKey(None, None, problem, key.start_mark)
-                keys.add(key.value)
-        super().flatten_mapping(node)
-
-
 def _objects(
-    place: str, body: bytes, kind_of_list: _Item | None = None, depth: int = 0
+    place: str,
+    body: bytes,
+    kind_of_list: _Item | None = None,
+    depth: int = 0,
+    nameless: list[bytes] | None = None,
 ) -> Iterator[FileObject]:
-    """Read the objects of a document, those of lists in lists included."""
+    """Read the objects of a document, those of lists in lists included.
+
+    An object without a kind goes to *nameless* if that of its list is not known yet.
+    """
     if depth > _DEEPEST:
         raise ConfigError(f"{place}: lists in lists more than {_DEEPEST} deep")
+    body = _compact(body)
     try:
         item, items = _read(body)
     except BROKEN as error:
@@ -183,7 +209,11 @@ def _objects(
         yield FileObject(None, None, f"{place}: {identify(body)}: {_why(error)}")
         return
     if items is None:
-        yield _one(place, body, item if item.kind else kind_of_list or item)
+        item = item if item.kind else kind_of_list or item
+        if item.kind or nameless is None:
+            yield _one(place, body, item)
+        else:
+            nameless.append(body)
         return
     # Raw typed lists leave out the kind of their items.
     kind = _Item(item.api_version, item.kind.removesuffix("List"))
@@ -229,6 +259,16 @@ def _one(name: str, body: bytes, item: _Item) -> FileObject:
         return FileObject(resource, _codec(resource._replace(version=version)).one(body))
     except Malformed as error:
         return FileObject(resource, None, f"{name}: {error}")
+
+
+def _compact(body: bytes) -> bytes:
+    """Remove the indentation: results are recognised by their bytes as API servers write them."""
+    if body[1:2] not in (b"\n", b"\r", b" "):
+        return body
+    try:
+        return msgspec.json.format(body, indent=-1)
+    except BROKEN:
+        return body
 
 
 def _codec(resource: Resource) -> Codec:

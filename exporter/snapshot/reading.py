@@ -22,6 +22,7 @@ from exporter.snapshot.files import read_files
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import all_pages
 
+PROGRESS_SECONDS: Final = 0.2
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 
@@ -123,23 +124,60 @@ def read(files: Sequence[str], flags: Flags, config: ConfigFile) -> Reading:
 
 
 def _read_files(reading: Reading, files: Sequence[str]) -> None:
+    """Read files; only what others depend on waits for them, so that reports need no memory."""
     order = {r.name: rank for rank, r in enumerate((*POLICY_RESOURCES, NAMESPACES))}
-    found, passed_over = [], 0
+    waiting: list[tuple[Resource, Object]] = []
+    passed_over = count = 0
     reading.served = {resource.name for resource in REPORT_RESOURCES}
-    for one in read_files(files):
+    progress = Progress()
+    for one in read_files(files, progress.took):
         if one.complaint:
+            progress.clear()
             reading.skip(one.resource, one.complaint)
-        elif one.resource is not None and one.object is not None:
-            found.append((one.resource, one.object))
-        else:
+        elif one.resource is None or one.object is None:
             passed_over += 1
-    if passed_over and not found:
+        elif one.resource in REPORT_RESOURCES:
+            reading.apply(Scope(one.resource), one.object)
+            count += 1
+        else:
+            waiting.append((one.resource, one.object))
+        progress.show("files", count + len(waiting))
+    progress.clear()
+    if passed_over and not count and not waiting:
         warn(
             f"no report, event, policy or namespace found, but {passed_over} objects of other kinds"
         )
     reading.count_events()
-    for resource, item in sorted(found, key=lambda pair: order.get(pair[0].name, len(order))):
+    for resource, item in sorted(waiting, key=lambda pair: order.get(pair[0].name, len(order))):
         reading.apply(Scope(resource), item)
+
+
+class Progress:
+    """One line at a terminal: how many objects were read, of how many bytes, in what time."""
+
+    def __init__(self) -> None:
+        self._began = self._shown = time.monotonic()
+        self._is_there = sys.stderr.isatty()
+        self._bytes = 0
+
+    def took(self, count: int) -> None:
+        """Count bytes."""
+        self._bytes += count
+
+    def show(self, what: str, objects: int) -> None:
+        """Write the line, a few times a second at most."""
+        now = time.monotonic()
+        if self._is_there and now - self._shown >= PROGRESS_SECONDS:
+            self._shown = now
+            size = f", {self._bytes / 1e6:.0f} MB" if self._bytes else ""
+            seconds = now - self._began
+            sys.stderr.write(f"\r{what}: {objects} objects read{size}, {seconds:.0f} s\x1b[K")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._is_there:
+            sys.stderr.write("\r\x1b[K")
 
 
 async def _read_cluster(reading: Reading, flags: Flags, config: ConfigFile) -> None:
@@ -221,7 +259,7 @@ async def _list(reading: Reading, source: KubeSource, scope: Scope) -> None:
     if scope.resource == EVENTS:
         reading.count_events()
         reading.events_read = True  # also where there is none
-    count = 0
+    count, progress = 0, Progress()
     async for page in all_pages(source, resource, scope.namespace):
         for rejected in page.rejected:
             if scope.resource in REPORT_RESOURCES:
@@ -229,10 +267,5 @@ async def _list(reading: Reading, source: KubeSource, scope: Scope) -> None:
         for item in page.objects:
             reading.apply(scope, item)
         count += len(page.objects)
-        _progress(f"{scope.resource.name}: {count} read" if page.cont else "")
-
-
-def _progress(text: str) -> None:
-    """Show how far the reading is, at a terminal; an empty text clears it."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{text}\x1b[K")
+        progress.show(scope.resource.name, count)
+    progress.clear()

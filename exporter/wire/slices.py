@@ -7,8 +7,8 @@ the wrong bracket, cannot be cut.
 """
 
 import re
-from collections.abc import Generator, Iterator
-from typing import Final
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -54,7 +54,7 @@ def field(body: bytes, *path: str) -> bytes | None:
     """
     start = 0
     for name in path:
-        found = _start_of(body, start, name)
+        found = field_start(body, start, name)
         if found is None:
             return None
         start = found
@@ -88,8 +88,21 @@ def cut(body: bytes, at: int) -> int:
     return _drained(_closed(body, at))
 
 
-def _start_of(body: bytes, at: int, name: str) -> int | None:
-    """Find where the value of a field begins in the object that begins at a position."""
+def value_end(body: bytes, at: int) -> int:
+    """Find the comma or the bracket behind the value that begins at a position.
+
+    Raises:
+        Uncut: there is none.
+    """
+    return _drained(_end(body, at))
+
+
+def field_start(body: bytes, at: int, name: str) -> int | None:
+    """Find where the value of a field begins in the object that begins at a position.
+
+    Raises:
+        Uncut: it is no object, or a value before that field cannot be cut.
+    """
     wanted = f'"{name}"'.encode()
     at = _opened(body, at, b"{")
     while (key := _KEY.match(body, at)) is not None:
@@ -179,3 +192,122 @@ def _text_at(body: bytes, *path: str) -> str:
         return _text(field(body, *path) or b'""')
     except (Uncut, msgspec.MsgspecError, UnicodeDecodeError):
         return ""
+
+
+_COMMAS: Final = re.compile(rb"[\s,]*+")
+_HEAD: Final = re.compile(rb'\{\s*+"[^"\\]*+"')
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+GUESSES: Final = 4
+CHUNK_BYTES: Final = 2 << 20
+LOOKAHEAD_BYTES: Final = 8
+
+
+class StreamWindow:
+    """The part of a stream that is in memory: ``body`` from position ``at`` on is still to be read.
+
+    Both change when it grows, and what comes before ``at`` is forgotten then.
+    """
+
+    def __init__(self, stream: BinaryIO, progress: Callable[[int], None]) -> None:
+        self.body = b""
+        self.at = 0
+        self._lines = 0
+        self._counted = 0
+        self._stream = stream
+        self._progress = progress
+        self._ended = False
+
+    def grow(self) -> bool:
+        """Read as much again, so that long values are not searched often; False at the end."""
+        more = b"" if self._ended else self._stream.read(max(CHUNK_BYTES, len(self.body) - self.at))
+        self._ended = not more
+        if more:
+            self._replace(self.body[self.at :] + more)
+            self._progress(len(more))
+        return bool(more)
+
+    def _replace(self, body: bytes) -> None:
+        self._count_lines()
+        self.body, self.at, self._counted = body, 0, 0
+
+    def _count_lines(self) -> None:
+        self._lines += self.body.count(b"\n", self._counted, self.at)
+        self._counted = self.at
+
+    def put_back(self, text: bytes) -> None:
+        """Let a text come before what is still to be read."""
+        self._replace(text + self.body[self.at :])
+
+    def whole(self) -> bytes:
+        """Read to the end."""
+        while self.grow():
+            pass
+        return self.body[self.at :]
+
+    def skip(self, pattern: re.Pattern[bytes]) -> bytes:
+        """Pass over what matches; give the byte that follows, none at the end."""
+        while True:
+            match = pattern.match(self.body, self.at)
+            end = match.end() if match else self.at
+            # What matches may go on in the next part.
+            if end + LOOKAHEAD_BYTES < len(self.body) or not self.grow():
+                self.at = end
+                return self.body[end : end + 1]
+
+    def value(self, find: Callable[[bytes, int], int]) -> bytes | None:
+        """Take a value; None, and nothing is taken, where it does not end."""
+        while True:
+            try:
+                end = find(self.body, self.at)
+            except Uncut:
+                if not self.grow():
+                    return None
+                continue
+            taken = self.body[self.at : end]
+            self.at = end
+            return taken
+
+    def lines(self) -> int:
+        """Count the line ends before what is still to be read."""
+        self._count_lines()
+        return self._lines
+
+    def items(self) -> Iterator[bytes]:
+        """Take the items of an array whose bracket was taken, and the bracket that closes it.
+
+        Raises:
+            Uncut: the array is not closed.
+        """
+        searched = b""
+        while (first := self.skip(_COMMAS)) != b"]":
+            many = () if self.body is searched else self._many()
+            if many:
+                yield from many
+                continue
+            searched = self.body
+            item = self.value(value_end)
+            if item is None or not first:
+                raise Uncut
+            yield item.strip()
+        self.at += 1
+
+    def _many(self) -> Sequence[bytes]:
+        """Take most items in memory at once: guess where one begins, and let decoding prove it.
+
+        What is not an item's beginning leaves a bracket open. Fifteen times as fast as looking at
+        every bracket; none where the guess is wrong, or a value cannot be decoded.
+        """
+        body, end = self.body, len(self.body)
+        head = _HEAD.match(body, self.at)
+        for _ in range(GUESSES if head else 0):
+            end = body.rfind(head[0], self.at + 1, end) if head else -1
+            comma = body.rfind(b",", self.at, end) if end > 0 else -1
+            if comma < 0:
+                break
+            try:
+                found = _raws(b"[%b]" % body[self.at : comma])
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+            self.at = comma
+            return [bytes(each) for each in found]
+        return ()
