@@ -105,7 +105,7 @@ class StateFile:
         Raises:
             StateError: the old one stays.
         """
-        body = encode(checkpoint)
+        body = await asyncio.to_thread(encode, checkpoint)
         await asyncio.to_thread(self.write, body)
         self.bytes_written = len(body)
         return checkpoint

@@ -1,8 +1,8 @@
 """Follow the checkpoints of another process, and take over once it writes no more."""
 
+import asyncio
 import logging
 import random
-import time
 from typing import Final
 
 from exporter.checkpoint.capture import Capture, Checkpointer
@@ -48,14 +48,14 @@ class Follower:
         state.violation_events.uncommitted = []
         self._totals = self._failure_totals()
         self._news_since = 0.0
-        self._read_at = time.monotonic()
+        self._read_at = asyncio.get_running_loop().time()
         self._captured: Checkpoint | None = None
         self._impatience = 1 + JITTER * random.random()  # noqa: S311 - no secret
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
         """Follow on from a checkpoint that this process has restored."""
         self.store.other = checkpoint
-        self._read_at = time.monotonic()
+        self._read_at = asyncio.get_running_loop().time()
         self._totals = self._failure_totals()
 
     def inherit(self, checkpoint: Checkpoint) -> Capture | None:
@@ -82,7 +82,7 @@ class Follower:
         Raises:
             StateError: it cannot be read, or not be used.
         """
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         look = await self.store.look()
         new: Capture | None = None
         if look.content:

@@ -142,9 +142,6 @@ class FailureMemory:
         self._known = known or {}
         self._partial = partial
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def of(self, place: ReportKey, contribution: Contribution | None) -> Remembered:
         """Return what is known of the failures in a report."""
         if not self._known:
@@ -238,6 +235,17 @@ class Failures:
                 self.opened.add(group)
         for identity in before.keys() - after.keys():
             self.closed.add(before[identity][1])
+
+    def redate(self, memory: FailureMemory) -> None:
+        """Let failures begin as early as a checkpoint of another process knows."""
+        for place, contribution in self.places.items():
+            now = remember(contribution)
+            known = memory.of(place, contribution)
+            earlier = {i: k for i, k in known.items() if i in now and k[0] < now[i][0]}
+            if earlier:
+                self._stand(place, contribution, -1)
+                self._date(contribution, earlier)
+                self._stand(place, contribution, +1)
 
     def touch(self, place: ReportKey) -> None:
         """Note that the open failures of a report changed."""
