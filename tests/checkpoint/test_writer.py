@@ -1,0 +1,172 @@
+"""A writer whose store fails, to which nothing happens, and which has too little room."""
+
+import asyncio
+import logging
+
+import pytest
+
+from exporter.checkpoint.capture import Checkpointer
+from exporter.checkpoint.filters import CountingFilters
+from exporter.checkpoint.format import Checkpoint, decode
+from exporter.checkpoint.object import REFRESH_SECONDS, ObjectStore
+from exporter.checkpoint.writer import CheckpointWriter
+from exporter.metrics.self_metrics import SelfMetrics, new_self_metrics
+from exporter.model.changes import Applied, Init, InitDone
+from exporter.state.cluster import ClusterState
+from exporter.state.selection import Selection
+from tests.checkpoint.objects import MemoryObject
+from tests.checkpoint.test_capture import failing
+from tests.metrics.clusters import NOW, REPORTS
+from tests.virtual_time import virtual
+
+SMALL_BYTES = 2_000
+
+
+class Breaking(ObjectStore):
+    """Fails now and then as nobody expected."""
+
+    breaks = False
+
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
+        if self.breaks:
+            raise RuntimeError("of a library")
+        return await super().save(checkpoint)
+
+
+class Written:
+    """A state with failing reports, and a writer of its checkpoints to an object in memory."""
+
+    def __init__(self, limit_bytes: int = 900_000) -> None:
+        self.api = MemoryObject()
+        self.self_metrics: SelfMetrics = new_self_metrics()
+        loop = asyncio.get_running_loop()
+        self.state = ClusterState(Selection(), lambda: NOW)
+        self.state.apply(Init(REPORTS))
+        self.state.apply(InitDone(REPORTS))
+        self.store = Breaking(self.api, "pod-a", limit_bytes=limit_bytes)
+        checkpointer = Checkpointer(self.state, [], CountingFilters(), loop.time)
+        self.writer = CheckpointWriter(self.store, self.state, checkpointer, self.self_metrics)
+
+    def fail(self, *names: str, namespace: str = "team-a") -> None:
+        for name in names:
+            self.state.apply(Applied(REPORTS, failing(name, namespace)))
+
+    @property
+    def opened(self) -> int:
+        return sum(self.state.ledger.failures.opened.shown.values())
+
+    def stored(self) -> Checkpoint:
+        return decode(self.api.stored.content)
+
+    def value(self, name: str, *labels: str) -> float:
+        return float(self.self_metrics.gauge(name, *labels)._value.get())
+
+
+@virtual
+async def test_an_unexpected_error_leaves_nothing_out_of_the_next_checkpoint() -> None:
+    it = Written()
+    await it.writer.open("c")
+    it.fail("a")
+    await it.writer.commit()
+    it.fail("b")
+    it.store.breaks = True
+    with pytest.raises(RuntimeError):
+        await it.writer.commit()
+    assert it.opened == 1, "what is not durable is not shown"
+    it.store.breaks = False
+    await it.writer.commit()
+    assert it.opened == 2
+    assert len(it.stored().failures) == 2
+
+
+@virtual
+async def test_a_commit_that_is_cancelled_is_made_up_for() -> None:
+    it = Written()
+    await it.writer.open("c")
+    it.fail("a")
+    task = asyncio.create_task(it.writer.commit())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await it.writer.commit()
+    assert (it.opened, len(it.stored().failures)) == (1, 1)
+
+
+@virtual
+async def test_without_news_it_is_written_every_ten_minutes() -> None:
+    it = Written()
+    await it.writer.open("c")
+    it.fail("a")
+    task = asyncio.create_task(it.writer.run(10.0))
+    await asyncio.sleep(11)
+    assert len(it.api.writes) == 1
+    await asyncio.sleep(2.5 * REFRESH_SECONDS)
+    assert len(it.api.writes) == 3
+    it.fail("b")
+    await asyncio.sleep(11)
+    assert len(it.api.writes) == 4
+    task.cancel()
+
+
+@virtual
+async def test_what_has_no_room_is_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    it = Written(SMALL_BYTES)
+    await it.writer.open("c")
+    it.fail(*(f"r{n}" for n in range(300)))
+    await it.writer.commit()
+    it.fail("another")
+    await it.writer.commit()
+    kept = it.stored()
+    assert len(it.api.stored.content) <= SMALL_BYTES
+    assert it.value("checkpoint_left_out", "failures") == 301 - len(kept.failures) > 0
+    assert it.value("checkpoint_left_out", "counters") == 0
+    assert caplog.text.count("has no room for all") == 1
+
+
+@virtual
+async def test_failures_that_had_no_room_are_not_opened_by_a_restart() -> None:
+    it = Written(SMALL_BYTES)
+    await it.writer.open("c")
+    names = [f"r{n}" for n in range(300)]
+    it.fail(*names)
+    it.fail("other", namespace="team-b")
+    await it.writer.commit()
+    again = Written(SMALL_BYTES)
+    again.api.stored = it.api.stored
+    await again.writer.open("c")
+    again.state.apply(Init(REPORTS))
+    again.fail(*names)
+    again.fail("other", "new", namespace="team-b")
+    again.state.apply(InitDone(REPORTS))
+    again.state.ledger.finish_restore()
+    opened = {labels[0]: n for labels, n in again.state.ledger.failures.opened.rows.items()}
+    assert opened == {"team-a": 300, "team-b": 2}
+
+
+@virtual
+async def test_a_follower_shows_what_another_makes_durable() -> None:
+    leader = Written()
+    await leader.writer.open("c")
+    leader.fail("a")
+    await leader.writer.commit()
+    follower = Written()
+    follower.store = Breaking(leader.api, "pod-b")
+    checkpointer = Checkpointer(follower.state, [], CountingFilters(), lambda: NOW)
+    writer = CheckpointWriter(follower.store, follower.state, checkpointer, follower.self_metrics)
+    await writer.open("c")
+    follower.fail("a", "b")
+    follower.state.ledger.finish_restore()
+    await writer.commit()
+    assert (follower.opened, follower.value("checkpoint_writer")) == (1, 0)
+    leader.fail("b")
+    await leader.writer.commit()
+    await writer.commit()
+    assert follower.opened == 2
+    assert len(leader.api.writes) == 2
+    await leader.writer.close()
+    await writer.commit()
+    assert follower.value("checkpoint_writer") == 1
+    assert follower.opened == 2
