@@ -2,9 +2,10 @@
 
 import base64
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
@@ -156,3 +157,53 @@ class Pod:
         """Give the time of the oldest failure, by policy."""
         samples = self.scrape() or {}
         return {s.label("policy"): v for s, v in samples.items() if s.name == OLDEST}
+
+
+def kill_at_random(kept: Kept, gate: Gate, kills: int, seed: int) -> Increase:
+    """Kill Pod after Pod, at random moments of its life and of its writes.
+
+    Some are cut off from the API server before, and some are not alone: another process of the
+    same name takes itself for the writer, too.
+    """
+    chance, seen = random.Random(seed), Increase()
+    kept.fail("web", "api")
+    with kept.pod("pod-0", gate, seen) as pod:
+        pod.remembers()
+        kept.block(2)
+        pod.shows(2)
+        ages = pod.ages()
+        pod.process.kill()
+    for number in range(1, kills + 1):
+        # A container that starts again has its Pod's name; another Pod has not.
+        with kept.pod(f"pod-{number // 2}", gate, seen) as pod, ExitStack() as others:
+            twins = [pod]
+            if chance.random() < 0.2:
+                twins.append(others.enter_context(kept.pod(f"pod-{number // 2}", gate)))
+            cut_off = _live(kept, gate, pod, chance)
+            for each in twins:
+                each.process.kill()
+            if cut_off:
+                gate.open()
+    with kept.pod("last", gate, seen) as pod:
+        kept.block()
+        samples = pod.shows(kept.blocked)
+        eventually(lambda: pod.ages() == ages, what="the ages are those of the first Pod")
+        assert total(samples, EVENTS_TOTAL) == kept.blocked
+    return seen
+
+
+def _live(kept: Kept, gate: Gate, pod: Pod, chance: random.Random) -> bool:
+    """Block and scrape, and end at any moment between two writes; True if it is cut off."""
+    for _ in range(chance.randint(0, 3)):
+        kept.block(chance.randint(0, 2))
+        pod.scrape()
+    if chance.random() < 0.4:
+        pod.shows(kept.blocked)
+        kept.block()
+    cut_off = chance.random() < 0.2
+    if cut_off:
+        gate.shut()
+        kept.block()
+        pod.scrape()
+    time.sleep(chance.uniform(0, 2 * INTERVAL_SECONDS))
+    return cut_off

@@ -1,23 +1,19 @@
 """State in a ConfigMap of a real API server: Pods and API servers go, counts and ages stay."""
 
-import random
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 
 from exporter.checkpoint.format import decode
-from tests.app.running import EVENTS_TOTAL, Increase, self_metrics, total
+from tests.app.running import EVENTS_TOTAL, self_metrics, total
 from tests.chart.rendering import at
 from tests.cluster.gate import Gate
 from tests.cluster.harness import ControlPlane
-from tests.cluster.state import STATE, Kept, Pod
-from tests.tools import eventually
+from tests.cluster.state import STATE, Kept, Pod, kill_at_random
 
 pytestmark = pytest.mark.tier("cluster")
 
 KILLS = 10
-_pods = count(1)
 
 
 @pytest.fixture
@@ -147,34 +143,6 @@ def test_a_second_writer_is_noticed_and_no_counter_falls(kept: Kept, first: Pod)
         assert first.seen.falls == twin.seen.falls == []
 
 
-def kill_at_random(kept: Kept, kills: int, seed: int) -> Increase:
-    """Kill Pod after Pod at random, now and then with another one beside it."""
-    chance, seen = random.Random(seed), Increase()
-    kept.fail("web", "api")
-    with kept.pod("pod-0", seen=seen) as pod:
-        pod.remembers()
-        kept.block(2)
-        pod.shows(2)
-        ages = pod.ages()
-        pod.process.kill()
-    for number in range(1, kills + 1):
-        # A container that starts again has its Pod's name; another Pod has not.
-        name = f"pod-{number // 2}"
-        with kept.pod(name, seen=seen) as pod:
-            for _ in range(chance.randint(0, 3)):
-                kept.block(chance.randint(0, 2))
-                pod.scrape()
-            if chance.random() < 0.5:
-                pod.shows(kept.blocked)
-            pod.process.kill()
-    with kept.pod("last", seen=seen) as pod:
-        kept.block()
-        samples = pod.shows(kept.blocked)
-        eventually(lambda: pod.ages() == ages, what="the ages are those of the first Pod")
-        assert total(samples, EVENTS_TOTAL) == kept.blocked
-    return seen
-
-
-def test_kills_at_random_points_lose_and_repeat_nothing(kept: Kept) -> None:
-    seen = kill_at_random(kept, KILLS, seed=7)
+def test_kills_at_random_points_lose_and_repeat_nothing(kept: Kept, gate: Gate) -> None:
+    seen = kill_at_random(kept, gate, KILLS, seed=7)
     assert (seen.total, seen.falls) == (kept.blocked, [])
