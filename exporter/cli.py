@@ -193,6 +193,12 @@ _SNAPSHOT: Final = tuple(
             DEFAULT_COUNT,
             choices=tuple(COUNT_CHOICES),
         ),
+        f.Flag(
+            "if-enforced",
+            "GLOB",
+            "show what breaks if the policies that match enforce; exit with 1 if something does",
+            repeats=True,
+        ),
         f.Flag("kind", "GLOB", "only objects of kinds that match this pattern", repeats=True),
         f.Flag(
             "team",

@@ -5,7 +5,13 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exporter.model.metadata import CreatedMetadata, KubeObject, ManagedField, unix_seconds
+from exporter.model.metadata import (
+    CreatedMetadata,
+    KubeObject,
+    ManagedField,
+    Metadata,
+    unix_seconds,
+)
 
 _Text = Annotated[str, msgspec.Meta(max_length=1 << 20)]
 _SOURCES: Final = {"ClusterPolicy": "kyverno", "Policy": "kyverno"}
@@ -199,3 +205,30 @@ def _overriding(overrides: Iterable[Override]) -> Iterator[str]:
 def _word(action: str) -> str:
     """Audit or Enforce in any case; Kyverno's default is Audit."""
     return "enforce" if action.lower() == "enforce" else "audit"
+
+
+class _NamedPolicy(msgspec.Struct, frozen=True, rename={"policy_name": "policyName"}):
+    policy_name: str = ""
+    name: str = ""
+
+
+class _ExceptionSpec(msgspec.Struct, frozen=True, rename="camel"):
+    exceptions: tuple[_NamedPolicy, ...] = ()
+    policy_refs: tuple[_NamedPolicy, ...] = ()
+
+
+class PolicyException(msgspec.Struct, frozen=True):
+    """A PolicyException of kyverno.io, or of policies.kyverno.io with its references."""
+
+    metadata: Metadata
+    spec: _ExceptionSpec = _ExceptionSpec()
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies that it names."""
+        named = (each.policy_name or each.name for each in self._named)
+        return tuple(dict.fromkeys(name for name in named if name))
+
+    @property
+    def _named(self) -> tuple[_NamedPolicy, ...]:
+        return (*self.spec.exceptions, *self.spec.policy_refs)

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +14,17 @@ from exporter.settings.flags import Flags, read_flags
 from exporter.snapshot.ci import as_csv, as_github, as_junit, as_sarif
 from exporter.snapshot.diff import compared, read_snapshot
 from exporter.snapshot.document import SnapshotDocument, as_json
-from exporter.snapshot.figures import document
+from exporter.snapshot.figures import document, if_enforced
 from exporter.snapshot.gate import (
+    EMPTY_STATUS,
+    FAILING_STATUS,
+    UNKNOWN_STATUS,
     Finding,
     GateVerdict,
     findings,
     judge,
     judge_difference,
+    judge_enforced,
     judged_words,
 )
 from exporter.snapshot.options import METRIC_FORMS, NEW, SnapshotOptions, narrowed, read_options
@@ -53,11 +57,18 @@ def snapshot(given: Mapping[str, object]) -> int:
     found = findings(reading, ask, config)
     made = _document(reading, ask, config, found, baseline)
     _write_all(ask, reading, config, made)
-    return _ended(found, judge(reading, found, made, ask, config))
+    verdicts = (judge(reading, found, made, ask, config), judge_enforced(found, made))
+    lines = [line for each in verdicts for line in each.lines]
+    return _ended(found, GateVerdict(_worst(each.status for each in verdicts), lines))
+
+
+def _worst(statuses: Iterable[int]) -> int:
+    """Choose what is known to fail, else the reason that weighs most."""
+    return min(statuses, key=(FAILING_STATUS, UNKNOWN_STATUS, EMPTY_STATUS, 0).index)
 
 
 def _read(ask: SnapshotOptions, flags: Flags, config: ConfigFile) -> Reading:
-    reading = read(ask.files, flags, config)
+    reading = read(ask.files, flags, config, exceptions=bool(ask.if_enforced))
     reading.choose_team(config, ask.team)
     return reading
 
@@ -70,6 +81,8 @@ def _document(
     baseline: SnapshotDocument | None,
 ) -> SnapshotDocument:
     made = document(reading, ask, config, [each.text for each in found if each.status])
+    if ask.if_enforced:
+        made.if_enforced = if_enforced(reading, ask, config, made)
     return compared(f"--baseline {ask.baseline}", baseline, made) if baseline else made
 
 

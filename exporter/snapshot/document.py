@@ -86,10 +86,12 @@ Verdict = Literal["ready", "would block", "enforced", "unknown"]
 
 
 class EnforcedPolicy(msgspec.Struct, frozen=True):
-    """What happens if a policy enforces, as the dashboard's panel Can it enforce? has it.
+    """What happens if a policy enforces, as the panel Can it enforce? of the dashboards has it.
 
-    ``modes`` is empty where the policy was not read. ``exceptions`` is how many checks are skipped
-    because of an exception or a precondition, ``workloads`` is what fails or is not evaluated.
+    ``modes`` is empty where the policy was not read. ``skipped`` counts the checks that an
+    exception or a precondition left out. ``workloads`` fail or could not be evaluated.
+    ``exceptions`` names the PolicyExceptions, None where they were not read. ``notes`` are
+    reasons why more than that may break.
     """
 
     policy: str
@@ -101,6 +103,7 @@ class EnforcedPolicy(msgspec.Struct, frozen=True):
     namespaces: int
     workloads: list[RefusedWorkload]
     exceptions: list[str] | None
+    notes: list[str]
 
 
 class SnapshotDocument(msgspec.Struct, kw_only=True):

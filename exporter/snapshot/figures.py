@@ -1,15 +1,24 @@
 """Everything that a snapshot shows, added up from what was read."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from exporter.model.report import RESULTS
 from exporter.settings.file import ConfigFile
-from exporter.snapshot.document import SnapshotDocument, SnapshotScope, SummaryRow
+from exporter.snapshot.document import (
+    EnforcedPolicy,
+    RefusedWorkload,
+    SnapshotDocument,
+    SnapshotScope,
+    SummaryRow,
+    Verdict,
+)
 from exporter.snapshot.options import SnapshotOptions
 from exporter.snapshot.reading import Reading
 from exporter.state.failures import standing
+from exporter.state.policy_index import PolicyInfo
+from exporter.state.selection import Globs
 from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold, Labels
 from exporter.view.failing import failing, order
@@ -77,7 +86,7 @@ def excluded_kinds(ask: SnapshotOptions) -> frozenset[str]:
 def _scope(ask: SnapshotOptions, config: ConfigFile) -> SnapshotScope:
     return SnapshotScope(
         namespaces=tuple(sorted(ask.namespaces)),
-        policies=tuple(sorted(ask.policies)),
+        policies=tuple(sorted(ask.policies or ask.if_enforced)),
         kinds=tuple(sorted(ask.kinds)),
         severities=tuple(sorted(ask.severities, key=SEVERITIES.index)),
         results=tuple(word for word in RESULTS if word in config.results),
@@ -136,3 +145,106 @@ def _failing(reading: Reading, ask: SnapshotOptions) -> list[FailingResult]:
         and reading.in_team(one.namespace)
     ]
     return sorted(found, key=order)
+
+
+def if_enforced(
+    reading: Reading, ask: SnapshotOptions, config: ConfigFile, made: SnapshotDocument
+) -> list[EnforcedPolicy]:
+    """Work out what breaks if the policies of ``--if-enforced`` enforce, for each of them."""
+    chosen = Globs(ask.if_enforced).matcher()
+    infos: dict[str, list[PolicyInfo]] = {}
+    for (label, _), info in reading.state.register.policy_infos.items():
+        infos.setdefault(label, []).append(info)
+    rows: dict[str, list[FailingResult]] = {}
+    for row in made.failing or []:
+        rows.setdefault(row.policy, []).append(row)
+    found = _figures(reading, ask, _chooser(reading, ask)).results
+    counts = _by(found, _POLICY)
+    unknown = bool(made.not_itemised.failing or made.skipped or reading.unreadable_reports)
+    return [
+        _if_enforced(
+            _Evidence(
+                policy=policy,
+                infos=infos.get(policy, []),
+                counts=Counts(*counts.get((policy,), (0,) * 5)),
+                rows=rows.get(policy, []),
+                unknown=unknown,
+            ),
+            reading,
+            config.labels.namespace_labels,
+        )
+        for policy in sorted({*infos, *(p for (p,) in counts)})
+        if chosen(policy)
+    ]
+
+
+class _Evidence(NamedTuple):
+    """What is known of a policy; *unknown* says that some of its results may not be."""
+
+    policy: str
+    infos: list[PolicyInfo]
+    counts: Counts
+    rows: list[FailingResult]
+    unknown: bool
+
+
+def _if_enforced(
+    evidence: _Evidence, reading: Reading, label_names: tuple[str, ...]
+) -> EnforcedPolicy:
+    counts, infos = evidence.counts, evidence.infos
+    exceptions = reading.exceptions
+    return EnforcedPolicy(
+        policy=evidence.policy,
+        modes=tuple(sorted({each.mode for each in infos})),
+        verdict=_verdict(evidence),
+        failing=counts.fail,
+        unevaluated=counts.error,
+        skipped=counts.skip,
+        namespaces=len({row.namespace for row in evidence.rows if row.result == "fail"}),
+        workloads=_refused(evidence.rows, reading, label_names),
+        exceptions=None if exceptions is None else sorted(exceptions.get(evidence.policy, ())),
+        notes=list(_notes(evidence)),
+    )
+
+
+def _verdict(evidence: _Evidence) -> Verdict:
+    """Judge a policy: what is left unevaluated is no reason to enforce."""
+    if any(each.mode == "enforce" for each in evidence.infos):
+        return "enforced"
+    if evidence.counts.failing:
+        return "would block"
+    if evidence.unknown or not evidence.counts.all:
+        return "unknown"
+    return "ready"
+
+
+def _notes(evidence: _Evidence) -> Iterator[str]:
+    if not evidence.infos:
+        yield "the policy was not read, so that its mode is not known"
+    if not evidence.counts.all:
+        yield "no report has a result of it"
+    if any(not each.background for each in evidence.infos):
+        yield "it is not scanned in the background: only objects that changed since are evaluated"
+    if evidence.counts.warn:
+        yield f"{evidence.counts.warn} checks warn, as of rules that are not scored"
+    if evidence.unknown:
+        yield "not all results could be read"
+
+
+def _refused(
+    rows: Sequence[FailingResult], reading: Reading, label_names: tuple[str, ...]
+) -> list[RefusedWorkload]:
+    """Group what fails by object, with the labels of its namespace."""
+    objects: dict[tuple[str, str, str], list[FailingResult]] = {}
+    for row in rows:
+        objects.setdefault((row.namespace, row.kind, row.name), []).append(row)
+    known = reading.state.namespaces.labels
+    return [
+        RefusedWorkload(
+            *place,
+            rules=tuple(dict.fromkeys(row.rule for row in found)),
+            results=tuple(dict.fromkeys(row.result for row in found)),
+            labels={n: v for n, v in zip(label_names, known.get(place[0], ()), strict=False) if v},
+        )
+        for place, found in sorted(objects.items())
+    ]

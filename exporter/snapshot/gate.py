@@ -8,6 +8,7 @@ from exporter.model.report import BADNESS, RESULTS
 from exporter.model.resource import NAMESPACES
 from exporter.settings.file import ConfigFile
 from exporter.snapshot.document import (
+    EnforcedPolicy,
     SnapshotDocument,
     printable,
     resource_of,
@@ -81,11 +82,12 @@ def _unmatched(reading: Reading, ask: SnapshotOptions, config: ConfigFile) -> It
                 text = f"--namespace {name}: no report in the input is of this namespace"
                 yield Finding(text, EMPTY_STATUS)
     for name, patterns, text in (
+        ("if-enforced", ask.if_enforced, "no report and no policy matches"),
         ("policy", ask.policies, "no report and no policy matches"),
         ("kind", ask.kinds, "no report is of an object of this kind"),
     ):
         for pattern in patterns:
-            if not _matches(Globs((pattern,)), known[name]):
+            if not _matches(Globs((pattern,)), known["kind" if name == "kind" else "policy"]):
                 yield Finding(f"--{name} {pattern}: {text}", EMPTY_STATUS)
     filters = config.filters
     globs = {"namespace": filters.namespaces, "policy": filters.policies, "kind": filters.kinds}
@@ -163,6 +165,28 @@ def judge(
     text = f"--fail-on {_spelled(ask.fail_on)}: not passed: {left[0].text}"
     hint = "; --allow-empty accepts this" if left[0].is_empty else ""
     return GateVerdict(left[0].status, [text + hint])
+
+
+def judge_enforced(found: list[Finding], made: SnapshotDocument) -> GateVerdict:
+    """Judge the policies of ``--if-enforced``: 1 where one would block, else 3 or 2 if unknown."""
+    if made.if_enforced is None:
+        return GateVerdict(0, [])
+    lines = [_enforced_line(each) for each in made.if_enforced if each.verdict != "enforced"]
+    verdicts = {each.verdict for each in made.if_enforced}
+    if "would block" in verdicts:
+        return GateVerdict(FAILING_STATUS, lines)
+    left = [each.status for each in found if each.status]
+    if made.not_itemised.failing:
+        left.append(UNKNOWN_STATUS)
+    if left or "unknown" in verdicts:
+        return GateVerdict(max(left, default=EMPTY_STATUS), lines)
+    return GateVerdict(0, lines)
+
+
+def _enforced_line(each: EnforcedPolicy) -> str:
+    counts = f"{each.failing} failing, {each.unevaluated} not evaluated"
+    notes = "".join(f"; {note}" for note in each.notes)
+    return printable(f"--if-enforced {each.policy}: {each.verdict}: {counts}{notes}")
 
 
 def judge_difference(made: SnapshotDocument, ask: SnapshotOptions) -> GateVerdict:

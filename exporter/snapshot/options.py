@@ -19,6 +19,8 @@ NEW: Final = "new"
 """What ``--fail-on`` takes in addition to words of results: failing now, not in the baseline."""
 DIFF: Final = "diff"
 DEFAULT_LIMIT: Final = 25
+OWNER_LABEL: Final = "team"
+"""What ``--if-enforced`` reads of namespaces where the configuration names no label."""
 
 
 class Output(NamedTuple):
@@ -186,6 +188,9 @@ def _contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
     for is_there, this, other in pairs:
         if is_there:
             yield this, other
+    for name in ("policies", "severities", "results"):
+        if ask.if_enforced and getattr(ask, name):
+            yield _flag_of(name), "--if-enforced, which counts every result of a policy"
     yield from _metric_contradictions(ask)
 
 
@@ -244,12 +249,14 @@ def narrowed(config: ConfigFile, ask: SnapshotOptions, flags: Flags) -> ConfigFi
     in_files = flags.namespaces if ask.files else ()
     filters = Filters(
         _included(filters.namespaces, in_files),
-        _included(filters.policies, ask.policies),
+        _included(filters.policies, ask.policies or ask.if_enforced),
         _included(filters.kinds, ask.kinds),
     )
     if ask.results:
         results = tuple(word for word in config.results if word in ask.results)
     label = ask.team.partition("=")[0]
+    if ask.if_enforced and not labels.namespace_labels and not flags.namespaces:
+        label = label or OWNER_LABEL
     if label and label not in labels.namespace_labels:
         labels = Labels((*labels.namespace_labels, label), labels.drop)
     values = {name: getattr(config, name) for name in config.__struct_fields__}

@@ -23,6 +23,7 @@ from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingRe
 from exporter.web.page.html import Content, Markup, document, number, percent, tag
 
 TITLE: Final = "Policy reports"
+INCOMPLETE_TITLE: Final = "Warning: this does not show everything"
 MOST_WORST: Final = 10
 """Rows of the lists of worst policies, namespaces and resources."""
 PAPER_ROWS: Final = {"failing": 25, "policies": 10, "namespaces": 10, "resources": 10, "claimed": 0}
@@ -66,6 +67,7 @@ def _listings(made: SnapshotDocument, limit: int | None) -> Iterator[Listing]:
     """List what is to be shown, the most important first; empty lists are left out."""
     if made.if_enforced is not None:
         yield _enforced(made)
+        yield _refused(made, limit)
     if made.comparison:
         yield _results("new", "New failing results", made.comparison.new, made.time, limit)
         yield _results("fixed", "Fixed", made.comparison.fixed, made.time, limit)
@@ -77,15 +79,14 @@ def _listings(made: SnapshotDocument, limit: int | None) -> Iterator[Listing]:
 
 def _worst(made: SnapshotDocument) -> Iterator[Listing]:
     """List the policies, namespaces and resources with most failing results."""
-    columns = ("Policy", "Failing", "Of checks", "Compliance")
-    for slug, what, found in (
-        ("policies", "Worst policies", made.policies or []),
-        ("namespaces", "Worst namespaces", made.namespaces),
+    for slug, name, found in (
+        ("policies", "Policy", made.policies or []),
+        ("namespaces", "Namespace", made.namespaces),
     ):
         bad = [each for each in found if each.results.failing]
         rows = [_counted(each.name or CLUSTER_SCOPE, each.results) for each in bad[:MOST_WORST]]
-        name = "Policy" if slug == "policies" else "Namespace"
-        yield Listing(slug, what, (name, *columns[1:]), rows, str(len(bad)))
+        columns = (name, "Failing", "Of checks", "Compliance")
+        yield Listing(slug, f"Worst {slug}", columns, rows, str(len(bad)))
     worst = by_resource(made.failing or [])
     resources = [
         (Cell(severity, "severity"), Cell(name), Cell(number(count), "number"))
@@ -108,9 +109,7 @@ def _results(
         (
             Cell(row.severity, "severity"),
             Cell(row.result, "word"),
-            Cell(resource_of(row)),
-            Cell(rule_of(row)),
-            Cell(_brief(row.message), "message"),
+            *_place(row),
             Cell(ago(now - row.since), "number"),
         )
         for row in found[:limit]
@@ -123,17 +122,15 @@ def _blocks(
     slug: str, title: str, found: Sequence[BlockedRequest], now: float, limit: int | None
 ) -> Listing:
     rows = [
-        (
-            Cell(row.severity, "severity"),
-            Cell(resource_of(row)),
-            Cell(rule_of(row)),
-            Cell(_brief(row.message), "message"),
-            Cell(ago(now - row.time), "number"),
-        )
+        (Cell(row.severity, "severity"), *_place(row), Cell(ago(now - row.time), "number"))
         for row in found[:limit]
     ]
     known = f"at least {len(found)}" if len(found) >= MOST_BLOCKED else str(len(found))
     return Listing(slug, title, ("Severity", "Resource", "Policy", "Message", "Ago"), rows, known)
+
+
+def _place(row: FailingResult | BlockedRequest) -> tuple[Cell, Cell, Cell]:
+    return Cell(resource_of(row)), Cell(rule_of(row)), Cell(_brief(row.message), "message")
 
 
 def _enforced(made: SnapshotDocument) -> Listing:
@@ -149,6 +146,22 @@ def _enforced(made: SnapshotDocument) -> Listing:
     ]
     columns = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped")
     return Listing("enforced", "If enforced", columns, rows, str(len(found)))
+
+
+def _refused(made: SnapshotDocument, limit: int | None) -> Listing:
+    found = [(each.policy, row) for each in made.if_enforced or [] for row in each.workloads]
+    rows = [
+        (
+            Cell(policy),
+            Cell(", ".join(row.results), "word"),
+            Cell(resource_of(row)),
+            Cell(", ".join(f"{k}={v}" for k, v in row.labels.items())),
+            Cell(", ".join(filter(None, row.rules))),
+        )
+        for policy, row in found[:limit]
+    ]
+    columns = ("Policy", "Result", "Resource", "Namespace labels", "Rules")
+    return Listing("refused", "Refused at their next change", columns, rows, str(len(found)))
 
 
 def _brief(message: str) -> str:
@@ -175,7 +188,7 @@ def _markdown(made: SnapshotDocument, limit: int | None) -> str:
     parts = [f"## {TITLE}{of}"]
     if made.problems:
         lines = "\n".join(f"> - {_code(each)}" for each in made.problems)
-        parts.append(f"> **Warning: this does not show everything**\n>\n{lines}")
+        parts.append(f"> **{INCOMPLETE_TITLE}**\n>\n{lines}")
     if made.counted or not made.problems:
         parts.append(f"**{headline(made)}**")
     if made.comparison:
@@ -192,7 +205,7 @@ def _markdown_list(each: Listing) -> str:
     rows = [each.columns, rules, *([_markdown_cell(cell) for cell in row] for row in each.rows)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     heading = each.heading(len(each.rows))
-    if each.slug in ("new", "fixed", "enforced"):
+    if each.slug in ("new", "fixed", "enforced", "refused"):
         return f"### {heading}\n\n{table}"
     return f"<details><summary>{heading}</summary>\n\n{table}\n\n</details>"
 
@@ -242,8 +255,7 @@ def _warning(problems: Iterable[str]) -> Content:
     found = [tag("li", one_line(each)) for each in problems]
     if not found:
         return None
-    title = tag("strong", "Warning: this does not show everything")
-    return tag("section", title, tag("ul", *found), class_="warning")
+    return tag("section", tag("strong", INCOMPLETE_TITLE), tag("ul", *found), class_="warning")
 
 
 def _tiles(made: SnapshotDocument) -> Content:
@@ -275,7 +287,11 @@ def _tiles(made: SnapshotDocument) -> Content:
         tiles.append(("New", number(len(change.new)), f"since {utc(change.baseline_time)}"))
         tiles.append(("Fixed", number(len(change.fixed)), f"{number(change.still)} still failing"))
     tiles.append(("Requests blocked", _blocked_count(made), "in the last hour"))
-    return tag("section", *(_tile(*each) for each in tiles), class_="tiles")
+    made_tiles = [
+        tag("div", tag("span", name), tag("strong", value), tag("small", note))
+        for name, value, note in tiles
+    ]
+    return tag("section", *made_tiles, class_="tiles")
 
 
 def _blocked_count(made: SnapshotDocument) -> str:
@@ -283,10 +299,6 @@ def _blocked_count(made: SnapshotDocument) -> str:
         return "not read"
     count = len(made.blocked)
     return f"at least {count}" if count >= MOST_BLOCKED else number(count)
-
-
-def _tile(name: str, value: str, note: str) -> Markup:
-    return tag("div", tag("span", name), tag("strong", value), tag("small", note))
 
 
 def _panel(each: Listing) -> Markup:

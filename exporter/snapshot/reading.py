@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+import msgspec
+
 from exporter.errors import ApiError, Malformed, NotServed, Refused
 from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import find_credentials
@@ -14,6 +16,7 @@ from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.changes import Applied, Init, InitDone, Object, Scope
+from exporter.model.policy import PolicyException
 from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.settings.file import ConfigFile, Plan
@@ -22,6 +25,11 @@ from exporter.snapshot.files import read_files
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import all_pages
 
+POLICY_EXCEPTIONS: Final = (
+    Resource("kyverno.io", "v2", "policyexceptions", "PolicyException", namespaced=True),
+    Resource("policies.kyverno.io", "v1", "policyexceptions", "PolicyException", namespaced=True),
+)
+"""Read for ``--if-enforced`` only; their versions are those that the API server prefers."""
 PROGRESS_SECONDS: Final = 0.2
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
@@ -34,6 +42,7 @@ class Reading:
     serves (all of them for files), ``skipped`` the complaint about each broken report, ``names``
     all that reports name of each: "namespace", "policy" and "kind". ``missing`` are the
     namespaces of ``--namespace`` that do not exist, ``team`` those of ``--team``, None for all.
+    ``exceptions`` names the PolicyExceptions of each policy, None where they were not read.
     """
 
     def __init__(self, config: ConfigFile) -> None:
@@ -41,6 +50,7 @@ class Reading:
         self.cluster_uid = ""
         self.team: frozenset[str] | None = None
         self.events_read = False
+        self.exceptions: dict[str, set[str]] | None = None
         self.state = ClusterState(
             config.selection(),
             time.time,
@@ -106,8 +116,10 @@ def warn(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def read(files: Sequence[str], flags: Flags, config: ConfigFile) -> Reading:
-    """Read files, or the cluster where none is named.
+def read(
+    files: Sequence[str], flags: Flags, config: ConfigFile, *, exceptions: bool = False
+) -> Reading:
+    """Read files, or the cluster where none is named; its PolicyExceptions if they are wanted.
 
     Raises:
         ConfigError: a file or the access to the cluster cannot be used.
@@ -118,7 +130,7 @@ def read(files: Sequence[str], flags: Flags, config: ConfigFile) -> Reading:
         reading.cluster = flags.cluster or config.cluster
         _read_files(reading, files)
     else:
-        asyncio.run(_read_cluster(reading, flags, config))
+        asyncio.run(_read_cluster(reading, flags, config, exceptions=exceptions))
     reading.state.ledger.settle()
     return reading
 
@@ -180,7 +192,9 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
 
 
-async def _read_cluster(reading: Reading, flags: Flags, config: ConfigFile) -> None:
+async def _read_cluster(
+    reading: Reading, flags: Flags, config: ConfigFile, *, exceptions: bool
+) -> None:
     async with AsyncExitStack() as stack:
         self_metrics = new_self_metrics()
         credentials = find_credentials(flags.kubeconfig, flags.context)
@@ -201,6 +215,8 @@ async def _read_cluster(reading: Reading, flags: Flags, config: ConfigFile) -> N
             raise _no_kubernetes(credentials.name, absent[0])
         _check_refusals(reading, scopes)
         reading.cluster_uid = await _uid(client)
+        if exceptions:
+            reading.exceptions = await _exceptions(client, source, flags.namespaces)
         reading.missing = [n for n in flags.namespaces if not await _exists(client, n)]
 
 
@@ -229,6 +245,33 @@ def _check_refusals(reading: Reading, scopes: Iterable[Scope]) -> None:
         raise Refused(f"{first}; {hint}", first.status)
     for name, error in reading.refused.items():
         warn(f"not read: {name}: {error}")
+
+
+class _Exceptions(msgspec.Struct):
+    items: list[PolicyException] = []
+
+
+async def _exceptions(
+    client: KubeClient, source: KubeSource, namespaces: Sequence[str]
+) -> dict[str, set[str]] | None:
+    """List PolicyExceptions by the policies that they name; None where that is refused."""
+    found: dict[str, set[str]] = {}
+    for wanted in POLICY_EXCEPTIONS:
+        try:
+            resource = await source.resolve(wanted)
+            for namespace in (namespaces or ("",)) if resource else ():
+                path = resource.path(namespace) if resource else ""
+                body = await client.get(Request(path, resource=wanted.name, verb="list"))
+                for each in msgspec.json.decode(body, type=_Exceptions).items:
+                    name = f"{each.metadata.namespace}/{each.metadata.name}"
+                    for policy in each.policies:
+                        found.setdefault(policy, set()).add(name)
+        except NotServed:
+            continue
+        except (Refused, msgspec.MsgspecError) as error:
+            warn(f"not read: {wanted.name}: {error}")
+            return None
+    return found
 
 
 async def _uid(client: KubeClient) -> str:

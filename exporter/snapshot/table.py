@@ -179,6 +179,7 @@ def _tables(made: SnapshotDocument, limit: int | None, form: Layout) -> Iterator
         yield _enforced_table(made.if_enforced)
         for policy in made.if_enforced:
             yield _refused_table(policy, limit)
+        return  # those list what fails
     if made.comparison:
         yield _failing_table("New failing results", made.comparison.new, limit, form, now)
         yield _failing_table("Fixed", made.comparison.fixed, limit, form, now)
@@ -252,17 +253,17 @@ def _enforced_table(found: list[EnforcedPolicy]) -> TextTable:
                 each.verdict,
                 *map(str, (each.failing, each.unevaluated, each.skipped, each.namespaces)),
             ),
-            (_exceptions_of(each),),
+            (_remarks(each),),
         )
         for each in found
     ]
     return TextTable("If enforced", columns, rows, numbers=4)
 
 
-def _exceptions_of(each: EnforcedPolicy) -> str:
-    if each.exceptions is None:
-        return "exceptions: not read"
-    return f"exceptions: {one_line(', '.join(each.exceptions))}" if each.exceptions else ""
+def _remarks(each: EnforcedPolicy) -> str:
+    exceptions = "not read" if each.exceptions is None else ", ".join(each.exceptions)
+    remarks = [*each.notes, *([f"exceptions: {exceptions}"] if exceptions else [])]
+    return one_line("; ".join(remarks))
 
 
 def _refused_table(policy: EnforcedPolicy, limit: int | None) -> TextTable:
@@ -279,7 +280,7 @@ def _refused_table(policy: EnforcedPolicy, limit: int | None) -> TextTable:
         )
         for each in shown
     ]
-    title = f"{one_line(policy.policy)}: refused at their next change"
+    title = f"{one_line(policy.policy)}: objects refused at their next change"
     columns = ("RESULT", "RESOURCE", "NAMESPACE LABELS", "RULES")
     return TextTable(f"{title}{_of(len(shown), len(found))}", columns, rows)
 

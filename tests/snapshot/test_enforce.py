@@ -1,0 +1,252 @@
+"""What breaks if a policy enforces: verdicts, objects, exceptions, exit statuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exporter.model.resource import Resource
+from exporter.simulator.registry import Served
+from exporter.snapshot.reading import POLICY_EXCEPTIONS
+from tests.apiserver.faults import Answer
+from tests.app.conftest import Beside
+from tests.app.running import parse
+from tests.snapshot.inputs import Object, Text, json_of, report, result, saved, taken
+
+pytestmark = pytest.mark.tier("simulator")
+
+
+def policy(name: str, action: str = "Audit", **spec: object) -> Object:
+    return {
+        "apiVersion": "kyverno.io/v1",
+        "kind": "ClusterPolicy",
+        "metadata": {"name": name},
+        "spec": {"rules": [{"name": "r", "validate": {"failureAction": action}}], **spec},
+    }
+
+
+def namespace(name: str, **labels: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+STATES: dict[str, tuple[list[Object], str, int]] = {
+    "nothing fails": ([policy("p"), report("web", result("p", "pass"))], "ready", 0),
+    "something fails": ([policy("p"), report("web", result("p", "fail"))], "would block", 1),
+    "something is not evaluated": (
+        [policy("p"), report("web", result("p", "error"))],
+        "would block",
+        1,
+    ),
+    "it enforces already": (
+        [policy("p", "Enforce"), report("web", result("p", "fail"))],
+        "enforced",
+        0,
+    ),
+    "nothing was evaluated": ([policy("p"), report("web", result("q", "pass"))], "unknown", 2),
+    "a report is malformed": (
+        [policy("p"), report("web", result("p", "pass")), report("bad", {"policy": 7})],
+        "unknown",
+        3,
+    ),
+    "results are not itemised": (
+        [policy("p"), report("web", result("p", "pass"), summary={"pass": 1, "fail": 2})],
+        "unknown",
+        3,
+    ),
+    "the policy was not read": ([report("web", result("p", "fail"))], "would block", 1),
+}
+
+
+@pytest.mark.parametrize(("items", "verdict", "status"), STATES.values(), ids=STATES.keys())
+def test_a_policy_is_ready_only_if_that_is_known(
+    items: list[Object], verdict: str, status: int, tmp_path: Path, capsys: Text
+) -> None:
+    path = saved(tmp_path / "list", *items)
+    assert taken(path, "--if-enforced=p", "--output=json") == status
+    [found] = json.loads(capsys.readouterr().out)["if_enforced"]
+    assert found["verdict"] == verdict
+
+
+def test_a_policy_that_does_not_exist_is_no_policy_that_is_ready(
+    tmp_path: Path, capsys: Text
+) -> None:
+    path = saved(tmp_path / "list", policy("p"), report("web", result("p", "pass")))
+    assert taken(path, "--if-enforced=q") == 2
+    assert "--if-enforced q: no report and no policy matches" in capsys.readouterr().err
+
+
+def test_what_would_be_refused_is_listed_with_its_namespaces_team(
+    tmp_path: Path, capsys: Text
+) -> None:
+    items = [
+        policy("p", background=False),
+        report("web", result("p", "fail"), result("p", "fail", rule="s"), result("q", "fail")),
+        report("api", result("p", "error")),
+        report("db", result("p", "skip")),
+        namespace("shop", team="storefront", other="x"),
+    ]
+    path = saved(tmp_path / "list", *items)
+    [found] = json_of(tmp_path / "json", path, "--if-enforced=p")["if_enforced"]
+    assert [(w["name"], w["rules"], w["results"], w["labels"]) for w in found["workloads"]] == [
+        ("api", ["r"], ["error"], {"team": "storefront"}),
+        ("web", ["r", "s"], ["fail"], {"team": "storefront"}),
+    ]
+    assert (found["failing"], found["unevaluated"], found["skipped"]) == (2, 1, 1)
+    assert found["modes"] == ["audit"]
+    assert found["notes"][0].startswith("it is not scanned in the background")
+    capsys.readouterr()
+    outputs = [f"--output={form}={tmp_path / form}" for form in ("table", "markdown", "html")]
+    assert taken(path, "--if-enforced=p", *outputs) == 1
+    for form in ("table", "markdown", "html"):
+        text = (tmp_path / form).read_text()
+        assert "would block" in text, form
+        assert "team=storefront" in text, form
+        assert "q is violated" not in text, form
+
+
+def test_the_numbers_are_those_of_the_dashboard(beside: Beside, tmp_path: Path) -> None:
+    access = f"--kubeconfig={beside.kubeconfig}"
+    found = json_of(tmp_path / "json", access, "--if-enforced=*")["if_enforced"]
+    assert taken(access, f"--output=prometheus={tmp_path / 'metrics'}") == 0
+    samples = parse((tmp_path / "metrics").read_text())
+    counted: dict[tuple[str, str], float] = {}
+    for series, value in samples.items():
+        labels = dict(series.labels)
+        # As the dashboards' variable Count has it by default.
+        if series.name == "policyreport_results" and labels["kind"] not in ("ReplicaSet", "Job"):
+            key = labels["policy"], labels["result"]
+            counted[key] = counted.get(key, 0) + value
+    modes = {
+        dict(series.labels)["policy"]: dict(series.labels)["mode"]
+        for series in samples
+        if series.name == "policyreport_policy_info"
+    }
+    assert len(found) == len(modes) > 5
+    for each in found:
+        name = each["policy"]
+        failing, error = (counted.get((name, word), 0) for word in ("fail", "error"))
+        assert (each["failing"], each["unevaluated"]) == (failing, error)
+        known = any((name, word) in counted for word in ("pass", "skip"))
+        ready = "would block" if failing + error else "ready" if known else "unknown"
+        assert each["verdict"] == ("enforced" if modes[name] == "enforce" else ready)
+
+
+def serve(beside: Beside, wanted: Resource, *items: Object) -> None:
+    """Let the API server have PolicyExceptions, which the sample cluster has not."""
+    registry = beside.api.registry
+    registry._known[wanted[:3]] = Served(wanted, wanted.name, "policyexception")
+    registry.start(wanted)
+    for item in items:
+        beside.api.store.create(wanted.name, item)
+
+
+def exception(wanted: Resource, name: str, **spec: object) -> Object:
+    return {
+        "apiVersion": wanted.api_version,
+        "kind": "PolicyException",
+        "metadata": {"name": name, "namespace": "carts"},
+        "spec": spec,
+    }
+
+
+def test_the_exceptions_in_force_are_named(beside: Beside, tmp_path: Path) -> None:
+    old, cel = POLICY_EXCEPTIONS
+    named = {"policyName": "require-labels", "ruleNames": ["check-team"]}
+    items = [exception(old, "for-carts", exceptions=[named])]
+    beside.do(lambda: serve(beside, old, *items))
+    refs = [{"name": "require-labels", "kind": "ValidatingPolicy"}]
+    beside.do(lambda: serve(beside, cel, exception(cel, "by-cel", policyRefs=refs)))
+    access = f"--kubeconfig={beside.kubeconfig}"
+    found = json_of(tmp_path / "json", access, "--if-enforced=require-*")["if_enforced"]
+    exceptions = {each["policy"]: each["exceptions"] for each in found}
+    assert exceptions["require-labels"] == ["carts/by-cel", "carts/for-carts"]
+    assert exceptions["require-probes"] == []
+
+
+def test_exceptions_that_may_not_be_read_are_not_none(
+    beside: Beside, tmp_path: Path, capsys: Text
+) -> None:
+    wanted = POLICY_EXCEPTIONS[0]
+    beside.do(lambda: serve(beside, wanted))
+    beside.do(lambda: beside.api.faults.add(Answer(403, "no"), wanted.name, times=None))
+    access = f"--kubeconfig={beside.kubeconfig}"
+    [found] = json_of(tmp_path / "json", access, "--if-enforced=require-labels")["if_enforced"]
+    assert found["exceptions"] is None
+    assert "not read: policyexceptions.kyverno.io: no (403)" in capsys.readouterr().err
+
+
+USAGE = {
+    "a filter of policies": ["--if-enforced=p", "--policy=q"],
+    "a severity": ["--if-enforced=p", "--severity=high"],
+    "a result": ["--if-enforced=p", "--result=fail"],
+    "metrics": ["--if-enforced=p", "--output=prometheus"],
+}
+
+
+@pytest.mark.parametrize("flags", USAGE.values(), ids=USAGE.keys())
+def test_what_narrows_the_results_of_a_policy_is_refused(flags: list[str], capsys: Text) -> None:
+    assert taken("x", *flags) == 2
+    assert "does not go with" in capsys.readouterr().err
+
+
+TEAMS: dict[str, tuple[list[str], int, set[str]]] = {
+    "of one team": (["--team=team=storefront"], 0, {"shop"}),
+    "of no team": (["--team=team=payments"], 2, set()),
+    "of a team, judged": (["--team=team=storefront", "--fail-on=fail"], 1, {"shop"}),
+}
+
+
+@pytest.mark.parametrize(("flags", "status", "shown"), TEAMS.values(), ids=TEAMS.keys())
+def test_one_team_can_be_asked_for(
+    flags: list[str], status: int, shown: set[str], tmp_path: Path, capsys: Text
+) -> None:
+    other = report("web", result("p", "fail"), metadata={"name": "o", "namespace": "other"})
+    items = [report("web", result("p", "fail")), other, namespace("shop", team="storefront")]
+    path = saved(tmp_path / "list", *items)
+    gate = [] if "--fail-on=fail" in flags else ["--fail-on=warn"] if status else []
+    assert taken(path, *flags, *gate, f"--output=json={tmp_path / 'json'}") == status
+    made = json.loads((tmp_path / "json").read_text())
+    assert {each["namespace"] for each in made["failing"]} == shown
+    assert {each["name"] for each in made["namespaces"]} == shown
+    if not shown:
+        assert "no namespace has this label and value" in capsys.readouterr().err
+
+
+def test_a_kind_that_is_asked_for_is_shown_whatever_is_counted(
+    tmp_path: Path, capsys: Text
+) -> None:
+    copy = report("old", result("p", "fail"))
+    copy["scope"]["kind"] = "ReplicaSet"
+    path = saved(tmp_path / "list", copy, report("web", result("p", "fail")))
+    assert taken(path, "--kind=ReplicaSet", "-o", "csv") == 0
+    assert ",ReplicaSet,old," in capsys.readouterr().out
+    assert taken(path, "--kind=Deploymnet", "--fail-on=fail") == 2
+
+
+LIMITS = {"--limit=2": 2, "--all": 40, "--limit=40": 40}
+
+
+@pytest.mark.parametrize(("flag", "rows"), LIMITS.items())
+def test_lists_are_as_long_as_is_asked_for(
+    flag: str, rows: int, tmp_path: Path, capsys: Text
+) -> None:
+    items = [report(f"w{n}", result("p", "fail")) for n in range(40)]
+    assert taken(saved(tmp_path / "list", *items), flag) == 0
+    out = capsys.readouterr().out
+    assert sum(line.startswith("high\tfail\t") for line in out.splitlines()) == rows
+    assert ("first 2 of 40" in out) == (rows == 2)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", ""])
+def test_a_limit_is_a_number_of_rows(text: str, capsys: Text) -> None:
+    assert taken("x", f"--limit={text}") == 2
+    assert f"--limit {text}: expected a number of rows" in capsys.readouterr().err
+
+
+def test_kubectls_short_flags_mean_the_same(beside: Beside, capsys: Text) -> None:
+    access = f"--kubeconfig={beside.kubeconfig}"
+    assert taken(access, "-n", "carts", "-o", "csv") == 0
+    namespaces = {line.split(",")[3] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert namespaces == {"carts"}
+    assert taken(access, "-A", "-o", "csv") == 0
+    assert taken(access, "-A", "-n", "carts") == 2
