@@ -22,6 +22,7 @@ from exporter.snapshot.document import (
     rfc3339,
     rule_of,
 )
+from exporter.view.summary import counted
 from exporter.view.values import Counts, FailingResult
 
 PROGRAM: Final = "policy-report-exporter"
@@ -76,7 +77,8 @@ def _not_read(made: SnapshotDocument) -> Iterator[str]:
     if made.failing is None:
         yield "Only summaries were read (reports.detail: summary): no single result is known"
     if made.not_itemised.failing:
-        yield f"{made.not_itemised.failing} failing results are not itemised by their reports"
+        what = counted(made.not_itemised.failing, "failing result")
+        yield f"{what} of summaries not itemised by the reports"
 
 
 def as_junit(made: SnapshotDocument) -> str:
@@ -135,11 +137,11 @@ def _junit_case(row: FailingResult, change: str) -> str:
 def _other_cases(policy: str, counts: Counts) -> Iterator[str]:
     """Write a case for all checks that pass, and so on: reports do not name those one by one."""
     if counts.passed:
-        yield _case(policy, "checks that pass", _output(f"{counts.passed} checks pass"))
+        yield _case(policy, "checks that pass", _output(f"checks that pass: {counts.passed}"))
     if counts.warn:
-        yield _case(policy, "checks that warn", _output(f"{counts.warn} checks warn"))
+        yield _case(policy, "checks that warn", _output(f"checks that warn: {counts.warn}"))
     if counts.skip:
-        text = f"{counts.skip} checks are skipped"
+        text = f"checks that are skipped: {counts.skip}"
         yield _case(policy, "checks that are skipped", _element("skipped", text, "skip"))
 
 
@@ -189,6 +191,7 @@ def as_sarif(made: SnapshotDocument) -> str:
     GitHub shows no result without one.
     """
     rules, problems, found = _SarifRules(), list(_not_read(made)), list(changed_results(made))
+    is_known = made.is_scored or not made.problems
     if len(found) > MOST_SARIF_RESULTS:
         problems.append(
             f"{len(found) - MOST_SARIF_RESULTS} of {len(found)} results are left out, the least "
@@ -210,7 +213,7 @@ def as_sarif(made: SnapshotDocument) -> str:
         "automationDetails": {"id": f"{PROGRAM}/{one_line(made.cluster) or 'snapshot'}/"},
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
-        "properties": {"summary": headline(made), "caveats": caveats(made)},
+        "properties": {"summary": headline(made), "caveats": caveats(made)} if is_known else {},
         "results": results,
     }
     document = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -266,7 +269,7 @@ def as_github(made: SnapshotDocument, limit: int | None) -> str:
         title = f"{row.severity} {row.result}: {rule_of(row)}"
         lines.append(_command(level, title, f"{resource_of(row)}: {failure_text(row)}"))
     shown = f"; {len(rows) - most} more are not annotated" if len(rows) > most else ""
-    parts = (change_line(made), headline(made) if made.counted or not made.problems else "")
+    parts = (change_line(made), headline(made) if made.is_scored or not made.problems else "")
     text = ". ".join(filter(None, parts))
     lines.append(_command("notice", "Policy reports", f"{text}{shown}" or "no numbers"))
     return "\n".join(lines) + "\n"

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from exporter.errors import ConfigError, ExporterError
+from exporter.errors import ApiError, ConfigError, ExporterError
 from exporter.metrics.exposition import Exposition, render
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags, read_flags
 from exporter.snapshot.ci import as_csv, as_github, as_junit, as_sarif
 from exporter.snapshot.diff import compared, read_snapshot
 from exporter.snapshot.document import SnapshotDocument, as_json
-from exporter.snapshot.figures import document, if_enforced
+from exporter.snapshot.figures import document, if_enforced, nothing_read
 from exporter.snapshot.gate import (
     EMPTY_STATUS,
     FAILING_STATUS,
@@ -27,7 +27,14 @@ from exporter.snapshot.gate import (
     judge_enforced,
     judged_words,
 )
-from exporter.snapshot.options import METRIC_FORMS, NEW, SnapshotOptions, narrowed, read_options
+from exporter.snapshot.options import (
+    METRIC_FORMS,
+    NEW,
+    REPORT_FORMS,
+    SnapshotOptions,
+    narrowed,
+    read_options,
+)
 from exporter.snapshot.page import as_html, as_markdown
 from exporter.snapshot.reading import Reading, read, warn
 from exporter.snapshot.table import as_table, layout
@@ -53,7 +60,11 @@ def snapshot(given: Mapping[str, object]) -> int:
     baseline = read_snapshot(ask.baseline) if ask.baseline else None
     if ask.watch:
         return _watch(ask, flags, config, baseline)
-    reading = _read(ask, flags, config)
+    try:
+        reading = _read(ask, flags, config)
+    except ApiError as error:
+        _write_unread(ask, flags, config, error)
+        raise
     found = findings(reading, ask, config)
     made = _document(reading, ask, config, found, baseline)
     _write_all(ask, reading, config, made)
@@ -131,6 +142,14 @@ def _watch(
             reading = _read(ask, flags, config)
         except ExporterError as error:  # the last table stays
             warn(f"{error}; trying again")
+
+
+def _write_unread(ask: SnapshotOptions, flags: Flags, config: ConfigFile, error: ApiError) -> None:
+    """Let CI systems show why there is no snapshot, instead of an older file, or of nothing."""
+    outputs = tuple(each for each in ask.outputs if each.form in REPORT_FORMS)
+    cluster = flags.cluster or config.cluster
+    made = nothing_read(cluster, ask, config, f"The cluster could not be read: {error}")
+    _write_all(ask._replace(outputs=outputs), None, None, made)
 
 
 def _write_all(

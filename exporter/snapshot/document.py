@@ -9,7 +9,7 @@ import msgspec
 
 from exporter import __version__
 from exporter.state.selection import Filters
-from exporter.view.summary import describe
+from exporter.view.summary import counted, describe
 from exporter.view.values import (
     COUNT_CHOICES,
     SEVERITIES,
@@ -142,7 +142,7 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     if_enforced: list[EnforcedPolicy] | None = None
 
     @property
-    def counted(self) -> bool:
+    def is_scored(self) -> bool:
         """Whether there is anything that compliance is a share of."""
         return bool(self.results.scored)
 
@@ -156,17 +156,19 @@ def headline(made: SnapshotDocument) -> str:
     """Sum the snapshot up in a sentence; nothing is fine while there is a problem."""
     failing_count = made.results.failing
     if made.compliance is None:
-        return f"{made.reports} reports, no check is pass, fail or error"
-    text = f"{percent(made.compliance)} of {made.results.scored} checks comply"
+        return f"{counted(made.reports, 'report')}, no check is pass, fail or error"
+    checks, reports = counted(made.results.scored, "check"), counted(made.reports, "report")
+    text = f"{percent(made.compliance)} of {checks} comply; {reports}"
     if not failing_count:
-        known = f"on {made.resources.all} resources" if not made.problems else "among those read"
-        return f"{text}; {made.reports} reports, no failing checks {known}"
+        resources = counted(made.resources.all, "resource")
+        known = f"on {resources}" if not made.problems else "among those read"
+        return f"{text}, no failing checks {known}"
     named = severities_of((n, s) for s, n in (made.failing_by_severity or {}).items())
-    text += f"; {made.reports} reports, {failing_count} failing results"
+    text += f", {counted(failing_count, 'failing result')}"
     text += f" ({named})" if named else ""
     if not made.resources.failing:
         return text
-    return f"{text} on {made.resources.failing} of {made.resources.all} resources"
+    return f"{text} on {made.resources.failing} of {counted(made.resources.all, 'resource')}"
 
 
 def change_line(made: SnapshotDocument) -> str:
@@ -175,7 +177,7 @@ def change_line(made: SnapshotDocument) -> str:
     if change is None:
         return ""
     return (
-        f"Since {utc(change.baseline_time)}: {len(change.new)} new failing results, "
+        f"Since {utc(change.baseline_time)}: {counted(len(change.new), 'new failing result')}, "
         f"{len(change.fixed)} fixed, {change.still} still failing; compliance "
         f"{percent(change.baseline_compliance)} before, {percent(made.compliance)} now"
     )
@@ -186,8 +188,8 @@ def caveats(made: SnapshotDocument) -> list[str]:
     lines = []
     if made.not_itemised.failing:
         lines.append(
-            f"{made.not_itemised.failing} failing results of summaries are not itemised: the "
-            "results of their reports were cut or are absent"
+            f"Not itemised: {counted(made.not_itemised.failing, 'failing result')} of summaries; "
+            "the results of their reports were cut or are absent"
         )
     excluded = frozenset() if made.scope.kinds else COUNT_CHOICES[made.count]
     if excluded:

@@ -78,6 +78,35 @@ def document(
     )
 
 
+def nothing_read(
+    cluster: str, ask: SnapshotOptions, config: ConfigFile, problem: str
+) -> SnapshotDocument:
+    """Give a snapshot that has nothing but the reason why."""
+    return SnapshotDocument(
+        cluster=cluster,
+        cluster_uid="",
+        time=time.time(),
+        scope=_scope(ask, config),
+        problems=[problem],
+        count=ask.counting,
+        reports=0,
+        compliance=None,
+        resources=Counts(),
+        results=Counts(),
+        not_itemised=Counts(),
+        left_out=[],
+        skipped=[],
+        unreadable={},
+        failing_by_severity=None,
+        summary=[],
+        namespaces=[],
+        policies=None,
+        failing=[],
+        blocked=None,
+        claimed=None,
+    )
+
+
 def excluded_kinds(ask: SnapshotOptions) -> frozenset[str]:
     """Name the kinds that are not counted; a kind that is asked for is."""
     return frozenset() if ask.kinds else COUNT_CHOICES[ask.counting]

@@ -21,7 +21,7 @@ from exporter.state.failures import standing
 from exporter.state.selection import Globs
 from exporter.view.connection import NO_REPORT_API
 from exporter.view.failing import failing, order
-from exporter.view.summary import describe, left_out, total
+from exporter.view.summary import counted, describe, left_out, total
 from exporter.view.values import SEVERITIES, FailingResult
 
 FAILING_STATUS: Final = 1
@@ -119,8 +119,8 @@ def _nothing(reading: Reading) -> Iterator[Finding]:
     state = reading.state
     sources = [each for each in left_out(state) if each.reason == "source"]
     totals = state.ledger.totals
-    counted = any(reading.in_team(each[0]) for each in (*totals.results, *totals.summary))
-    status = 0 if counted else EMPTY_STATUS
+    is_counted = any(reading.in_team(each[0]) for each in (*totals.results, *totals.summary))
+    status = 0 if is_counted else EMPTY_STATUS
     for text in describe(sources):
         yield Finding(text, status, is_empty=True)
     if not reading.served:
@@ -129,7 +129,7 @@ def _nothing(reading: Reading) -> Iterator[Finding]:
         yield Finding("No policy report could be read", UNKNOWN_STATUS)
     elif not state.ledger.reports.rows:
         yield Finding(f"No policy reports found: {SCAN_HINT}", EMPTY_STATUS, is_empty=True)
-    elif not counted and not sources:
+    elif not is_counted and not sources:
         yield Finding("No result counts: nothing to evaluate", EMPTY_STATUS, is_empty=True)
 
 
@@ -212,15 +212,16 @@ def _new_lines(made: SnapshotDocument, fail_on: tuple[str, str]) -> list[str]:
         return []
     counts = Counter(each.severity for each in rows)
     named = severities_of((counts[each], each) for each in SEVERITIES if counts[each])
-    head = f"--fail-on {_spelled(fail_on)}: failed: {len(rows)} new failing results ({named})"
-    return [head, *_first(rows)]
+    found = counted(len(rows), "new failing result")
+    return [f"--fail-on {_spelled(fail_on)}: failed: {found} ({named})", *_first(rows)]
 
 
 def _uncompared(made: SnapshotDocument, fail_on: tuple[str, str]) -> Iterator[Finding]:
     """Report failures that no result names, so that they may be new."""
     count = made.not_itemised.failing
     if fail_on[0] == NEW and count:
-        text = f"{count} failing results are not itemised, so whether they are new is not known"
+        what = counted(count, "failing result")
+        text = f"not itemised, so that it is not known whether they are new: {what}"
         yield Finding(text, UNKNOWN_STATUS)
 
 
@@ -258,7 +259,8 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     if not counts and not missing:
         return []
     named = severities_of((counts[each], each) for each in SEVERITIES if counts[each])
-    head = f"--fail-on {_spelled(fail_on)}: failed: {counts.total() + missing} failing results"
+    found = counted(counts.total() + missing, "failing result")
+    head = f"--fail-on {_spelled(fail_on)}: failed: {found}"
     lines = [head + (f" ({named})" if named else "")]
     if missing:
         lines.append(
@@ -292,7 +294,9 @@ def _summary_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     )
     if not count:
         return []
-    return [f"--fail-on {_spelled(fail_on)}: failed: {count} failing results in summaries"]
+    return [
+        f"--fail-on {_spelled(fail_on)}: failed: {counted(count, 'failing result')} in summaries"
+    ]
 
 
 def _unjudged(reading: Reading, word: str) -> list[str]:

@@ -14,6 +14,8 @@ FORMS: Final = (
     *("table", "json", "junit", "sarif", "markdown", "github", "csv", "html"),
     *("prometheus", "openmetrics"),
 )
+REPORT_FORMS: Final = ("junit", "sarif", "markdown", "github", "csv", "html")
+"""Forms that can show that nothing was read; the others are numbers, or print the error."""
 METRIC_FORMS: Final = ("prometheus", "openmetrics")
 NEW: Final = "new"
 """What ``--fail-on`` takes in addition to words of results: failing now, not in the baseline."""

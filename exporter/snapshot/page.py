@@ -189,7 +189,7 @@ def _markdown(made: SnapshotDocument, limit: int | None) -> str:
     if made.problems:
         lines = "\n".join(f"> - {_code(each)}" for each in made.problems)
         parts.append(f"> **{INCOMPLETE_TITLE}**\n>\n{lines}")
-    if made.counted or not made.problems:
+    if made.is_scored or not made.problems:
         parts.append(f"**{headline(made)}**")
     if made.comparison:
         parts.append(f"**{change_line(made)}**")
@@ -260,7 +260,7 @@ def _warning(problems: Iterable[str]) -> Content:
 
 def _tiles(made: SnapshotDocument) -> Content:
     """Show the numbers that matter, each with the change against the baseline."""
-    if made.problems and not made.counted:
+    if made.problems and not made.is_scored:
         return None
     change = made.comparison
     before = change.baseline_compliance if change else None

@@ -167,7 +167,8 @@ def _read_files(reading: Reading, files: Sequence[str]) -> None:
 class Progress:
     """One line at a terminal: how many objects were read, of how many bytes, in what time."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_seconds: float = PROGRESS_SECONDS) -> None:
+        self._every_seconds = every_seconds
         self._began = self._shown = time.monotonic()
         self._is_there = sys.stderr.isatty()
         self._bytes = 0
@@ -179,7 +180,7 @@ class Progress:
     def show(self, what: str, objects: int) -> None:
         """Write the line, a few times a second at most."""
         now = time.monotonic()
-        if self._is_there and now - self._shown >= PROGRESS_SECONDS:
+        if self._is_there and now - self._shown >= self._every_seconds:
             self._shown = now
             size = f", {self._bytes / 1e6:.0f} MB" if self._bytes else ""
             seconds = now - self._began

@@ -314,7 +314,7 @@ def _totals(made: SnapshotDocument, form: Layout) -> Iterator[Text]:
     yield Text(f"{one_line(made.cluster)}  {when}" if made.cluster else when, "dim")
     for line in made.problems:
         yield from _sentence(f"Warning: {one_line(line)}", form, "bold yellow")
-    if made.counted or not made.problems:
+    if made.is_scored or not made.problems:
         yield from _sentence(headline(made), form, "bold")
     if made.comparison:
         yield from _sentence(change_line(made), form, "bold")

@@ -151,7 +151,7 @@ def test_the_job_of_manifests_takes_what_kyverno_apply_prints(tmp_path: Path) ->
     runner.command("kyverno", f"cat {tmp_path / 'printed'}; exit 1")
     ran = runner.run(*steps("GitHub Actions: manifests in a repository"))
     assert ran.status == 1
-    assert "failed: 1 failing results (1 medium)" in ran.err
+    assert "failed: 1 failing result (1 medium)" in ran.err
     assert "<code>shop/manifests</code>" in ran.text("summary.md")
     runner.command("kyverno", "echo 'Error: no such file'; exit 1")
     assert runner.run(*steps("GitHub Actions: manifests in a repository")).status == 2
@@ -179,7 +179,7 @@ def test_the_job_of_files_compares_with_the_baseline_of_the_repository(tmp_path:
     (tmp_path / "reports.json").write_text(json.dumps(listed(items)))
     ran = runner.run(*script("GitLab CI: files in a repository"))
     assert ran.status == 1
-    assert "failed: 1 new failing results" in ran.err
+    assert "failed: 1 new failing result" in ran.err
     assert "### New failing results (1)" in ran.text("policies.md")
 
 

@@ -23,6 +23,7 @@ from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.sample import sample
 from exporter.simulator.store import Store
 from exporter.simulator.world import World
+from exporter.snapshot.reading import Progress
 from tests.apiserver.faults import Answer
 from tests.app.commands import ROOT, words
 from tests.app.conftest import Beside
@@ -304,7 +305,7 @@ def test_a_hundred_percent_means_all(tmp_path: Path, capsys: Text) -> None:
         }
         for number in range(5000)
     ]
-    assert "99.9 % of 5000 checks comply" in shown(items, tmp_path, capsys)
+    assert "99.9 % of 5,000 checks comply" in shown(items, tmp_path, capsys)
 
 
 def test_nothing_to_judge_is_said(tmp_path: Path, capsys: Text) -> None:
@@ -324,6 +325,60 @@ def test_a_narrow_terminal_breaks_no_word_into_letters(
     assert "restrict-image-registries: validate-registries" in lines[lines.index(row) + 1]
     assert "Unknown Image registry" in " ".join(lines[lines.index(row) + 2 :][:3])
     assert any("SEVERITY" in line and "RESULT" in line and "SINCE" in line for line in lines)
+
+
+def test_a_pipe_has_a_row_a_line_and_no_padding(
+    page: list[Object], tmp_path: Path, capsys: Text
+) -> None:
+    lines = shown(page, tmp_path, capsys).splitlines()
+    assert not any("  " in line.partition("MESSAGE")[0] for line in lines if "\t" in line)
+    assert not any(line.endswith((" ", "\t")) and line.strip() for line in lines)
+    [row] = [line.split("\t") for line in lines if "\tnginx\t" in line]
+    assert row[:2] == ["medium", "fail"]
+    assert row[3:8] == [
+        *("default", "Pod", "nginx", "restrict-image-registries", "validate-registries"),
+    ]
+    assert row[8].startswith("validation error: Unknown Image registry")
+
+
+def test_columns_lay_a_pipe_out_without_colour(
+    page: list[Object], tmp_path: Path, capsys: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = shown(page, tmp_path, capsys)
+    assert "\x1b" not in out
+    assert "\t" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert not any(line.endswith(" ") for line in out.splitlines())
+
+
+def test_what_fails_comes_first_and_the_totals_last(
+    page: list[Object], tmp_path: Path, capsys: Text
+) -> None:
+    out = shown(page, tmp_path, capsys)
+    order = ["Failing results", "Worst namespaces", "Worst policies", "\nTOTAL", "checks comply"]
+    places = [out.index(each) for each in order[:3]] + [out.rindex(each) for each in order[3:]]
+    assert places == sorted(places)
+
+
+class Terminal(io.StringIO):
+    """Standard error at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "said"), [(Terminal(), True), (io.StringIO(), False)])
+def test_progress_is_one_line_at_a_terminal_only(
+    stream: io.StringIO, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    progress = Progress(every_seconds=0.0)
+    progress.took(3_000_000)
+    progress.show("files", 250)
+    progress.clear()
+    line = "\rfiles: 250 objects read, 3 MB, 0 s\x1b[K\r\x1b[K"
+    assert stream.getvalue() == (line if said else "")
 
 
 FAIL_ON = {

@@ -167,7 +167,7 @@ def baseline(tmp_path: Path, capsys: Text) -> Path:
 
 GATES = {
     "nothing new": ((("web", "fail", "high"),), 0, ""),
-    "something new": ((("db", "fail", "high"),), 1, "failed: 1 new failing results (1 high)"),
+    "something new": ((("db", "fail", "high"),), 1, "failed: 1 new failing result (1 high)"),
     "new, and less severe": ((("db", "fail", "low"),), 0, ""),
     "new and not evaluated": ((("db", "error", "high"),), 1, "high error shop/Deployment/db p: r"),
 }
@@ -197,7 +197,7 @@ UNKNOWN: dict[str, tuple[list[Object], int, str]] = {
     "results that are not itemised": (
         [report("web", result("p", "fail"), summary={"fail": 4})],
         3,
-        "3 failing results are not itemised, so whether they are new is not known",
+        "not itemised, so that it is not known whether they are new: 3 failing results",
     ),
     "a report that is malformed": (
         [report("web", result("p", "fail")), report("bad", {"policy": 7})],

@@ -170,7 +170,7 @@ INCOMPLETE: dict[str, tuple[list[Object], str, int]] = {
         3,
     ),
     "cut": ([report("web", result("p", "pass"), summary={"pass": 1, "fail": 7})], "7 failing", 1),
-    "an unknown word": ([report("web", result("p", "Fail"))], "1 results of source kyverno", 3),
+    "an unknown word": ([report("web", result("p", "Fail"))], "1 result of source kyverno", 3),
     "nothing": ([], "No policy reports found", 2),
 }
 
@@ -221,6 +221,24 @@ def test_every_output_names_the_reports_that_are_forbidden(
     assert taken(*arguments) == 0
     for form in FORMS:
         assert f"{name} cannot be read" in plain(form, (tmp_path / form).read_text()), form
+    check_incomplete(tmp_path)
+
+
+def test_a_cluster_that_cannot_be_read_is_reported_and_replaces_older_files(
+    beside: Beside, tmp_path: Path, capsys: Text
+) -> None:
+    beside.do(lambda: beside.api.faults.add(Answer(500, "etcd is gone"), times=None))
+    outputs = [f"--output={form}={tmp_path / form}" for form in FORMS]
+    for form in FORMS:
+        (tmp_path / form).write_text("everything is fine")
+    assert taken(f"--kubeconfig={beside.kubeconfig}", "--cluster=prod", *outputs) == 3
+    assert "etcd is gone (500)" in capsys.readouterr().err
+    for form in ("junit", "sarif", "markdown", "github", "csv", "html"):
+        text = plain(form, (tmp_path / form).read_text())
+        assert "The cluster could not be read: " in text, form
+        assert "etcd is gone" in text, form
+        assert "fine" not in text, form
+        assert not re.search(r"\b0 (reports|failing|of)\b", text), form
     check_incomplete(tmp_path)
 
 
