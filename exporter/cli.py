@@ -309,7 +309,7 @@ def _add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 SNAPSHOT_SWITCHES: Final = (
-    ("all", "", "every row of each list, as no --limit would"),
+    ("all", "", "show every row of each list"),
     ("all-namespaces", "A", "all namespaces, which is the default; kubectl's -A"),
     ("watch", "w", "read and print again every 5 seconds"),
     (

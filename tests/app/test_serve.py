@@ -167,11 +167,7 @@ VARIABLES = {
     "DEMO_SEED": (["demo"], "x", "--demo.seed"),
     "DEMO_API_ADDRESS": (["demo"], "here", "--demo.api-address here"),
     "SNAPSHOT_FAIL_ON": (["snapshot", "x"], "bad", "--fail-on bad"),
-    "SNAPSHOT_OUTPUT": (
-        ["snapshot", "x"],
-        "paper",
-        "$POLICY_REPORT_EXPORTER_SNAPSHOT_OUTPUT: 'paper'",
-    ),
+    "SNAPSHOT_OUTPUT": (["snapshot", "x"], "csv=a.csv,paper", "--output paper: expected one of"),
     "SNAPSHOT_SEVERITY": (["snapshot", "x"], "low,bad", "--severity bad"),
     "SNAPSHOT_RESULT": (["snapshot", "x"], "bad", "--result bad"),
     "HEALTHCHECK_TIMEOUT": (["healthcheck"], "-1", "--timeout -1"),
