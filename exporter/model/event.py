@@ -144,6 +144,7 @@ class Violation(NamedTuple):
     claims_blocked: bool
     controller: str
     message: str
+    uid: str = ""
 
 
 def violation(event: Event) -> Violation | None:
@@ -194,4 +195,5 @@ def _violation(event: Event, about: Reference, who: Reference, note: Note) -> Vi
         claims_blocked=event.action == _BLOCKED or note.blocked,
         controller=event.controller,
         message=note.message,
+        uid=who.uid,
     )

@@ -10,9 +10,13 @@ from exporter.model.policy import Policy
 from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES
 from exporter.state.ledger import Ledger
-from exporter.state.policy_index import Namespaces, PolicyIndex
+from exporter.state.occurrences import FailureCounted, ViolationCounted
+from exporter.state.policy_index import Namespaces, PolicyChanged, PolicyIndex
 from exporter.state.selection import Selection
 from exporter.state.violation_events import CONTROLLERS, ViolationEvents
+
+Occurrence = FailureCounted | ViolationCounted | PolicyChanged
+"""What happened in the cluster, reported once, as it is counted."""
 
 _REPORT_PLURALS = frozenset((r.group, r.plural) for r in REPORT_RESOURCES)
 
@@ -39,9 +43,20 @@ class ClusterState:
             controllers=controllers,
             known_policies_only=known_policies_only,
         )
+        self._reports = False
+        self._in_list: set[Scope] = set()
+
+    def report_to(self, listener: Callable[[Occurrence], None]) -> None:
+        """Call *listener* with each occurrence from now on, in the change that it comes from."""
+        self._reports = True
+        self.ledger.failures.report = listener
+        self.violation_events.report = listener
+        self.register.report = listener
 
     def apply(self, change: Change) -> None:
         """Bring the numbers up to date with one change."""
+        if self._reports:
+            self._note_version(change)
         if isinstance(change, Applied) and isinstance(change.object, Report):
             self.ledger.apply(change.scope, change.object)  # nearly all of them
             return
@@ -56,6 +71,21 @@ class ClusterState:
                 self._listed(scope)
             case _:
                 assert_never(change)
+
+    def _note_version(self, change: Change) -> None:
+        """Note the version of an object that a watch brings: it identifies the change.
+
+        Lists may bring the same version several times, each time after it seemed to be gone.
+        """
+        version = ""
+        match change:
+            case Init(scope):
+                self._in_list.add(scope)
+            case InitDone(scope):
+                self._in_list.discard(scope)
+            case Applied(scope, item) | Deleted(scope, item) if scope not in self._in_list:
+                version = item.version
+        self.ledger.failures.version = self.register.version = version
 
     def objects(self) -> dict[str, int]:
         """Count the objects that are known, by resource."""

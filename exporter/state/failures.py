@@ -9,6 +9,7 @@ from xxhash import xxh3_64_intdigest
 
 from exporter.model.report import EARLIEST_SECONDS
 from exporter.state.contribution import Contribution, ReportPart, parts
+from exporter.state.occurrences import UNKNOWN, FailureCounted, details_of, why_closed
 from exporter.state.profile import Failure
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Counters, Gauge, Labels, Minimum
@@ -173,9 +174,9 @@ class FailureMemory:
                 before[identity] = known
         return before
 
-    def rest(self) -> Iterable[Labels]:
-        """Return the labels of each failure that was not taken: it is closed."""
-        return [labels for _, labels in self._known.values()]
+    def rest(self) -> Iterable[tuple[int, tuple[int, Labels]]]:
+        """Return hash, start and labels of each failure that was not taken: it is closed."""
+        return self._known.items()
 
 
 class Failures:
@@ -185,6 +186,8 @@ class Failures:
     ``places`` are the reports with open failures, ``buckets`` say where; ``touched`` names, by
     namespace, the reports in which some were opened or closed. ``watched``, while it is set, says
     which failures would have been seen before: others may have begun at any time, and open nothing.
+    ``report``, where it is set, is called with each one that is counted; ``version`` is then the
+    resourceVersion of the object that a watch brought.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -194,6 +197,8 @@ class Failures:
         self.closed = Counters(limit, kept={2})
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: dict[str, set[str]] = {}
+        self.report: Callable[[FailureCounted], None] | None = None
+        self.version = ""
         self.watched: Callable[[Identity, Labels], bool] | None = None
         self.places: dict[ReportKey, Contribution] = {}
         self.buckets = FailureBuckets()
@@ -223,18 +228,51 @@ class Failures:
         else:
             self.places.pop(place, None)
         if count:
-            self.count(known, remember(after))
+            self.count(place, (known, remember(after)), (before, after))
         for listen in self.listeners:
             listen(before, after)
 
-    def count(self, before: Remembered, after: Remembered) -> None:
-        """Count what began to fail, and what no longer does."""
-        for identity in after.keys() - before.keys():
-            group = after[identity][1]
-            if self.watched is None or self.watched(identity, group):
-                self.opened.add(group)
-        for identity in before.keys() - after.keys():
+    def count(
+        self,
+        place: ReportKey,
+        known: tuple[Remembered, Remembered],
+        contributions: tuple[Contribution | None, Contribution | None],
+    ) -> None:
+        """Count what began to fail, and what no longer does, of what is *known* before and after.
+
+        *contributions* are the report's before and after, as far as they are there.
+        """
+        before, after = known
+        if before.keys() == after.keys():
+            return
+        watched = self.watched
+        opened = [
+            identity
+            for identity in after.keys() - before.keys()
+            if watched is None or watched(identity, after[identity][1])
+        ]
+        closed = before.keys() - after.keys()
+        for identity in opened:
+            self.opened.add(after[identity][1])
+        for identity in closed:
             self.closed.add(before[identity][1])
+        if self.report is None:
+            return
+        for is_open, identities, one in ((True, opened, 1), (False, closed, 0)):
+            details = details_of(place, contributions[one]) if identities else {}
+            for identity in identities:
+                since, group = known[one][identity]
+                reason = "" if is_open else why_closed(identity, contributions[1])
+                facts = (*details.get(identity, UNKNOWN), reason, self.version)
+                self.report(FailureCounted(is_open, place, identity, group, since, *facts))
+
+    def close_unknown(self, mark: int, since: int, group: Labels) -> None:
+        """Count a failure as closed that ended while the exporter was down; *mark* is its hash."""
+        self.closed.add(group)
+        if self.report is not None:
+            namespace, policy, _, source = group
+            place, check = ReportKey(namespace, f"#{mark:x}"), ("", "", policy, "", source)
+            self.report(FailureCounted(False, place, check, group, since))
 
     def redate(self, memory: FailureMemory) -> None:
         """Let failures begin as early as a checkpoint of another process knows."""

@@ -105,12 +105,13 @@ class Ledger:
         memory, self.memory = self.memory, None
         if memory is None:
             return
+        self.failures.version = ""
         for place, contribution in self.failures.places.items():
             after = remember(contribution)
-            self.failures.count(memory.take(place, after), after)
+            self.failures.count(place, (memory.take(place, after), after), (None, contribution))
             self.failures.touch(place)
-        for labels in memory.rest():
-            self.failures.closed.add(labels)
+        for mark, (since, labels) in memory.rest():
+            self.failures.close_unknown(mark, since, labels)
 
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
         """Bring at most about *most* numbers up to date; True when more may be left.

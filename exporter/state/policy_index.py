@@ -28,16 +28,34 @@ class PolicyInfo(NamedTuple):
     blocks: bool
 
 
+class PolicyChanged(NamedTuple):
+    """A policy that was created (no *before*), changed, or deleted (no *after*).
+
+    *version* is the resourceVersion with which a watch brought it, empty where a list did.
+    """
+
+    before: PolicyInfo | None
+    after: PolicyInfo | None
+    version: str
+
+
 class PolicyIndex:
-    """Policies by label and kind."""
+    """Policies by label and kind.
+
+    ``report``, where it is set, is called with each change after the first list; ``version`` is
+    then the resourceVersion of the object that a watch brought.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.info = Gauge()
         self.ready = Gauge()
         self.changed = Gauge()
         self.policy_infos: dict[tuple[str, str], PolicyInfo] = {}
+        self.report: Callable[[PolicyChanged], None] | None = None
+        self.version = ""
         self._clock = clock
         self._unlisted: dict[Scope, set[tuple[str, str]]] = {}
+        self._listed_once: set[Scope] = set()
 
     def find(self, policy: str, kind: str) -> PolicyInfo | None:
         """Look a policy up by its label and kind."""
@@ -57,6 +75,8 @@ class PolicyIndex:
             self._hide(old)
             self.policy_infos[key] = policy_info
             self._show(policy_info)
+            if self.report is not None and scope in self._listed_once:
+                self.report(PolicyChanged(old, policy_info, self.version))
 
     def delete(self, policy: Policy) -> None:
         """Forget a policy."""
@@ -75,6 +95,7 @@ class PolicyIndex:
         """Forget the policies that the list did not bring."""
         for key in self._unlisted.pop(scope, set()):
             self._forget(key)
+        self._listed_once.add(scope)
 
     def go_on_from(self, former: "PolicyIndex") -> None:
         """Believe when *former* saw a spec change: objects do not always tell."""
@@ -97,7 +118,10 @@ class PolicyIndex:
         return old.changed if same else max(policy.changed, old.changed) or self._clock()
 
     def _forget(self, key: tuple[str, str]) -> None:
-        self._hide(self.policy_infos.pop(key, None))
+        gone = self.policy_infos.pop(key, None)
+        self._hide(gone)
+        if gone is not None and self.report is not None:
+            self.report(PolicyChanged(gone, None, self.version))
 
     def _show(self, policy_info: PolicyInfo) -> None:
         self.info.put(_info(policy_info), 1)

@@ -8,6 +8,7 @@ from exporter.model.changes import Scope
 from exporter.model.event import Event, Violation, unread, violation
 from exporter.model.metadata import version_number
 from exporter.model.report import clip, fold_rule
+from exporter.state.occurrences import ViolationCounted
 from exporter.state.policy_index import PolicyIndex
 from exporter.state.recent import Block, RecentBlocks
 from exporter.state.selection import Selection
@@ -56,6 +57,7 @@ class ViolationEvents:
     ``overruled`` are the live Events that claim a block and were counted as allowed, as their
     policy blocked nothing then. A checkpoint keeps them: the policy may be changed later.
 
+    ``report``, where it is set, is called with each violation that is counted.
     ``uncommitted``, where it is not None, collects what is counted. ``counted_elsewhere`` has, by
     scope, the resourceVersion up to which another process has counted: that does not count again.
     """
@@ -79,6 +81,7 @@ class ViolationEvents:
         self.listing: set[Scope] = set()
         self.seen_deleted: OrderedDict[Key, int] = OrderedDict()
         self.overruled: set[Key] = set()
+        self.report: Callable[[ViolationCounted], None] | None = None
         self.uncommitted: list[CountedEvent] | None = None
         self.counted_elsewhere: dict[Scope, int] = {}
         self._seen: dict[Key, SeenEvent] = {}
@@ -115,7 +118,7 @@ class ViolationEvents:
         live = seen.live if seen else (said.namespace, said.policy, outcome)
         self._seen[key] = SeenEvent(max(event.violations, before), live, _grows(event))
         if new > 0:
-            self._count(scope, event, self._labels(said, outcome), new)
+            self._count(scope, event, said, (self._labels(said, outcome), new))
 
     def delete(self, scope: Scope, event: Event) -> None:
         """Take an Event from the live ones; what it stood for stays counted."""
@@ -165,13 +168,18 @@ class ViolationEvents:
             policy == OVERFLOW or chosen.policy(policy)
         )
 
-    def _count(self, scope: Scope, event: Event, labels: Labels, amount: int) -> None:
-        version = version_number(event.version)
+    def _count(self, scope: Scope, event: Event, said: Violation, news: tuple[Labels, int]) -> None:
+        version, (labels, amount) = version_number(event.version), news
         if version and version <= self.counted_elsewhere.get(scope, 0):
             return
         self.total.add(labels, amount)
         if self.uncommitted is not None:
             self.uncommitted.append(CountedEvent(scope, version, labels, amount))
+        if self.report is not None:
+            ordinals = range(event.violations - amount + 1, event.violations + 1)
+            where, what = (clip(said.name), clip(said.uid)), (event.seconds, said.message)
+            counted = (_key(event), ordinals, labels)
+            self.report(ViolationCounted(scope, version, *counted, *where, *what))
 
     def _news(self, scope: Scope, event: Event, before: int) -> int:
         """How many violations of this Event nobody has counted yet."""
