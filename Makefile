@@ -67,9 +67,10 @@ rules: $(DEV) ## Make alerts/*.yaml from their source
 chart: $(DEV) ## Make the chart's generated files
 	$(V)/python -m helm.build $(ARGS)
 
-docs: $(DEV) ## Generate docs/metrics.md from the catalogue
+docs: $(DEV) ## Generate docs/metrics.md and the journal's schema
 	$(V)/policy-report-exporter metrics --output markdown > docs/metrics.md.new
 	mv docs/metrics.md.new docs/metrics.md
+	$(V)/python -m tools.journal_schema > docs/journal.schema.json
 
 site: $(DEV) ## Build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 $(V)/mkdocs build --quiet

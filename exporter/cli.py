@@ -224,7 +224,17 @@ _HEALTH: Final = (
 )
 FLAGS: Final[dict[str, tuple[f.Flag, ...]]] = {
     "serve": f.SERVE,
-    "demo": (*f.CLUSTER_NAME, *f.CONFIG, *f.WEB, *f.STATE, *f.PUSH, *f.SHARD, *f.LOG, *_DEMO),
+    "demo": (
+        *f.CLUSTER_NAME,
+        *f.CONFIG,
+        *f.WEB,
+        *f.STATE,
+        *f.JOURNAL,
+        *f.PUSH,
+        *f.SHARD,
+        *f.LOG,
+        *_DEMO,
+    ),
     "snapshot": (
         *_SNAPSHOT,
         *(each._replace(short="n") if each.name == "namespace" else each for each in f.CLUSTER),

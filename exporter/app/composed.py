@@ -17,13 +17,16 @@ from exporter.app.status import About, BlockFeed, LiveStatus
 from exporter.checkpoint.file import CheckpointStore, StateFile
 from exporter.checkpoint.format import Checkpoint
 from exporter.checkpoint.object import ObjectStore
-from exporter.errors import StateError
+from exporter.errors import ConfigError, StateError
+from exporter.journal.queue import Journal
+from exporter.journal.recorder import JournalSettings, Place, Recorder
+from exporter.journal.writer import STANDARD_OUTPUT, Target, open_target
 from exporter.kube.client import KubeClient
 from exporter.kube.configmap import ConfigMap
 from exporter.kube.credentials import own_namespace
 from exporter.kube.discovery import cluster_id
 from exporter.kube.source import KubeSource
-from exporter.metrics.self_metrics import SelfMetrics
+from exporter.metrics.self_metrics import Row, SelfMetrics
 from exporter.settings.file import ConfigFile, Plan
 from exporter.settings.flags import Flags
 from exporter.web.page.document import Link
@@ -109,6 +112,21 @@ class CopyingStore:
         self._file.release()
 
 
+class JournalCounts:
+    """Counts the journal's lines; a JournalMetrics of exporter.journal."""
+
+    def __init__(self, self_metrics: SelfMetrics) -> None:
+        self._self_metrics = self_metrics
+
+    def written(self, event_name: str, count: int) -> None:
+        """Count lines that are written."""
+        self._self_metrics.counter("journal_lines_total", event_name).inc(count)
+
+    def dropped(self, reason: str, count: int) -> None:
+        """Count lines that are not."""
+        self._self_metrics.counter("journal_dropped_total", reason).inc(count)
+
+
 class Composed:
     """An exporter, its push of alerts and its pages."""
 
@@ -176,6 +194,36 @@ class Composer:
         self._cluster = client.credentials.cluster
         self._audience = BlockFeed()
         self._started = time.time()
+        self.journal = Journal(JournalCounts(self_metrics))
+        self_metrics.readings.on("journal_pending_bytes", self._journal_pending)
+
+    def switch_journal(self, new: Exporter, old: Exporter | None = None) -> None:
+        """Write the journal of *new* from now on, instead of that of *old*."""
+        former = None if old is None else old.journal
+        recorder = new.journal
+        if recorder is not None:
+            self.journal.on_gap = lambda lines: recorder.gap("journal_full", lines=lines)
+            self.journal.open(self._target(recorder.settings))
+            recorder.outbox.take_over()
+        elif former is not None:
+            former.outbox.release_all()
+            self.journal.open(None)
+        if former is not None:
+            former.outbox.discard()
+
+    def keep_journal(self, present: Exporter, dropped: Exporter) -> None:
+        """Keep the journal of *present*: *dropped* is not going to succeed it."""
+        if present.journal is not None:
+            present.journal.outbox.end_record()
+        if dropped.journal is not None:
+            dropped.journal.outbox.discard()
+
+    def _target(self, settings: JournalSettings) -> Target:
+        return Target(settings.file, settings.rotate, sync=self._keeping is not None)
+
+    def _journal_pending(self) -> list[Row]:
+        self.journal.reap()
+        return [((), float(self.journal.pending_bytes))]
 
     def release(self) -> None:
         """Leave the checkpoint to another process."""
@@ -186,7 +234,7 @@ class Composer:
         """Join the parts.
 
         Raises:
-            ConfigError: the address of an Alertmanager is wrong.
+            ConfigError: the address of an Alertmanager is wrong, or the journal cannot be opened.
         """
         flags = self._flags
         alerting = msgspec.structs.replace(
@@ -202,4 +250,25 @@ class Composer:
         plan = Plan(config, flags.namespaces, flags.shard)
         source = self._source(summaries=config.reports.detail == "summary")
         exporter = Exporter(plan, source, self.self_metrics, keeping=self._keeping)
+        settings = config.journal
+        if flags.journal:
+            settings = msgspec.structs.replace(settings, file=flags.journal)
+        if settings.file:
+            _check_journal(settings.file)
+            place = Place(cluster, exporter.exposition.settings.namespace_labels)
+            recorder = Recorder(settings, exporter.state, self.journal, place, exporter.clock)
+            exporter.keep_journal(recorder)
         return Composed(exporter, alerting, self._audience, About(cluster, self._started))
+
+
+def _check_journal(file: str) -> None:
+    """Prove that a journal can be written.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        os.close(open_target(file))
+    except OSError as error:
+        name = "standard output" if file == STANDARD_OUTPUT else file
+        raise ConfigError(f"journal: {name}: {error.strerror}") from error

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, NoReturn
 
+from exporter import __version__
 from exporter.app.about import ExporterRows
 from exporter.app.health import OutageLog, Readiness, kinds_of, settled
 from exporter.app.memory import settle_after_sync
@@ -19,6 +20,7 @@ from exporter.checkpoint.file import CheckpointStore
 from exporter.checkpoint.format import Checkpoint
 from exporter.checkpoint.writer import CheckpointWriter, survey
 from exporter.errors import ApiError, Malformed
+from exporter.journal.recorder import Recorder
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Change, Deleted, Scope
@@ -97,7 +99,10 @@ class Exporter:
     """One exporter over one source, from nothing known to followed for ever.
 
     ``heard``, while it is set, is the newest version of an object that was given, by scope.
+    ``journal`` is None where none is kept.
     """
+
+    journal: Recorder | None = None
 
     def __init__(
         self,
@@ -150,15 +155,27 @@ class Exporter:
             self.state, self.exposition, self.reflectors, self._lag, self_metrics
         )
 
+    def keep_journal(self, recorder: Recorder) -> None:
+        """Write a line for each occurrence from now on."""
+        self.journal = recorder
+        self.checkpoint_writer.checkpointer.outbox = recorder.outbox
+        self.checkpoint_writer.on_gap = lambda reason, s: recorder.gap(reason, seconds=s)
+
     async def follow(self) -> None:
         """Follow everything until cancelled; then keep what must not be lost."""
         if not self.began:
             self.about.expose()
-            await self._remember()
+            continues = await self._remember()
+            if self.journal is not None:
+                self.journal.started(__version__, continues=continues)
             self.began = True
         try:
             await self._follow()
         finally:
+            if self.journal is not None:
+                # The last checkpoint need not hold lines that are written.
+                await self.checkpoint_writer.commit()
+                await self.journal.written()
             await self.checkpoint_writer.close()
 
     def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
@@ -166,6 +183,8 @@ class Exporter:
         # The other is shown as long as it takes; only with its policy an Event counts where it did.
         self._patience = math.inf
         self.heard = {}
+        if self.journal is not None:
+            self.journal.outbox.wait()
         self.checkpoint_writer.inherit(checkpoint, store)
         self.began = True
 
@@ -204,16 +223,17 @@ class Exporter:
             del self.state.violation_events.watermarks[reflector.scope]
             log.warning("the cluster was restored from before the checkpoint")
             self.self_metrics.counter("counter_resets_total", "restored").inc()
+            self.checkpoint_writer.report_gap("cluster_restored")
 
-    async def _remember(self) -> None:
-        """Begin with the checkpoint, once it is known which cluster this is."""
+    async def _remember(self) -> bool:
+        """Begin with the checkpoint, once it is known which cluster this is; True if it is used."""
         if self._keeping is None:
             log.info(
                 "no --state.configmap, no --state.dir: counters begin at 0, what happened before "
                 "is not counted"
             )
-            return
-        await self.checkpoint_writer.open(await self._identity(self._keeping.identify))
+            return False
+        return await self.checkpoint_writer.open(await self._identity(self._keeping.identify))
 
     async def _identity(self, identify: Callable[[], Awaitable[str]]) -> str:
         """Ask the API server who it is for as long as it takes; nothing else works before."""

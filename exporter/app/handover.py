@@ -88,6 +88,9 @@ def has_heard(one: Exporter, other: Exporter) -> bool:
 
 def _catch_up(new: Exporter, old: Exporter) -> None:
     """Copy what only *old* can know; idempotent."""
+    if new.journal is not None and old.journal is not None:
+        old.checkpoint_writer.checkpointer.cover_events()
+        new.journal.outbox.succeed(old.journal.outbox)
     new.checkpoint_writer.catch_up(old.checkpoint_writer)
     new.exposition.go_on_from(old.exposition)
     new.state.violation_events.go_on_from(old.state.violation_events)

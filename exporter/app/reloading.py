@@ -45,9 +45,13 @@ class Reloading:
             self._begin(tasks)
 
     async def reload(self) -> str | None:
-        """Re-read the configuration and apply it; return what is wrong with it, None if nothing."""
+        """Re-read the configuration and apply it; return what is wrong with it, None if nothing.
+
+        The journal's file is opened again, as logrotate asks for with SIGHUP.
+        """
         if self._life is not None and self._life.cancelling():
             return "it is stopping"
+        self._composer.journal.reopen()
         try:
             config = self._read()
             self._take(config)
@@ -109,6 +113,7 @@ class Reloading:
         self._note_in_force()
 
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
+        self._composer.switch_journal(self.present.exporter)
         self._life = tasks.create_task(self.present.run(), name="exporter")
         self.present.show()
 
@@ -121,12 +126,14 @@ class Reloading:
         finally:
             if self.present is not new:
                 life.cancel()
+                self._composer.keep_journal(old, new.exporter)
 
     def _switch(self, tasks: asyncio.TaskGroup, new: Composed, life: asyncio.Task[None]) -> None:
         """Expose *new* from now on."""
         old, ending = self.present, self._life
         self.present, self._life, self._succession = new, life, None
         old.hide()
+        self._composer.switch_journal(new.exporter, old.exporter)
         new.exporter.about.expose(old.exporter.about)
         new.pushing.succeed(old.pushing)
         new.show()

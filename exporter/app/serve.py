@@ -23,6 +23,9 @@ from exporter.web.server import serving
 
 log = logging.getLogger(__name__)
 
+CLOSE_SECONDS: Final = 1.0
+"""How long the end waits for the journal's last lines, which are in the last checkpoint, too."""
+
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -73,6 +76,7 @@ async def start(
     client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
     composer = Composer(flags, client, self_metrics)
     stack.callback(composer.release)
+    stack.callback(composer.journal.close, CLOSE_SECONDS)
     return Reloading(composer, config, read)
 
 

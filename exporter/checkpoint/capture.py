@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from exporter.checkpoint.failures import FailureColumns, PackedFailures
 from exporter.checkpoint.filters import CountingFilters
 from exporter.checkpoint.format import (
@@ -16,6 +18,7 @@ from exporter.checkpoint.format import (
     restore_counters,
     scope_name,
 )
+from exporter.checkpoint.lines import NoJournal, Outbox
 from exporter.model.changes import Scope
 from exporter.model.metadata import version_number
 from exporter.model.resource import EVENTS
@@ -32,11 +35,15 @@ Counts = dict[str, dict[Labels, int]]
 
 
 class Capture(NamedTuple):
-    """A checkpoint, and the counters in it, to be shown once it is durable."""
+    """A checkpoint, and the counters in it, to be shown once it is durable.
+
+    *mark* is how many lines of the journal it and its predecessors cover.
+    """
 
     checkpoint: Checkpoint
     counters: Counts
     unborn: dict[str, frozenset[Labels]]
+    mark: int = 0
 
 
 class Checkpointer:
@@ -54,6 +61,7 @@ class Checkpointer:
     ) -> None:
         self.cluster = ""
         self.saved_at = 0.0
+        self.outbox: Outbox = NoJournal()
         self._state = state
         self._reflectors = reflectors
         self.choice = choice
@@ -99,11 +107,13 @@ class Checkpointer:
         self._note_events()
         counters = self._counters()
         unborn = {n: frozenset(c.unborn) for n, c in counters_of(self._state).items()}
-        now, content = self._clock(), (counters, unborn, self._scopes, set(self._versions))
+        lines = self.outbox.covered()
+        content = (counters, unborn, self._scopes, set(self._versions), bool(lines))
+        now = self._clock()
         if self._kept == content and not self._unkept and now - self.saved_at < refresh_seconds:
             return None
         self._kept, self._unkept, self.saved_at = content, False, now
-        return Capture(self._checkpoint(counters), counters, unborn)
+        return Capture(self._checkpoint(counters, lines), counters, unborn, self.outbox.mark)
 
     def lose(self) -> None:
         """Note that the last moment could not be kept."""
@@ -159,6 +169,7 @@ class Checkpointer:
             return False
         judges = judges_of(checkpoint, self.choice)
         memory = memory_of(checkpoint, judges)
+        self.drop_covered(checkpoint)
         shown = {name: c.shown for name, c in counters_of(self._state).items()}
         events, ledger = self._state.violation_events, self._state.ledger
         self._aside = restore_counters(self._state, checkpoint, judges[0])
@@ -179,7 +190,19 @@ class Checkpointer:
             counters.keep(shown[name])
             self._restored[name] = dict(counters.rows)
         self._kept = ()
+        self.outbox.replay(checkpoint.journal)
         return True
+
+    def drop_covered(self, checkpoint: Checkpoint) -> None:
+        """Forget the lines of what another process has counted: it writes them."""
+        versions = {name: version_number(v) for name, v in checkpoint.versions.items()}
+        self.outbox.drop_covered(
+            lambda scope, version: version <= versions.get(scope_name(scope), 0)
+        )
+
+    def cover_events(self) -> None:
+        """Take over what Events were counted, as far as the watches' versions cover it."""
+        self._note_events()
 
     def catch_up(self, former: "Checkpointer") -> None:
         """Let no counter fall below what *former* counted.
@@ -241,6 +264,7 @@ class Checkpointer:
             self._former_failures, self._unkept = None, True
         self._failures_choice = self.choice
         self._scopes = sorted(map(scope_name, self._state.ledger.counting))
+        self.outbox.cover("failures")
 
     def _counters(self) -> Counts:
         """Give the counts that go with the failures and the versions that are kept."""
@@ -252,7 +276,7 @@ class Checkpointer:
         counters["events"] = self._events
         return counters
 
-    def _checkpoint(self, counters: Counts) -> Checkpoint:
+    def _checkpoint(self, counters: Counts, lines: Sequence[bytes] = ()) -> Checkpoint:
         unborn = {name: sorted(c.unborn) for name, c in counters_of(self._state).items()}
         former = self._former_failures
         return Checkpoint(
@@ -267,6 +291,7 @@ class Checkpointer:
             unborn=unborn,
             choice=self._failures_choice,
             overruled=sorted(self._state.violation_events.overruled),
+            journal=[msgspec.Raw(line[:-1]) for line in lines],
         )
 
     def _note_events(self) -> bool:
@@ -283,6 +308,7 @@ class Checkpointer:
         self._versions.update({scope_name(f.scope): f.version for f in counted})
         self._events = dict(violation_events.total.rows)
         self._repeated = violation_events.repeated()
+        self.outbox.cover("events")
         return True
 
     def _covers(self, reflector: Reflector) -> bool:

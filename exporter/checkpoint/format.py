@@ -51,6 +51,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     ``choice`` is what counted when ``failures`` were taken; None in checkpoints of before it was
     kept, which is the same as now. ``overruled`` are the Events that claim a block and were
     counted as allowed. ``counters_cut`` are rows that were left out of a place that is too small.
+    ``journal`` has the lines that may not be written yet of what the checkpoint counts.
     """
 
     schema: int
@@ -65,6 +66,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     choice: CountingFilters | None = None
     overruled: list[tuple[str, str, str]] = []
     counters_cut: int = 0
+    journal: list[msgspec.Raw] = []
 
 
 class CheckpointOfSchema1(msgspec.Struct, frozen=True):
@@ -167,11 +169,15 @@ def fit(checkpoint: Checkpoint, limit_bytes: int) -> Fitted:
     """Compress a checkpoint, and leave out of it what does not fit.
 
     Counters come first, up to two thirds of the room, those with the largest values; then the
-    oldest failures, in fair shares by namespace.
+    oldest failures, in fair shares by namespace. Lines of the journal, which are written at once,
+    are left out before anything else.
     """
     content = compress(encode(checkpoint))
     if len(content) <= limit_bytes:
         return Fitted(checkpoint, content)
+    if lines := checkpoint.journal:
+        fewer = msgspec.structs.replace(checkpoint, journal=lines[: len(lines) // 2])
+        return fit(fewer, limit_bytes)
     bare = msgspec.structs.replace(checkpoint, failures=cut_to(checkpoint.failures, 0))
     room = int(limit_bytes * COUNTERS_SHARE)
     while (size := len(compress(encode(bare)))) > room:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import NoReturn
 
 from exporter.checkpoint.capture import Capture, Checkpointer
@@ -59,7 +60,8 @@ class CheckpointWriter:
     anything that was shown. Without a store, counters are shown as they are.
 
     Only one that is ``active`` writes by itself: of two that share a store, one is. While another
-    process writes to the store, this one shows what that makes durable.
+    process writes to the store, this one shows what that makes durable. ``on_gap`` is called with
+    a reason and seconds when occurrences may be missing.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class CheckpointWriter:
     ) -> None:
         self.checkpointer = checkpointer
         self.active = True
+        self.on_gap: Callable[[str, float], None] | None = None
         self.turn = asyncio.Lock()
         self._store = store
         self._state = state
@@ -87,6 +90,7 @@ class CheckpointWriter:
         if self._store is None:
             return False
         self.checkpointer.cluster = cluster
+        self.checkpointer.outbox.hold()
         try:
             body = await self._store.open()
         except StateError as error:
@@ -104,6 +108,8 @@ class CheckpointWriter:
         self._store = store
         self._follower = self._new_follower()
         self.active = False
+        if store is not None:
+            self.checkpointer.outbox.hold()
         self.checkpointer.begin_with(checkpoint)
         if store is None:
             self._show_all()
@@ -166,6 +172,8 @@ class CheckpointWriter:
             new = await follower.step()
             if new is not None:
                 self._show(new)
+            if new is not None and follower.store.following:
+                self.checkpointer.drop_covered(new.checkpoint)
             if follower.store.following:
                 self._self_metrics.gauge("checkpoint_writer").set(0)
                 return True
@@ -193,6 +201,7 @@ class CheckpointWriter:
     def _show(self, moment: Capture) -> None:
         for name, counters in counters_of(self._state).items():
             counters.publish(moment.counters[name], moment.unborn[name])
+        self.checkpointer.outbox.release(moment.mark)
         checkpoint, gauge = moment.checkpoint, self._self_metrics.gauge
         gauge("checkpoint_last_success_timestamp_seconds").set(checkpoint.saved_at)
         if self._store is not None:
@@ -220,6 +229,7 @@ class CheckpointWriter:
     def _show_all(self) -> None:
         for counters in counters_of(self._state).values():
             counters.publish(counters.rows)
+        self.checkpointer.outbox.release_all()
 
     async def _adopt(self, store: CheckpointStore, body: bytes) -> bool:
         try:
@@ -234,6 +244,8 @@ class CheckpointWriter:
             return False
         if self._follower is not None:
             self._follower.begin_with(checkpoint)
+        if self._follower is None or not self._follower.store.following:
+            self.checkpointer.outbox.replay(checkpoint.journal)
         self._note_gap(checkpoint.saved_at)
         return True
 
@@ -243,9 +255,16 @@ class CheckpointWriter:
         self._self_metrics.counter("event_gap_seconds_total").inc(gap)
         log.info("continuing from a checkpoint, %.0f seconds old", away)
         if gap:
+            self.report_gap("events_expired", gap)
             log.warning("Events of %.0f seconds may have expired uncounted", gap)
 
+    def report_gap(self, reason: str, seconds: float = 0.0) -> None:
+        """Note that occurrences may be missing."""
+        if self.on_gap is not None:
+            self.on_gap(reason, seconds)
+
     async def _restart_counting(self, store: CheckpointStore, reason: str, why: str) -> None:
+        self.report_gap(f"checkpoint_{reason}")
         self._self_metrics.counter("counter_resets_total", reason).inc()
         try:
             aside = await store.set_aside(reason)
@@ -258,6 +277,7 @@ class CheckpointWriter:
         """Go on as without a store: counters begin at 0 and are shown as they are."""
         self._store = self._follower = None
         self._self_metrics.counter("checkpoint_failures_total").inc()
+        self.report_gap("no_checkpoints")
         self._show_all()
         log.error("%s; going on without checkpoints", error)
 

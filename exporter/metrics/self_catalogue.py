@@ -194,6 +194,29 @@ OWN: Final = (
         "Times that counters could not continue from a checkpoint, by reason.",
         ("reason",),
     ),
+    OwnFamily(
+        "journal_lines_total",
+        "counter",
+        "Lines written to the journal, by event_name; replayed lines were written again after a "
+        "restart, because it was not known whether they had been written.",
+        ("event_name",),
+        stability="experimental",
+    ),
+    OwnFamily(
+        "journal_dropped_total",
+        "counter",
+        "Lines that the journal left out, by reason: it could not be written fast enough (full), "
+        "one namespace had too many waiting (share), one Event represents too many violations "
+        "(repeats).",
+        ("reason",),
+        stability="experimental",
+    ),
+    OwnFamily(
+        "journal_pending_bytes",
+        "gauge",
+        "Lines of the journal that wait in memory for a checkpoint or for the file.",
+        stability="experimental",
+    ),
     OwnFamily("alerts_active", "gauge", "Alerts that are currently firing."),
     OwnFamily("alerts_sent_total", "counter", "Alerts accepted by an Alertmanager.", _TARGET),
     OwnFamily(

@@ -12,6 +12,7 @@ import yaml
 from exporter.alerting.settings import SEVERITIES, AlertingSettings
 from exporter.checkpoint.filters import CountingFilters
 from exporter.errors import ConfigError
+from exporter.journal.recorder import JournalSettings
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
 from exporter.model.changes import Scope
@@ -104,6 +105,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: EventSettings = EventSettings()
     status_page: StatusPage = StatusPage()
     alerting: AlertingSettings = AlertingSettings()
+    journal: JournalSettings = JournalSettings()
 
     def selection(self, shard: tuple[int, int] = (0, 1)) -> Selection:
         """Compile what counts, in the namespaces of a shard."""

@@ -31,6 +31,7 @@ class Flags(NamedTuple):
     state_configmap: str = ""
     alertmanagers: tuple[str, ...] = ()
     shard: tuple[int, int] = (0, 1)
+    journal: str = ""
     log_level: str = "info"
     log_format: str = "logfmt"
 
@@ -101,8 +102,27 @@ STATE_OBJECT: Final = (
     ),
 )
 PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)
+JOURNAL: Final = (
+    Flag(
+        "journal",
+        "FILE",
+        "write a JSON line for each violation, opened and closed failure and policy change here; "
+        "- is standard output",
+    ),
+)
 SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to shard I of N", "0/1"),)
-SERVE: Final = (*CLUSTER, *CLUSTER_NAME, *CONFIG, *WEB, *STATE, *STATE_OBJECT, *PUSH, *SHARD, *LOG)
+SERVE: Final = (
+    *CLUSTER,
+    *CLUSTER_NAME,
+    *CONFIG,
+    *WEB,
+    *STATE,
+    *STATE_OBJECT,
+    *JOURNAL,
+    *PUSH,
+    *SHARD,
+    *LOG,
+)
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
@@ -181,6 +201,7 @@ def read_flags(given: Mapping[str, object], environment: Mapping[str, str]) -> F
         state_configmap=_object_name(one("state.configmap")),
         alertmanagers=tuple(values["alertmanager.url"]),
         shard=_shard(one("shard")),
+        journal=one("journal"),
         log_level=one("log.level"),
         log_format=one("log.format"),
     )

@@ -32,6 +32,7 @@ VARIABLES = {
     "STATE_DIR": ("/s", Flags(state_dir=Path("/s"))),
     "STATE_CONFIGMAP": ("monitoring/state.0", Flags(state_configmap="monitoring/state.0")),
     "ALERTMANAGER_URL": ("http://a,http://b", Flags(alertmanagers=("http://a", "http://b"))),
+    "JOURNAL": ("-", Flags(journal="-")),
     "SHARD": ("2/3", Flags(shard=(2, 3))),
     "LOG_LEVEL": ("warn", Flags(log_level="warn")),
     "LOG_FORMAT": ("json", Flags(log_format="json")),

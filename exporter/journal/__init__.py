@@ -1,0 +1,1 @@
+"""A journal: one JSON line for each occurrence that a counter counts."""

@@ -1,0 +1,197 @@
+"""The lines of the journal: their fields, and how they are bounded and written."""
+
+import re
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+LINE_BYTES: Final = 16 * 1024
+"""The longest line with its newline: container runtimes split longer ones."""
+
+EventName = Literal[
+    "failure_opened",
+    "failure_closed",
+    "request_blocked",
+    "violation_allowed",
+    "policy_changed",
+    "exporter_started",
+    "gap",
+]
+"""The kinds of occurrence."""
+
+_ID_BYTES: Final = 16
+_MESSAGE_STEP: Final = 0.5
+# In JSON only U+0000 to U+001F must be escaped. Terminals also act on DEL and the C1 controls,
+# viewers on line and paragraph separators and on marks that change the direction of text.
+_CONTROLS: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One occurrence. A field that is not known, or has no meaning for its kind, is left out."""
+
+    timestamp: Annotated[
+        str,
+        Meta(
+            description="When it happened, RFC 3339 in UTC. OpenTelemetry: Timestamp. For "
+            "failure_opened this is the start of the failure; for requests, the time of the Event."
+        ),
+    ]
+    observed_timestamp: Annotated[
+        str,
+        Meta(
+            description="When the exporter noticed it, RFC 3339 in UTC. OpenTelemetry: "
+            "ObservedTimestamp. Use it as the entry's time in Loki, which refuses old entries."
+        ),
+    ]
+    event_name: Annotated[
+        EventName, Meta(description="The kind of occurrence. OpenTelemetry: EventName.")
+    ]
+    id: Annotated[
+        str,
+        Meta(
+            description="32 hexadecimal digits, the same for the same occurrence however often it "
+            "is written: deduplicate by it."
+        ),
+    ]
+    severity_text: Annotated[
+        Literal["INFO", "WARN"],
+        Meta(description="How urgent the line is. OpenTelemetry: SeverityText."),
+    ]
+    body: Annotated[
+        str,
+        Meta(
+            description="The engine's message about the failure or the request, or a sentence of "
+            "the exporter. OpenTelemetry: Body."
+        ),
+    ] = ""
+    cluster: Annotated[str, Meta(description="The cluster's name: --cluster, or the context.")] = ""
+    namespace: Annotated[
+        str, Meta(description="The namespace of the resource; left out for cluster-wide ones.")
+    ] = ""
+    namespace_labels: Annotated[
+        dict[str, str],
+        Meta(
+            description="The labels of the namespace that labels.namespace_labels names, spelled "
+            "as in the metrics."
+        ),
+    ] = {}
+    workload_kind: Annotated[
+        str, Meta(description="The kind of the workload that the resource belongs to.")
+    ] = ""
+    workload: Annotated[
+        str, Meta(description="The name of the workload that the resource belongs to.")
+    ] = ""
+    resource_kind: Annotated[str, Meta(description="The kind of the resource.")] = ""
+    resource_name: Annotated[str, Meta(description="The name of the resource.")] = ""
+    resource_uid: Annotated[str, Meta(description="The uid of the resource, where known.")] = ""
+    policy: Annotated[
+        str, Meta(description="The policy, as namespace/name where it is namespaced.")
+    ] = ""
+    policy_kind: Annotated[
+        str, Meta(description="The kind of the policy; left out for failures.")
+    ] = ""
+    rule: Annotated[str, Meta(description="The rule of the policy.")] = ""
+    severity: Annotated[
+        str,
+        Meta(description="The policy's severity: critical, high, medium, low, info or none."),
+    ] = ""
+    category: Annotated[str, Meta(description="The policy's category.")] = ""
+    source: Annotated[str, Meta(description="The source of the result, as in the metrics.")] = ""
+    controller: Annotated[
+        str,
+        Meta(description="Which controller wrote the Event: admission or scan."),
+    ] = ""
+    ordinal: Annotated[
+        int,
+        Meta(description="Which of the violations that its Event represents this is, from 1."),
+    ] = 0
+    since: Annotated[str, Meta(description="Start of the failure, RFC 3339 in UTC.")] = ""
+    duration_seconds: Annotated[
+        int | None, Meta(description="How long a closed failure was open, in seconds.")
+    ] = None
+    reason: Annotated[
+        str,
+        Meta(
+            description="failure_closed: what the report has now (pass, warn, error, skip, "
+            "not_reported, report_deleted). policy_changed: created, changed or deleted. "
+            "exporter_started: checkpoint or no_checkpoint. gap: why something may be missing."
+        ),
+    ] = ""
+    changed: Annotated[
+        tuple[str, ...],
+        Meta(description="policy_changed: what changed (mode, ready, spec, and others)."),
+    ] = ()
+    mode: Annotated[str, Meta(description="policy_changed: the policy's mode now.")] = ""
+    former_mode: Annotated[str, Meta(description="policy_changed: its mode before.")] = ""
+    ready: Annotated[
+        bool | None, Meta(description="policy_changed: whether the policy is ready now.")
+    ] = None
+    former_ready: Annotated[
+        bool | None, Meta(description="policy_changed: whether it was ready before.")
+    ] = None
+    seconds: Annotated[
+        int | None, Meta(description="gap: the time whose Events may be missing, in seconds.")
+    ] = None
+    lines: Annotated[int | None, Meta(description="gap: how many lines the journal left out.")] = (
+        None
+    )
+    version: Annotated[str, Meta(description="exporter_started: the exporter's version.")] = ""
+    truncated: Annotated[
+        bool,
+        Meta(description="Whether body or namespace_labels were cut to keep the line at 16 KB."),
+    ] = False
+
+
+def occurrence_id(*parts: str | int) -> str:
+    """Hash what identifies an occurrence; other parts give another id, wherever they are cut."""
+    text = repr(parts).encode(errors="backslashreplace")
+    return blake2b(text, digest_size=_ID_BYTES).hexdigest()
+
+
+def rfc3339(seconds: float) -> str:
+    """Write Unix seconds as an instant in UTC, with milliseconds; empty beyond year 9999."""
+    try:
+        instant = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return ""
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode_line(line: Line) -> bytes:
+    """Write a line with its newline, at most LINE_BYTES; control characters are escaped."""
+    encoded = _encode(line)
+    if len(encoded) <= LINE_BYTES:
+        return encoded
+    replace = msgspec.structs.replace
+    keep = len(line.body)
+    while keep and len(encoded) > LINE_BYTES:
+        keep = int(keep * _MESSAGE_STEP)
+        encoded = _encode(replace(line, body=line.body[:keep], truncated=True))
+    if len(encoded) > LINE_BYTES:
+        encoded = _encode(replace(line, body="", namespace_labels={}, truncated=True))
+    return encoded
+
+
+def _encode(line: Line) -> bytes:
+    try:
+        encoded = _ENCODER.encode(line)
+    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 cannot hold
+        fields = {name: _whole(getattr(line, name)) for name in line.__struct_fields__}
+        encoded = _ENCODER.encode(Line(**fields))  # type: ignore[arg-type]  # as they were
+    if encoded.isascii() and b"\x7f" not in encoded:
+        return encoded + b"\n"
+    text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded.decode())
+    return text.encode() + b"\n"
+
+
+def _whole(value: object) -> object:
+    """Replace halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,103 @@
+"""kill -9 at random moments: the journal has one line for each thing that the counters count."""
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.simulator.checks import CHECKS
+from tests.app.commands import Command, serving
+from tests.app.running import EVENTS_TOTAL, Cluster, Samples, total
+from tests.app.test_kill import first_checkpoint
+from tests.journal.reading import CLOSED, OPENED, counted, read_lines, rows_of
+
+pytestmark = pytest.mark.tier("simulator")
+
+KILLS: Final = 8
+CONFIG: Final = "birth_hold: 0\ncheckpoint_interval: 0.1\nlabels: {namespace_labels: [team]}\n"
+PODS: Final = tuple(f"web-{number}" for number in range(8))
+POLICIES: Final = tuple(check.reported_policy for check in CHECKS[:3])
+
+
+class Unrest:
+    """A cluster in which requests are blocked and Pods fail and pass, at random."""
+
+    def __init__(self, cluster: Cluster, command: Command, seed: int) -> None:
+        self.cluster = cluster
+        self.command = command
+        self.chance = random.Random(seed)
+
+    async def live(self, seconds: float) -> None:
+        """Block requests and change reports for a while, now and then several times at once."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            await asyncio.sleep(self.chance.uniform(0, 0.03))
+            self.step()
+
+    def step(self) -> None:
+        chance = self.chance
+        if chance.random() < 0.4:
+            self.cluster.block(chance.randint(1, 3))
+        for _ in range(chance.randint(0, 4)):
+            failing = [policy for policy in POLICIES if chance.random() < 0.4]
+            self.cluster.report(chance.choice(PODS), *failing)
+
+    async def one_life(self, *, young: bool) -> None:
+        """Start it, let it live for a moment, kill it; some die before they have begun."""
+        self.command.begin()
+        if not young:
+            await self.until_it_answers()
+        await self.live(self.chance.uniform(0, 1.2 if young else 0.5))
+        await asyncio.to_thread(self.command.kill)
+        self.step()
+
+    async def until_it_answers(self) -> None:
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(self.command.scrape) is None:
+                self.step()
+                await asyncio.sleep(0.05)
+
+    async def until_it_rests(self) -> Samples:
+        """Scrape until all blocked requests are counted and nothing changes any more."""
+        before: Samples = {}
+        async with asyncio.timeout(60):
+            while True:
+                await asyncio.sleep(0.7)
+                samples = await asyncio.to_thread(self.command.scrape) or {}
+                known = {
+                    s: v for s, v in samples.items() if s.name in (EVENTS_TOTAL, OPENED, CLOSED)
+                }
+                if total(known, EVENTS_TOTAL) == self.cluster.blocked and known == before:
+                    return samples
+                before = known
+
+
+async def test_after_kills_each_series_has_as_many_lines_as_it_counted(tmp_path: Path) -> None:
+    await lines_equal_counters(tmp_path, KILLS, seed=3)
+
+
+async def lines_equal_counters(tmp_path: Path, kills: int, seed: int) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    state, journal = tmp_path / "state", tmp_path / "journal.jsonl"
+    flags = (f"--state.dir={state}", f"--journal={journal}", "--config.file=config.yaml")
+    async with Cluster() as cluster:
+        command = serving(tmp_path, cluster.api.url, *flags, "--log.level=warn")
+        unrest = Unrest(cluster, command, seed)
+        await asyncio.to_thread(command.start)
+        await first_checkpoint(state / "checkpoint.json")
+        await unrest.live(0.5)
+        await asyncio.to_thread(command.kill)
+        for number in range(kills):
+            await unrest.one_life(young=number % 2 == 1)
+        command.begin()
+        await unrest.until_it_answers()
+        samples = await unrest.until_it_rests()
+        status = await asyncio.to_thread(command.stop)
+    assert rows_of(read_lines(journal)) == counted(samples)
+    assert {name for name, _ in counted(samples)} == {EVENTS_TOTAL, OPENED, CLOSED}
+    assert status == 128 + signal.SIGTERM
+    assert "Traceback" not in command.log
