@@ -96,6 +96,14 @@ BARS: Final = (
         "shown_after_last_ms",
         slack="look_ms",
     ),
+    Bar("journal of 2,000 Events a second: more cores", 0.1, "journal", _RATES, "cores_more"),
+    Bar(
+        "the same with --state.dir: more cores",
+        0.1,
+        "journal",
+        f"{_RATES}, --state.dir",
+        "cores_more",
+    ),
     Bar(
         "four lists / one list, slow server", 0.4, "slow server", "ratios", "four lists / one list"
     ),

@@ -4,7 +4,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from bench import bursts, churn, endurance, growth, life, oneoff, page, rescan, scrape, sync
+from bench import (
+    bursts,
+    churn,
+    endurance,
+    growth,
+    journal,
+    life,
+    oneoff,
+    page,
+    rescan,
+    scrape,
+    sync,
+)
 from bench.measure import Figures
 from bench.reports import Shape
 
@@ -25,6 +37,7 @@ def small() -> dict[str, Run]:
         "rescan": partial(rescan.compare, shape, 10_000),
         "churn": partial(churn.compare, wide(20_000), (100, 2_000, 5_000), 10.0),
         "bursts": partial(bursts.compare, Shape.of(2_000), 10_000),
+        "journal": partial(journal.compare, 20_000, 5),
         "scrape": partial(scrape.compare, 100_000, 3),
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000)),
@@ -46,6 +59,7 @@ def full() -> dict[str, Run]:
         "rescan": partial(rescan.compare, shape, 50_000),
         "churn": partial(churn.compare, wide(100_000), (100, 500, 1_000, 2_000, 5_000), 60.0),
         "bursts": partial(bursts.compare, Shape.of(10_000), 50_000),
+        "journal": partial(journal.compare, 100_000, 5),
         "scrape": partial(scrape.compare, 100_000, 7),
         "page": partial(page.compare, shape),
         "growth": partial(growth.compare, _sizes(1_000, 10_000, 100_000, 300_000, 1_000_000)),

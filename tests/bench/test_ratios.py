@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from bench import guard
+from bench import guard, journal
 from bench.bars import BARS
 from bench.measure import Figures, fresh
 
@@ -39,3 +39,9 @@ def test_rendering_costs_little_more_than_copying_what_was_rendered(measured: Fi
 
 def test_prometheus_client_renders_the_same_many_times_as_slowly(measured: Figures) -> None:
     assert measured["client"] >= limit("scrape", "prometheus-client / http")
+
+
+def test_a_line_for_each_event_costs_a_small_part_of_a_core() -> None:
+    found = journal.compare(3_000, 1)["2,000 a second, --state.dir"]
+    (bar,) = (b for b in BARS if b.benchmark == "journal" and b.row == "2,000 a second")
+    assert 0 < found["cores_more"] <= bar.limit * LOOSE
