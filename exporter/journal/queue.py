@@ -11,7 +11,7 @@ from exporter.model.changes import Scope
 
 log = logging.getLogger(__name__)
 
-LIMIT_BYTES: Final = 8 * 2**20
+LIMIT_BYTES: Final = 16 * 2**20
 """All lines in memory together, whether they wait for a checkpoint or for the file."""
 
 _SHARE: Final = 4
@@ -48,9 +48,9 @@ class JournalMetrics(Protocol):
 class Journal:
     """The journal of a process: lines in memory within bounds, and the thread that writes them.
 
-    A namespace may hold at most a quarter of the bytes that are left, so that any number of
-    namespaces leave some to the next. What is not admitted is counted, logged once, and reported
-    as a gap when there is room again: ``on_gap`` is called with the number of lines.
+    Once half of the bytes are used, a namespace may hold at most a quarter of what is left, so that
+    any number of namespaces leave some to the next. What is not admitted is counted, logged once,
+    and reported as a gap when there is room again: ``on_gap`` is called with the number of lines.
     """
 
     def __init__(self, metrics: JournalMetrics, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -93,8 +93,12 @@ class Journal:
         if self.pending_bytes + LINE_BYTES > self._limit // 2:
             self.reap()
         free = self._limit - self.pending_bytes
-        if size > free or self._held[entry.namespace] + size > free // _SHARE + LINE_BYTES:
-            self.drop("full" if size > free else "share", 1)
+        if size > free:
+            self.drop("full", 1)
+            return False
+        is_scarce = self.pending_bytes + size > self._limit // 2
+        if is_scarce and self._held[entry.namespace] + size > free // _SHARE + LINE_BYTES:
+            self.drop("share", 1)
             return False
         self._held[entry.namespace] += size
         self.pending_bytes += size

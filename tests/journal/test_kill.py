@@ -50,16 +50,20 @@ class Unrest:
         """Start it, let it live for a moment, kill it; some die before they have begun."""
         self.command.begin()
         if not young:
-            await self.until_it_answers()
+            await self.until_it_counts()
         await self.live(self.chance.uniform(0, 1.2 if young else 0.5))
         await asyncio.to_thread(self.command.kill)
         self.step()
 
-    async def until_it_answers(self) -> None:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(self.command.scrape) is None:
+    async def until_it_counts(self) -> None:
+        """Wait until Events and reports were listed, while the cluster changes."""
+        async with asyncio.timeout(120):
+            while True:
+                samples = await asyncio.to_thread(self.command.scrape) or {}
+                if total(samples, EVENTS_TOTAL) is not None and total(samples, OPENED) is not None:
+                    return
                 self.step()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
 
     async def until_it_rests(self) -> Samples:
         """Scrape until all blocked requests are counted and nothing changes any more."""
@@ -94,7 +98,7 @@ async def lines_equal_counters(tmp_path: Path, kills: int, seed: int) -> None:
         for number in range(kills):
             await unrest.one_life(young=number % 2 == 1)
         command.begin()
-        await unrest.until_it_answers()
+        await unrest.until_it_counts()
         samples = await unrest.until_it_rests()
         status = await asyncio.to_thread(command.stop)
     assert rows_of(read_lines(journal)) == counted(samples)

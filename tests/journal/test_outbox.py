@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.journal.line import LINE_BYTES
 from exporter.journal.outbox import CHECKPOINT_BYTES, Lane, Outbox
-from exporter.journal.queue import Entry, Journal
+from exporter.journal.queue import LIMIT_BYTES, Entry, Journal
 from exporter.journal.writer import Target
+from exporter.model.changes import Scope
+from exporter.model.resource import EVENTS
 from tests.journal.counts import Counts
 
 pytestmark = pytest.mark.tier("unit")
@@ -132,6 +133,18 @@ def test_a_burst_is_written_before_its_checkpoint_events_first(tmp_path: Path) -
     assert len(outbox.covered()) == 20 + CHECKPOINT_BYTES // size - len(written)
 
 
+def test_one_namespace_alone_loses_nothing_of_a_burst(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, LIMIT_BYTES)
+    outbox = desk.outbox()
+    count = 3 * CHECKPOINT_BYTES // 1000
+    for number in range(count):
+        outbox.add("events", entry(str(number), size=1000))
+    outbox.cover("events")
+    outbox.release(outbox.mark)
+    assert desk.written() == [str(number) for number in range(count)]
+    assert desk.counts.left_out == {}
+
+
 def test_a_full_journal_drops_counts_logs_once_and_reports_a_gap(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -157,7 +170,7 @@ def test_a_namespace_leaves_room_to_others(tmp_path: Path) -> None:
         outbox.add("failures", entry(f"loud {number}", "loud", size=1000))
     for number in range(50):
         outbox.add("failures", entry(f"quiet {number}", "quiet", size=1000))
-    assert desk.counts.left_out == {"share": 1000 - (400_000 // 5 + LINE_BYTES * 4 // 5) // 1001}
+    assert desk.counts.left_out == {"share": 1000 - 200_000 // 1001}
     desk.file.unlink()
     assert sum(line.startswith("quiet") for line in desk.written()) == 50
 
@@ -234,3 +247,20 @@ def test_lines_that_an_old_file_does_not_take_go_to_the_new_one(tmp_path: Path) 
     desk.file = tmp_path / "other"
     desk.journal.open(Target(str(desk.file)))
     assert desk.written() == ["a"]
+
+
+def test_what_another_process_has_counted_is_not_written(desk: Desk) -> None:
+    outbox = desk.outbox()
+    scope = Scope(EVENTS)
+    for version in (1, 2, 3):
+        line = entry(f"event {version}", row="events")._replace(origin=(scope, version))
+        outbox.add("events", line)
+        if version == 1:
+            outbox.cover("events")
+    add(outbox, "failure")
+    outbox.drop_covered(lambda _, version: version <= 2)
+    outbox.cover("events")
+    outbox.cover("failures")
+    outbox.release(outbox.mark)
+    assert desk.written() == ["event 3"]
+    assert desk.journal.pending_bytes == 0

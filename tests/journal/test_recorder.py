@@ -15,6 +15,7 @@ from exporter.model.policy import Policy
 from exporter.model.report import Instant, Reference, Report, Result
 from exporter.model.resource import CEL_POLICIES, CLUSTER_POLICIES, NAMESPACES, POLICY_REPORTS
 from exporter.state.cluster import ClusterState
+from exporter.state.failures import FailureMemory
 from exporter.state.selection import Globs, Selection
 from tests.journal.counts import Counts
 from tests.state.violations import NOW, SCOPE, Clock, cel_policy, cluster_policy, event, old_event
@@ -300,3 +301,24 @@ def test_the_start_and_gaps_have_lines() -> None:
     assert start["reason"] == "checkpoint"
     assert (expired["reason"], expired["seconds"]) == ("events_expired", 12)
     assert (full["event_name"], full["lines"]) == ("gap", 3)
+
+
+def test_a_failure_that_ended_while_the_exporter_was_down_has_a_line_without_the_resource() -> None:
+    recorded = Recorded()
+    group = ("team-a", "p", "high", "kyverno")
+    recorded.state.ledger.memory = FailureMemory({7: (int(NOW) - 90, group)})
+    recorded.state.ledger.finish_restore()
+    line = recorded.line
+    assert (line["event_name"], line["duration_seconds"]) == ("failure_closed", 90)
+    assert (line["namespace"], line["policy"], line["severity"]) == ("team-a", "p", "high")
+    assert not line.keys() & {"resource_kind", "resource_name", "rule", "reason", "body"}
+
+
+def test_a_failure_that_began_while_the_exporter_was_down_has_a_whole_line() -> None:
+    recorded = Recorded()
+    recorded.state.ledger.memory = FailureMemory()
+    recorded.sees(REPORTS, report())
+    assert recorded.lines == []
+    recorded.state.ledger.finish_restore()
+    line = recorded.line
+    assert (line["event_name"], line["body"]) == ("failure_opened", "no such label")
