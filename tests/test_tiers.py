@@ -102,7 +102,8 @@ def test_a_tier_does_without_its_extras_but_says_that_they_are_missing(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    for program in ("prometheus", "promtool", "prometheus-alertmanager"):
+    beside = ("jq", "logrotate", "rsyslogd")
+    for program in ("prometheus", "promtool", "prometheus-alertmanager", *beside):
         (tmp_path / program).touch(mode=0o755)
     assert pins.missing("monitoring") == ["amtool"]
     assert {"amtool", "prometheus3"} < set(pins.missing("monitoring", extras=True))

@@ -245,6 +245,9 @@ TOOLS = {
     "alertmanager": Tool(
         "monitoring", Debian("prometheus-alertmanager"), ("alertmanager", "prometheus-alertmanager")
     ),
+    "jq": Tool("monitoring", Debian("jq"), ("jq",)),
+    "logrotate": Tool("monitoring", Debian("logrotate"), ("logrotate",)),
+    "rsyslogd": Tool("monitoring", Debian("rsyslog"), ("rsyslogd",)),
     "amtool": Tool("monitoring", Debian("prometheus-alertmanager"), ("amtool",)),
     "prometheus3": Tool("monitoring", _prometheus("prometheus"), extra=True),
     "promtool3": Tool("monitoring", _prometheus("promtool"), extra=True),
