@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import sys
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
 from exporter.app.serve import Stop, site_of, start
 from exporter.errors import ConfigError, ExporterError
+from exporter.journal.writer import STANDARD_OUTPUT
 from exporter.kube.credentials import Anonymous
 from exporter.settings.file import ConfigFile, Labels
 from exporter.settings.flags import Flags
@@ -41,7 +43,9 @@ async def demo(flags: Flags, how: Demo) -> int:
         site = site_of(reloading, flags)
         urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
         stop.on_hangup(reloading.reload)
-        _say(urls, simulator.url, flags.telemetry_path)
+        journal = flags.journal or reloading.present.config.journal.file
+        out = sys.stderr if journal == STANDARD_OUTPUT else sys.stdout
+        print(_welcome(urls, simulator.url, flags.telemetry_path), file=out, flush=True)
         return await stop.run(_both(reloading.run(), play(scenario, how.speed)))
 
 
@@ -70,7 +74,7 @@ async def _listen(simulator: Simulator, address: str) -> None:
         raise ConfigError(f"--demo.api-address {address}: {reason}") from error
 
 
-def _say(urls: list[str], api: str, telemetry_path: str) -> None:
+def _welcome(urls: list[str], api: str, telemetry_path: str) -> str:
     lines = [
         "Serving a sample cluster in which violations, fixes and blocked requests keep coming.",
         *(f"  metrics      {url}{telemetry_path}" for url in urls),
@@ -78,4 +82,4 @@ def _say(urls: list[str], api: str, telemetry_path: str) -> None:
         f"  the cluster  kubectl --server={api} get policyreports -A",
         "Stop with Ctrl-C.",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - for the user at the terminal
+    return "\n".join(lines)
