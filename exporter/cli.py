@@ -188,8 +188,8 @@ _SNAPSHOT: Final = tuple(
         f.Flag(
             "count",
             "CHOICE",
-            "objects that compliance and lists count: workloads-and-pods leaves out ReplicaSets "
-            "and Jobs, which other objects own; or workloads, pods, every-object",
+            "what compliance and lists count: workloads, without objects that another reported "
+            "object owns, such as the Pods of a Deployment; or objects, all of them",
             DEFAULT_COUNT,
             choices=tuple(COUNT_CHOICES),
         ),

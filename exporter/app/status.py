@@ -115,7 +115,7 @@ class LiveStatus:
         policies = {labels[0] for labels in sums.by_policy}
         policies |= {policy for policy, _ in self._state.register.policy_infos}
         namespaces = {labels[0] for labels in sums.by_namespace}
-        kinds = {labels[1] for labels in sums.by_namespace}
+        kinds = {labels[1] for labels in self._state.ledger.totals.resources}
         wanted = (
             ("namespace", query.namespace, namespaces),
             ("policy", query.policy, policies),

@@ -10,7 +10,12 @@ from exporter.metrics.segments import SegmentSnapshot
 from exporter.state.cluster import ClusterState
 
 BIRTH_HOLD_SECONDS: Final = 35.0
-DROPPABLE: Final = frozenset({"kind", "rule", "category", "severity", "source", "controller"})
+DROPPABLE: Final = frozenset(
+    {
+        *("kind", "controlled", "workload_kind", "workload"),
+        *("rule", "category", "severity", "source", "controller"),
+    }
+)
 
 
 class ExposureSettings(NamedTuple):

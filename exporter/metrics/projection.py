@@ -12,7 +12,7 @@ from exporter.state.tally import WORDS, Counters, Gauge, Labels, Tally
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
-KEPT: Final = frozenset({"result", "status", "severity", "outcome"})
+KEPT: Final = frozenset({"controlled", "result", "status", "severity", "outcome"})
 """Labels of few possible values, which series of folded rows keep."""
 
 

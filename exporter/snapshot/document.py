@@ -194,7 +194,8 @@ def caveats(made: SnapshotDocument) -> list[str]:
     excluded = frozenset() if made.scope.kinds else COUNT_CHOICES[made.count]
     if excluded:
         lines.append(
-            f"Not counted: {', '.join(sorted(excluded))} (--count every-object counts every object)"
+            "Not counted: objects that another reported object owns, such as the Pods of a "
+            "Deployment (--count objects counts them)"
         )
     lines += [f"Not read, permission refused: {name}" for name in made.unreadable]
     described = describe(made.left_out)

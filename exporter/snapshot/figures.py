@@ -25,7 +25,7 @@ from exporter.view.failing import failing, order
 from exporter.view.summary import blocked, left_out, total, worst
 from exporter.view.values import COUNT_CHOICES, SEVERITIES, Counts, FailingResult, NamedCounts
 
-_NAMESPACE, _KIND, _POLICY, _SEVERITY = 0, 1, 2, 4
+_NAMESPACE, _CONTROLLED, _POLICY, _SEVERITY = 0, 2, 3, 5
 """Where the ledger's rows of results have these labels."""
 
 
@@ -69,7 +69,7 @@ def document(
         skipped=reading.skipped,
         unreadable={name: str(error) for name, error in reading.refused.items()},
         failing_by_severity=_severities(_by(found.results, _SEVERITY)) if whole else None,
-        summary=[SummaryRow(n, k, Counts(*row)) for (n, k), row in sorted(found.summary.items())],
+        summary=_summary(found.summary),
         namespaces=_all(namespaces),
         policies=_all(_by(found.results, _POLICY)) if whole else None,
         failing=_failing(reading, ask) if whole else None,
@@ -107,8 +107,8 @@ def nothing_read(
     )
 
 
-def excluded_kinds(ask: SnapshotOptions) -> frozenset[str]:
-    """Name the kinds that are not counted; a kind that is asked for is."""
+def _excluded(ask: SnapshotOptions) -> frozenset[str]:
+    """Give the values of ``controlled`` that are not counted; a kind that is asked for is."""
     return frozenset() if ask.kinds else COUNT_CHOICES[ask.counting]
 
 
@@ -128,9 +128,9 @@ def _scope(ask: SnapshotOptions, config: ConfigFile) -> SnapshotScope:
 
 
 def _chooser(reading: Reading, ask: SnapshotOptions) -> Callable[[Labels], bool]:
-    """Decide which rows, labelled with namespace and kind first, are shown."""
-    excluded = excluded_kinds(ask)
-    return lambda labels: labels[_KIND] not in excluded and reading.in_team(labels[_NAMESPACE])
+    """Decide which rows, labelled with namespace, kind and controlled first, are shown."""
+    excluded = _excluded(ask)
+    return lambda row: row[_CONTROLLED] not in excluded and reading.in_team(row[_NAMESPACE])
 
 
 def _figures(reading: Reading, ask: SnapshotOptions, chosen: Callable[[Labels], bool]) -> _Figures:
@@ -143,6 +143,14 @@ def _figures(reading: Reading, ask: SnapshotOptions, chosen: Callable[[Labels], 
     tallies = (totals.resources, totals.summary, totals.not_itemised)
     others = [{k: v for k, v in tally.items() if chosen(k)} for tally in tallies]
     return _Figures(results, *others)
+
+
+def _summary(rows: FiveFold) -> list[SummaryRow]:
+    """Add up summaries by namespace and kind."""
+    found = SumTable()
+    for labels, row in rows.items():
+        found.add_all(labels[:2], row)
+    return [SummaryRow(n, kind, Counts(*row)) for (n, kind), row in sorted(found.items())]
 
 
 def _by(results: FiveFold, label: int) -> SumTable:
@@ -164,12 +172,12 @@ def _all(tally: FiveFold) -> list[NamedCounts]:
 
 
 def _failing(reading: Reading, ask: SnapshotOptions) -> list[FailingResult]:
-    excluded, wanted = excluded_kinds(ask), frozenset(ask.severities or SEVERITIES)
+    excluded, wanted = _excluded(ask), frozenset(ask.severities or SEVERITIES)
     found = [
         failing(one)
         for each in reading.state.ledger.failures.places.values()
         for one in standing(each)
-        if one.kind not in excluded
+        if one.controlled not in excluded
         and one.failure.outcome.severity in wanted
         and reading.in_team(one.namespace)
     ]

@@ -249,8 +249,8 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     words, severities = judged_words(fail_on[0]), _severities(fail_on)
     counts: Counter[str] = Counter()
     for labels, row in reading.state.ledger.totals.results.items():
-        if labels[4] in severities and reading.in_team(labels[0]):
-            counts[labels[4]] += sum(row[RESULTS.index(each)] for each in words)
+        if labels[5] in severities and reading.in_team(labels[0]):
+            counts[labels[5]] += sum(row[RESULTS.index(each)] for each in words)
     counts = +counts
     beyond = reading.state.ledger.totals.not_itemised.items()
     cut = total({labels: row for labels, row in beyond if reading.in_team(labels[0])})

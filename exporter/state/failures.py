@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
+from exporter.model.ownership import Workload
 from exporter.model.report import EARLIEST_SECONDS
 from exporter.state.contribution import Contribution, ReportPart, parts
 from exporter.state.occurrences import UNKNOWN, FailureCounted, details_of, why_closed
@@ -16,11 +17,12 @@ from exporter.state.tally import Counters, Gauge, Labels, Minimum
 
 
 class FailureBucket(NamedTuple):
-    """Failing results of one severity, on one kind of resource in one namespace."""
+    """Failing results of one severity, on one kind of resource in one namespace, by control."""
 
     severity: str
     namespace: str
     kind: str
+    controlled: str
 
 
 class FailureBuckets:
@@ -48,6 +50,29 @@ class FailureBuckets:
             del self.counts[bucket], self.places[bucket]
 
 
+class FailingWorkloads(Gauge):
+    """Workloads with a failing result, by namespace, policy, severity and source.
+
+    A workload counts once, however many of its objects and rules of the policy fail.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._results: dict[tuple[Workload, Labels], int] = {}
+
+    def add_results(self, workload: Workload, group: Labels, amount: int) -> None:
+        """Let a workload have *amount* more failing results of a group, or fewer."""
+        key = (workload, group)
+        before = self._results.get(key, 0)
+        after = before + amount
+        if after:
+            self._results[key] = after
+        else:
+            del self._results[key]
+        if not before or not after:
+            self.add(group, 1 if after else -1)
+
+
 class Identity(NamedTuple):
     """What stays the same while a resource keeps failing a rule."""
 
@@ -64,6 +89,8 @@ class OpenFailure(NamedTuple):
     namespace: str
     kind: str
     name: str
+    controlled: str
+    workload: Workload
     failure: Failure
     since: int
     message: str
@@ -89,10 +116,9 @@ def standing(contribution: Contribution | None) -> Iterator[OpenFailure]:
     """List the failures in a contribution."""
     for part in parts(contribution):
         if isinstance(part, ReportPart):
-            group = part.group
             facts = zip(part.failures, part.since, part.messages, strict=True)
             for failure, since, message in facts:
-                yield OpenFailure(group.namespace, group.kind, part.name, failure, since, message)
+                yield OpenFailure(*_where(part), failure, since, message)
 
 
 def standing_in(
@@ -102,13 +128,20 @@ def standing_in(
     for part in parts(contribution):
         if not isinstance(part, ReportPart):
             continue
-        if (part.group.namespace, part.group.kind) != (bucket.namespace, bucket.kind):
+        group = part.group
+        if (group.namespace, group.kind, group.controlled) != bucket[1:]:
             continue
         for index, failure in enumerate(part.failures):
             outcome = failure.outcome
             if outcome.severity == bucket.severity and policy in ("", outcome.policy):
-                where = (bucket.namespace, part.group.kind, part.name)
-                yield OpenFailure(*where, failure, part.since[index], part.messages[index])
+                since, message = part.since[index], part.messages[index]
+                yield OpenFailure(*_where(part), failure, since, message)
+
+
+def _where(part: ReportPart) -> tuple[str, str, str, str, Workload]:
+    """Give the labels of a resource, and its workload."""
+    group = part.group
+    return group.namespace, group.kind, part.name, group.controlled, part.top
 
 
 def remember(contribution: Contribution | None) -> Remembered:
@@ -192,6 +225,7 @@ class Failures:
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
         self.resources = Gauge()
+        self.workloads = FailingWorkloads()
         self.oldest = Minimum()
         self.opened = Counters(limit, kept={2})  # the severity
         self.closed = Counters(limit, kept={2})
@@ -296,15 +330,19 @@ class Failures:
             if not isinstance(part, ReportPart) or not part.failures:
                 continue
             any_stands = True
-            namespace, kind, name = part.group.namespace, part.group.kind, part.name
+            namespace, kind, name, controlled, top = _where(part)
             for failure, since in zip(part.failures, part.since, strict=True):
                 policy, rule, severity, _, source = failure.outcome
                 # As policyreport_resource_results has them.
-                labels = (namespace, kind, name, policy, rule, failure.word, severity, source)
+                resource = (namespace, kind, name, controlled, *top)
+                labels = (*resource, policy, rule, failure.word, severity, source)
                 self.resources.add(labels, amount)
-                self.buckets.add(FailureBucket(severity, namespace, kind), place, amount)
+                bucket = FailureBucket(severity, namespace, kind, controlled)
+                self.buckets.add(bucket, place, amount)
+                group = (namespace, policy, severity, source)
+                self.workloads.add_results(top, group, amount)
                 if failure.word == "fail":
-                    self._fail((namespace, policy, severity, source), since, amount)
+                    self._fail(group, since, amount)
         if any_stands:
             self.touch(place)
         return any_stands

@@ -1,26 +1,37 @@
 """Totals over all reports, and what each report put into them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from exporter.model.changes import Scope
 from exporter.model.report import Report
-from exporter.state.budget import MAX_NAMED_PER_NAMESPACE
+from exporter.state.accountant import MAX_NAMED_PER_NAMESPACE, Accountant
 from exporter.state.contribution import (
-    Accountant,
     Contribution,
     Group,
     ReportPart,
+    are_alike,
     direct_group,
     group_of,
+    has_failures,
+    named_count,
     parts,
 )
 from exporter.state.failures import FailureMemory, Failures, remember
-from exporter.state.report_store import GROUPS, Pair, ReportKey, ReportStore, ReportStores, merged
+from exporter.state.report_store import (
+    GROUPS,
+    Pair,
+    ReportKey,
+    ReportStore,
+    ReportStores,
+    covers_resource,
+    merged,
+)
 from exporter.state.selection import Selection
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
-from exporter.state.totals import NewestTimestamps, SharedResources, Source, Totals
+from exporter.state.totals import NewestTimestamps, SharedResources, Totals
+from exporter.state.workload_index import WorkloadIndex
 
 
 class Ledger:
@@ -49,8 +60,9 @@ class Ledger:
         self._selection = selection
         self._accountant = Accountant(selection)
         self._report_stores = ReportStores(clock)
+        self._workloads = WorkloadIndex()
         self._dirty: set[Group] = set()
-        self._shared = SharedResources(self.totals.resources)
+        self._shared = SharedResources(self.totals, self._report_stores.counting, self._dirty)
         self._named: dict[str, int] = {}
 
     def apply(self, scope: Scope, report: Report) -> None:
@@ -61,7 +73,8 @@ class Ledger:
         report_store, other = stores
         held = report_store.current(namespace, name)
         room = self._room(scope, report) if self._named else MAX_NAMED_PER_NAMESPACE
-        contribution = self._accountant.account(report, room, held)
+        unlisted = report_store.unlisted(namespace, name) if held is None else None
+        contribution = self._accountant.account(report, room, held, unlisted)
         newest = report.newest
         if contribution is not None:
             self.newest.note(report)
@@ -70,15 +83,18 @@ class Ledger:
             ):
                 report_store.date(namespace, name, newest)
                 return
-        old = report_store.unlisted(namespace, name) if held is None else held
+        old = unlisted if held is None else held
         place = ReportKey(namespace, name)
         if (
             isinstance(contribution, ReportPart)
             and isinstance(old, ReportPart)
-            and _alike(old, contribution)
+            and are_alike(old, contribution)
         ):
             old.messages = contribution.messages
             contribution = old
+        if old is not contribution:
+            twice = not other.is_empty and covers_resource(other, place)
+            self._workloads.record(place, report.scope, old, contribution, twice=twice)
         if contribution and self._exchange_alone(scope, stores, place, old, contribution):
             report_store.date(namespace, name, newest)
         else:
@@ -87,7 +103,11 @@ class Ledger:
     def delete(self, scope: Scope, report: Report) -> None:
         """Let a report count no more."""
         place = ReportKey(report.namespace, report.name)
-        self._put(scope, place, self._report_stores.of(scope)[0].find(place), None)
+        report_store, other = self._report_stores.of(scope)
+        old = report_store.find(place)
+        twice = covers_resource(other, place)
+        self._workloads.record(place, report.scope, old, None, twice=twice)
+        self._put(scope, place, old, None)
 
     def begin_list(self, scope: Scope) -> None:
         """Wait for every report of *scope* again; nothing is forgotten yet."""
@@ -95,9 +115,11 @@ class Ledger:
 
     def end_list(self, scope: Scope) -> None:
         """Forget the reports of *scope* that the list did not bring."""
-        report_store, _ = self._report_stores.of(scope)
-        for place in report_store.vanished(scope):
-            self._put(scope, place, report_store.find(place), None)
+        report_store, other = self._report_stores.of(scope)
+        gone = list(report_store.vanished(scope))
+        self._workloads.forget(gone, lambda place: covers_resource(other, place))
+        for place, contribution in gone:
+            self._put(scope, place, contribution, None)
         self.counting.add(scope)
 
     def finish_restore(self) -> None:
@@ -120,6 +142,9 @@ class Ledger:
         """
         self._count_reports()
         while most > 0:
+            if self._workloads.pending:
+                most -= self._settle_workloads()
+                continue
             if self._dirty:
                 most -= self._take(self._dirty.pop())
                 continue
@@ -191,7 +216,7 @@ class Ledger:
     ) -> None:
         report_store, _ = self._report_stores.of(scope)
         before = self._report_stores.counting(place)
-        if named := _named(new) - _named(old):
+        if named := named_count(new) - named_count(old):
             self._named[place.namespace] = self._named.get(place.namespace, 0) + named
         if new is None:
             report_store.remove(place)
@@ -200,21 +225,45 @@ class Ledger:
             report_store.date(place.namespace, place.name, newest)
         after = self._report_stores.counting(place)
         if any(one is not other for one, other in zip(before, after, strict=True)):
-            self._exchange(scope, place, before, after)
+            self._exchange(place, before, after, count=scope in self.counting)
         if old is not new and not any(old is one for one in before):
             self._dirty.update(map(group_of, parts(old)))  # settle looks whether they are used
 
-    def _exchange(self, scope: Scope, place: ReportKey, before: Pair, after: Pair) -> None:
+    def _settle_workloads(self) -> int:
+        """Resolve whose the members of a family are; return about how many numbers that cost."""
+        namespace, members = self._workloads.take()
+        places = {"", namespace}
+        for report, owned in members:
+            for place in [ReportKey(each, report) for each in places]:
+                for slot, store in enumerate(self._report_stores.stores):
+                    old = store.find(place)
+                    if old is not None:
+                        new = self._accountant.owned(old, owned)
+                        if new is not old:
+                            self._regroup(slot, place, old, new)
+        return 1 + len(members)
+
+    def _regroup(self, slot: int, place: ReportKey, old: Contribution, new: Contribution) -> None:
+        """Let a report count for another workload; no failure begins or ends with that."""
+        stores = self._report_stores.stores
+        before = self._report_stores.counting(place)
+        stores[slot].replace(place, new)
+        after = self._report_stores.counting(place)
+        if before[slot] is not after[slot]:
+            self._exchange(place, before, after, count=True)
+        self._dirty.update(map(group_of, parts(old)))
+
+    def _exchange(self, place: ReportKey, before: Pair, after: Pair, *, count: bool) -> None:
         slots = [s for s in (0, 1) if before[s] is not after[s]]
         for slot in slots:
-            self._move(place, slot, before[slot], -1)
+            self._shared.move(place, slot, before[slot], -1)
         # Two reports that are both named after one resource must not count it twice.
         together = all(c is not None and direct_group(c) is not None for c in after)
         if together:
-            self._meet(place, [s for s in (0, 1) if s not in slots], after)
+            self._shared.meet(place, [s for s in (0, 1) if s not in slots], after)
         for slot in slots:
-            self._move(place, slot, after[slot], +1, together=together)
-        self._exchange_failures(place, merged(before), merged(after), count=scope in self.counting)
+            self._shared.move(place, slot, after[slot], +1, together=together)
+        self._exchange_failures(place, merged(before), merged(after), count=count)
 
     def _exchange_failures(
         self,
@@ -226,47 +275,13 @@ class Ledger:
     ) -> None:
         memory = self.memory
         former = memory.of(place, after) if memory is not None else None
-        if not (former or _fails(before) or _fails(after)):
+        if not (former or has_failures(before) or has_failures(after)):
             return
         known = remember(before) if memory is not None and not count else {}
         self.failures.replace(place, before, after, former, count=count and memory is None)
         if memory is not None and not count:
             # What a first list brings is old: it is no news when the memory ends, either.
             memory.learn(place, known, remember(after))
-
-    def _move(
-        self,
-        place: ReportKey,
-        slot: int,
-        contribution: Contribution | None,
-        amount: int,
-        *,
-        together: bool = False,
-    ) -> None:
-        for part in parts(contribution):
-            group = group_of(part)
-            group.count += amount
-            self._dirty.add(group)
-            if group.direct:
-                if together or place in self._shared:
-                    self._shared.count(place, _source(slot, place, group), group, amount)
-                    self.totals.add_status(group, -amount)
-            elif isinstance(part, ReportPart) and part.subject is not None:
-                subject = ReportKey(*part.subject)
-                if subject not in self._shared:
-                    self._meet(subject, (0, 1), self._report_stores.counting(subject))
-                self._shared.count(subject, _source(slot, place, group), group, amount)
-
-    def _meet(self, subject: ReportKey, slots: Iterable[int], counting: Pair) -> None:
-        """Bring reports that are counted by group to those that speak of the same resource."""
-        if subject in self._shared:
-            return
-        for slot in slots:
-            for part in parts(counting[slot]):
-                group = group_of(part)
-                if group.direct:
-                    self._shared.count(subject, _source(slot, subject, group), group, +1)
-                    self.totals.add_status(group, -1)
 
     def _count_reports(self) -> None:
         for report_store, group in zip(self._report_stores.stores, GROUPS, strict=True):
@@ -299,27 +314,9 @@ class Ledger:
         if not report.namespace:
             return MAX_NAMED_PER_NAMESPACE
         old = self._report_stores.of(scope)[0].find(ReportKey(report.namespace, report.name))
-        return MAX_NAMED_PER_NAMESPACE - self._named.get(report.namespace, 0) + _named(old)
+        return MAX_NAMED_PER_NAMESPACE - self._named.get(report.namespace, 0) + named_count(old)
 
     @property
     def folded(self) -> int:
         """How often something in reports was not told apart, because its namespace has too much."""
         return self._accountant.budget.folded
-
-
-def _source(slot: int, place: ReportKey, group: Group) -> Source:
-    return (GROUPS[slot], place.namespace, place.name, group.kind)
-
-
-def _named(contribution: Contribution | None) -> int:
-    """Count the resources that a report's results name, where there are several."""
-    return len(contribution) if isinstance(contribution, tuple) else 0
-
-
-def _alike(old: ReportPart, new: ReportPart) -> bool:
-    """Whether nothing but messages and timestamps changed."""
-    return old.group is new.group and old.name == new.name and old.subject == new.subject
-
-
-def _fails(contribution: Contribution | None) -> bool:
-    return any(isinstance(p, ReportPart) and p.failures for p in parts(contribution))

@@ -3,7 +3,7 @@
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
-T = TypeVar("T", int, float, tuple[int, str])
+T = TypeVar("T", int, float, tuple[int, str, str])
 
 
 class MinBag(Generic[T]):

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from exporter.model.changes import Scope
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
-from exporter.state.contribution import Contribution, of_one_engine, parts
+from exporter.state.contribution import Contribution, direct_group, of_one_engine, parts
 
 DAY: Final = 86_400.0
 """Seconds. A timestamp further in the future is a mistake, and says nothing about age."""
@@ -94,6 +94,13 @@ class ReportStore:
         names[name] = contribution
         self.changed.add(namespace)
 
+    def replace(self, place: ReportKey, contribution: Contribution) -> None:
+        """Exchange a contribution; whether a list has brought its report again stays as it is."""
+        for held in (self._held, self._unlisted):
+            names = held.get(place.namespace, {})
+            if place.name in names:
+                names[place.name] = contribution
+
     def remove(self, place: ReportKey) -> None:
         """Forget a report."""
         _forget(self._held, place)
@@ -107,10 +114,12 @@ class ReportStore:
             names = self._held.pop(namespace)
             self._unlisted.setdefault(namespace, {}).update(names)
 
-    def vanished(self, scope: Scope) -> list[ReportKey]:
-        """Name the reports of *scope* that the list, now ended, did not bring."""
-        waited = [n for n in self._unlisted if covers(scope, n)]
-        return [ReportKey(n, name) for n in waited for name in self._unlisted[n]]
+    def vanished(self, scope: Scope) -> Iterator[tuple[ReportKey, Contribution]]:
+        """Give the reports of *scope* that the list, now ended, did not bring."""
+        for namespace, names in self._unlisted.items():
+            if covers(scope, namespace):
+                for name, contribution in names.items():
+                    yield ReportKey(namespace, name), contribution
 
     def items(self) -> Iterator[tuple[ReportKey, Contribution]]:
         """Give all contributions, whether listed again or not."""
@@ -203,3 +212,9 @@ def covers(scope: Scope, namespace: str) -> bool:
     if scope.namespace:
         return namespace == scope.namespace
     return bool(namespace) == scope.resource.namespaced
+
+
+def covers_resource(store: ReportStore, place: ReportKey) -> bool:
+    """Whether a store has a report of this name that is about the resource of this uid."""
+    contribution = store.find(place)
+    return contribution is not None and direct_group(contribution) is not None

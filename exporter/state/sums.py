@@ -1,4 +1,4 @@
-"""Results added up by namespace, policy and severity, each by kind, for the status page."""
+"""Results added up by namespace, policy and severity, for the status page."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -54,7 +54,8 @@ class LeftOutResults:
 class Sums:
     """Three five-fold counts of results, of which no series are made.
 
-    The rows of each are labelled (namespace, kind), (policy, kind) and (severity, kind).
+    The rows of each are labelled (namespace, controlled), (policy, controlled) and (severity,
+    controlled).
 
     The changes of a group wait until somebody looks, as most groups change again before that; those
     of a group that no report is in any more do not, so that none is kept for this. ``crowded`` says
@@ -83,29 +84,29 @@ class Sums:
         """Take up some of what changed; return about how many numbers, 0 where nothing is left."""
         if self._waiting:
             return self._take_group(*self._waiting.popitem())
-        for kind, judged in self._judged.items():
+        for controlled, judged in self._judged.items():
             verdict, times = judged.popitem()
             self._judged_count -= 1
             if not judged:
-                del self._judged[kind]
-            return self._take_judged(kind, verdict, times)
+                del self._judged[controlled]
+            return self._take_judged(controlled, verdict, times)
         self.crowded = False
         return 0
 
     def _take_group(self, group: Group, times: int) -> int:
-        profile, kind = group.profile, group.kind
+        profile, controlled = group.profile, group.controlled
         if times and profile.rows:
-            self.by_namespace.add_all((group.namespace, kind), profile.counts, times)
-            judged = self._judged.setdefault(kind, {})
+            self.by_namespace.add_all((group.namespace, controlled), profile.counts, times)
+            judged = self._judged.setdefault(controlled, {})
             before = len(judged)
             for verdict in profile.rows:
                 judged[verdict] = judged.get(verdict, 0) + times
             self._judged_count += len(judged) - before
         return 1 + len(profile.rows) // 4
 
-    def _take_judged(self, kind: str, verdict: Verdict, times: int) -> int:
+    def _take_judged(self, controlled: str, verdict: Verdict, times: int) -> int:
         if times:
             outcome, index = verdict.outcome, verdict.word_index
-            self.by_policy.add((outcome.policy, kind), index, times)
-            self.by_severity.add((outcome.severity, kind), index, times)
+            self.by_policy.add((outcome.policy, controlled), index, times)
+            self.by_severity.add((outcome.severity, controlled), index, times)
         return 1

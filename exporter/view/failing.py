@@ -19,11 +19,11 @@ async def failing_page(failures: Failures, query: values.Query) -> values.Failin
 
     Without a policy or a text to look for, only the buckets that the page shows are looked into.
     """
-    excluded = frozenset() if query.kind else values.COUNT_CHOICES[query.count]
+    excluded = frozenset[str]() if query.kind else values.COUNT_CHOICES[query.count]
     counts = failures.buckets.counts
     rows: list[values.FailingResult] = []
     matching = 0
-    wanted = [b for b in counts if b.kind not in excluded and _wanted(b, query)]
+    wanted = [b for b in counts if b.controlled not in excluded and _wanted(b, query)]
     for bucket in sorted(wanted, key=_place_of):
         skipped = max(query.offset - matching, 0)
         missing = query.limit - len(rows)
@@ -43,6 +43,8 @@ def failing(one: OpenFailure) -> values.FailingResult:
         one.namespace,
         one.kind,
         one.name,
+        one.controlled,
+        *one.workload,
         outcome.policy,
         outcome.rule,
         one.failure.word,
@@ -53,13 +55,15 @@ def failing(one: OpenFailure) -> values.FailingResult:
     )
 
 
-def order(row: values.FailingResult) -> tuple[int, str, str, str, str, str]:
+def order(row: values.FailingResult) -> tuple[int, str, str, str, str, str, str]:
     """Sort by severity, then by place."""
-    return (*_place_of(FailureBucket(row.severity, row.namespace, row.kind)), *_within(row))
+    bucket = FailureBucket(row.severity, row.namespace, row.kind, row.controlled)
+    return (*_place_of(bucket), *_within(row))
 
 
-def _place_of(bucket: FailureBucket) -> tuple[int, str, str]:
-    return _RANK.get(bucket.severity, len(_RANK)), bucket.namespace, bucket.kind
+def _place_of(bucket: FailureBucket) -> tuple[int, str, str, str]:
+    rank = _RANK.get(bucket.severity, len(_RANK))
+    return rank, bucket.namespace, bucket.kind, bucket.controlled
 
 
 def _within(row: values.FailingResult) -> tuple[str, str, str]:

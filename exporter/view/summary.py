@@ -77,10 +77,10 @@ def worst(tally: FiveFold, most: int) -> tuple[values.NamedCounts, ...]:
 
 
 def by_first(tally: FiveFold, excluded: AbstractSet[str] = frozenset()) -> SumTable:
-    """Add up the rows that agree in their first label; the second is a kind, or *excluded*."""
+    """Add up the rows that agree in their first label, but those whose last is *excluded*."""
     found = SumTable()
     for labels, row in tally.items():
-        if labels[1] not in excluded:
+        if labels[-1] not in excluded:
             found.add_all(labels[:1], row)
     return found
 

@@ -9,22 +9,15 @@ MOST_BLOCKED: Final = 100
 SEVERITIES: Final = ("critical", "high", "medium", "low", "info", "none")
 
 COUNT_CHOICES: Final = {
-    "workloads-and-pods": frozenset({"ReplicaSet", "Job"}),
-    "workloads": frozenset({"ReplicaSet", "Job", "Pod"}),
-    "pods": frozenset(
-        {
-            *("ReplicaSet", "Job", "Deployment", "StatefulSet", "DaemonSet", "CronJob"),
-            "ReplicationController",
-        }
-    ),
-    "every-object": frozenset[str](),
+    "workloads": frozenset({"true"}),
+    "objects": frozenset[str](),
 }
-"""Which objects count, by the kinds that do not: the dashboards' variable Count, same defaults.
+"""Which objects count, by the values of ``controlled`` that are left out, as on the dashboards.
 
-A Deployment is reported as itself, as its ReplicaSets and as its Pods. By default ReplicaSets and
-Jobs are left out, as another object owns them.
+A Deployment is reported as itself, as its ReplicaSets, and as its Pods. By default only objects
+count that no other reported object owns.
 """
-DEFAULT_COUNT: Final = "workloads-and-pods"
+DEFAULT_COUNT: Final = "workloads"
 
 ConnectionState = Literal[
     "connecting",
@@ -196,6 +189,9 @@ class FailingResult(msgspec.Struct, frozen=True):
     namespace: str
     kind: str
     name: str
+    controlled: str
+    workload_kind: str
+    workload: str
     policy: str
     rule: str
     result: str

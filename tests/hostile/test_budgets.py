@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from exporter.model.report import Reference, Report, Result
-from exporter.state.budget import MAX_NAMED_PER_NAMESPACE as NAMED
-from exporter.state.budget import MAX_OUTCOMES_PER_NAMESPACE as SHARE
+from exporter.state.accountant import MAX_NAMED_PER_NAMESPACE as NAMED
+from exporter.state.accountant import MAX_OUTCOMES_PER_NAMESPACE as SHARE
 from exporter.state.selection import remembered
 from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
 from exporter.state.totals import MOST_SOURCES

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.model.metadata import Metadata
+from exporter.model.ownership import Workload, member_of, workload_of
 from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result, Summary, fold_rule
 from exporter.model.resource import POLICY_REPORTS
 from exporter.state.profile import severity_of
@@ -156,14 +157,35 @@ def summary_of(report: Told) -> tuple[int, ...]:
     return (s.pass_, s.fail, s.warn, s.error, s.skip)
 
 
+class Owners:
+    """Who owns whom among everything that reports of a namespace are about."""
+
+    def __init__(self, reports: dict[Key, Told]) -> None:
+        self._names: dict[str, dict[str, tuple[str, ...]]] = {}
+        for report in reports.values():
+            names = self._names.setdefault(report.namespace, {})
+            for about, _ in pieces(report):
+                names[about.name] = (*names.get(about.name, ()), about.kind)
+
+    def workload(self, report: Told, about: Reference) -> Workload | None:
+        member = member_of(about.kind, about.name)
+        kinds = {n: tuple(dict.fromkeys(k)) for n, k in self._names[report.namespace].items()}
+        return None if member is None else workload_of(member, kinds)
+
+    def controlled(self, report: Told, about: Reference) -> str:
+        return "false" if self.workload(report, about) is None else "true"
+
+
 def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
+    owners = Owners(reports)
     for report in counting(reports):
         for about, found in pieces(report):
             for result in filter(counted, found):
                 totals[
                     report.namespace,
                     about.kind,
+                    owners.controlled(report, about),
                     result.policy,
                     fold_rule(result.rule),
                     severity_of(result.severity),
@@ -174,38 +196,43 @@ def results(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     return totals
 
 
-def resources(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
+def resources(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     """Each resource once, by its worst status over all reports that speak of it."""
-    said: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    said: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    owners = Owners(reports)
     for report in counting(reports):
         for about, found in pieces(report):
             status = status_of_report(report) if report.scope else status_of(found)
             if status and about != Reference():
                 uid = about.uid or f"{about.kind}/{about.name}"
-                said.setdefault((report.namespace, uid), []).append((status, about.kind))
-    totals: Counter[tuple[str, str, str]] = Counter()
+                told = (status, about.kind, owners.controlled(report, about))
+                said.setdefault((report.namespace, uid), []).append(told)
+    totals: Counter[tuple[str, ...]] = Counter()
     for (namespace, _), statuses in said.items():
-        worst, kind = min(statuses, key=lambda s: (BADNESS.index(s[0]), s[1]))
-        totals[namespace, kind, worst] += 1
+        worst, *kind = min(statuses, key=lambda s: (BADNESS.index(s[0]), *s[1:]))
+        totals[namespace, *kind, worst] += 1
     return totals
 
 
-def summaries(reports: dict[Key, Told]) -> Counter[tuple[str, str, str]]:
-    totals: Counter[tuple[str, str, str]] = Counter()
+def summaries(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
+    totals: Counter[tuple[str, ...]] = Counter()
+    owners = Owners(reports)
     for report in counting(reports):
         found = report.results
         if found and not any(r.source in SOURCES for r in found):
             continue
         speaking = (p for p in pieces(report) if any(r.source in SOURCES for r in p.results))
         first = next(speaking, None)
-        kind = report.scope.kind if report.scope else first.about.kind if first else ""
+        about = report.scope or (first.about if first else Reference())
+        where = (report.namespace, about.kind, owners.controlled(report, about))
         for word, value in zip(RESULTS, summary_of(report), strict=True):
-            totals[report.namespace, kind, word] += value
+            totals[*where, word] += value
     return +totals
 
 
 def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
     totals: Counter[tuple[str, ...]] = Counter()
+    owners = Owners(reports)
     for report in counting(reports):
         for about, found in pieces(report):
             for result in filter(counted, found):
@@ -214,6 +241,8 @@ def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
                         report.namespace,
                         about.kind,
                         about.name,
+                        owners.controlled(report, about),
+                        *(owners.workload(report, about) or (about.kind, about.name)),
                         result.policy,
                         fold_rule(result.rule),
                         result.result,
@@ -221,3 +250,9 @@ def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
                         source(result),
                     ] += 1
     return totals
+
+
+def failing_workloads(failing: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+    """Count the workloads in failing results, by namespace, policy, severity and source."""
+    found = {(k[0], k[6], k[9], k[10], k[4], k[5]) for k in failing}
+    return Counter(each[:4] for each in found)

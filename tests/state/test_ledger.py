@@ -33,13 +33,20 @@ SCOPES = {"wgpolicyk8s.io": Scope(POLICY_REPORTS), "openreports.io": Scope(REPOR
 NAMES = ("u1", "u2", "u3")
 NAMESPACES = ("a", "b")
 
+HASH = "5d59d67564"
+KNOWN = {
+    "u1": Reference("Pod", f"y-{HASH}-bcdfg", "", "u1"),
+    "u2": Reference("Deployment", "y", "", "u2"),
+    "u3": Reference("Pod", "z-0", "", "u3"),
+}
+"""What has each uid: a Pod of the Deployment and one of a StatefulSet."""
+
 subjects = st.sampled_from(
     [
-        Reference("Pod", "x", "", "u1"),
-        Reference("Deployment", "y", "", "u2"),
-        Reference("Pod", "z", "", "u3"),
+        *KNOWN.values(),
         Reference("Pod", "w", "", ""),
-        Reference("Deployment", "v", "", ""),
+        Reference("ReplicaSet", f"y-{HASH}", "", ""),
+        Reference("StatefulSet", "z", "", ""),
     ]
 )
 results = st.builds(
@@ -62,11 +69,7 @@ summaries = st.builds(Summary, pass_=st.integers(0, 9), fail=st.integers(0, 9))
 @st.composite
 def reports(draw: st.DrawFn, namespace: str, name: str) -> recount.Told:
     found = draw(st.lists(results, max_size=5))
-    scope = draw(
-        st.one_of(
-            st.none(), subjects.filter(lambda s: s.uid), st.just(Reference("Pod", "x", "", name))
-        )
-    )
+    scope = draw(st.one_of(st.none(), st.sampled_from(list(KNOWN.values())), st.just(KNOWN[name])))
     if scope is not None:
         found = [
             Result(
@@ -171,8 +174,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     def say_something_else(self, data: st.DataObject) -> None:
         """A report that is there says something else of the resource that it is named after."""
         group, namespace, name = data.draw(st.sampled_from(sorted(self.truth)))
-        scope = Reference("Pod", "x", "", name)
-        told = data.draw(reports(namespace, name))._replace(scope=scope)
+        told = data.draw(reports(namespace, name))._replace(scope=KNOWN[name])
         self.truth[group, namespace, name] = told
         self.state.apply(Applied(SCOPES[group], told.report()))
 
@@ -220,20 +222,23 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         assert +beyond == recount.not_itemised(self.truth)
         for tally, at in (
             (ledger.sums.by_namespace, 0),
-            (ledger.sums.by_policy, 2),
-            (ledger.sums.by_severity, 4),
+            (ledger.sums.by_policy, 3),
+            (ledger.sums.by_severity, 5),
         ):
             sums = Counter[tuple[str, ...]]()
             for key, count in recount.results(self.truth).items():
-                sums[key[at], key[1], key[-1]] += count
+                sums[key[at], key[2], key[-1]] += count
             assert flat(tally) == sums
-        assert Counter(ledger.failures.resources.rows) == recount.failing(self.truth)
+        failing = recount.failing(self.truth)
+        assert Counter(ledger.failures.resources.rows) == failing
+        assert Counter(ledger.failures.workloads.rows) == recount.failing_workloads(failing)
         groups = Counter((namespace, group) for group, namespace, _ in self.truth)
         assert Counter(ledger.reports.rows) == groups
 
     @invariant()
     def every_failure_has_an_age(self) -> None:
-        failing = {(k[0], k[3], k[6], k[7]) for k in recount.failing(self.truth) if k[5] == "fail"}
+        found = recount.failing(self.truth)
+        failing = {(k[0], k[6], k[9], k[10]) for k in found if k[8] == "fail"}
         oldest = self.state.ledger.failures.oldest.least.rows
         assert set(oldest) == failing
         assert all(1_000_000_000 <= since <= NOW for since in oldest.values())

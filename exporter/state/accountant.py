@@ -1,0 +1,329 @@
+"""Turns reports into contributions, within the budget of each namespace."""
+
+from collections import Counter
+from collections.abc import Sequence
+from sys import intern
+from typing import Final
+
+from exporter.model.ownership import Workload, member_of
+from exporter.model.report import Piece, Reference, Report, ResultSet, clip
+from exporter.state.contribution import (
+    CONTROLLED,
+    UNCONTROLLED,
+    Contribution,
+    Group,
+    OutcomeSet,
+    Owned,
+    ReportPart,
+    Subject,
+    direct_group,
+    group_of,
+    parts,
+)
+from exporter.state.profile import Outcome, Profile, Profiles, failing_messages
+from exporter.state.selection import Selection
+from exporter.state.tally import NOTHING, OVERFLOW
+
+MAX_OUTCOMES_PER_NAMESPACE: Final = 10_000
+MAX_NAMED_PER_NAMESPACE: Final = 20_000
+"""Resources that results (not ``scope``) name."""
+
+
+class Budget:
+    """The distinct kinds and their outcomes, by namespace, that are counted separately.
+
+    The author of a report chooses its kinds, policies and rules. At most
+    MAX_OUTCOMES_PER_NAMESPACE of them have numbers of their own, so that no namespace uses up the
+    memory and the series that others need. ``folded`` counts refusals.
+    """
+
+    def __init__(self) -> None:
+        self.folded = 0
+        self._held: dict[tuple[str, str], dict[Outcome | None, int]] = {}
+        self._sizes: Counter[str] = Counter()
+
+    def take(self, namespace: str, kind: str, outcomes: OutcomeSet) -> bool:
+        """Count outcomes separately once more; False, and nothing changed, if they are too many."""
+        held = self._held.get((namespace, kind), {})
+        new = len(outcomes - held.keys())
+        if self._sizes[namespace] + new > MAX_OUTCOMES_PER_NAMESPACE:
+            self.folded += 1
+            return False
+        if outcomes:
+            self._sizes[namespace] += new
+            self._held[namespace, kind] = held
+        for each in outcomes:
+            held[each] = held.get(each, 0) + 1
+        return True
+
+    def give_back(self, namespace: str, kind: str, outcomes: OutcomeSet) -> None:
+        """Count outcomes separately once less."""
+        held = self._held.get((namespace, kind), {})
+        for each in outcomes:
+            held[each] -= 1
+            if not held[each]:
+                del held[each]
+                self._sizes[namespace] -= 1
+        if not held:
+            self._held.pop((namespace, kind), None)
+        if not self._sizes[namespace]:
+            del self._sizes[namespace]
+
+
+class Accountant:
+    """Turns reports into contributions; keeps the groups in use, one for each distinct one."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.profiles = Profiles(selection)
+        self.budget = Budget()
+        self._selection = selection
+        self._groups: dict[tuple[str, str, str, Profile, bool], Group] = {}
+
+    def account(
+        self,
+        report: Report,
+        room: int = MAX_NAMED_PER_NAMESPACE,
+        held: Contribution | None = None,
+        unlisted: Contribution | None = None,
+    ) -> Contribution | None:
+        """Work out what a report contributes; None when it is filtered out whole.
+
+        Of the resources that its results name, at most *room* are told apart. *held* is what it
+        contributed before: most often it is the same again. It, or what a list has not brought
+        again yet, knows the workload; where a report is new, its resource is its own at first.
+
+        ``since`` of each part holds what the results' own timestamps say; whoever knows since
+        when they were seen to fail corrects it.
+        """
+        metadata, scope = report.metadata, report.scope
+        old = unlisted if held is None else held
+        if not metadata.namespace:
+            return self._clusterwide(report, room, old)
+        if held is None and not self._selection.namespace(metadata.namespace):
+            return None
+        if scope is None:
+            return self._scattered(report, room, old)
+        piece = report.pieces[0]
+        if piece.apart:
+            piece, profile = self._scoped(report)
+        else:
+            profile = self.profiles.of(piece.result_set, report.summary, report.source)
+        if not profile.failures and scope.uid == metadata.name:
+            # Nearly every report ends here, and most often it is what it was.
+            if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
+                group: Group | None = held
+            else:
+                controlled = UNCONTROLLED if old is None else _controlled(old)
+                group = self._find(metadata.namespace, scope.kind, controlled, profile, direct=True)
+            if group is not None:
+                return group
+        elif isinstance(held, ReportPart) and held.says(scope, profile):
+            held.messages = failing_messages(piece.result_set, profile)
+            return held
+        return self._part(report, piece, profile, old) or ()
+
+    def owned(self, contribution: Contribution, owned: Owned) -> Contribution:
+        """Let a resource of a contribution belong to its workload.
+
+        Returns the same object where nothing changes.
+        """
+        if not isinstance(contribution, tuple):
+            return self._owned(contribution, owned)
+        changed = tuple([self._owned(part, owned) for part in contribution])
+        return contribution if changed == contribution else changed
+
+    def _owned(self, part: Group | ReportPart, owned: Owned) -> Group | ReportPart:
+        group, workload = group_of(part), owned.workload
+        controlled = UNCONTROLLED if workload is None else CONTROLLED
+        if group.direct != owned.direct:
+            return part
+        if not isinstance(part, ReportPart):
+            return self._twin(group, controlled)
+        if not group.direct:
+            about = (group.namespace, member_of(group.kind, part.name))
+            if about != owned[:2]:
+                return part
+        if group.controlled == controlled and part.workload == workload:
+            return part
+        return part.of(self._twin(group, controlled), workload)
+
+    def _twin(self, group: Group, controlled: str) -> Group:
+        """Find the group of the same results with another owner."""
+        if group.controlled == controlled:
+            return group
+        namespace, kind, profile = group.namespace, group.kind, group.profile
+        return self._group(namespace, kind, controlled, profile, direct=group.direct)
+
+    def release(self, group: Group) -> None:
+        """Forget a group that no report is in any more."""
+        namespace, kind, profile = group.namespace, group.kind, group.profile
+        controlled = group.controlled
+        if self._find(namespace, kind, controlled, profile, direct=group.direct) is not group:
+            return
+        if profile.cache is group:
+            profile.cache = None
+        else:
+            del self._groups[namespace, kind, controlled, profile, group.direct]
+        self.budget.give_back(namespace, kind, group.said)
+        profile.users -= 1
+        self._let_go(profile)
+
+    def _let_go(self, profile: Profile) -> None:
+        if not profile.users:
+            self.profiles.release(profile)
+
+    def _clusterwide(
+        self, report: Report, room: int, old: Contribution | None
+    ) -> Contribution | None:
+        """Account for a report of no namespace, which may speak of resources in any."""
+        if report.scope is None:
+            contribution = self._scattered(report, room, old)
+        else:
+            piece, profile = self._scoped(report)
+            contribution = self._part(report, piece, profile, old) or ()
+        if not parts(contribution) and not self._selection.namespace(""):
+            return None
+        return contribution
+
+    def _scoped(self, report: Report) -> tuple[Piece, Profile]:
+        """Work out what a report on one resource amounts to."""
+        piece = report.pieces[0]
+        current = piece.current()
+        beyond = None
+        if current is not piece:
+            beyond = self.profiles.not_itemised(report.summary, [piece.result_set])
+        profile = self.profiles.of(
+            current.result_set, report.summary, report.source, not_itemised=beyond
+        )
+        return current, profile
+
+    def _scattered(self, report: Report, room: int, old: Contribution | None) -> Contribution:
+        """Account for a report whose results name resources.
+
+        Its summary goes with the first of them whose results count; what the summary has beyond
+        the results is of no resource that is known.
+        """
+        kept: list[Group | ReportPart] = []
+        summary, sets = report.summary, [piece.result_set for piece in report.pieces]
+        beyond = self.profiles.not_itemised(summary, sets)
+        for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
+            current = piece.current()
+            mine = NOTHING if current.about.key else beyond
+            profile = self.profiles.of(
+                current.result_set, summary, report.source, not_itemised=mine
+            )
+            part = self._part(report, current, profile, old)
+            if profile.allowed:
+                summary = None
+                beyond = beyond if mine is NOTHING else NOTHING
+            if part is not None:
+                kept.append(part)
+        if beyond is not NOTHING and summary is None:
+            nameless = Piece.of(Reference(), ())
+            profile = self.profiles.of(nameless.result_set, None, not_itemised=beyond)
+            part = self._part(report, nameless, profile, None)
+            kept += [] if part is None else [part]
+        return kept[0] if len(kept) == 1 else tuple(kept)
+
+    def _fewer(self, pieces: Sequence[Piece], room: int) -> Sequence[Piece]:
+        """Tell the first *room* resources apart, and take the others for one without a name."""
+        kept, rest = pieces[: max(room, 0)], pieces[max(room, 0) :]
+        if not rest:
+            return pieces
+        self.budget.folded += 1
+        return (*kept, _together(rest))
+
+    def _part(
+        self, report: Report, piece: Piece, profile: Profile, old: Contribution | None
+    ) -> Group | ReportPart | None:
+        # A report speaks only for its own namespace; a cluster report for any.
+        resource = piece.about
+        namespace = report.namespace or resource.namespace
+        chosen = self._selection
+        if chosen.own_namespace and not namespace and resource.kind == "Namespace":
+            namespace = resource.name
+        if not (chosen.namespace(namespace) and chosen.kind(resource.kind)):
+            self._let_go(profile)
+            return None
+        direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
+        controlled, workload = _owner_in(old, resource, direct=direct)
+        group = self._group(
+            clip(namespace), clip(resource.kind), controlled, profile, direct=direct
+        )
+        if direct and not profile.failures:
+            return group
+        profile = group.profile
+        subject = None if direct or not resource.key else _subject(namespace, resource)
+        name = OVERFLOW if profile.key.folded else clip(resource.name)
+        messages = failing_messages(piece.result_set, profile)
+        part = ReportPart(group, name, subject, messages, workload)
+        stamps = piece.stamps
+        part.since = tuple([int(stamps[f.position]) for f in profile.failures])
+        return part
+
+    def _group(
+        self, namespace: str, kind: str, controlled: str, profile: Profile, *, direct: bool
+    ) -> Group:
+        namespace, kind = intern(namespace), intern(kind)
+        group = self._find(namespace, kind, controlled, profile, direct=direct)
+        if group is None:
+            group = Group(namespace, kind, controlled, profile, direct=direct)
+            if not self.budget.take(namespace, kind, group.said):
+                folded = self.profiles.folded(profile)
+                self._let_go(profile)
+                return self._group(namespace, OVERFLOW, controlled, folded, direct=direct)
+            if profile.cache is None:
+                profile.cache = group
+            else:
+                self._groups[namespace, kind, controlled, profile, direct] = group
+            profile.users += 1
+        return group
+
+    def _find(
+        self, namespace: str, kind: str, controlled: str, profile: Profile, *, direct: bool
+    ) -> Group | None:
+        """Look a group up: one of a profile is noted there, as many have no other."""
+        cache = profile.cache
+        if (
+            isinstance(cache, Group)
+            and cache.kind == kind
+            and cache.namespace == namespace
+            and cache.controlled == controlled
+            and cache.direct == direct
+        ):
+            return cache
+        return self._groups.get((namespace, kind, controlled, profile, direct))
+
+
+def _controlled(old: Contribution) -> str:
+    """Whether the only resource of a report was owned."""
+    group = direct_group(old)
+    return UNCONTROLLED if group is None else group.controlled
+
+
+def _owner_in(
+    old: Contribution | None, resource: Reference, *, direct: bool
+) -> tuple[str, Workload | None]:
+    """Find a resource's owner in what its report contributed before, where that knows it."""
+    if direct and old is not None and direct_group(old) is not None:
+        return _controlled(old), old.workload if isinstance(old, ReportPart) else None
+    for part in parts(old):
+        if not isinstance(part, ReportPart) or part.workload is None:
+            continue
+        if (part.group.kind, part.name) == (resource.kind, resource.name):
+            return CONTROLLED, part.workload
+    return UNCONTROLLED, None
+
+
+def _subject(namespace: str, resource: Reference) -> Subject:
+    return (namespace, resource.uid or f"{resource.kind}/{resource.name}")
+
+
+def _together(pieces: Sequence[Piece]) -> Piece:
+    """Take what is said of several resources as said of one without a name."""
+    said = [piece.result_set for piece in pieces]
+    raw_results = tuple(raw_result for each in said for raw_result in each.raw_results)
+    messages = tuple(m for f in said for m in f.messages or ("",) * len(f.raw_results))
+    stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
+    newest = max(piece.newest for piece in pieces)
+    return Piece(Reference(OVERFLOW, OVERFLOW), ResultSet(raw_results, messages), newest, stamps)
