@@ -114,8 +114,8 @@ CATALOGUE: Final = (
     Family(
         "policyreport_failing_workloads",
         "gauge",
-        "Workloads that fail a policy themselves or with an object that they own, each once.",
-        ("namespace", "policy", "severity", "source"),
+        "Workloads that fail a policy, themselves or with an object that they own; each once.",
+        ("namespace", "workload_kind", "policy", "result", "severity", "source"),
         lambda state: state.ledger.failures.workloads,
         "reports",
     ),

@@ -51,9 +51,9 @@ class FailureBuckets:
 
 
 class FailingWorkloads(Gauge):
-    """Workloads with a failing result, by namespace, policy, severity and source.
+    """Workloads with a failing result, by namespace, their kind, policy, result, severity, source.
 
-    A workload counts once, however many of its objects and rules of the policy fail.
+    In each row a workload counts once, however many of its objects and of the policy's rules fail.
     """
 
     def __init__(self) -> None:
@@ -339,10 +339,11 @@ class Failures:
                 self.resources.add(labels, amount)
                 bucket = FailureBucket(severity, namespace, kind, controlled)
                 self.buckets.add(bucket, place, amount)
-                group = (namespace, policy, severity, source)
+                word = failure.word
+                group = (namespace, top[0], policy, word, severity, source)
                 self.workloads.add_results(top, group, amount)
-                if failure.word == "fail":
-                    self._fail(group, since, amount)
+                if word == "fail":
+                    self._fail((namespace, policy, severity, source), since, amount)
         if any_stands:
             self.touch(place)
         return any_stands

@@ -51,7 +51,7 @@ def policy() -> Frame:
             variables.policy(),
             *variables.scope(),
             variables.source(),
-            variables.uncounted(),
+            variables.controlled(),
         ],
         annotations=[annotations.policy_changed("$policy"), annotations.exporter_started()],
         sections=[

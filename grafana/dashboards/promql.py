@@ -13,11 +13,9 @@ CLUSTER = 'cluster=~"$cluster"'
 # The label of namespaces that names their owner is a variable: clusters call it team, squad, ...
 SCOPE = f'{CLUSTER},$owner=~"$team",namespace=~"$namespace"'
 SOURCE, POLICY, SEVERITY = 'source=~"$source"', 'policy=~"$policy"', 'severity=~"$severity"'
-# Copies of a workload that its controller makes, left out where the exporter's series are asked.
-# Once every family has the label `controlled`, this and `variables.COUNTS` become
-# controlled="false", and the recording rules say so instead of ${excluded_kinds}.
-WORKLOADS = 'kind!~"ReplicaSet|Job"'
-COUNTED = 'kind!~"$uncounted"'
+# Objects that no other reported object owns, and the reader's choice of these or of all.
+WORKLOADS = 'controlled="false"'
+COUNTED = 'controlled=~"$controlled"'
 PASS, FAIL, ERROR = 'result="pass"', 'result="fail"', 'result="error"'
 BAD, SCORED = 'result=~"fail|error"', 'result=~"pass|fail|error"'
 BLOCKED, ALLOWED = 'outcome="blocked"', 'outcome="allowed"'

@@ -19,13 +19,8 @@ from alerts.build import read_values
 from grafana.dashboards.panels import SOURCE
 
 # A Deployment is reported as itself, its ReplicaSets (old ones too) and its Pods; a CronJob as
-# itself, its Jobs and their Pods. The copies in between are left out unless asked for.
-COUNTS = {
-    "Workloads and Pods": "ReplicaSet|Job",
-    "Workloads only": "ReplicaSet|Job|Pod",
-    "Pods only": "ReplicaSet|Job|Deployment|StatefulSet|DaemonSet|CronJob|ReplicationController",
-    "Every object": "-",
-}
+# itself, its Jobs and their Pods. Objects that another one owns are left out unless asked for.
+COUNTS = {"Workloads": "false", "Objects": ".*"}
 # Kyverno's own sources; the empty one is that of an exporter that reads summaries only.
 KYVERNO = "|[Kk]yverno.*|(Validating|Mutating)AdmissionPolicy"
 VALUES = read_values(ALERTS / "values.yaml")
@@ -73,12 +68,12 @@ def source() -> VariableModel:
     return _choice("source", label, known, every=KYVERNO)
 
 
-def uncounted() -> VariableModel:
-    """Which copies of a workload to leave out, by name of what is counted."""
-    values = ", ".join(f"{text} : {kinds}" for text, kinds in COUNTS.items())
-    text, kinds = next(iter(COUNTS.items()))
-    builder = CustomVariable("uncounted").label("Count").values(values)
-    return builder.current(VariableOption(selected=True, text=text, value=kinds)).build()
+def controlled() -> VariableModel:
+    """Whether objects that another reported object owns count, by name of what is counted."""
+    values = ", ".join(f"{text} : {pattern}" for text, pattern in COUNTS.items())
+    text, pattern = next(iter(COUNTS.items()))
+    builder = CustomVariable("controlled").label("Count").values(values)
+    return builder.current(VariableOption(selected=True, text=text, value=pattern)).build()
 
 
 def target() -> VariableModel:

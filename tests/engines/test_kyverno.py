@@ -88,7 +88,7 @@ def test_each_result_of_a_report_counts_as_kyverno_meant_it(name: str) -> None:
     found = Counter[tuple[Any, ...]]()
     for labels, row in ledger.totals.results.items():
         for word, count in zip(RESULTS, row, strict=True):
-            found[*labels[2:], word] += count
+            found[*labels[3:], word] += count
     assert +found == wanted
     summary = READINGS["reports"][name]["summary"]
     (row,) = ledger.totals.summary.values()
@@ -102,7 +102,7 @@ def test_each_report_is_of_one_resource_as_bad_as_its_worst_result(name: str) ->
     worst = next(word for word in ("fail", "error", "warn", "pass", "skip") if word in words)
     ((labels, row),) = watched([read(name)]).ledger.totals.resources.items()
     scope = read(name)["scope"]
-    assert labels == (scope.get("namespace", ""), scope["kind"])
+    assert labels == (scope.get("namespace", ""), scope["kind"], "false")
     assert [RESULTS[at] for at, count in enumerate(row) if count] == [worst]
 
 

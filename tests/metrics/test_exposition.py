@@ -82,7 +82,7 @@ def test_any_label_value_is_read_back(policy: str, name: str, namespace: str) ->
     body = text(exposed(state), "policyreport_results")
     # Split by newline only, as Prometheus does: Python's text mode would split at \r as well.
     read = samples(parse_text(body.replace("\r", "\N{REPLACEMENT CHARACTER}")))
-    expected = {(labels[0], labels[2]) for labels in state.ledger.totals.results}
+    expected = {(labels[0], labels[3]) for labels in state.ledger.totals.results}
     clean = {
         tuple(value.replace("\r", "\N{REPLACEMENT CHARACTER}") for value in pair)
         for pair in expected
@@ -176,8 +176,8 @@ def test_label_values_are_cut_at_128_characters() -> None:
     state = sample()
     state.apply(Applied(REPORTS, report("u3", ["fail"], policy="x" * 1_000_000)))
     state.ledger.settle()
-    labels = [key for key in state.ledger.totals.results if key[2].startswith("xx")]
-    assert [len(key[2]) for key in labels] == [128]
+    labels = [key for key in state.ledger.totals.results if key[3].startswith("xx")]
+    assert [len(key[3]) for key in labels] == [128]
 
 
 def test_a_snapshot_does_not_change_while_it_is_rendered() -> None:

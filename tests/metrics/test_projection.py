@@ -14,7 +14,7 @@ from tests.metrics.clusters import NOW, REPORTS, report, sample
 from tests.metrics.test_exposition import exposed
 
 RESULT_ROWS: list[Labels] = [
-    (namespace, "Pod", "p", "r", "none", "none", "kyverno") for namespace in ("a", "b")
+    (namespace, "Pod", "false", "p", "r", "none", "none", "kyverno") for namespace in ("a", "b")
 ]
 adds = st.tuples(st.sampled_from(RESULT_ROWS), st.integers(0, 4), st.integers(-2, 2))
 looks = st.integers(1, 3) | st.none()

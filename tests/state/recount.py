@@ -253,6 +253,6 @@ def failing(reports: dict[Key, Told]) -> Counter[tuple[str, ...]]:
 
 
 def failing_workloads(failing: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
-    """Count the workloads in failing results, by namespace, policy, severity and source."""
-    found = {(k[0], k[6], k[9], k[10], k[4], k[5]) for k in failing}
-    return Counter(each[:4] for each in found)
+    """Count the workloads in failing results, by namespace, kind, policy, result and so on."""
+    found = {(k[0], k[4], k[6], *k[8:], k[5]) for k in failing}
+    return Counter(each[:6] for each in found)

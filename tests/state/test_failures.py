@@ -128,7 +128,7 @@ def test_a_failure_that_comes_back_is_new() -> None:
 
 def test_failing_results_are_named_and_passing_ones_are_not() -> None:
     watched = Watched(report("a", ["r"]))
-    row = ("team-a", "Pod", "a", "p", "r", "fail", "high", "kyverno")
+    row = ("team-a", "Pod", "a", "false", "Pod", "a", "p", "r", "fail", "high", "kyverno")
     assert watched.failures.resources.rows == {row: 1}
     watched.loses(report("a"))
     assert watched.failures.resources.rows == {}

@@ -65,7 +65,7 @@ class Life:
 
     @property
     def failing(self) -> list[tuple[str, str]]:
-        return sorted((labels[3], labels[7]) for labels in self.failures.resources.rows)
+        return sorted((labels[6], labels[10]) for labels in self.failures.resources.rows)
 
     @property
     def opened_and_closed(self) -> tuple[int, int]:

@@ -260,12 +260,7 @@ def failing_url(**query: str | int) -> str:
 
 def count_names() -> dict[str, str]:
     """Name the choices of what counts as the dashboards do."""
-    return {
-        "workloads-and-pods": "Workloads and Pods",
-        "workloads": "Workloads only",
-        "pods": "Pods only",
-        "every-object": "Every object",
-    }
+    return {"workloads": "Workloads", "objects": "Objects"}
 
 
 def watched(items: Iterable[Watched], now: float) -> Markup:
