@@ -23,7 +23,8 @@ pytestmark = pytest.mark.tier("unit")
 
 
 def row(name: str, word: str = "fail", severity: str = "high") -> FailingResult:
-    return FailingResult("shop", "Pod", name, "p", "r", word, severity, "kyverno", 1.0, "m")
+    owner = ("false", "Pod", name)
+    return FailingResult("shop", "Pod", name, *owner, "p", "r", word, severity, "kyverno", 1.0, "m")
 
 
 def document(*rows: FailingResult, **more: Any) -> SnapshotDocument:
