@@ -143,13 +143,16 @@ def gitops_is_refused(cluster: Cluster) -> None:
     cluster.block("gitops", "Deployment", policy, *range(AT, AT + 3 * HOUR, 3))
 
 
-def ordinary_life(cluster: Cluster) -> None:
-    """Hourly roll-outs of old debt, nightly jobs, Pods of CI, a change of a policy a day."""
+def ordinary_life(cluster: Cluster, phase: int = 0) -> None:
+    """Hourly roll-outs of old debt, nightly jobs, Pods of CI, a change of a policy a day.
+
+    ``phase`` moves the roll-outs, nights and builds by some minutes.
+    """
     debt = cluster.policy(
-        "debt", "critical", changes=tuple(range(10 * HOUR, cluster.minutes, 24 * HOUR))
+        "debt", "critical", changes=tuple(range(10 * HOUR + phase, cluster.minutes, 24 * HOUR))
     )
     cluster.check("rollouts", "Deployment", "web", debt)
-    for start in range(0, cluster.minutes, HOUR):
+    for start in range(phase % HOUR, cluster.minutes, HOUR):
         span = (start, min(start + HOUR + 3, cluster.minutes + 1))
         cluster.check("rollouts", "ReplicaSet", f"web-{start}", debt, lives=span, controlled=True)
         for number in range(3):
@@ -157,12 +160,12 @@ def ordinary_life(cluster: Cluster) -> None:
                 "rollouts", "Pod", f"web-{start}-{number}", debt, lives=span, controlled=True
             )
     cluster.check("jobs", "CronJob", "night", debt)
-    for night in range(2 * HOUR, cluster.minutes, 24 * HOUR):
+    for night in range(2 * HOUR + phase, cluster.minutes, 24 * HOUR):
         span = (night, night + 30)
         cluster.check("jobs", "Job", f"night-{night}", debt, lives=span, controlled=True)
         cluster.check("jobs", "Pod", f"night-{night}-x", debt, lives=span, controlled=True)
     build = cluster.policy("builds", "critical")
-    for start in range(0, cluster.minutes, 30):
+    for start in range(phase % 30, cluster.minutes, 30):
         cluster.check("ci", "Pod", f"build-{start}", build, lives=(start, start + 12))
     renamed = [cluster.policy("old-name", "high"), cluster.policy("new-name", "high", since=AT)]
     cluster.check("renamed", "Deployment", "web", renamed[0], lives=(-HOUR, AT))
@@ -313,9 +316,14 @@ IN_VARIANT = {
 """Rows about exporters that a variant other than "plain" may change; SCENARIOS=all asks for all."""
 
 
+def all_asked_for() -> bool:
+    """Whether a long run asks for everything."""
+    return os.environ.get("SCENARIOS") == "all"
+
+
 def asked(variant: str) -> list[str]:
     """Name the rows about exporters that are judged in a variant."""
     every = [*ABOUT_EXPORTERS]
-    if os.environ.get("SCENARIOS") == "all":
+    if all_asked_for():
         return every
     return [row for row in every if row in IN_VARIANT.get(variant, every)]
