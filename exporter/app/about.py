@@ -39,6 +39,7 @@ class ExporterRows:
         readings.on("objects", self._objects)
         readings.on("results_left_out", self._left_out)
         readings.on("results_not_itemised", self._not_itemised)
+        readings.on("reports_cut", lambda: [((), self._state.ledger.totals.cut_reports)])
         readings.on("events_ignored_total", self._ignored)
         readings.on("series", self._series)
         readings.on("series_limit", self._limits)

@@ -248,7 +248,9 @@ class Composer:
             alerting = msgspec.structs.replace(alerting, labels=labels)
         cluster = named or self._cluster
         plan = Plan(config, flags.namespaces, flags.shard)
-        source = self._source(summaries=config.reports.detail == "summary")
+        source = self._source(
+            summaries=config.reports.detail == "summary", limits=config.limits.report
+        )
         exporter = Exporter(plan, source, self.self_metrics, keeping=self._keeping)
         settings = config.journal
         if flags.journal:

@@ -124,6 +124,7 @@ class Exporter:
             namespace_labels=config.labels.namespace_labels,
             controllers=config.events.controllers,
             known_policies_only=config.events.known_policies_only,
+            shares=config.limits.shares,
         )
         exposure = config.exposure()
         if plan.shard[0]:

@@ -74,6 +74,7 @@ class LiveStatus:
             resources=found.resources if found else None,
             results=found.results if found else None,
             not_itemised=found.not_itemised if found and whole else None,
+            cut_reports=state.ledger.totals.cut_reports,
             left_out=left_out(state),
             ignored=tuple(_ignored(self_metrics.skips, state.violation_events.ignored)),
             newest_result=max(state.ledger.newest.rows.values(), default=0.0),

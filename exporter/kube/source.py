@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -11,11 +12,14 @@ import msgspec
 from exporter.errors import Malformed
 from exporter.kube.client import JSON, KubeClient, Request
 from exporter.kube.discovery import Discovery
+from exporter.model.changes import Object
 from exporter.model.metadata import Metadata
+from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
 from exporter.watch.lists import all_pages
 from exporter.watch.ports import WatchObserver
 from exporter.wire.codec import Codec, ListPage, PageTurns, WatchLine, codec_for
+from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
 from exporter.wire.slices import Uncut, field
 from exporter.wire.table import ACCEPT as TABLES
 from exporter.wire.table import TableCodec
@@ -23,25 +27,46 @@ from exporter.wire.table import TableCodec
 log = logging.getLogger(__name__)
 
 NAMED: Final = 1000
+"""Objects that are named in the log, beside the first one of each namespace."""
+NAMED_EACH: Final = 50
+"""Of one namespace."""
+NAMESPACES_NAMED: Final = 10_000
 
 
-class RejectLog:
-    """Remembers at most ``NAMED`` objects, so that who makes many of them cannot fill the log."""
+class ObjectLog:
+    """Names objects that something is wrong with: each once, of each namespace a share.
 
-    def __init__(self, observer: WatchObserver) -> None:
-        self._observer = observer
+    So whoever makes many of them fills neither the log nor the room of other namespaces, whose
+    first object is named in any case. *what* happened to them begins the line.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._named: set[tuple[str, str]] = set()
+        self._shares: Counter[str] = Counter()
 
-    def note(self, resource: str, name: str, reason: str, message: str) -> None:
-        """Count an object that was skipped; log it the first time."""
-        self._observer.skipped(resource, reason)
-        if (resource, name) in self._named or len(self._named) >= NAMED:
-            log.debug("skipped: %s", message)
+    def note(self, resource: str, name: str, message: str) -> None:
+        """Log an object the first time; *name* is "namespace/name", or a name alone."""
+        namespace = name.rpartition("/")[0]
+        if (resource, name) in self._named or not self._has_room(namespace):
+            log.debug("%s: %s", self._what, message)
             return
         self._named.add((resource, name))
-        log.warning("skipped: %s", message)
-        if len(self._named) == NAMED:
-            log.warning("skipped: %d objects were named; others are only counted", NAMED)
+        self._shares[namespace] += 1
+        log.warning("%s: %s", self._what, message)
+        if self._shares[namespace] == NAMED_EACH:
+            where = f"of namespace {namespace}" if namespace else "without a namespace"
+            log.warning(
+                "%s: %d objects %s were named; others are only counted",
+                self._what,
+                NAMED_EACH,
+                where,
+            )
+
+    def _has_room(self, namespace: str) -> bool:
+        if not self._shares[namespace]:
+            return len(self._shares) < NAMESPACES_NAMED
+        return self._shares[namespace] < NAMED_EACH and len(self._named) < NAMED
 
 
 FIELD_SELECTORS: Final = {EVENTS.name: "reason=PolicyViolation"}
@@ -53,7 +78,7 @@ class KubeSource:
     """Lists, watches and discovers over a client.
 
     ``selectors`` are field selectors by resource. With ``summaries`` reports are read as the rows
-    that kubectl prints of them, without their results.
+    that kubectl prints of them, without their results. *limits* are those of each report.
     """
 
     def __init__(
@@ -63,10 +88,14 @@ class KubeSource:
         selectors: Mapping[str, str] = FIELD_SELECTORS,
         *,
         summaries: bool = False,
+        limits: ReportLimits = DEFAULT_LIMITS,
     ) -> None:
         self._client = client
         self._discovery = Discovery(client)
-        self._rejects = RejectLog(observer)
+        self._observer = observer
+        self._skipped = ObjectLog("skipped")
+        self._cut = ObjectLog("cut")
+        self._limits = limits
         self._selectors = selectors
         self._summaries = summaries
         self._codecs: dict[Resource, Codec] = {}
@@ -94,7 +123,7 @@ class KubeSource:
 
     async def watch(
         self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
-    ) -> AsyncGenerator[Iterable[WatchLine], None]:
+    ) -> AsyncGenerator[Iterable[WatchLine | None], None]:
         """Stream what happened after *since*; see exporter.watch.ports.Source."""
         query = self._query(
             resource,
@@ -127,7 +156,9 @@ class KubeSource:
     async def _decoded(self, resource: Resource, body: bytes) -> ListPage:
         page = await _in_turns(self._codec(resource).page_in_turns(body))
         for rejected in page.rejected:
-            self._rejects.note(resource.name, rejected.name, rejected.reason, rejected.message)
+            self._skip(resource, rejected.name, rejected.reason, rejected.message)
+        for found in page.objects:
+            self._note_cut(resource, found)
         content = "rows" if self._in_rows(resource) else "items"
         if not page.objects and not page.rejected and f'"{content}"'.encode() not in body:
             # Believed, an answer that is no list would say that everything is gone.
@@ -141,19 +172,38 @@ class KubeSource:
         """Find the codec, one for lists and watches: a watch's later rows do not name columns."""
         codec = self._codecs.get(resource)
         if codec is None:
-            codec = TableCodec(resource) if self._in_rows(resource) else codec_for(resource)
+            in_rows = self._in_rows(resource)
+            codec = TableCodec(resource) if in_rows else codec_for(resource, self._limits)
             self._codecs[resource] = codec
         return codec
 
-    def _lines(self, resource: Resource, lines: Sequence[bytes]) -> Iterator[WatchLine]:
-        """Decode lazily, so that a long batch can be worked on in turns."""
+    def _lines(self, resource: Resource, lines: Sequence[bytes]) -> Iterator[WatchLine | None]:
+        """Decode lazily, so that a long batch, or a long line, can be worked on in turns."""
         codec = self._codec(resource)
         for line in lines:
             try:
-                decoded = codec.line(line)
+                decoded = yield from codec.line_in_turns(line)
             except Malformed as error:
                 decoded = self._rejected(resource, line, error)
+            self._note_cut(resource, decoded.object)
             yield decoded
+
+    def _skip(self, resource: Resource, name: str, reason: str, message: str) -> None:
+        """Count an object that was skipped, and name it."""
+        self._observer.skipped(resource.name, reason)
+        self._skipped.note(resource.name, name, message)
+
+    def _note_cut(self, resource: Resource, found: Object | None) -> None:
+        """Name a report of which not all results are kept."""
+        if not isinstance(found, Report) or found.cut is None:
+            return
+        name = f"{found.namespace}/{found.name}".lstrip("/")
+        kept = sum(len(piece.result_set.raw_results) for piece in found.pieces)
+        message = (
+            f"{resource.kind} {name} exceeds limits.report_results or limits.report_bytes: "
+            f"{kept} results are kept, {sum(found.cut)} are only counted"
+        )
+        self._cut.note(resource.name, name, message)
 
     def _rejected(self, resource: Resource, line: bytes, error: Malformed) -> WatchLine:
         """Note a broken object. Raises the error where the line does not even name one."""
@@ -164,7 +214,7 @@ class KubeSource:
         except (Uncut, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise error from None
         name = f"{metadata.namespace}/{metadata.name}".lstrip("/")
-        self._rejects.note(resource.name, name, "malformed", str(error))
+        self._skip(resource, name, "malformed", str(error))
         return WatchLine(kind, None, metadata.resource_version, False, None)
 
 

@@ -110,9 +110,16 @@ OWN: Final = (
     OwnFamily(
         "results_not_itemised",
         "gauge",
-        "Results that the summaries of current reports count but the reports do not list, because "
-        "the list was cut or is absent.",
+        "Results of current reports that are counted by result only, because the list in the "
+        "report was cut or is absent, or exceeds the limits of one report.",
         ("result",),
+        stability="experimental",
+    ),
+    OwnFamily(
+        "reports_cut",
+        "gauge",
+        "Current reports that exceed limits.report_results or limits.report_bytes; the results "
+        "beyond are in results_not_itemised.",
         stability="experimental",
     ),
     OwnFamily(

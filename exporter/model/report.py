@@ -135,6 +135,9 @@ class Summary(msgspec.Struct, frozen=True, gc=False, rename={"pass_": "pass"}):
     skip: Count = 0
 
 
+WordCounts = tuple[int, int, int, int, int]
+"""How many results have each word of ``RESULTS``, in their order."""
+
 RawResult = tuple[str, str, str, str, str, str]
 """Policy, rule, result, severity, category and source of a result, as the wire spells them."""
 
@@ -159,15 +162,22 @@ class ResultSet:
 
     Compared by identity: that of many reports is one object, as far as whoever decodes them
     remembers it. ``messages`` has one for each result, or none at all where nothing fails;
-    ``source`` is the one that all results name, None where they name several. ``cache`` is room
-    for whoever counts them.
+    ``source`` is the one that all results name, None where they name several. ``cut`` counts, by
+    word, the results that were left out because the report has too many; None where none was.
+    ``cache`` is room for whoever counts them.
     """
 
-    __slots__ = ("__weakref__", "_repeats", "cache", "messages", "raw_results", "source")
+    __slots__ = ("__weakref__", "_repeats", "cache", "cut", "messages", "raw_results", "source")
 
-    def __init__(self, raw_results: tuple[RawResult, ...], messages: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        raw_results: tuple[RawResult, ...],
+        messages: tuple[str, ...],
+        cut: WordCounts | None = None,
+    ) -> None:
         self.raw_results = raw_results
         self.messages = messages
+        self.cut = cut
         sources = {raw_result[5] for raw_result in raw_results} or {""}
         self.source = sources.pop() if len(sources) == 1 else None
         self.cache: object = None
@@ -241,7 +251,8 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         raw_results = tuple([said.raw_results[at] for at in kept])
         messages = tuple([said.messages[at] for at in kept]) if said.messages else ()
         stamps = tuple([self.apart[at] for at in kept])
-        return Piece(self.about, ResultSet(raw_results, messages), self.newest, stamps)
+        result_set = ResultSet(raw_results, messages, said.cut)
+        return Piece(self.about, result_set, self.newest, stamps)
 
 
 def stamps_of(results: Iterable[Result]) -> tuple[float, ...]:
@@ -261,6 +272,11 @@ class Report(KubeObject, gc=False):
     source: str = ""
     scope: Reference | None = None
     pieces: tuple[Piece, ...] = ()
+
+    @property
+    def cut(self) -> WordCounts | None:
+        """How many results were left out because it has too many, None where none was."""
+        return self.pieces[0].result_set.cut if self.pieces else None
 
     @property
     def newest(self) -> float:

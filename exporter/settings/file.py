@@ -20,7 +20,9 @@ from exporter.model.report import RESULTS
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.settings.flags import is_url
 from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
+from exporter.state.shares import DEFAULT_SHARES, NamespaceShares
 from exporter.state.violation_events import CONTROLLERS
+from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
 from exporter.yamlfile import decode
 
 Word = Literal["pass", "fail", "warn", "error", "skip"]
@@ -81,6 +83,25 @@ class ReportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     namespace_objects: Literal["cluster", "own"] = "cluster"
 
 
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is kept of one report, and of the reports of one namespace; bytes are of memory."""
+
+    report_results: Positive = DEFAULT_LIMITS.results
+    report_bytes: Positive = DEFAULT_LIMITS.size
+    namespace_failures: Positive = DEFAULT_SHARES.failures
+    namespace_message_bytes: Positive = DEFAULT_SHARES.message_bytes
+
+    @property
+    def report(self) -> ReportLimits:
+        """Those of one report."""
+        return ReportLimits(self.report_results, self.report_bytes)
+
+    @property
+    def shares(self) -> NamespaceShares:
+        """Those of one namespace."""
+        return NamespaceShares(self.namespace_failures, self.namespace_message_bytes)
+
+
 class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page at /."""
 
@@ -101,6 +122,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     birth_hold: Seconds = BIRTH_HOLD_SECONDS
     checkpoint_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 10.0
     reports: ReportSettings = ReportSettings()
+    limits: Limits = Limits()
     policies: PolicySettings = PolicySettings()
     events: EventSettings = EventSettings()
     status_page: StatusPage = StatusPage()

@@ -9,7 +9,7 @@ import msgspec
 
 from exporter import __version__
 from exporter.state.selection import Filters
-from exporter.view.summary import counted, describe
+from exporter.view.summary import counted, describe, describe_cut
 from exporter.view.values import (
     COUNT_CHOICES,
     SEVERITIES,
@@ -128,6 +128,7 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     resources: Counts
     results: Counts
     not_itemised: Counts
+    cut_reports: int = 0
     left_out: list[LeftOut]
     skipped: list[str]
     unreadable: dict[str, str]
@@ -191,6 +192,7 @@ def caveats(made: SnapshotDocument) -> list[str]:
             f"Not itemised: {counted(made.not_itemised.failing, 'failing result')} of summaries; "
             "the results of their reports were cut or are absent"
         )
+    lines += describe_cut(made.cut_reports)
     excluded = frozenset() if made.scope.kinds else COUNT_CHOICES[made.count]
     if excluded:
         lines.append(

@@ -65,6 +65,7 @@ def document(
         resources=total(found.resources),
         results=counted,
         not_itemised=total(cut),
+        cut_reports=state.ledger.totals.cut_reports,
         left_out=list(left_out(state)),
         skipped=reading.skipped,
         unreadable={name: str(error) for name, error in reading.refused.items()},

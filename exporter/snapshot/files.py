@@ -16,6 +16,7 @@ from exporter.errors import ConfigError, Malformed
 from exporter.model.changes import Object
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.wire.codec import BROKEN, Codec, codec_for
+from exporter.wire.report_limits import UNLIMITED
 from exporter.wire.slices import (
     CHUNK_BYTES,
     StreamWindow,
@@ -273,5 +274,6 @@ def _compact(body: bytes) -> bytes:
 
 def _codec(resource: Resource) -> Codec:
     if resource not in _CODECS:
-        _CODECS[resource] = codec_for(resource)
+        # Who runs the command chose the files: nothing is cut.
+        _CODECS[resource] = codec_for(resource, UNLIMITED)
     return _CODECS[resource]

@@ -57,6 +57,7 @@ class Reading:
             namespace_labels=config.labels.namespace_labels,
             controllers=config.events.controllers,
             known_policies_only=config.events.known_policies_only,
+            shares=config.limits.shares,
         )
         self.refused: dict[str, ApiError] = {}
         self.served: set[str] = set()
@@ -201,7 +202,12 @@ async def _read_cluster(
         credentials = find_credentials(flags.kubeconfig, flags.context)
         reading.cluster = flags.cluster or config.cluster or credentials.cluster
         client = await stack.enter_async_context(KubeClient(credentials, self_metrics))
-        source = KubeSource(client, self_metrics, summaries=config.reports.detail == "summary")
+        source = KubeSource(
+            client,
+            self_metrics,
+            summaries=config.reports.detail == "summary",
+            limits=config.limits.report,
+        )
         scopes = Plan(config, flags.namespaces).scopes()
         policies = [s for s in scopes if s.resource in POLICY_RESOURCES]
         absent: list[NotServed] = []

@@ -22,6 +22,7 @@ from exporter.state.contribution import (
 )
 from exporter.state.profile import Outcome, Profile, Profiles, failing_messages
 from exporter.state.selection import Selection
+from exporter.state.shares import Room, Usage
 from exporter.state.tally import NOTHING, OVERFLOW
 
 MAX_OUTCOMES_PER_NAMESPACE: Final = 10_000
@@ -47,7 +48,6 @@ class Budget:
         held = self._held.get((namespace, kind), {})
         new = len(outcomes - held.keys())
         if self._sizes[namespace] + new > MAX_OUTCOMES_PER_NAMESPACE:
-            self.folded += 1
             return False
         if outcomes:
             self._sizes[namespace] += new
@@ -73,24 +73,26 @@ class Budget:
 class Accountant:
     """Turns reports into contributions; keeps the groups in use, one for each distinct one."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, usage: Usage) -> None:
         self.profiles = Profiles(selection)
         self.budget = Budget()
         self._selection = selection
+        self._usage = usage
         self._groups: dict[tuple[str, str, str, Profile, bool], Group] = {}
 
     def account(
         self,
         report: Report,
-        room: int = MAX_NAMED_PER_NAMESPACE,
+        room: Room,
         held: Contribution | None = None,
         unlisted: Contribution | None = None,
     ) -> Contribution | None:
         """Work out what a report contributes; None when it is filtered out whole.
 
-        Of the resources that its results name, at most *room* are told apart. *held* is what it
-        contributed before: most often it is the same again. It, or what a list has not brought
-        again yet, knows the workload; where a report is new, its resource is its own at first.
+        Of the resources and failures that it names, those are told apart that have *room*, and the
+        messages are kept that have. *held* is what it contributed before: most often it is the same
+        again, with other messages perhaps. It, or what a list has not brought again yet, knows the
+        workload; where a report is new, its resource is its own at first.
 
         ``since`` of each part holds what the results' own timestamps say; whoever knows since
         when they were seen to fail corrects it.
@@ -118,9 +120,11 @@ class Accountant:
             if group is not None:
                 return group
         elif isinstance(held, ReportPart) and held.says(scope, profile):
-            held.messages = failing_messages(piece.result_set, profile)
+            before = held.messages
+            held.messages = _fitting(failing_messages(piece.result_set, profile), before, room)
+            self._usage.reword(metadata.namespace, before, held.messages)
             return held
-        return self._part(report, piece, profile, old) or ()
+        return self._part(report, piece, profile, old, room) or ()
 
     def owned(self, contribution: Contribution, owned: Owned) -> Contribution:
         """Let a resource of a contribution belong to its workload.
@@ -173,14 +177,14 @@ class Accountant:
             self.profiles.release(profile)
 
     def _clusterwide(
-        self, report: Report, room: int, old: Contribution | None
+        self, report: Report, room: Room, old: Contribution | None
     ) -> Contribution | None:
         """Account for a report of no namespace, which may speak of resources in any."""
         if report.scope is None:
             contribution = self._scattered(report, room, old)
         else:
             piece, profile = self._scoped(report)
-            contribution = self._part(report, piece, profile, old) or ()
+            contribution = self._part(report, piece, profile, old, room) or ()
         if not parts(contribution) and not self._selection.namespace(""):
             return None
         return contribution
@@ -197,7 +201,7 @@ class Accountant:
         )
         return current, profile
 
-    def _scattered(self, report: Report, room: int, old: Contribution | None) -> Contribution:
+    def _scattered(self, report: Report, room: Room, old: Contribution | None) -> Contribution:
         """Account for a report whose results name resources.
 
         Its summary goes with the first of them whose results count; what the summary has beyond
@@ -206,13 +210,13 @@ class Accountant:
         kept: list[Group | ReportPart] = []
         summary, sets = report.summary, [piece.result_set for piece in report.pieces]
         beyond = self.profiles.not_itemised(summary, sets)
-        for piece in self._fewer(report.pieces, room) or [Piece.of(Reference(), ())]:
+        for piece in self._fewer(report.pieces, room.named) or [Piece.of(Reference(), ())]:
             current = piece.current()
             mine = NOTHING if current.about.key else beyond
             profile = self.profiles.of(
                 current.result_set, summary, report.source, not_itemised=mine
             )
-            part = self._part(report, current, profile, old)
+            part = self._part(report, current, profile, old, room)
             if profile.allowed:
                 summary = None
                 beyond = beyond if mine is NOTHING else NOTHING
@@ -221,7 +225,7 @@ class Accountant:
         if beyond is not NOTHING and summary is None:
             nameless = Piece.of(Reference(), ())
             profile = self.profiles.of(nameless.result_set, None, not_itemised=beyond)
-            part = self._part(report, nameless, profile, None)
+            part = self._part(report, nameless, profile, None, room)
             kept += [] if part is None else [part]
         return kept[0] if len(kept) == 1 else tuple(kept)
 
@@ -234,7 +238,12 @@ class Accountant:
         return (*kept, _together(rest))
 
     def _part(
-        self, report: Report, piece: Piece, profile: Profile, old: Contribution | None
+        self,
+        report: Report,
+        piece: Piece,
+        profile: Profile,
+        old: Contribution | None,
+        room: Room,
     ) -> Group | ReportPart | None:
         # A report speaks only for its own namespace; a cluster report for any.
         resource = piece.about
@@ -247,15 +256,16 @@ class Accountant:
             return None
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
         controlled, workload = _owner_in(old, resource, direct=direct)
-        group = self._group(
-            clip(namespace), clip(resource.kind), controlled, profile, direct=direct
-        )
+        kind = clip(resource.kind)
+        if not room.take(len(profile.failures)):
+            kind, profile = OVERFLOW, self._folded(profile)
+        group = self._group(clip(namespace), kind, controlled, profile, direct=direct)
         if direct and not profile.failures:
             return group
         profile = group.profile
         subject = None if direct or not resource.key else _subject(namespace, resource)
         name = OVERFLOW if profile.key.folded else clip(resource.name)
-        messages = failing_messages(piece.result_set, profile)
+        messages = room.fitting(failing_messages(piece.result_set, profile))
         part = ReportPart(group, name, subject, messages, workload)
         stamps = piece.stamps
         part.since = tuple([int(stamps[f.position]) for f in profile.failures])
@@ -269,8 +279,7 @@ class Accountant:
         if group is None:
             group = Group(namespace, kind, controlled, profile, direct=direct)
             if not self.budget.take(namespace, kind, group.said):
-                folded = self.profiles.folded(profile)
-                self._let_go(profile)
+                folded = self._folded(profile)
                 return self._group(namespace, OVERFLOW, controlled, folded, direct=direct)
             if profile.cache is None:
                 profile.cache = group
@@ -278,6 +287,12 @@ class Accountant:
                 self._groups[namespace, kind, controlled, profile, direct] = group
             profile.users += 1
         return group
+
+    def _folded(self, profile: Profile) -> Profile:
+        folded = self.profiles.folded(profile)
+        self._let_go(profile)
+        self.budget.folded += 1
+        return folded
 
     def _find(
         self, namespace: str, kind: str, controlled: str, profile: Profile, *, direct: bool
@@ -315,8 +330,13 @@ def _owner_in(
     return UNCONTROLLED, None
 
 
+def _fitting(messages: tuple[str, ...], before: tuple[str, ...], room: Room) -> tuple[str, ...]:
+    """Keep messages that are kept already; take room for others."""
+    return before if messages == before else room.fitting(messages)
+
+
 def _subject(namespace: str, resource: Reference) -> Subject:
-    return (namespace, resource.uid or f"{resource.kind}/{resource.name}")
+    return (namespace, clip(resource.uid or f"{resource.kind}/{resource.name}"))
 
 
 def _together(pieces: Sequence[Piece]) -> Piece:
@@ -326,4 +346,5 @@ def _together(pieces: Sequence[Piece]) -> Piece:
     messages = tuple(m for f in said for m in f.messages or ("",) * len(f.raw_results))
     stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
     newest = max(piece.newest for piece in pieces)
-    return Piece(Reference(OVERFLOW, OVERFLOW), ResultSet(raw_results, messages), newest, stamps)
+    result_set = ResultSet(raw_results, messages, said[0].cut)
+    return Piece(Reference(OVERFLOW, OVERFLOW), result_set, newest, stamps)

@@ -13,6 +13,7 @@ from exporter.state.ledger import Ledger
 from exporter.state.occurrences import FailureCounted, ViolationCounted
 from exporter.state.policy_index import Namespaces, PolicyChanged, PolicyIndex
 from exporter.state.selection import Selection
+from exporter.state.shares import DEFAULT_SHARES, NamespaceShares
 from exporter.state.violation_events import CONTROLLERS, ViolationEvents
 
 Occurrence = FailureCounted | ViolationCounted | PolicyChanged
@@ -32,8 +33,9 @@ class ClusterState:
         namespace_labels: tuple[str, ...] = (),
         controllers: tuple[str, ...] = CONTROLLERS,
         known_policies_only: bool = False,
+        shares: NamespaceShares = DEFAULT_SHARES,
     ) -> None:
-        self.ledger = Ledger(selection, clock)
+        self.ledger = Ledger(selection, clock, shares=shares)
         self.register = PolicyIndex(clock)
         self.namespaces = Namespaces(namespace_labels)
         self.violation_events = ViolationEvents(

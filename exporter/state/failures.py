@@ -9,7 +9,7 @@ from xxhash import xxh3_64_intdigest
 
 from exporter.model.ownership import Workload
 from exporter.model.report import EARLIEST_SECONDS
-from exporter.state.contribution import Contribution, ReportPart, parts
+from exporter.state.contribution import Contribution, ReportPart, group_of, parts
 from exporter.state.occurrences import UNKNOWN, FailureCounted, details_of, why_closed
 from exporter.state.profile import Failure
 from exporter.state.report_store import ReportKey
@@ -151,6 +151,11 @@ def remember(contribution: Contribution | None) -> Remembered:
     }
 
 
+def _is_folded(contribution: Contribution) -> bool:
+    """Whether failures of a report are merged: if that changes, what they were is not known."""
+    return any(group_of(part).profile.key.folded for part in parts(contribution))
+
+
 def hash_of(place: ReportKey, identity: Identity) -> int:
     """Hash what identifies a failure in the whole cluster, to 64 bits.
 
@@ -261,7 +266,7 @@ class Failures:
             self.places[place] = after
         else:
             self.places.pop(place, None)
-        if count:
+        if count and not (before and after and _is_folded(before) != _is_folded(after)):
             self.count(place, (known, remember(after)), (before, after))
         for listen in self.listeners:
             listen(before, after)
@@ -336,12 +341,12 @@ class Failures:
                 # As policyreport_resource_results has them.
                 resource = (namespace, kind, name, controlled, *top)
                 labels = (*resource, policy, rule, failure.word, severity, source)
-                self.resources.add(labels, amount)
+                self.resources.add(labels, amount * failure.times)
                 bucket = FailureBucket(severity, namespace, kind, controlled)
                 self.buckets.add(bucket, place, amount)
                 word = failure.word
                 group = (namespace, top[0], policy, word, severity, source)
-                self.workloads.add_results(top, group, amount)
+                self.workloads.add_results(top, group, amount * failure.times)
                 if word == "fail":
                     self._fail((namespace, policy, severity, source), since, amount)
         if any_stands:

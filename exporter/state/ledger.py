@@ -26,8 +26,10 @@ from exporter.state.report_store import (
     ReportStores,
     covers_resource,
     merged,
+    weight,
 )
 from exporter.state.selection import Selection
+from exporter.state.shares import DEFAULT_SHARES, NamespaceShares, Room
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
 from exporter.state.totals import NewestTimestamps, SharedResources, Totals
@@ -47,7 +49,11 @@ class Ledger:
     """
 
     def __init__(
-        self, selection: Selection, clock: Callable[[], float], limit: int = 200_000
+        self,
+        selection: Selection,
+        clock: Callable[[], float],
+        limit: int = 200_000,
+        shares: NamespaceShares = DEFAULT_SHARES,
     ) -> None:
         self.totals = Totals()
         self.sums = Sums()
@@ -58,8 +64,8 @@ class Ledger:
         self.memory: FailureMemory | None = None
         self.counting: set[Scope] = set()
         self._selection = selection
-        self._accountant = Accountant(selection)
-        self._report_stores = ReportStores(clock)
+        self._report_stores = ReportStores(clock, shares)
+        self._accountant = Accountant(selection, self._report_stores.usage)
         self._workloads = WorkloadIndex()
         self._dirty: set[Group] = set()
         self._shared = SharedResources(self.totals, self._report_stores.counting, self._dirty)
@@ -72,8 +78,9 @@ class Ledger:
         stores = self._report_stores.of(scope)
         report_store, other = stores
         held = report_store.current(namespace, name)
-        room = self._room(scope, report) if self._named else MAX_NAMED_PER_NAMESPACE
         unlisted = report_store.unlisted(namespace, name) if held is None else None
+        old = unlisted if held is None else held
+        room = self._room(namespace, old)
         contribution = self._accountant.account(report, room, held, unlisted)
         newest = report.newest
         if contribution is not None:
@@ -83,13 +90,13 @@ class Ledger:
             ):
                 report_store.date(namespace, name, newest)
                 return
-        old = unlisted if held is None else held
         place = ReportKey(namespace, name)
         if (
             isinstance(contribution, ReportPart)
             and isinstance(old, ReportPart)
             and are_alike(old, contribution)
         ):
+            self._report_stores.usage.reword(namespace, old.messages, contribution.messages)
             old.messages = contribution.messages
             contribution = old
         if old is not contribution:
@@ -305,16 +312,16 @@ class Ledger:
             self._accountant.release(group)
         return 1 + len(group.profile.rows) // 4
 
-    def _room(self, scope: Scope, report: Report) -> int:
-        """Say how many resources the results of a report may name.
+    def _room(self, namespace: str, old: Contribution | None) -> Room:
+        """Give the room of a report that contributed *old* before.
 
-        A cluster report may name so many each time: what is left of them differs among shards,
-        and each must tell the same apart.
+        A cluster report has room each time: what is left of it differs among shards, and each
+        must tell the same apart.
         """
-        if not report.namespace:
-            return MAX_NAMED_PER_NAMESPACE
-        old = self._report_stores.of(scope)[0].find(ReportKey(report.namespace, report.name))
-        return MAX_NAMED_PER_NAMESPACE - self._named.get(report.namespace, 0) + named_count(old)
+        if not namespace:
+            return Room(MAX_NAMED_PER_NAMESPACE)
+        named = MAX_NAMED_PER_NAMESPACE - self._named.get(namespace, 0) + named_count(old)
+        return self._report_stores.usage.room(namespace, named, *weight(old))
 
     @property
     def folded(self) -> int:

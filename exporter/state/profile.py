@@ -61,11 +61,15 @@ class Verdict:
 
 
 class Failure(NamedTuple):
-    """A failing (fail or error) result of a profile and where in the report it stands."""
+    """A failing (fail or error) result of a profile and where in the report it stands.
+
+    ``times`` is how many such results it is: more than one only where a profile is folded.
+    """
 
     position: int
     outcome: Outcome
     word: str
+    times: int = 1
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -113,6 +117,8 @@ class Profile:
         self.counts = self.summary if counts == self.summary else counts
         self.left_out = _left_out(verdicts) if -1 in words else ()
         self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
+        if key.folded:
+            self.failures = _merged(self.failures)
         beyond = key.not_itemised if verdicts else self.summary
         if beyond is not NOTHING:
             words.update([index for index, count in enumerate(beyond) if count])
@@ -144,12 +150,22 @@ def _failures(verdicts: Sequence[Verdict]) -> Iterator[Failure]:
             yield Failure(position, verdict.outcome, RESULTS[verdict.word_index])
 
 
+def _merged(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Take failures that nothing distinguishes for one, which is where the first of them is."""
+    found: dict[tuple[Outcome, str], Failure] = {}
+    for each in failures:
+        first = found.get((each.outcome, each.word))
+        found[each.outcome, each.word] = first._replace(times=first.times + 1) if first else each
+    return tuple(found.values())
+
+
 class Key(NamedTuple):
     """What makes two reports amount to the same.
 
     ``engines`` wrote the results; it is empty where neither a result nor the report has a source.
     In a ``folded`` one results are distinguished by nothing but their severity. ``not_itemised`` is
     what the summary counts beyond the results that the report has: of a report that was cut.
+    ``cut`` says that this exporter cut it, because it exceeds the limits of one report.
     """
 
     summary: Counts | None
@@ -158,6 +174,7 @@ class Key(NamedTuple):
     engines: tuple[str, ...] = ()
     folded: bool = False
     not_itemised: Counts = NOTHING
+    cut: bool = False
 
 
 class CachedProfile(NamedTuple):
@@ -224,15 +241,20 @@ class Profiles:
         return profile
 
     def not_itemised(self, summary: Summary | None, result_sets: Iterable[ResultSet]) -> Counts:
-        """Count, by word, what a summary has beyond the results that a report names."""
-        counts = self._counts(summary)
-        if counts is None:
+        """Count, by word, what a summary has beyond the results that are kept of a report.
+
+        Of a report that was cut that is at least what was cut, whatever its summary claims.
+        """
+        sets = list(result_sets)
+        counts = self._counts(summary) or NOTHING
+        cut = next((each.cut for each in sets if each.cut is not None), NOTHING)
+        if counts is NOTHING and cut is NOTHING:
             return NOTHING
-        words = [raw_result[2] for each in result_sets for raw_result in each.raw_results]
+        words = [raw_result[2] for each in sets for raw_result in each.raw_results]
         chosen = self.selection.results
         left = [
-            max(count - words.count(word), 0) if count and word in chosen else 0
-            for word, count in zip(RESULTS, counts, strict=True)
+            max(count - words.count(word) if count else 0, least) if word in chosen else 0
+            for word, count, least in zip(RESULTS, counts, cut, strict=True)
         ]
         if not any(left):
             return NOTHING
@@ -273,7 +295,8 @@ class Profiles:
             self._engines.clear()
         engines = self._engines.setdefault(engines, engines)
         beyond = not_itemised if allowed else NOTHING
-        return Key(self._counts(summary), verdicts, allowed, engines, not_itemised=beyond)
+        cut = allowed and result_set.cut is not None
+        return Key(self._counts(summary), verdicts, allowed, engines, not_itemised=beyond, cut=cut)
 
     def _counts(self, summary: Summary | None) -> Counts | None:
         """Give the five counts of a summary, one object for all that are equal."""

@@ -6,7 +6,15 @@ from typing import Final, NamedTuple, TypeVar
 
 from exporter.model.changes import Scope
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
-from exporter.state.contribution import Contribution, direct_group, of_one_engine, parts
+from exporter.state.contribution import (
+    Contribution,
+    Group,
+    ReportPart,
+    direct_group,
+    of_one_engine,
+    parts,
+)
+from exporter.state.shares import NamespaceShares, Usage, size_of
 
 DAY: Final = 86_400.0
 """Seconds. A timestamp further in the future is a mistake, and says nothing about age."""
@@ -34,8 +42,9 @@ class ReportStore:
     is left unlisted was deleted from the cluster. Nothing is copied or removed before that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, usage: Usage) -> None:
         self.changed: set[str] = set()
+        self._usage = usage
         self._newest: dict[str, dict[str, float]] = {}
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
@@ -86,13 +95,17 @@ class ReportStore:
 
     def put(self, namespace: str, name: str, contribution: Contribution) -> None:
         """Keep a contribution in place of the report's former one."""
+        former = None
         if self._unlisted:
-            _forget(self._unlisted, ReportKey(namespace, name))
+            former = _forget(self._unlisted, ReportKey(namespace, name))
         names = self._held.get(namespace)
         if names is None:
             names = self._held[namespace] = {}
+        former = names.get(name, former)
         names[name] = contribution
         self.changed.add(namespace)
+        if former is not contribution:
+            self._charge(namespace, former, contribution)
 
     def replace(self, place: ReportKey, contribution: Contribution) -> None:
         """Exchange a contribution; whether a list has brought its report again stays as it is."""
@@ -103,10 +116,18 @@ class ReportStore:
 
     def remove(self, place: ReportKey) -> None:
         """Forget a report."""
-        _forget(self._held, place)
-        _forget(self._unlisted, place)
+        for held in (self._held, self._unlisted):
+            self._charge(place.namespace, _forget(held, place), None)
         _forget(self._newest, place)
         self.changed.add(place.namespace)
+
+    def _charge(
+        self, namespace: str, former: Contribution | None, new: Contribution | None
+    ) -> None:
+        for contribution, sign in ((former, -1), (new, 1)):
+            if contribution is not None and not isinstance(contribution, Group):
+                failures, size = weight(contribution)
+                self._usage.change(namespace, sign * failures, sign * size)
 
     def begin_list(self, scope: Scope) -> None:
         """Begin to wait for every report of *scope* again."""
@@ -137,8 +158,9 @@ class ReportStore:
 class ReportStores:
     """The stores of both API groups."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        one, other = self.stores = (ReportStore(), ReportStore())
+    def __init__(self, clock: Callable[[], float], shares: NamespaceShares) -> None:
+        self.usage = Usage(shares)
+        one, other = self.stores = (ReportStore(self.usage), ReportStore(self.usage))
         self._of = {GROUPS[0]: (one, other), GROUPS[1]: (other, one)}
         self._clock = clock
 
@@ -199,12 +221,20 @@ def merged(pair: Pair) -> Contribution | None:
 Value = TypeVar("Value", Contribution, float)
 
 
-def _forget(held: dict[str, dict[str, Value]], place: ReportKey) -> None:
+def _forget(held: dict[str, dict[str, Value]], place: ReportKey) -> Value | None:
     names = held.get(place.namespace)
-    if names is not None:
-        names.pop(place.name, None)
-        if not names:
-            del held[place.namespace]
+    if names is None:
+        return None
+    value = names.pop(place.name, None)
+    if not names:
+        del held[place.namespace]
+    return value
+
+
+def weight(contribution: Contribution | None) -> tuple[int, int]:
+    """Count the failing results that a report keeps, and the bytes of their messages."""
+    kept = [part for part in parts(contribution) if isinstance(part, ReportPart)]
+    return sum(len(p.failures) for p in kept), sum(size_of(p.messages) for p in kept)
 
 
 def covers(scope: Scope, namespace: str) -> bool:

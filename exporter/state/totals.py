@@ -83,6 +83,7 @@ class Totals:
 
     Where anything counts, rows of results have pass and fail, and those of the others all five
     words, even at 0. ``not_itemised`` is what summaries count beyond the results in their reports.
+    ``cut_reports`` is how many reports exceed the limits of one report.
     """
 
     def __init__(self) -> None:
@@ -90,6 +91,7 @@ class Totals:
         self.summary: Final = Tally(always=range(WORDS))
         self.resources: Final = Tally(always=range(WORDS))
         self.not_itemised: Final = SumTable()
+        self.cut_reports = 0
 
     def take(self, group: Group, times: int) -> None:
         """Count a group so many times more, as it is in one that changed."""
@@ -99,6 +101,8 @@ class Totals:
         beyond = group.profile.key.not_itemised
         if beyond is not NOTHING:
             self.not_itemised.add_all(where, beyond, times)
+        if group.profile.key.cut:
+            self.cut_reports += times
         if group.direct:
             self.add_status(group, times)
 

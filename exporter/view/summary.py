@@ -99,6 +99,14 @@ def left_out(state: ClusterState) -> tuple[values.LeftOut, ...]:
     return tuple(sorted(found, key=lambda each: (-each.results, each.reason, each.source)))
 
 
+def describe_cut(reports: int) -> list[str]:
+    """Write how many reports were cut, and what to do about it; nothing where none was."""
+    if not reports:
+        return []
+    what = f"Cut: {counted(reports, 'report')} beyond limits.report_results or limits.report_bytes"
+    return [f"{what}. Results beyond are only counted; raise the limits to list them"]
+
+
 def _reason(reason: str) -> values.LeftOutReason:
     return "word" if reason == "word" else "source"
 

@@ -150,6 +150,7 @@ class Overview(msgspec.Struct, frozen=True):
     resources: Counts | None
     results: Counts | None
     not_itemised: Counts | None
+    cut_reports: int
     left_out: tuple[LeftOut, ...]
     ignored: tuple[Ignored, ...]
     newest_result: float

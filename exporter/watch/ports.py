@@ -26,13 +26,14 @@ class Source(Protocol):
 
     def watch(
         self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
-    ) -> AsyncGenerator[Iterable[WatchLine], None]:
+    ) -> AsyncGenerator[Iterable[WatchLine | None], None]:
         """Stream what happened after *since*, in batches, for about *seconds*.
 
         The first batch is empty and says that the watch stands; each sign of life is a batch.
         With *initial* the stream begins with every object, up to a line whose ``initial_end`` is
-        set. A line of an object that could not be decoded has no object. Raises Malformed where a
-        line is no line at all: what it said is lost.
+        set. A line of an object that could not be decoded has no object; None is a pause in the
+        decoding of a long line. Raises Malformed where a line is no line at all: what it said is
+        lost.
         """
         ...
 

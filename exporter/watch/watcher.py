@@ -88,12 +88,12 @@ class Watcher:
         return "closed"
 
     async def _next(
-        self, batches: AsyncGenerator[Iterable[WatchLine], None]
-    ) -> Iterable[WatchLine] | None:
+        self, batches: AsyncGenerator[Iterable[WatchLine | None], None]
+    ) -> Iterable[WatchLine | None] | None:
         async with asyncio.timeout_at(self._silent_until(asyncio.get_running_loop().time())):
             return await anext(batches, None)
 
-    def _open(self, resource: Resource) -> AsyncGenerator[Iterable[WatchLine], None]:
+    def _open(self, resource: Resource) -> AsyncGenerator[Iterable[WatchLine | None], None]:
         return self._source.watch(
             resource,
             self._scope.namespace,
@@ -118,13 +118,14 @@ class Watcher:
             return heard + self._options.idle_seconds
         return heard + self._seconds + self._options.idle_seconds
 
-    async def _take_all(self, batch: Iterable[WatchLine]) -> None:
+    async def _take_all(self, batch: Iterable[WatchLine | None]) -> None:
         try:
             began = self._clock.work()
             for count, line in enumerate(batch, 1):
-                self.lines += 1
-                self._take(line)
-                if self._clock.work() - began > TURN_SECONDS:  # some lines are a megabyte
+                if line is not None:
+                    self.lines += 1
+                    self._take(line)
+                if line is None or self._clock.work() - began > TURN_SECONDS:
                     await asyncio.sleep(0)
                     began = self._clock.work()
                 elif not count % _BETWEEN_LOOKS:

@@ -14,7 +14,8 @@ from exporter.model.metadata import Namespace
 from exporter.model.policy import Policy
 from exporter.model.report import Result
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_REPORTS, REPORT_RESOURCES, Resource
-from exporter.wire.result_cache import OldResult, ResultCache, WireReport
+from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
+from exporter.wire.result_cache import OldResult, ResultCache, WireReport, drained
 from exporter.wire.slices import Uncut, elements, field, identify
 
 T = TypeVar("T", WireReport, Event, Policy, Namespace)
@@ -27,8 +28,10 @@ BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 AT_ONCE_BYTES: Final = 4 * 2**20
 """Of a page that is decoded in one turn of the event loop: at most 20 ms."""
 
-TURN_BYTES: Final = 2**20
-"""Of the items that are decoded in one turn where a page is decoded item by item."""
+TURN_BYTES: Final = 2**18
+"""Of a line, or of items of a page, that are decoded in one turn: 1 to 5 ms."""
+
+_OBJECT_LINES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
 class Rejected(NamedTuple):
@@ -59,6 +62,9 @@ class ListPage(NamedTuple):
 
 PageTurns = Generator[None, None, ListPage]
 """Decodes a page; yields wherever others can work."""
+
+ObjectTurns = Generator[None, None, Object]
+"""Decodes an object; yields wherever others can work."""
 
 
 class WatchLine(msgspec.Struct, frozen=True, gc=False):
@@ -162,25 +168,27 @@ def _in_json(match: re.Match[str]) -> str:
 class Codec:
     """Decodes one resource's objects from the JSON that API servers send.
 
-    *finish* makes an object of what msgspec decodes; it may raise MsgspecError.
+    *finish* makes an object of what msgspec decodes, *in_turns* one of which long parts are to be
+    decoded; both may raise MsgspecError.
     """
 
-    def __init__(self, resource: Resource, model: type[T], finish: Callable[[T], Object]) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        model: type[T],
+        finish: Callable[[T], Object],
+        in_turns: Callable[[T], ObjectTurns] | None = None,
+    ) -> None:
         self._resource = resource
         self._finish: Callable[..., Object] = finish
+        self._finish_in_turns: Callable[..., ObjectTurns] = in_turns or _turns_of(finish)
         self._one: Callable[[bytes], object] = msgspec.json.Decoder(model).decode
         self._page = msgspec.json.Decoder(_TypedPage[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
         self._line = msgspec.json.Decoder(_TypedLine[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
 
     def page(self, body: bytes) -> ListPage:
         """Decode a page without pauses; see ``page_in_turns``."""
-        turns = self.page_in_turns(body)
-        while True:
-            try:
-                next(turns)
-            except StopIteration as done:
-                page: ListPage = done.value
-                return page
+        return drained(self.page_in_turns(body))
 
     def page_in_turns(self, body: bytes) -> PageTurns:
         """Decode a page at once; item by item when it is long or something in it is broken.
@@ -200,24 +208,38 @@ class Codec:
         return ListPage(objects, [], page.metadata.cont, page.metadata.version)
 
     def line(self, body: bytes) -> WatchLine:
+        """Decode a watch line without pauses; see ``line_in_turns``."""
+        return drained(self.line_in_turns(body))
+
+    def line_in_turns(self, body: bytes) -> Generator[None, None, WatchLine]:
         """Decode a watch line; object lines, nearly all of them, in one pass.
+
+        Yields wherever others can work; returns the line.
 
         Raises:
             Malformed: the line, or the object in it; the message names the field.
         """
         try:
             line = self._line(body)
-            if line.type not in ("ADDED", "MODIFIED", "DELETED"):
+            if line.type not in _OBJECT_LINES:
                 return self._control(body, None)
-            found = self._finish(line.object)
+            if len(body) > TURN_BYTES:
+                yield
+                found = yield from self._finish_in_turns(line.object)
+                yield
+            else:
+                found = self._finish(line.object)
         except BROKEN as error:
             return self._control(body, error)
         return WatchLine(line.type, found, found.metadata.resource_version, False, None)
 
     def one(self, body: bytes) -> Object:
         """Decode a single object; Malformed names it and the field."""
+        return drained(self._one_in_turns(body))
+
+    def _one_in_turns(self, body: bytes) -> ObjectTurns:
         try:
-            return self._finish(self._one(body))
+            return (yield from self._finish_in_turns(self._one(body)))
         except BROKEN as error:
             raise Malformed(self._explain(body, error)) from error
 
@@ -237,7 +259,7 @@ class Codec:
         yield
         for item in map(bytes, page.items or ()):
             try:
-                objects.append(self.one(item))
+                objects.append((yield from self._one_in_turns(item)))
             except Malformed as error:
                 rejected.append(Rejected(identify(item), "malformed", str(error)))
             taken += len(item)
@@ -302,16 +324,28 @@ def status_of(raw: msgspec.Raw | bytes) -> WatchError:
     return WatchError(status.code, status.reason, status.message, details.retry_after_seconds)
 
 
-def codec_for(resource: Resource) -> Codec:
-    """Choose the codec of a resource."""
+def codec_for(resource: Resource, limits: ReportLimits = DEFAULT_LIMITS) -> Codec:
+    """Choose the codec of a resource; *limits* are those of each report."""
     if (resource.group, resource.plural) in {(r.group, r.plural) for r in REPORT_RESOURCES}:
         is_old = (resource.group, resource.version) == (POLICY_REPORTS.group, "v1alpha1")
-        return Codec(resource, WireReport, ResultCache(OldResult if is_old else Result).report)
+        result = OldResult if is_old else Result
+        cache = ResultCache(result, limits)
+        return Codec(resource, WireReport, cache.report, cache.report_in_turns)
     if resource.plural == EVENTS.plural:
         return Codec(resource, Event, _as_decoded)
     if resource == NAMESPACES:
         return Codec(resource, Namespace, _as_decoded)
     return Codec(resource, Policy, partial(_of_kind, resource.kind))
+
+
+def _turns_of(finish: Callable[[T], Object]) -> Callable[[T], ObjectTurns]:
+    """Make an object in one turn."""
+
+    def turns(decoded: T) -> ObjectTurns:
+        yield from ()
+        return finish(decoded)
+
+    return turns
 
 
 def _as_decoded(decoded: Event | Namespace) -> Event | Namespace:

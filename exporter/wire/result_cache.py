@@ -1,8 +1,9 @@
 """Decode the results of reports, each distinct text once."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from secrets import randbits
-from typing import Final
+from sys import getsizeof
+from typing import Final, TypeVar
 
 import msgspec
 from xxhash import xxh3_128_digest as digest
@@ -16,11 +17,13 @@ from exporter.model.report import (
     Result,
     ResultSet,
     Summary,
+    clip,
     clip_all,
     messages_of,
     raw_result_of,
     stamps_of,
 )
+from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits, ResultsDecoder
 
 MAX_RESULT_SETS: Final = 10_000
 """Result sets that are cached: about 5 MB."""
@@ -28,11 +31,14 @@ MAX_RESULT_SETS: Final = 10_000
 TURNOVER_REPORTS: Final = 100_000
 """Reports decoded between two turnovers of the cache; an entry unused for two is dropped."""
 
-MAX_CHARACTERS: Final = 8_000_000
-"""Characters of messages that are cached, each result counted as 8 of them."""
+MAX_BYTES: Final = 10_000_000
+"""Memory of messages that are cached, and of a pointer for each result."""
 
 MAX_RAW_RESULTS: Final = 20_000
 """Distinct raw results that result sets share."""
+
+MAX_RAW_BYTES: Final = 8 * 2**20
+"""Memory of their text; names of 60 characters need half of that."""
 
 _SECONDS: Final = b'"seconds":'
 _DIGITS: Final = 10
@@ -67,27 +73,41 @@ class ResultCache:
     The hash has 128 bits and a random seed, so nobody can construct two texts that collide.
 
     A text enters the cache only once it was decoded and each blanked number was seen to be the
-    timestamp of a result. A later text of the same hash differs in these numbers alone.
+    timestamp of a result. A later text of the same hash differs in these numbers alone. A report
+    that exceeds the *limits* never enters it.
     """
 
-    def __init__(self, result: type[Result] = Result) -> None:
-        self._decode = msgspec.json.Decoder(list[result] | None).decode  # type: ignore[valid-type]  # a value, to msgspec
+    def __init__(
+        self, result: type[Result] = Result, limits: ReportLimits = DEFAULT_LIMITS
+    ) -> None:
+        self._decoder = ResultsDecoder(result, limits)
         self._young: dict[bytes, ResultSet] = {}
         self._old: dict[bytes, ResultSet] = {}
         self._reports = 0
-        self._characters = 0
+        self._bytes = 0
         self._raw_results: dict[RawResult, RawResult] = {}
+        self._raw_bytes = 0
         self._seed = randbits(64)
 
     def report(self, wire: WireReport) -> Report:
-        """Decode the results of a report.
+        """Decode the results of a report without pauses; see ``report_in_turns``."""
+        body = bytes(wire.results)
+        return self._recognised(wire, body) or drained(self._decoded(wire, body))
+
+    def report_in_turns(self, wire: WireReport) -> Generator[None, None, Report]:
+        """Decode the results of a report; yields wherever others can work.
 
         Raises:
             msgspec.MsgspecError: a result is malformed; the message has its path.
         """
-        scope, body = wire.scope, bytes(wire.results)
+        body = bytes(wire.results)
+        return self._recognised(wire, body) or (yield from self._decoded(wire, body))
+
+    def _recognised(self, wire: WireReport, body: bytes) -> Report | None:
+        """Look up the results of a report about one resource."""
+        scope = wire.scope
         if scope is None or not scope.kind:
-            return Report.of(wire.metadata, None, wire.summary, self._results(body), wire.source)
+            return None
         # Most often all results have one timestamp and end with it, so that replacing what the
         # last one has gives the text that _dated_apart hashes, by one search instead of a split.
         at = body.rfind(b":") + 1
@@ -97,12 +117,22 @@ class ResultCache:
         self._reports += 1
         result_set = self._cached(digest(blank, self._seed))
         if result_set is None:
-            piece = self._dated_apart(scope, body)
-        else:
-            piece = Piece(scope, result_set, int(digits) if dated else 0)
-        return Report(wire.metadata, wire.summary, wire.source, scope, (piece,))
+            return None
+        piece = Piece(scope, result_set, int(digits) if dated else 0)
+        return Report(wire.metadata, wire.summary, clip(wire.source), scope, (piece,))
 
-    def _dated_apart(self, scope: Reference, body: bytes) -> Piece:
+    def _decoded(self, wire: WireReport, body: bytes) -> Generator[None, None, Report]:
+        scope, source = wire.scope, clip(wire.source)
+        if scope is not None and scope.kind:
+            piece = yield from self._dated_apart(scope, body)
+            return Report(wire.metadata, wire.summary, source, scope, (piece,))
+        kept = yield from self._decoder.kept(body, named=True)
+        report = Report.of(wire.metadata, None, wire.summary, kept.results, source)
+        if kept.cut is not None:
+            report.pieces[0].result_set.cut = kept.cut
+        return report
+
+    def _dated_apart(self, scope: Reference, body: bytes) -> Generator[None, None, Piece]:
         """Look up results by each of their timestamps; decode them when they are new.
 
         Within a string the quotes would be escaped, so this splits at keys, and numbers follow.
@@ -114,20 +144,13 @@ class ResultCache:
         result_set = self._cached(key)
         if result_set is not None and b"".join(digits).isdigit():
             return _piece(scope, result_set, tuple(map(int, digits)))
-        results = self._results(body)
+        results, cut = yield from self._decoder.kept(body, named=False)
         raw_results = tuple([self._shared(raw_result_of(each)) for each in results])
-        result_set = ResultSet(raw_results, messages_of(results))
+        result_set = ResultSet(raw_results, messages_of(results), cut)
         stamps = stamps_of(results)
-        if _are(stamps, digits):
+        if cut is None and _are(stamps, digits):
             self._add(key, result_set)
         return _piece(scope, result_set, stamps)
-
-    def _results(self, body: bytes) -> list[Result]:
-        try:
-            return self._decode(body) or []
-        except msgspec.ValidationError as error:
-            path = str(error).replace("`$", "`$.results", 1)
-            raise msgspec.ValidationError(path) from error
 
     def _shared(self, raw_result: RawResult) -> RawResult:
         """Return the one tuple that all equal ones share, each label cut to its bound."""
@@ -135,8 +158,10 @@ class ResultCache:
         if known is not None:
             return known
         raw_result = clip_all(raw_result)
-        if len(self._raw_results) >= MAX_RAW_RESULTS:
+        if len(self._raw_results) >= MAX_RAW_RESULTS or self._raw_bytes > MAX_RAW_BYTES:
             self._raw_results.clear()
+            self._raw_bytes = 0
+        self._raw_bytes += sum(map(getsizeof, raw_result))
         return self._raw_results.setdefault(raw_result, raw_result)
 
     def _cached(self, key: bytes) -> ResultSet | None:
@@ -148,15 +173,29 @@ class ResultCache:
     def _add(self, key: bytes, result_set: ResultSet) -> None:
         """Add to the young half; when that is full, it becomes the old half, which is dropped."""
         # A pointer for each result counts as much as the messages: a report may have any number.
-        self._characters += sum(map(len, result_set.messages)) + 8 * len(result_set.raw_results)
+        texts = sum(map(getsizeof, filter(None, result_set.messages)))
+        self._bytes += texts + 8 * len(result_set.raw_results)
         if (
             len(self._young) >= MAX_RESULT_SETS // 2
-            or self._characters > MAX_CHARACTERS // 2
+            or self._bytes > MAX_BYTES // 2
             or self._reports >= TURNOVER_REPORTS
         ):
             self._old, self._young = self._young, {}
-            self._characters = self._reports = 0
+            self._bytes = self._reports = 0
         self._young[key] = result_set
+
+
+T = TypeVar("T")
+
+
+def drained(turns: Generator[None, None, T]) -> T:
+    """Work without pauses."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as done:
+            found: T = done.value
+            return found
 
 
 def _piece(scope: Reference, result_set: ResultSet, stamps: Sequence[float]) -> Piece:

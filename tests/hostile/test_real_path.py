@@ -162,7 +162,9 @@ def judge(guarded: Guarded, before: Samples, alone: Samples, after: Samples) -> 
     assert skipped == 3
     counted = total(after, "policyviolation_events_total")
     assert counted == total(alone, "policyviolation_events_total") == 1
-    assert total(after, "policyreport_results", namespace=EVIL, result="fail") == 5_005
+    assert total(after, "policyreport_results", namespace=EVIL, result="fail") == 2_005
+    assert self_metrics(after, "results_not_itemised", result="fail") == 3_000
+    assert self_metrics(after, "reports_cut") == 1
     assert of_others(after) == of_others(alone) != {}
     log = guarded.command.log
     assert "skipped:" in log

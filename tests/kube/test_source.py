@@ -11,7 +11,13 @@ from aiohttp import web
 from exporter.errors import Malformed, Unsupported
 from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
-from exporter.kube.source import NAMED, KubeSource, RejectLog
+from exporter.kube.source import (
+    NAMED,
+    NAMED_EACH,
+    NAMESPACES_NAMED,
+    KubeSource,
+    ObjectLog,
+)
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_REPORTS
 from exporter.wire.codec import WatchLine
 from tests.apiserver import Simulator, faults
@@ -51,7 +57,7 @@ async def first_lines(
     try:
         async with asyncio.timeout(100):
             async for batch in stream:
-                found += batch
+                found += [line for line in batch if line is not None]
                 if len(found) >= count:
                     break
     finally:
@@ -199,12 +205,32 @@ async def test_nonsense_instead_of_namespaces_is_malformed() -> None:
 def test_whoever_makes_many_broken_objects_cannot_fill_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    counts = Counts()
-    rejects = RejectLog(counts)
+    skipped = ObjectLog("skipped")
     with caplog.at_level(logging.WARNING):
         for i in range(3 * NAMED):
-            rejects.note("things", f"ns/{i}", "malformed", f"Thing ns/{i}: broken")
-    assert counts.skips == {"malformed": 3 * NAMED}
-    assert len(caplog.records) == NAMED + 1
-    assert "others are only counted" in caplog.records[-1].getMessage()
-    assert len(rejects._named) == NAMED
+            skipped.note("things", f"ns/{i}", f"Thing ns/{i}: broken")
+    assert len(caplog.records) == NAMED_EACH + 1
+    assert caplog.records[-1].getMessage() == (
+        "skipped: 50 objects of namespace ns were named; others are only counted"
+    )
+
+
+def test_the_first_broken_object_of_a_namespace_is_named_whatever_others_have(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    skipped = ObjectLog("skipped")
+    for i in range(3 * NAMED):
+        skipped.note("things", f"evil-{i % 100}/{i}", "broken")
+    before = len(caplog.records)
+    assert before <= NAMED + 100
+    for _ in range(2):
+        skipped.note("things", "team-a/x", "Thing team-a/x: broken")
+    said = [record.getMessage() for record in caplog.records[before:]]
+    assert said == ["skipped: Thing team-a/x: broken"]
+
+
+def test_namespaces_without_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    skipped = ObjectLog("skipped")
+    for i in range(NAMESPACES_NAMED + 10):
+        skipped.note("things", f"evil-{i}/x", "broken")
+    assert len(caplog.records) == NAMESPACES_NAMED

@@ -50,6 +50,7 @@ class FakeStatus:
     reports: int = 98_732
     connection: ClusterConnection = LIVE
     left_out: tuple[LeftOut, ...] = ()
+    cut_reports: int = 0
     unknown: tuple[str, ...] = ()
     made: int = 0
     queries: list[Query] = field(default_factory=list)
@@ -83,6 +84,7 @@ class FakeStatus:
             resources=Counts(81_203, 14_021, 800, 12, 2_000) if counted else None,
             results=results if counted else None,
             not_itemised=Counts() if counted and self.whole else None,
+            cut_reports=self.cut_reports,
             left_out=self.left_out,
             ignored=(),
             newest_result=self.now - 60,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from exporter.view.summary import counted, describe
+from exporter.view.summary import counted, describe, describe_cut
 from exporter.view.values import (
     DEFAULT_COUNT,
     MOST_BLOCKED,
@@ -103,6 +103,7 @@ def notes(overview: Overview, now: float) -> Markup:
             f"Not itemised: {failing} of summaries. The results of their reports were cut or are "
             "absent. They count in the numbers, and are not in the lists."
         )
+    lines += [f"{line}." for line in describe_cut(overview.cut_reports)]
     lines += [
         f"{each.resource}: skipped {counted(each.count, 'time')}, {each.reason}."
         for each in overview.ignored

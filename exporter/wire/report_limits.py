@@ -1,0 +1,150 @@
+"""How much of one report is kept: results are decoded in turns, and the worst of too many stay."""
+
+import re
+from collections import Counter
+from collections.abc import Generator, Sequence
+from sys import getsizeof, maxsize
+from typing import Final, NamedTuple
+
+import msgspec
+
+from exporter.model.report import (
+    BADNESS,
+    FAILING,
+    LONGEST_MESSAGE,
+    RESULTS,
+    Result,
+    WordCounts,
+    raw_result_of,
+)
+
+TURN_BYTES: Final = 2**17
+"""Of results that are decoded in one turn: 1 to 4 ms."""
+
+_GROWTH: Final = 32
+"""Bytes of memory that a byte of JSON takes at most: a result of 13 bytes is seven strings."""
+
+_UNKNOWN: Final = len(BADNESS)
+_RANKS: Final = {word: rank for rank, word in enumerate(BADNESS)}
+_INDEX: Final = re.compile(r"`\$\[(\d+)\]")
+_items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
+
+
+class ReportLimits(NamedTuple):
+    """How much of one report is kept: results, and bytes.
+
+    A result that names several resources counts for each of them. The bytes are those of memory
+    that messages and distinct names take.
+    """
+
+    results: int = 2_000
+    size: int = 2**20
+
+
+DEFAULT_LIMITS: Final = ReportLimits()
+UNLIMITED: Final = ReportLimits(maxsize, maxsize)
+
+
+class Kept(NamedTuple):
+    """The results of a report that are kept; ``cut`` counts the others by word, None: all are.
+
+    All are in the report's order. Of too many the worst are first, each in the report's order: so
+    the same report is always cut in the same way.
+    """
+
+    results: Sequence[Result]
+    cut: WordCounts | None = None
+
+
+KeptInTurns = Generator[None, None, Kept]
+"""Decodes results; yields wherever others can work."""
+
+
+class ResultsDecoder:
+    """Decodes the results of reports within limits."""
+
+    def __init__(self, result: type[Result], limits: ReportLimits) -> None:
+        self._decode = msgspec.json.Decoder(list[result] | None).decode  # type: ignore[valid-type]  # a value, to msgspec
+        self._limits = limits
+
+    def kept(self, body: bytes, *, named: bool) -> KeptInTurns:
+        """Decode the results that are kept; *named*: each names the resources that it is about.
+
+        Raises:
+            msgspec.MsgspecError: a result is malformed; the message has its path.
+        """
+        limits = self._limits
+        if len(body) > TURN_BYTES:
+            results = yield from self._in_turns(body)
+        else:
+            results = self._results(body)
+        if len(body) * _GROWTH <= limits.size and _count(results, named=named) <= limits.results:
+            return Kept(results)
+        if len(results) <= limits.results and _fitting(results, limits, named=named) == len(
+            results
+        ):
+            return Kept(results)
+        yield
+        ranks: list[list[Result]] = [[] for _ in range(_UNKNOWN + 1)]
+        for each in results:
+            ranks[_RANKS.get(each.result, _UNKNOWN)].append(each)
+        yield
+        worst = [each for rank in ranks for each in rank[: limits.results]]
+        kept = worst[: _fitting(worst, limits, named=named)]
+        left = Counter({word: len(rank) for word, rank in zip(BADNESS, ranks, strict=False)})
+        left.subtract(each.result for each in kept)
+        passed, failed, warned, errors, skipped = (left[word] for word in RESULTS)
+        return Kept(kept, (passed, failed, warned, errors, skipped))
+
+    def _results(self, body: bytes, first: int = 0) -> list[Result]:
+        try:
+            return self._decode(body) or []
+        except msgspec.ValidationError as error:
+            path = _INDEX.sub(lambda at: f"`$[{int(at[1]) + first}]", str(error), count=1)
+            raise msgspec.ValidationError(path.replace("`$", "`$.results", 1)) from error
+
+    def _in_turns(self, body: bytes) -> Generator[None, None, list[Result]]:
+        try:
+            items = _items(body) or []
+        except msgspec.ValidationError:
+            return self._results(body)  # it is no list
+        yield
+        results: list[Result] = []
+        for first, last in _turns(items):
+            results += self._results(b"[%b]" % b",".join(items[first:last]), first)
+            yield
+        return results
+
+
+def _turns(items: Sequence[msgspec.Raw]) -> Generator[tuple[int, int], None, None]:
+    """Divide items into those of one turn each, by their positions."""
+    first = size = 0
+    for at, item in enumerate(items):
+        size += len(item)
+        if size > TURN_BYTES:
+            yield first, at + 1
+            first, size = at + 1, 0
+    if first < len(items):
+        yield first, len(items)
+
+
+def _count(results: Sequence[Result], *, named: bool) -> int:
+    if not named:
+        return len(results)
+    return sum([len(each.resources or ()) or 1 for each in results])
+
+
+def _fitting(results: Sequence[Result], limits: ReportLimits, *, named: bool) -> int:
+    """Count the results from the first one on that fit into the limits; the first always does."""
+    room, size, seen = limits.results, limits.size, set[str]()
+    for count, each in enumerate(results):
+        about = (named and each.resources) or ()
+        room -= len(about) or 1
+        names = {*raw_result_of(each), *(part for one in about for part in one.key)} - seen
+        size -= sum(map(getsizeof, names))
+        seen |= names
+        if each.result in FAILING:
+            size -= getsizeof(each.message[:LONGEST_MESSAGE])
+        if count and (room < 0 or size < 0):
+            return count
+    return len(results)
