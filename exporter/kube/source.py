@@ -201,7 +201,7 @@ class KubeSource:
         kept = sum(len(piece.result_set.raw_results) for piece in found.pieces)
         message = (
             f"{resource.kind} {name} exceeds limits.report_results or limits.report_bytes: "
-            f"{kept} results are kept, {sum(found.cut)} are only counted"
+            f"{kept} results are kept, the others are only counted"
         )
         self._cut.note(resource.name, name, message)
 

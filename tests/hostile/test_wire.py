@@ -23,6 +23,8 @@ from exporter.model.resource import (
     Resource,
 )
 from exporter.wire.codec import TURN_BYTES, Codec, codec_for
+from exporter.wire.report_limits import DEFAULT_LIMITS
+from exporter.wire.report_limits import TURN_BYTES as RESULT_TURN_BYTES
 from exporter.wire.slices import PAUSE_STEPS
 from tests.hostile.objects import ALL_EVENTS, EVIL, Watched
 from tests.hostile.objects import REPORTS as REPORT_SCOPE
@@ -173,6 +175,47 @@ def test_a_long_page_is_decoded_with_pauses(bad: bytes) -> None:
     objects, pauses = in_turns(body)
     assert objects == 20
     assert pauses >= len(body) // (2 * TURN_BYTES)
+
+
+def results(form: bytes, size: int = 1_200_000) -> bytes:
+    """Results of that form, each of another number, in so many bytes of JSON."""
+    count = size // (len(form) + 4)
+    return b"[" + b",".join([form % number for number in range(count)]) + b"]"
+
+
+FORMS = {
+    "least": b'{"policy":"%d"}',
+    "failing": b'{"policy":"p%d","result":"fail","source":"kyverno"}',
+    "messages": b'{"policy":"p%d","result":"fail","message":"' + b"m" * 1_000 + b'"}',
+    "resources": b'{"policy":"p","result":"fail","resources":[{"kind":"Pod","name":"x%d"}]}',
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("scope", [b"", b'"scope":{"kind":"Pod","name":"x"},'], ids=["", "scope"])
+def test_a_long_line_is_decoded_with_pauses_and_little_of_it_is_counted(
+    form: bytes, scope: bytes
+) -> None:
+    """Between two pauses is the work of 128 KiB: that, not time, is what can be counted."""
+    body = b'{"metadata":{"name":"r"},%b"results":%b}' % (scope, results(form))
+    turns = codec_for(POLICY_REPORTS).line_in_turns(b'{"type":"ADDED","object":%b}' % body)
+    pauses = sum(1 for _ in turns)
+    assert pauses >= len(body) // (2 * RESULT_TURN_BYTES)
+    found = codec_for(POLICY_REPORTS).one(body)
+    assert isinstance(found, Report)
+    kept = sum(len(piece.result_set.raw_results) for piece in found.pieces)
+    assert kept <= DEFAULT_LIMITS.results
+
+
+def test_an_error_in_a_long_list_of_results_names_its_place() -> None:
+    wrong = b'{"policy":7},' + FORMS["failing"] % 1
+    body = b'{"metadata":{"name":"r"},"results":%b,%b]}' % (
+        results(FORMS["failing"])[:-1],
+        wrong,
+    )
+    at = body.count(b'"result"') - 1
+    with pytest.raises(Malformed, match=rf"results\[{at}\]\.policy: expected a string"):
+        codec_for(POLICY_REPORTS).one(body)
 
 
 def test_cutting_brackets_pauses_too() -> None:
