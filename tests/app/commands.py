@@ -43,8 +43,8 @@ class Command(Process):
         finally:
             self._ready = ready
 
-    def get(self, path: str = "/metrics") -> str:
-        with urlopen(self.url + path, timeout=10) as answer:
+    def get(self, path: str = "/metrics", *, within: float = 10) -> str:
+        with urlopen(self.url + path, timeout=within) as answer:
             text: str = answer.read().decode()
             return text
 
