@@ -86,10 +86,12 @@ class Follower:
         look = await self.store.look()
         new: Capture | None = None
         if look.content:
-            self.store.other = decode(look.content)
+            self.store.other = await asyncio.to_thread(decode, look.content)
             self._read_at, self._news_since = now, 0.0
-            self.note_durable(self.store.other)
+            self._totals = self._failure_totals()
             new = self._shown(self.store.other)
+        if self.store.other is not None:
+            self._forget(self.store.other)  # also what arrived here after it was read
         if not self._news_since and self._has_news():
             self._news_since = now
         if not look.active or self._is_silent(now):
@@ -98,13 +100,16 @@ class Follower:
 
     def note_durable(self, checkpoint: Checkpoint) -> None:
         """Forget which Events a checkpoint covers that is durable now, whoever wrote it."""
+        self._forget(checkpoint)
+        self._totals = self._failure_totals()
+
+    def _forget(self, checkpoint: Checkpoint) -> None:
         events = self._state.violation_events
         events.uncommitted = [
             each
             for each in (events.uncommitted or [])[-MAX_UNCOMMITTED:]
             if not _covers(checkpoint, each)
         ]
-        self._totals = self._failure_totals()
 
     def _has_news(self) -> bool:
         """Whether something was counted since the last durable checkpoint."""

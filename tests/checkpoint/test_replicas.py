@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from itertools import count
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.checkpoint.capture import Checkpointer
@@ -228,7 +228,13 @@ async def lived(steps: list[tuple[str, int]]) -> None:
     assert durable.versions[scope_name(SCOPE)] == str(world.version)
 
 
-@settings(max_examples=120)
+AN_EVENT_THAT_ARRIVES_AFTER_IT_WAS_COMMITTED = [
+    ("block", 0), ("block", 0), ("work", 0), ("work", 0), ("work", 1)
+]  # fmt: skip
+
+
+@settings(max_examples=100)
+@example(AN_EVENT_THAT_ARRIVES_AFTER_IT_WAS_COMMITTED)
 @given(STEPS)
 def test_everything_counts_once_and_no_counter_falls(steps: list[tuple[str, int]]) -> None:
     run(lived(steps))
