@@ -83,6 +83,7 @@ class LiveStatus:
             policies=_policies(found, most),
             blocked=blocks,
             blocked_capped=blocks is not None and blocks >= values.MOST_BLOCKED,
+            not_stored=exporter.checkpoint_writer.left_out,
         )
 
     async def failing(self, query: values.Query) -> values.FailingPage:

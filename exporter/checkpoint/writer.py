@@ -60,8 +60,9 @@ class CheckpointWriter:
     anything that was shown. Without a store, counters are shown as they are.
 
     Only one that is ``active`` writes by itself: of two that share a store, one is. While another
-    process writes to the store, this one shows what that makes durable. ``on_gap`` is called with
-    a reason and seconds when occurrences may be missing.
+    process writes to the store, this one shows what that makes durable. ``left_out`` counts the
+    failures and counters that the last checkpoint has no room for. ``on_gap`` is called with a
+    reason and seconds when occurrences may be missing.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class CheckpointWriter:
         self._state = state
         self._self_metrics = self_metrics
         self._said = ""
-        self._cut: tuple[int, int] = (0, 0)
+        self.left_out: dict[str, int] = {}
         self._follower = self._new_follower()
 
     async def open(self, cluster: str) -> bool:
@@ -213,18 +214,22 @@ class CheckpointWriter:
 
     def _note_cut(self, checkpoint: Checkpoint) -> None:
         """Count what the checkpoint has no room for; log it when that begins and ends."""
-        cut = (sum(checkpoint.failures.cut.values()), checkpoint.counters_cut)
-        for name, number in zip(("failures", "counters"), cut, strict=True):
+        numbers = {
+            "failures": sum(checkpoint.failures.cut.values()),
+            "counters": checkpoint.counters_cut,
+        }
+        for name, number in numbers.items():
             self._self_metrics.gauge("checkpoint_left_out", name).set(number)
-        if any(cut) and not any(self._cut):
+        left_out = {name: number for name, number in numbers.items() if number}
+        if left_out and not self.left_out:
             log.warning(
-                "the checkpoint has no room for all: after a restart, %d failures have no start "
-                "time and %d counters restart at 0",
-                *cut,
+                "the checkpoint has no room for all: after a restart, these failures have no start "
+                "time and these counters restart at 0",
+                extra=left_out,
             )
-        elif any(self._cut) and not any(cut):
+        elif self.left_out and not left_out:
             log.info("the checkpoint has room for all again")
-        self._cut = cut
+        self.left_out = left_out
 
     def _show_all(self) -> None:
         for counters in counters_of(self._state).values():

@@ -133,6 +133,7 @@ class Overview(msgspec.Struct, frozen=True):
     Numbers are None where they are not known: before the first sync, and where only summaries are
     read. ``count`` names the choice of COUNT_CHOICES that they are of. ``compliance`` is of checks.
     ``scope`` is a sentence about the part of the cluster that is read, "" where it is the whole.
+    ``not_stored`` counts the failures and counters that the stored state has no room for.
     """
 
     version: str
@@ -159,6 +160,7 @@ class Overview(msgspec.Struct, frozen=True):
     policies: tuple[NamedCounts, ...] | None
     blocked: int | None
     blocked_capped: bool
+    not_stored: dict[str, int] = {}
 
 
 class Query(msgspec.Struct, frozen=True):

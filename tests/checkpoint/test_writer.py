@@ -97,15 +97,15 @@ async def test_without_news_it_is_written_every_ten_minutes() -> None:
     it = Written()
     await it.writer.open("c")
     it.fail("a")
-    task = asyncio.create_task(it.writer.run(10.0))
-    await asyncio.sleep(11)
-    assert len(it.api.writes) == 1
-    await asyncio.sleep(2.5 * REFRESH_SECONDS)
-    assert len(it.api.writes) == 3
-    it.fail("b")
-    await asyncio.sleep(11)
-    assert len(it.api.writes) == 4
-    task.cancel()
+    writes: list[int] = []
+    for ten_seconds in range(int(2.5 * REFRESH_SECONDS / 10)):
+        if ten_seconds == 40:
+            it.fail("b")
+        await it.writer.commit()
+        if len(it.api.writes) > len(writes):
+            writes.append(10 * ten_seconds)
+        await asyncio.sleep(10)
+    assert writes == [0, 400, 400 + REFRESH_SECONDS]
 
 
 @virtual
@@ -123,6 +123,7 @@ async def test_what_has_no_room_is_counted_and_logged_once(
     assert len(it.api.stored.content) <= SMALL_BYTES
     assert it.value("checkpoint_left_out", "failures") == 301 - len(kept.failures) > 0
     assert it.value("checkpoint_left_out", "counters") == 0
+    assert it.writer.left_out == {"failures": 301 - len(kept.failures)}
     assert caplog.text.count("has no room for all") == 1
 
 

@@ -54,6 +54,7 @@ class FakeStatus:
     unknown: tuple[str, ...] = ()
     made: int = 0
     queries: list[Query] = field(default_factory=list)
+    not_stored: dict[str, int] = field(default_factory=dict)
 
     def overview(self, most: int, count: str = DEFAULT_COUNT) -> Overview:
         counts = [Counts(9 * n, 7 * n, n, n // 3, 2) for n in range(60, 0, -7)]
@@ -96,6 +97,7 @@ class FakeStatus:
             policies=tuple(policies[:most]) if self.whole and counted else None,
             blocked=len(self.blocked()) if counted else None,
             blocked_capped=len(self.blocked()) >= 100,
+            not_stored=self.not_stored,
         )  # fmt: skip
 
     async def failing(self, query: Query) -> FailingPage:

@@ -108,6 +108,12 @@ def notes(overview: Overview, now: float) -> Markup:
         f"{each.resource}: skipped {counted(each.count, 'time')}, {each.reason}."
         for each in overview.ignored
     ]
+    if overview.not_stored:
+        stored = " and ".join(f"{n} {name}" for name, n in overview.not_stored.items())
+        lines.append(
+            f"The stored state has no room for {stored}: after a restart, the failures have no "
+            "start time and the counters restart at 0. Use shards, or a volume claim."
+        )
     if overview.newest_result and now - overview.newest_result > STALE_SECONDS:
         lines.append(["The newest result is from ", moment(overview.newest_result, now), "."])
     items = tag("ul", *(tag("li", line) for line in lines))

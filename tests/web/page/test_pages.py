@@ -242,6 +242,14 @@ async def test_a_capped_list_of_blocks_is_a_lower_bound(status: FakeStatus) -> N
     assert (overview["blocked"], overview["blocked_capped"]) == (100, True)
 
 
+async def test_what_the_stored_state_has_no_room_for_is_on_the_page(status: FakeStatus) -> None:
+    async with served(status=status) as server:
+        assert "The stored state" not in Elements(await page(server)).words
+        status.not_stored = {"failures": 120, "counters": 7}
+        words = Elements(await page(server)).words
+    assert "The stored state has no room for 120 failures and 7 counters" in words
+
+
 async def test_rows_link_to_their_failures(status: FakeStatus) -> None:
     status.block()
     async with served(status=status) as server:
