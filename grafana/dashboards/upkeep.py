@@ -71,13 +71,13 @@ def duties() -> list[TimeSeries]:
         .with_target(panels.over_time(dropped, "dropped: {{reason}}", "C")),
         panels.lines(
             "Age of the checkpoint",
-            "Time since counters were last written to disk. From "
-            "policyreport_exporter_checkpoint_last_success_timestamp_seconds. Growing: the state "
-            "directory cannot be written. Empty without --state.dir.",
+            "Time since counters and ages were last written durably. From "
+            "policyreport_exporter_checkpoint_last_success_timestamp_seconds. Above ten minutes: "
+            "the ConfigMap or the directory cannot be written. Empty without stored state.",
         )
         .unit("s")
         .min(0)
-        .no_value("no state directory")
+        .no_value("no stored state")
         .with_target(
             panels.over_time(
                 f"time() - max by (cluster, instance) ({saved})", "{{cluster}} {{instance}}"

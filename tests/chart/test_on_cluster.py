@@ -137,7 +137,14 @@ def test_helm_installs_upgrades_and_leaves_nothing_behind(plane: ControlPlane, h
     said = call(helm, "install", "r", str(CHART), "--create-namespace", *where)
     assert "does not serve monitoring.coreos.com/v1" in said
     assert "neither wgpolicyk8s.io" not in said
-    call(helm, "upgrade", "r", str(CHART), "--reset-then-reuse-values", "--set=shards=2", *where)
+    state = ["configmap", "r-policy-report-exporter-state", "--namespace", helm]
+    content = '{"binaryData": {"checkpoint": "a2VwdA=="}}'
+    plane.kubectl("patch", *state, "--type=merge", f"--patch={content}")
+    for change in ("log.level=debug", "shards=2"):
+        changes = ["--reset-then-reuse-values", f"--set={change}"]
+        call(helm, "upgrade", "r", str(CHART), *changes, *where)
+        kept = plane.kubectl("get", *state, "-o", "jsonpath={.binaryData.checkpoint}")
+        assert kept == "a2VwdA==", "an upgrade leaves the state alone, also what is no longer used"
     kinds = "deployment,statefulset,clusterrole,configmap"
     listing = ["get", kinds, "--namespace", helm, "-l", "app.kubernetes.io/instance=r", "-oname"]
     made = [line for line in plane.kubectl(*listing).split() if f"-{helm}" in line or "/r-" in line]
@@ -147,7 +154,9 @@ def test_helm_installs_upgrades_and_leaves_nothing_behind(plane: ControlPlane, h
     left = plane.kubectl(*listing).split()
     gone = [line for line in left if "-state-" not in line and not line.endswith("-state")]
     assert not [line for line in gone if "configmap" in line or "set" in line or helm in line]
-    assert [line for line in left if line not in gone], "the state is kept"
+    call(helm, "install", "r", str(CHART), *where)
+    kept = plane.kubectl("get", *state, "-o", "jsonpath={.binaryData.checkpoint}")
+    assert kept == "a2VwdA==", "another installation goes on with it"
 
 
 PODS: dict[str, Object] = {
