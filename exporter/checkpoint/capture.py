@@ -182,7 +182,7 @@ class Checkpointer:
             events.counted_elsewhere[scope] = version
             events.watermarks[scope] = max(version, events.watermarks.get(scope, 0))
         ledger.memory = memory
-        ledger.failures.redate(memory)
+        ledger.failures.redate(memory.of)
         ledger.failures.watched = judges[-1].failure if len(judges) > 1 else None
         ledger.finish_restore()
         ledger.failures.watched = None

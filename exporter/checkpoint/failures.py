@@ -13,7 +13,8 @@ import msgspec
 from exporter.alerting.shares import Shares
 from exporter.model.report import source_of
 from exporter.state.contribution import Contribution
-from exporter.state.failures import Identity, hash_of, remember
+from exporter.state.failures import Identity, remember
+from exporter.state.memory import hash_of
 from exporter.state.report_store import ReportKey
 
 _RECORD: Final = Struct("<QII")

@@ -19,7 +19,7 @@ from exporter.errors import StateError
 from exporter.model.changes import Scope
 from exporter.model.metadata import version_number
 from exporter.state.cluster import ClusterState
-from exporter.state.failures import FailureMemory
+from exporter.state.memory import FailureMemory
 from exporter.state.tally import Counters, Labels
 
 SCHEMA: Final = 2

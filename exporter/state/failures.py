@@ -1,11 +1,8 @@
 """Who fails what, since when, and how often that began and ended."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
-
-from xxhash import xxh3_64_intdigest
 
 from exporter.model.ownership import Workload
 from exporter.model.report import EARLIEST_SECONDS
@@ -156,67 +153,6 @@ def _is_folded(contribution: Contribution) -> bool:
     return any(group_of(part).profile.key.folded for part in parts(contribution))
 
 
-def hash_of(place: ReportKey, identity: Identity) -> int:
-    """Hash what identifies a failure in the whole cluster, to 64 bits.
-
-    Of 50,000 failures two have the same hash in one of 10 billion checkpoints (n * n / 2**65).
-    The two then count as one after a restart: one of them has the other's start time, or is
-    not counted when it was opened or closed while the exporter was down.
-    """
-    return xxh3_64_intdigest("\0".join((*place, *identity)).encode("utf-8", "replace"))
-
-
-class FailureMemory:
-    """When the failures that a checkpoint knows began, and their counters' labels, by hash.
-
-    ``partial`` are the namespaces of which the checkpoint does not have all failures: those that
-    it does not know are not new.
-    """
-
-    def __init__(
-        self,
-        known: dict[int, tuple[int, Labels]] | None = None,
-        partial: AbstractSet[str] = frozenset(),
-    ) -> None:
-        self._known = known or {}
-        self._partial = partial
-
-    def of(self, place: ReportKey, contribution: Contribution | None) -> Remembered:
-        """Return what is known of the failures in a report."""
-        if not self._known:
-            return {}
-        found: Remembered = {}
-        for failure in standing(contribution):
-            known = self._known.get(hash_of(place, failure.identity))
-            if known is not None:
-                found[failure.identity] = known
-        return found
-
-    def learn(self, place: ReportKey, before: Remembered, after: Remembered) -> None:
-        """Take over what changed in a report that is listed for the first time."""
-        for identity in before.keys() - after.keys():
-            self._known.pop(hash_of(place, identity), None)
-        for identity in after.keys() - before.keys():
-            self._known[hash_of(place, identity)] = after[identity]
-
-    def take(self, place: ReportKey, after: Remembered) -> Remembered:
-        """Return which of the failures in *after* are known, and forget them."""
-        if place.namespace in self._partial:
-            for identity in after:
-                self._known.pop(hash_of(place, identity), None)
-            return after
-        before: Remembered = {}
-        for identity in after:
-            known = self._known.pop(hash_of(place, identity), None)
-            if known is not None:
-                before[identity] = known
-        return before
-
-    def rest(self) -> Iterable[tuple[int, tuple[int, Labels]]]:
-        """Return hash, start and labels of each failure that was not taken: it is closed."""
-        return self._known.items()
-
-
 class Failures:
     """Gauges and counters over failing results.
 
@@ -313,11 +249,11 @@ class Failures:
             place, check = ReportKey(namespace, f"#{mark:x}"), ("", "", policy, "", source)
             self.report(FailureCounted(False, place, check, group, since))
 
-    def redate(self, memory: FailureMemory) -> None:
+    def redate(self, known_of: Callable[[ReportKey, Contribution], Remembered]) -> None:
         """Let failures begin as early as a checkpoint of another process knows."""
         for place, contribution in self.places.items():
             now = remember(contribution)
-            known = memory.of(place, contribution)
+            known = known_of(place, contribution)
             earlier = {i: k for i, k in known.items() if i in now and k[0] < now[i][0]}
             if earlier:
                 self._stand(place, contribution, -1)

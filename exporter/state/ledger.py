@@ -17,7 +17,8 @@ from exporter.state.contribution import (
     named_count,
     parts,
 )
-from exporter.state.failures import FailureMemory, Failures, remember
+from exporter.state.failures import Failures, remember
+from exporter.state.memory import FailureMemory
 from exporter.state.report_store import (
     GROUPS,
     Pair,

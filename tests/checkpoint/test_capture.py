@@ -15,7 +15,8 @@ from exporter.model.changes import Applied, Deleted, Init, InitDone
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Result
 from exporter.state.cluster import ClusterState
-from exporter.state.failures import Identity, hash_of
+from exporter.state.failures import Identity
+from exporter.state.memory import hash_of
 from exporter.state.report_store import ReportKey
 from exporter.state.selection import Selection
 from tests.metrics.clusters import NOW, REPORTS

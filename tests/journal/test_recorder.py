@@ -15,7 +15,7 @@ from exporter.model.policy import Policy
 from exporter.model.report import Instant, Reference, Report, Result
 from exporter.model.resource import CEL_POLICIES, CLUSTER_POLICIES, NAMESPACES, POLICY_REPORTS
 from exporter.state.cluster import ClusterState
-from exporter.state.failures import FailureMemory
+from exporter.state.memory import FailureMemory
 from exporter.state.selection import Globs, Selection
 from tests.journal.counts import Counts
 from tests.state.violations import NOW, SCOPE, Clock, cel_policy, cluster_policy, event, old_event
