@@ -6,7 +6,7 @@ Of a List in JSON only a part is in memory, so that files may be larger than mem
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from exporter.wire.slices import (
     CHUNK_BYTES,
     StreamWindow,
     Uncut,
+    compact,
     cut,
     elements,
     field,
@@ -201,7 +202,8 @@ def _objects(
     """
     if depth > _DEEPEST:
         raise ConfigError(f"{place}: lists in lists more than {_DEEPEST} deep")
-    body = _compact(body)
+    with suppress(*BROKEN):  # what is wrong is found when it is decoded
+        body = compact(body)
     try:
         item, items = _read(body)
     except BROKEN as error:
@@ -260,16 +262,6 @@ def _one(name: str, body: bytes, item: _Item) -> FileObject:
         return FileObject(resource, _codec(resource._replace(version=version)).one(body))
     except Malformed as error:
         return FileObject(resource, None, f"{name}: {error}")
-
-
-def _compact(body: bytes) -> bytes:
-    """Remove the indentation: results are recognised by their bytes as API servers write them."""
-    if body[1:2] not in (b"\n", b"\r", b" "):
-        return body
-    try:
-        return msgspec.json.format(body, indent=-1)
-    except BROKEN:
-        return body
 
 
 def _codec(resource: Resource) -> Codec:
