@@ -9,6 +9,8 @@ import pytest
 from exporter.cli import main
 from exporter.model.resource import POLICY_REPORTS
 
+FORMS = ("table", "json", "junit", "sarif", "markdown", "github", "csv", "html")
+
 Object = dict[str, Any]
 Text = pytest.CaptureFixture[str]
 

@@ -19,7 +19,7 @@ from exporter.snapshot.ci import CSV_COLUMNS
 from exporter.snapshot.document import one_line, printable
 from tests.apiserver.faults import Answer
 from tests.app.conftest import Beside
-from tests.snapshot.inputs import Object, Text, report, result, saved, taken
+from tests.snapshot.inputs import FORMS, Object, Text, report, result, saved, taken
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -31,7 +31,6 @@ HOSTILE = (
     "e\u0301 \U0001f600"
 )
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1")  # noqa: RUF001 - a wide one
-FORMS = ("table", "json", "junit", "sarif", "markdown", "github", "csv", "html")
 
 
 @pytest.fixture(scope="module")
