@@ -12,7 +12,6 @@ from typing import Final, NoReturn
 from exporter import __version__
 from exporter.errors import ApiError, ConfigError, ExporterError
 from exporter.settings import flags as f
-from exporter.view.values import COUNT_CHOICES, DEFAULT_COUNT
 
 PROGRAM: Final = "policy-report-exporter"
 COMMANDS: Final = ("serve", "demo", "snapshot", "check-config", "metrics", "healthcheck")
@@ -59,7 +58,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     if unknown:
         word = unknown[0].partition("=")[0]
         flags = [f"--{flag.name}" for flag in FLAGS[given.command]]
-        hint = _suggestion(word, [*flags, *(f"--{name}" for name, *_ in SNAPSHOT_SWITCHES)])
+        hint = _suggestion(word, [*flags, *(f"--{name}" for name, *_ in f.SNAPSHOT_SWITCHES)])
         whole.error(f"{given.command}: unknown argument {word}{hint}")
     return given
 
@@ -139,74 +138,13 @@ def _healthcheck(given: Given) -> int:
 def _snapshot(given: Given) -> int:
     from exporter.snapshot.command import snapshot
 
-    return snapshot(f.resolved(given, os.environ, _SNAPSHOT))
+    return snapshot(f.resolved(given, os.environ, f.SNAPSHOT))
 
 
 _DEMO: Final = (
     f.Flag("demo.api-address", "ADDR", "address of the sample cluster's API", "127.0.0.1:0"),
     f.Flag("demo.speed", "N", "simulated seconds per second", "1"),
     f.Flag("demo.seed", "N", "random seed of the sample cluster", "0"),
-)
-_SNAPSHOT: Final = tuple(
-    flag._replace(scope="snapshot.")
-    for flag in (
-        f.Flag(
-            "output",
-            "FORM[=FILE]",
-            "table, json, junit, sarif, markdown, github, csv, html, prometheus or openmetrics; "
-            "to a file as in junit=report.xml",
-            "table",
-            repeats=True,
-            short="o",
-        ),
-        f.Flag(
-            "fail-on",
-            "RESULT[:SEVERITY]",
-            "exit with 1 if a result is at or above this level, such as fail:high, or new:high for "
-            "those that the baseline does not have; with 2 if nothing was evaluated; with 3 if not "
-            "everything could be read",
-        ),
-        f.Flag(
-            "baseline",
-            "FILE",
-            "an earlier snapshot, as --output json writes it: show what is new, fixed and still "
-            "failing",
-        ),
-        f.Flag("policy", "GLOB", "only policies that match this pattern", repeats=True),
-        f.Flag(
-            "severity",
-            "WORD",
-            "only results of this severity",
-            repeats=True,
-        ),
-        f.Flag(
-            "result",
-            "WORD",
-            "only this result: pass, fail, warn, error or skip",
-            repeats=True,
-        ),
-        f.Flag(
-            "count",
-            "CHOICE",
-            "what compliance and lists count: workloads, without objects that another reported "
-            "object owns, such as the Pods of a Deployment; or objects, all of them",
-            DEFAULT_COUNT,
-            choices=tuple(COUNT_CHOICES),
-        ),
-        f.Flag(
-            "if-enforced",
-            "GLOB",
-            "show what breaks if the policies that match enforce; exit with 1 if something does",
-            repeats=True,
-        ),
-        f.Flag("kind", "GLOB", "only objects of kinds that match this pattern", repeats=True),
-        f.Flag(
-            "team",
-            "LABEL=VALUE",
-            "only namespaces with this label, such as team=payments; needs list of namespaces",
-        ),
-        f.Flag("limit", "N", "rows of each list in table, markdown and html", "25"),
-    )
 )
 _METRICS: Final = (
     f.Flag(
@@ -236,7 +174,7 @@ FLAGS: Final[dict[str, tuple[f.Flag, ...]]] = {
         *_DEMO,
     ),
     "snapshot": (
-        *_SNAPSHOT,
+        *f.SNAPSHOT,
         *(each._replace(short="n") if each.name == "namespace" else each for each in f.CLUSTER),
         *f.CLUSTER_NAME,
         *f.CONFIG,
@@ -313,19 +251,6 @@ def _add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
         "yaml); - is standard input; without files: the cluster; diff OLD NEW compares two "
         "snapshots that --output json wrote",
     )
-    for name, short, text in SNAPSHOT_SWITCHES:
+    for name, short, text in f.SNAPSHOT_SWITCHES:
         names = [f"-{short}"] if short else []
         parser.add_argument(*names, f"--{name}", action="store_true", help=text)
-
-
-SNAPSHOT_SWITCHES: Final = (
-    ("all", "", "show every row of each list"),
-    ("all-namespaces", "A", "all namespaces, which is the default; kubectl's -A"),
-    ("watch", "w", "read and print again every 5 seconds"),
-    (
-        "allow-empty",
-        "",
-        "let --fail-on succeed without any policy report, or without one of a counted source",
-    ),
-)
-"""The switches of snapshot: name, short name, what each does."""

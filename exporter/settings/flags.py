@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from exporter.errors import ConfigError
+from exporter.view.values import COUNT_CHOICES, DEFAULT_COUNT
 
 ENVIRONMENT_PREFIX: Final = "POLICY_REPORT_EXPORTER_"
 LISTEN: Final = ":10480"
@@ -123,6 +124,81 @@ SERVE: Final = (
     *SHARD,
     *LOG,
 )
+
+SNAPSHOT: Final = tuple(
+    flag._replace(scope="snapshot.")
+    for flag in (
+        Flag(
+            "output",
+            "FORM[=FILE]",
+            "table, json, junit, sarif, markdown, github, csv, html, prometheus or openmetrics; "
+            "to a file as in junit=report.xml",
+            "table",
+            repeats=True,
+            short="o",
+        ),
+        Flag(
+            "fail-on",
+            "RESULT[:SEVERITY]",
+            "exit with 1 if a result is at or above this level, such as fail:high, or new:high for "
+            "those that the baseline does not have; with 2 if nothing was evaluated; with 3 if not "
+            "everything could be read",
+        ),
+        Flag(
+            "baseline",
+            "FILE",
+            "an earlier snapshot, as --output json writes it: show what is new, fixed and still "
+            "failing",
+        ),
+        Flag("policy", "GLOB", "only policies that match this pattern", repeats=True),
+        Flag("severity", "WORD", "only results of this severity", repeats=True),
+        Flag(
+            "result",
+            "WORD",
+            "only this result: pass, fail, warn, error or skip",
+            repeats=True,
+        ),
+        Flag(
+            "count",
+            "CHOICE",
+            "what compliance and lists count: workloads, without objects that another reported "
+            "object owns, such as the Pods of a Deployment; or objects, all of them",
+            DEFAULT_COUNT,
+            choices=tuple(COUNT_CHOICES),
+        ),
+        Flag(
+            "if-enforced",
+            "GLOB",
+            "show what breaks if the policies that match enforce; exit with 1 if something does",
+            repeats=True,
+        ),
+        Flag("kind", "GLOB", "only objects of kinds that match this pattern", repeats=True),
+        Flag(
+            "team",
+            "LABEL=VALUE",
+            "only namespaces with this label, such as team=payments; needs list of namespaces",
+        ),
+        Flag(
+            "group-by",
+            "CHOICE",
+            "rows of the failing list: workload has one for a workload and everything that belongs "
+            "to it, none has one for each object; default workload at a terminal, else none",
+            choices=("workload", "none"),
+        ),
+        Flag("limit", "N", "rows of each list in table, markdown and html", "25"),
+    )
+)
+SNAPSHOT_SWITCHES: Final = (
+    ("all", "", "show every row of each list"),
+    ("all-namespaces", "A", "all namespaces, which is the default; kubectl's -A"),
+    ("watch", "w", "read and print again every 5 seconds"),
+    (
+        "allow-empty",
+        "",
+        "let --fail-on succeed without any policy report, or without one of a counted source",
+    ),
+)
+"""The switches of snapshot: name, short name, what each does."""
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:

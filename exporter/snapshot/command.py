@@ -1,6 +1,7 @@
 """The command ``snapshot``: read a cluster or files once, print the result and judge it."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,9 +38,11 @@ from exporter.snapshot.options import (
 )
 from exporter.snapshot.page import as_html, as_markdown
 from exporter.snapshot.reading import Reading, read, warn
-from exporter.snapshot.table import as_table, layout
+from exporter.snapshot.table import Layout, as_table
 
 REDRAW_SECONDS: Final = 5.0
+NARROWEST: Final = 40
+"""Columns that a table is laid out for at least."""
 CLEAR: Final = "\x1b[H\x1b[2J"
 
 
@@ -192,6 +195,17 @@ _WRITERS: Final[dict[str, Callable[[SnapshotDocument, int | None], str]]] = {
     "markdown": as_markdown,
     "html": as_html,
 }
+
+
+def layout() -> Layout:
+    """Find out what standard output is: a terminal, a pipe, or one with ``$COLUMNS``."""
+    columns = os.environ.get("COLUMNS", "")
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        return Layout(max(width, NARROWEST), coloured="NO_COLOR" not in os.environ)
+    if columns.isdecimal() and int(columns):
+        return Layout(max(int(columns), NARROWEST))
+    return Layout(None)
 
 
 def _metrics(reading: Reading, config: ConfigFile, *, openmetrics: bool) -> str:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter import __version__
 from exporter.state.selection import Filters
+from exporter.view.failing import order
 from exporter.view.summary import counted, describe, describe_cut
 from exporter.view.values import (
     COUNT_CHOICES,
@@ -68,6 +70,16 @@ class Comparison(msgspec.Struct, frozen=True):
     still: int
 
 
+class WorkloadFailure(msgspec.Struct, frozen=True):
+    """What a workload fails, itself or in objects that belong to it, and in how many of them.
+
+    ``result`` is that of the workload if it has one, else of an object; it names the workload.
+    """
+
+    result: FailingResult
+    objects: int
+
+
 class RefusedWorkload(msgspec.Struct, frozen=True):
     """An object whose next change an enforced policy would refuse, or cannot evaluate.
 
@@ -112,7 +124,8 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     ``compliance`` is of checks (results) of the kinds that ``count`` counts; so are the numbers.
     ``problems`` are why it may not show all that fails: while there is one, nothing is fine.
     ``claimed`` are blocks of CEL policies that were not read, so that only the Event claims them.
-    ``blocked`` and ``claimed`` are None where no Event was read.
+    ``blocked`` and ``claimed`` are None where no Event was read. ``by_workload`` is of all objects,
+    and there with ``--group-by workload`` only.
     """
 
     schema: int = SCHEMA
@@ -139,6 +152,7 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     failing: list[FailingResult] | None
     blocked: list[BlockedRequest] | None
     claimed: list[BlockedRequest] | None
+    by_workload: list[WorkloadFailure] | None = None
     comparison: Comparison | None = None
     if_enforced: list[EnforcedPolicy] | None = None
 
@@ -261,12 +275,34 @@ def resource_of(row: FailingResult | BlockedRequest | RefusedWorkload) -> str:
     return "/".join(part for part in (row.namespace, row.kind, row.name) if part)
 
 
-def by_resource(rows: Iterable[FailingResult]) -> list[tuple[str, int, str]]:
-    """Count the failing results of each resource, with its worst severity, the worst first."""
+def by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:
+    """Put the results together that a workload and its objects have of one rule, the worst first.
+
+    Owners are found by the names of objects, so that no object is asked for.
+    """
+    groups: dict[tuple[str, ...], list[FailingResult]] = {}
+    for row in rows:
+        place = (row.namespace, row.workload_kind, row.workload)
+        key = (*place, row.policy, row.rule, row.result, row.severity, row.source)
+        groups.setdefault(key, []).append(row)
+    found = [WorkloadFailure(_named_by_workload(each), len(each)) for each in groups.values()]
+    return sorted(found, key=lambda each: order(each.result))
+
+
+def _named_by_workload(rows: list[FailingResult]) -> FailingResult:
+    own = [row for row in rows if (row.kind, row.name) == (row.workload_kind, row.workload)]
+    row = (own or rows)[0]
+    since = min(each.since for each in rows)
+    return replace(row, kind=row.workload_kind, name=row.workload, since=since)
+
+
+def worst_workloads(rows: Iterable[FailingResult]) -> list[tuple[str, int, str]]:
+    """Count the failing results of each workload, with its worst severity, the worst first."""
     counts: Counter[str] = Counter()
     worst_severity: dict[str, str] = {}
     for row in rows:
-        name = resource_of(row)
+        parts = (row.namespace, row.workload_kind, row.workload)
+        name = "/".join(part for part in parts if part)
         counts[name] += 1
         former = worst_severity.get(name, row.severity)
         worst_severity[name] = min(former, row.severity, key=_rank)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from exporter.model.report import RESULTS
@@ -13,6 +14,7 @@ from exporter.snapshot.document import (
     SnapshotScope,
     SummaryRow,
     Verdict,
+    by_workload,
 )
 from exporter.snapshot.options import SnapshotOptions
 from exporter.snapshot.reading import Reading
@@ -73,7 +75,8 @@ def document(
         summary=_summary(found.summary),
         namespaces=_all(namespaces),
         policies=_all(_by(found.results, _POLICY)) if whole else None,
-        failing=_failing(reading, ask) if whole else None,
+        failing=_failing(reading, ask, _excluded(ask)) if whole else None,
+        by_workload=by_workload(_failing(reading, ask)) if whole and ask.is_grouped else None,
         blocked=[blocked(b) for b in blocks if not b.claimed] if reading.events_read else None,
         claimed=[blocked(b) for b in blocks if b.claimed] if reading.events_read else None,
     )
@@ -172,8 +175,10 @@ def _all(tally: FiveFold) -> list[NamedCounts]:
     return list(worst(tally, len(tally)))
 
 
-def _failing(reading: Reading, ask: SnapshotOptions) -> list[FailingResult]:
-    excluded, wanted = _excluded(ask), frozenset(ask.severities or SEVERITIES)
+def _failing(
+    reading: Reading, ask: SnapshotOptions, excluded: AbstractSet[str] = frozenset()
+) -> list[FailingResult]:
+    wanted = frozenset(ask.severities or SEVERITIES)
     found = [
         failing(one)
         for each in reading.state.ledger.failures.places.values()

@@ -1,5 +1,6 @@
 """What a snapshot is asked for, and which of that makes no sense together."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -36,7 +37,8 @@ class SnapshotOptions(NamedTuple):
     """What the command line asks for.
 
     *fail_on* is a result word or "new" and the least severity, *counting* one of COUNT_CHOICES.
-    *limit* bounds the rows of lists for people, None is all. *team* is LABEL=VALUE. *filters* are
+    *limit* bounds the rows of lists for people, None is all. *group_by* is workload
+    or none, empty for the default: workload at a terminal. *team* is LABEL=VALUE. *filters* are
     those of the configuration file, before flags narrow them. *diffed* are the two snapshots of
     ``snapshot diff``.
     """
@@ -53,6 +55,7 @@ class SnapshotOptions(NamedTuple):
     counting: str = DEFAULT_COUNT
     allow_empty: bool = False
     team: str = ""
+    group_by: str = ""
     limit: int | None = DEFAULT_LIMIT
     baseline: str = ""
     if_enforced: tuple[str, ...] = ()
@@ -63,6 +66,12 @@ class SnapshotOptions(NamedTuple):
     def forms(self) -> frozenset[str]:
         """The forms that are written."""
         return frozenset(each.form for each in self.outputs)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether lists have a row for a workload instead of one for each of its objects."""
+        at_terminal = Output("table") in self.outputs and sys.stdout.isatty()
+        return self.group_by == "workload" or (not self.group_by and at_terminal)
 
 
 def read_options(given: Mapping[str, object]) -> SnapshotOptions:
@@ -97,6 +106,7 @@ def read_options(given: Mapping[str, object]) -> SnapshotOptions:
         counting=str(given["count"]),
         allow_empty=bool(given.get("allow_empty")),
         team=_team(one("team")),
+        group_by=one("group-by"),
         limit=None if given.get("all") else _limit(one("limit")),
         baseline=one("baseline"),
         if_enforced=many("if-enforced"),
@@ -213,7 +223,7 @@ def _diff_contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
     default = SnapshotOptions(files=(), outputs=(), fail_on=None)
     for name in (
         *("policies", "kinds", "severities", "results", "namespaces", "team", "counting"),
-        *("baseline", "if_enforced", "watch"),
+        *("baseline", "if_enforced", "watch", "group_by"),
     ):
         if getattr(ask, name) != getattr(default, name):
             yield _flag_of(name), "diff, which compares what was read before"

@@ -10,7 +10,6 @@ from exporter.snapshot.document import (
     CLUSTER_SCOPE,
     SnapshotDocument,
     ago,
-    by_resource,
     caveats,
     change_line,
     headline,
@@ -18,6 +17,7 @@ from exporter.snapshot.document import (
     resource_of,
     rule_of,
     utc,
+    worst_workloads,
 )
 from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingResult
 from exporter.web.page.html import Content, Markup, document, number, percent, tag
@@ -26,7 +26,7 @@ TITLE: Final = "Policy reports"
 INCOMPLETE_TITLE: Final = "Warning: this does not show everything"
 MOST_WORST: Final = 10
 """Rows of the lists of worst policies, namespaces and resources."""
-PAPER_ROWS: Final = {"failing": 25, "policies": 10, "namespaces": 10, "resources": 10, "claimed": 0}
+PAPER_ROWS: Final = {"failing": 25, "policies": 10, "namespaces": 10, "workloads": 10, "claimed": 0}
 """Rows of a list that are printed, by its slug; PAPER_OTHERS of those that are not here."""
 PAPER_OTHERS: Final = 6
 MESSAGE_CHARACTERS: Final = 240
@@ -72,7 +72,10 @@ def _listings(made: SnapshotDocument, limit: int | None) -> Iterator[Listing]:
         yield _results("new", "New failing results", made.comparison.new, made.time, limit)
         yield _results("fixed", "Fixed", made.comparison.fixed, made.time, limit)
     yield from _worst(made)
-    yield _results("failing", "Failing results", made.failing or [], made.time, limit)
+    rows, title = made.failing or [], "Failing results"
+    if made.by_workload is not None:
+        rows, title = [each.result for each in made.by_workload], f"{title} by workload"
+    yield _results("failing", title, rows, made.time, limit)
     yield _blocks("blocked", BLOCKED_TITLE, made.blocked or [], made.time, limit)
     yield _blocks("claimed", CLAIMED_TITLE, made.claimed or [], made.time, limit)
 
@@ -87,13 +90,13 @@ def _worst(made: SnapshotDocument) -> Iterator[Listing]:
         rows = [_counted(each.name or CLUSTER_SCOPE, each.results) for each in bad[:MOST_WORST]]
         columns = (name, "Failing", "Of checks", "Compliance")
         yield Listing(slug, f"Worst {slug}", columns, rows, str(len(bad)))
-    worst = by_resource(made.failing or [])
+    worst = worst_workloads(made.failing or [])
     resources = [
         (Cell(severity, "severity"), Cell(name), Cell(number(count), "number"))
         for name, count, severity in worst[:MOST_WORST]
     ]
-    names = ("Severity", "Resource", "Failing")
-    yield Listing("resources", "Worst resources", names, resources, str(len(worst)))
+    names = ("Severity", "Workload", "Failing")
+    yield Listing("workloads", "Worst workloads", names, resources, str(len(worst)))
 
 
 def _counted(name: str, counts: Counts) -> tuple[Cell, ...]:
@@ -144,8 +147,8 @@ def _enforced(made: SnapshotDocument) -> Listing:
         )
         for each in found
     ]
-    columns = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped")
-    return Listing("enforced", "If enforced", columns, rows, str(len(found)))
+    names = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped")
+    return Listing("enforced", "If enforced", names, rows, str(len(found)))
 
 
 def _refused(made: SnapshotDocument, limit: int | None) -> Listing:
@@ -160,8 +163,8 @@ def _refused(made: SnapshotDocument, limit: int | None) -> Listing:
         )
         for policy, row in found[:limit]
     ]
-    columns = ("Policy", "Result", "Resource", "Namespace labels", "Rules")
-    return Listing("refused", "Refused at their next change", columns, rows, str(len(found)))
+    names = ("Policy", "Result", "Resource", "Namespace labels", "Rules")
+    return Listing("refused", "Refused at their next change", names, rows, str(len(found)))
 
 
 def _brief(message: str) -> str:
@@ -317,8 +320,7 @@ def _panel(each: Listing) -> Markup:
 
 
 def _html_cell(cell: Cell) -> Markup:
-    text = one_line(cell.text)
-    content: Content = text
+    content: Content = (text := one_line(cell.text))
     if cell.kind == "severity":
         content = tag("span", text, class_=f"chip {text}")
     if cell.kind == "share":

@@ -1,8 +1,5 @@
 """A snapshot for people: laid out for the width of a terminal, one row a line in a pipe."""
 
-import os
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -18,6 +15,7 @@ from exporter.snapshot.document import (
     CLUSTER_SCOPE,
     EnforcedPolicy,
     SnapshotDocument,
+    WorkloadFailure,
     ago,
     caveats,
     change_line,
@@ -33,7 +31,6 @@ WORST: Final = 10
 """Rows of the summary's lists at most, however many ``--limit`` allows for the failing ones."""
 ROOMY: Final = 160
 """Columns of a terminal in which a message fits beside its resource."""
-NARROWEST: Final = 40
 SHORTEST: Final = 12
 """Columns that a folded text has at least."""
 GAP: Final = 2
@@ -65,17 +62,6 @@ class Layout(NamedTuple):
 
     width: int | None
     coloured: bool = False
-
-
-def layout() -> Layout:
-    """Find out what standard output is: a terminal, a pipe, or one with ``$COLUMNS``."""
-    columns = os.environ.get("COLUMNS", "")
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        return Layout(max(width, NARROWEST), coloured="NO_COLOR" not in os.environ)
-    if columns.isdecimal() and int(columns):
-        return Layout(max(int(columns), NARROWEST))
-    return Layout(None)
 
 
 class TableRow(NamedTuple):
@@ -183,9 +169,10 @@ def _tables(made: SnapshotDocument, limit: int | None, form: Layout) -> Iterator
     if made.comparison:
         yield _failing_table("New failing results", made.comparison.new, limit, form, now)
         yield _failing_table("Fixed", made.comparison.fixed, limit, form, now)
-    if made.failing:
-        title = "Failing results"
-        yield _failing_table(title, made.failing, limit, form, now)
+    if made.by_workload is not None:
+        yield _workload_table(made.by_workload, limit, form, now)
+    else:
+        yield _failing_table("Failing results", made.failing or [], limit, form, now)
     yield _blocked_table(BLOCKED_TITLE, made.blocked or [], limit, form, now)
     yield _blocked_table(CLAIMED_TITLE, made.claimed or [], limit, form, now)
     only_summaries = made.summary if made.failing is None else []
@@ -212,6 +199,19 @@ def _failing_table(
     rows = [_row((row.severity, row.result, ago(now - row.since)), row, form) for row in shown]
     columns = ("SEVERITY", "RESULT", "SINCE", *_where_names(form))
     return TextTable(f"{title}{_of(len(shown), len(found))}", columns, rows)
+
+
+def _workload_table(
+    found: list[WorkloadFailure], limit: int | None, form: Layout, now: float
+) -> TextTable:
+    rows = []
+    for each in found[:limit]:
+        row = each.result
+        first = (row.severity, row.result, ago(now - row.since), str(each.objects))
+        rows.append(_row(first, row, form))
+    columns = ("SEVERITY", "RESULT", "SINCE", "OBJECTS", *_where_names(form))
+    title = f"Failing results by workload{_of(len(rows), len(found))}"
+    return TextTable(title, columns, rows)
 
 
 def _blocked_table(

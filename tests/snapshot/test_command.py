@@ -181,7 +181,7 @@ def test_standard_input_is_a_dash(
 def test_json_says_the_same_as_the_metrics(
     page: list[Object], tmp_path: Path, capsys: Text
 ) -> None:
-    every = "--count=every-object"
+    every = "--count=objects"
     found = json.loads(shown(page, tmp_path, capsys, "--output=json", every))
     assert found["reports"] == 21
     assert found["results"]["fail"] == sum(n for k, n in page_sums().items() if k[2] == "fail")
@@ -205,7 +205,8 @@ def test_the_table_is_coloured_at_a_terminal(page: list[Object], tmp_path: Path)
     assert "\x1b[" in at_terminal(tmp_path, 120, str(path))
     plain = at_terminal(tmp_path, 120, str(path), NO_COLOR="1")
     assert "\x1b[" not in plain
-    assert "nginx" in plain
+    assert "Failing results by workload" in plain
+    assert "by workload" not in at_terminal(tmp_path, 120, str(path), "--group-by=none")
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def document(*rows: FailingResult, **more: Any) -> SnapshotDocument:
         "time": 100.0,
         "scope": SnapshotScope(),
         "problems": [],
-        "count": "every-object",
+        "count": "objects",
         "reports": 1,
         "compliance": 0.5,
         "resources": Counts(),
@@ -109,7 +109,7 @@ def test_the_difference_of_the_demo_over_a_minute_is_that_of_the_counters(
     second = reports("second")
     later = counted(state, second)
     opened, closed = later[0] - opened, later[1] - closed
-    count = "--count=every-object"
+    count = "--count=objects"
     json_of(tmp_path / "a.json", first, count)
     json_of(tmp_path / "b.json", second, count)
     arguments = ["diff", str(tmp_path / "a.json"), str(tmp_path / "b.json")]

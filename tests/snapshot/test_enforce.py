@@ -113,7 +113,7 @@ def test_the_numbers_are_those_of_the_dashboard(beside: Beside, tmp_path: Path) 
     for series, value in samples.items():
         labels = dict(series.labels)
         # As the dashboards' variable Count has it by default.
-        if series.name == "policyreport_results" and labels["kind"] not in ("ReplicaSet", "Job"):
+        if series.name == "policyreport_results" and labels["controlled"] != "true":
             key = labels["policy"], labels["result"]
             counted[key] = counted.get(key, 0) + value
     modes = {
@@ -221,6 +221,40 @@ def test_a_kind_that_is_asked_for_is_shown_whatever_is_counted(
     assert taken(path, "--kind=ReplicaSet", "-o", "csv") == 0
     assert ",ReplicaSet,old," in capsys.readouterr().out
     assert taken(path, "--kind=Deploymnet", "--fail-on=fail") == 2
+
+
+def workload(*pods: Object) -> list[Object]:
+    """Write the reports on a Deployment, its ReplicaSet and its Pods, each with a result."""
+    kinds = (("Deployment", "web"), ("ReplicaSet", "web-6d4b75cb6d"))
+    items = [report("web", result("p", "fail")), report("x", result("p", "fail")), *pods]
+    for item, (kind, name) in zip(items, kinds, strict=False):
+        item["scope"] |= {"kind": kind, "name": name}
+    return items
+
+
+def pod(suffix: str, *results: Object) -> Object:
+    made = report(f"web-6d4b75cb6d-{suffix}", *results)
+    made["scope"]["kind"] = "Pod"
+    return made
+
+
+def test_a_workload_is_one_line_with_the_number_of_its_objects(
+    tmp_path: Path, capsys: Text
+) -> None:
+    pods = [pod("x7k2p", result("p", "fail")), pod("b4zql", result("p", "fail"))]
+    only_pods = pod("fw9dc", result("pods-only", "fail", message="only the Pod has it"))
+    path = saved(tmp_path / "list", *workload(*pods, only_pods))
+    assert taken(path, "--group-by=workload") == 0
+    out = capsys.readouterr().out
+    rows = [line.split("\t") for line in out.splitlines() if line.startswith("high\tfail")]
+    assert [(row[3], "/".join(row[4:7]), row[7]) for row in rows] == [
+        ("4", "shop/Deployment/web", "p"),
+        ("1", "shop/Deployment/web", "pods-only"),
+    ]
+    assert rows[1][-1] == "only the Pod has it"
+    made = json_of(tmp_path / "json", path, "--group-by=workload", "--count=objects")
+    assert sum(each["objects"] for each in made["by_workload"]) == len(made["failing"]) == 5
+    assert json_of(tmp_path / "json", path)["by_workload"] is None
 
 
 LIMITS = {"--limit=2": 2, "--all": 40, "--limit=40": 40}

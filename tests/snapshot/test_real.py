@@ -60,7 +60,7 @@ def test_what_kyverno_wrote_goes_through_every_output(tmp_path: Path) -> None:
 def test_what_kubectl_prints_gives_what_the_cluster_does(
     form: str, beside: Beside, tmp_path: Path
 ) -> None:
-    words = [tool("kubectl"), f"--kubeconfig={beside.kubeconfig}", *ARGUMENTS, form]
+    words = [str(tool("kubectl")), f"--kubeconfig={beside.kubeconfig}", *ARGUMENTS, form]
     printed = subprocess.run(words, capture_output=True, check=True, timeout=60).stdout
     path = tmp_path / "printed"
     path.write_bytes(printed)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import FLAGS, HELP, SNAPSHOT_SWITCHES, main
-from exporter.settings.flags import Flag
+from exporter.cli import FLAGS, HELP, main
+from exporter.settings.flags import SNAPSHOT_SWITCHES, Flag
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 HEAD = """\
