@@ -81,7 +81,7 @@ class WorkloadFailure(msgspec.Struct, frozen=True):
 
 
 class RefusedWorkload(msgspec.Struct, frozen=True):
-    """An object whose next change an enforced policy would refuse, or cannot evaluate.
+    """A workload whose next change an enforced policy would refuse, or cannot evaluate.
 
     ``labels`` are those of its namespace, empty where namespaces are not read.
     """
@@ -273,6 +273,12 @@ def ago(seconds: float) -> str:
 def resource_of(row: FailingResult | BlockedRequest | RefusedWorkload) -> str:
     """Name a resource: namespace/Kind/name."""
     return "/".join(part for part in (row.namespace, row.kind, row.name) if part)
+
+
+def remarks(each: EnforcedPolicy) -> str:
+    """Write what else is known of a policy: notes, and exceptions."""
+    exceptions = "not read" if each.exceptions is None else ", ".join(each.exceptions)
+    return "; ".join([*each.notes, *([f"exceptions: {exceptions}"] if exceptions else [])])
 
 
 def by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:

@@ -24,7 +24,7 @@ from exporter.state.selection import Globs
 from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold, Labels
 from exporter.view.failing import failing, order
-from exporter.view.summary import blocked, left_out, total, worst
+from exporter.view.summary import blocked, counted, left_out, total, worst
 from exporter.view.values import COUNT_CHOICES, SEVERITIES, Counts, FailingResult, NamedCounts
 
 _NAMESPACE, _CONTROLLED, _POLICY, _SEVERITY = 0, 2, 3, 5
@@ -49,7 +49,7 @@ def document(
     namespaces = _by(found.results, _NAMESPACE) if whole else _by(found.summary, _NAMESPACE)
     for labels, row in _by(cut, _NAMESPACE).items():
         namespaces.add_all(labels, row)
-    counted = total(namespaces)
+    results = total(namespaces)
     blocks = [
         each
         for each in reversed(state.violation_events.recent.blocks)
@@ -63,9 +63,9 @@ def document(
         problems=list(problems),
         count=ask.counting,
         reports=state.ledger.count(),
-        compliance=counted.compliance,
+        compliance=results.compliance,
         resources=total(found.resources),
-        results=counted,
+        results=results,
         not_itemised=total(cut),
         cut_reports=state.ledger.totals.cut_reports,
         left_out=list(left_out(state)),
@@ -199,7 +199,7 @@ def if_enforced(
     for (label, _), info in reading.state.register.policy_infos.items():
         infos.setdefault(label, []).append(info)
     rows: dict[str, list[FailingResult]] = {}
-    for row in made.failing or []:
+    for row in _failing(reading, ask):
         rows.setdefault(row.policy, []).append(row)
     found = _figures(reading, ask, _chooser(reading, ask)).results
     counts = _by(found, _POLICY)
@@ -222,7 +222,10 @@ def if_enforced(
 
 
 class _Evidence(NamedTuple):
-    """What is known of a policy; *unknown* says that some of its results may not be."""
+    """What is known of a policy: *counts* are of what ``--count`` counts, *rows* of every object.
+
+    *unknown* says that some of its results may not be known.
+    """
 
     policy: str
     infos: list[PolicyInfo]
@@ -254,7 +257,7 @@ def _verdict(evidence: _Evidence) -> Verdict:
     """Judge a policy: what is left unevaluated is no reason to enforce."""
     if any(each.mode == "enforce" for each in evidence.infos):
         return "enforced"
-    if evidence.counts.failing:
+    if evidence.counts.failing or evidence.rows:
         return "would block"
     if evidence.unknown or not evidence.counts.all:
         return "unknown"
@@ -270,6 +273,9 @@ def _notes(evidence: _Evidence) -> Iterator[str]:
         yield "it is not scanned in the background: only objects that changed since are evaluated"
     if evidence.counts.warn:
         yield f"{evidence.counts.warn} checks warn, as of rules that are not scored"
+    owned = len(evidence.rows) - evidence.counts.failing
+    if owned > 0:
+        yield f"{counted(owned, 'more failing result')} of objects that another one owns"
     if evidence.unknown:
         yield "not all results could be read"
 
@@ -277,10 +283,11 @@ def _notes(evidence: _Evidence) -> Iterator[str]:
 def _refused(
     rows: Sequence[FailingResult], reading: Reading, label_names: tuple[str, ...]
 ) -> list[RefusedWorkload]:
-    """Group what fails by object, with the labels of its namespace."""
-    objects: dict[tuple[str, str, str], list[FailingResult]] = {}
+    """Group what fails by workload, with the labels of its namespace."""
+    workloads: dict[tuple[str, str, str], list[FailingResult]] = {}
     for row in rows:
-        objects.setdefault((row.namespace, row.kind, row.name), []).append(row)
+        place = (row.namespace, row.workload_kind, row.workload)
+        workloads.setdefault(place, []).append(row)
     known = reading.state.namespaces.labels
     return [
         RefusedWorkload(
@@ -289,5 +296,5 @@ def _refused(
             results=tuple(dict.fromkeys(row.result for row in found)),
             labels={n: v for n, v in zip(label_names, known.get(place[0], ()), strict=False) if v},
         )
-        for place, found in sorted(objects.items())
+        for place, found in sorted(workloads.items())
     ]

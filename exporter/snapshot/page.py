@@ -14,6 +14,7 @@ from exporter.snapshot.document import (
     change_line,
     headline,
     one_line,
+    remarks,
     resource_of,
     rule_of,
     utc,
@@ -144,10 +145,11 @@ def _enforced(made: SnapshotDocument) -> Listing:
             Cell(", ".join(each.modes) or "not read", "word"),
             Cell(each.verdict, "word"),
             *(Cell(number(n), "number") for n in (each.failing, each.unevaluated, each.skipped)),
+            Cell(remarks(each), "message"),
         )
         for each in found
     ]
-    names = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped")
+    names = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped", "Remarks")
     return Listing("enforced", "If enforced", names, rows, str(len(found)))
 
 
@@ -169,8 +171,7 @@ def _refused(made: SnapshotDocument, limit: int | None) -> Listing:
 
 def _brief(message: str) -> str:
     text = one_line(message)
-    cut = len(text) > MESSAGE_CHARACTERS
-    return text[: MESSAGE_CHARACTERS - 1] + "…" if cut else text
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[: MESSAGE_CHARACTERS - 1]}…"
 
 
 def as_markdown(made: SnapshotDocument, limit: int | None) -> str:
@@ -256,9 +257,8 @@ def as_html(made: SnapshotDocument, limit: int | None) -> str:
 
 def _warning(problems: Iterable[str]) -> Content:
     found = [tag("li", one_line(each)) for each in problems]
-    if not found:
-        return None
-    return tag("section", tag("strong", INCOMPLETE_TITLE), tag("ul", *found), class_="warning")
+    title = tag("strong", INCOMPLETE_TITLE)
+    return tag("section", title, tag("ul", *found), class_="warning") if found else None
 
 
 def _tiles(made: SnapshotDocument) -> Content:

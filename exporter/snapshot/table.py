@@ -21,6 +21,7 @@ from exporter.snapshot.document import (
     change_line,
     headline,
     one_line,
+    remarks,
     resource_of,
     rule_of,
     utc,
@@ -253,17 +254,11 @@ def _enforced_table(found: list[EnforcedPolicy]) -> TextTable:
                 each.verdict,
                 *map(str, (each.failing, each.unevaluated, each.skipped, each.namespaces)),
             ),
-            (_remarks(each),),
+            (one_line(remarks(each)),),
         )
         for each in found
     ]
     return TextTable("If enforced", columns, rows, numbers=4)
-
-
-def _remarks(each: EnforcedPolicy) -> str:
-    exceptions = "not read" if each.exceptions is None else ", ".join(each.exceptions)
-    remarks = [*each.notes, *([f"exceptions: {exceptions}"] if exceptions else [])]
-    return one_line("; ".join(remarks))
 
 
 def _refused_table(policy: EnforcedPolicy, limit: int | None) -> TextTable:
@@ -280,7 +275,7 @@ def _refused_table(policy: EnforcedPolicy, limit: int | None) -> TextTable:
         )
         for each in shown
     ]
-    title = f"{one_line(policy.policy)}: objects refused at their next change"
+    title = f"{one_line(policy.policy)}: refused at their next change"
     columns = ("RESULT", "RESOURCE", "NAMESPACE LABELS", "RULES")
     return TextTable(f"{title}{_of(len(shown), len(found))}", columns, rows)
 

@@ -110,12 +110,14 @@ def test_the_numbers_are_those_of_the_dashboard(beside: Beside, tmp_path: Path) 
     assert taken(access, f"--output=prometheus={tmp_path / 'metrics'}") == 0
     samples = parse((tmp_path / "metrics").read_text())
     counted: dict[tuple[str, str], float] = {}
+    every: dict[tuple[str, str], float] = {}
     for series, value in samples.items():
         labels = dict(series.labels)
-        # As the dashboards' variable Count has it by default.
-        if series.name == "policyreport_results" and labels["controlled"] != "true":
+        if series.name == "policyreport_results":
             key = labels["policy"], labels["result"]
-            counted[key] = counted.get(key, 0) + value
+            every[key] = every.get(key, 0) + value
+            if labels["controlled"] != "true":  # as the dashboards' variable Count has it
+                counted[key] = counted.get(key, 0) + value
     modes = {
         dict(series.labels)["policy"]: dict(series.labels)["mode"]
         for series in samples
@@ -127,7 +129,8 @@ def test_the_numbers_are_those_of_the_dashboard(beside: Beside, tmp_path: Path) 
         failing, error = (counted.get((name, word), 0) for word in ("fail", "error"))
         assert (each["failing"], each["unevaluated"]) == (failing, error)
         known = any((name, word) in counted for word in ("pass", "skip"))
-        ready = "would block" if failing + error else "ready" if known else "unknown"
+        bad = every.get((name, "fail"), 0) + every.get((name, "error"), 0)
+        ready = "would block" if bad else "ready" if known else "unknown"
         assert each["verdict"] == ("enforced" if modes[name] == "enforce" else ready)
 
 
@@ -255,6 +258,16 @@ def test_a_workload_is_one_line_with_the_number_of_its_objects(
     made = json_of(tmp_path / "json", path, "--group-by=workload", "--count=objects")
     assert sum(each["objects"] for each in made["by_workload"]) == len(made["failing"]) == 5
     assert json_of(tmp_path / "json", path)["by_workload"] is None
+
+
+def test_a_policy_that_only_pods_violate_is_not_ready(tmp_path: Path, capsys: Text) -> None:
+    items = workload(pod("x7k2p", result("pods-only", "fail")))
+    path = saved(tmp_path / "list", policy("pods-only"), *items)
+    assert taken(path, "--if-enforced=pods-only", "--output=json") == 1
+    [found] = json.loads(capsys.readouterr().out)["if_enforced"]
+    assert (found["verdict"], found["failing"]) == ("would block", 0)
+    assert [(each["kind"], each["name"]) for each in found["workloads"]] == [("Deployment", "web")]
+    assert "1 more failing result of objects that another one owns" in found["notes"]
 
 
 LIMITS = {"--limit=2": 2, "--all": 40, "--limit=40": 40}
