@@ -55,7 +55,7 @@ def test_an_optional_file_is_there_when_wanted(vendor: Path) -> None:
 def test_a_value_reaches_expression_and_text(vendor: Path) -> None:
     text = json.dumps(evaluate(vendor, "prometheusAlerts", "{values+: {spike_blocks_ratio: '77'}}"))
     assert "<= 77 * last_over_time" in text
-    assert "over 77 times" in text
+    assert "more than 77 times" in text
 
 
 def test_an_alert_can_be_left_out_and_labelled(vendor: Path) -> None:

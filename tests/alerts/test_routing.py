@@ -183,7 +183,7 @@ def test_a_long_message_is_cut_and_says_so(program: str, tmp_path: Path) -> None
     assert isinstance(alerts, list)
     text = rendered("policy.text", message(alerts=alerts * 6), program, tmp_path)
     assert text.count("•") == 10
-    assert "and more: 12 in all" in text
+    assert "and more, 12 in total" in text
 
 
 @pytest.mark.parametrize("program", AMTOOLS)

@@ -89,7 +89,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "a scrape that outlasts its interval": (
         {"serviceMonitor": {"scrapeTimeout": "1m"}},
-        "serviceMonitor.scrapeTimeout is 1m, longer than serviceMonitor.interval, 30s",
+        "serviceMonitor.scrapeTimeout is 1m, which is longer than serviceMonitor.interval (30s)",
         {"serviceMonitor": {"scrapeTimeout": "20s"}},
     ),
     "two scrapes": (
@@ -200,7 +200,7 @@ def test_is_refused_with_its_cure(values: Object, text: str, cure: Object, helm:
 
 
 def test_shards_are_refused_where_pods_do_not_know_their_ordinal() -> None:
-    with pytest.raises(RefusedError, match=r"needs Kubernetes 1\.28 .* this is v1\.27\.9"):
+    with pytest.raises(RefusedError, match=r"needs Kubernetes 1\.28 .* this cluster has v1\.27\.9"):
         render({"shards": 2}, Run(kubernetes="1.27.9"))
     assert render({"shards": 2}, Run(kubernetes="1.28.0")).one("StatefulSet")
 

@@ -224,7 +224,7 @@ SAID = {
         {"dashboards": {"folder": "Policies"}},
         "sidecar.dashboards.folderAnnotation=grafana_folder",
     ),
-    "nothing is kept": ({"state": {"enabled": False}}, "counters start at zero"),
+    "nothing is kept": ({"state": {"enabled": False}}, "counters start at 0"),
     "the status page is open": (
         {"ingress": {"enabled": True, "hosts": ["a.example"]}},
         "published without a password",

@@ -1,7 +1,7 @@
 {{/* Combinations that cannot work are refused here, each with what to do instead. */}}
 {{- define "policy-report-exporter.validate" -}}
 {{- if not .Values.enabled }}
-{{- fail "enabled is false, but this chart is rendered nevertheless: in Chart.yaml of the umbrella chart, add `condition: policy-report-exporter.enabled` to this dependency." }}
+{{- fail "enabled is false, but Helm still renders this chart. In Chart.yaml of the umbrella chart, add `condition: policy-report-exporter.enabled` to this dependency." }}
 {{- end }}
 {{- $pods := int (include "policy-report-exporter.pods" .) }}
 {{- $claim := and .Values.state.enabled .Values.state.persistence.enabled }}
@@ -12,19 +12,19 @@
 {{- fail "replicas is above 1 and state.persistence.enabled is true: a checkpoint belongs to one pod. Set replicas to 1, use shards, or leave persistence off." }}
 {{- end }}
 {{- if and .Values.state.persistence.existingClaim (gt $pods 1) }}
-{{- fail "state.persistence.existingClaim is one claim, and there is more than one pod: leave it empty, and each pod gets its own claim." }}
+{{- fail "state.persistence.existingClaim is set, but there is more than one pod. Leave it empty, and each pod gets its own claim." }}
 {{- end }}
 {{- if and .Values.state.persistence.existingClaim (not $claim) }}
 {{- fail "state.persistence.existingClaim is set but not used: set state.enabled and state.persistence.enabled to true." }}
 {{- end }}
 {{- if and (gt (int .Values.shards) 1) (semverCompare "<1.28.0-0" .Capabilities.KubeVersion.Version) }}
-{{- fail (printf "shards is above 1, which needs Kubernetes 1.28 (a pod learns its ordinal from the label apps.kubernetes.io/pod-index); this is %s." .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "shards is above 1, which needs Kubernetes 1.28 (a pod reads its ordinal from the label apps.kubernetes.io/pod-index); this cluster has %s." .Capabilities.KubeVersion.Version) }}
 {{- end }}
 {{- if and .Values.namespaces (include "policy-report-exporter.watchesNamespaces" .) }}
 {{- fail "namespaces is set and config.labels.namespace_labels is not empty: labels of namespaces can only be read with a ClusterRole. Leave one of them empty." }}
 {{- end }}
 {{- if and .Values.namespaces .Values.rbac.existingClusterRole }}
-{{- fail "namespaces is set and rbac.existingClusterRole too: it would be bound for the whole cluster. Leave one of them empty, or set rbac.create to false and bind it yourself." }}
+{{- fail "namespaces and rbac.existingClusterRole are both set, but the ClusterRole would be bound for the whole cluster. Leave one of them empty, or set rbac.create to false and bind the role yourself." }}
 {{- end }}
 {{- if and .Values.web.tls (not .Values.web.existingSecret) }}
 {{- fail "web.tls is true but web.existingSecret is empty: TLS is enabled by the web configuration file in that secret." }}
@@ -89,11 +89,11 @@ for config.birth_hold seconds. An empty interval means that of the Prometheus, o
 {{- if or .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 {{- if and (gt $hold 0.0) (lt $hold $seconds) }}
 {{- $what := ternary (printf "is %s" $interval) "is empty (Prometheus' own default, up to 1m)" (not (empty $interval)) }}
-{{- fail (printf "serviceMonitor.interval %s and config.birth_hold is only %v seconds: Prometheus would not count the first violations of new counters. Set config.birth_hold to a little more than the interval, or to 0 if that does not matter." $what $hold) }}
+{{- fail (printf "serviceMonitor.interval %s and config.birth_hold is only %v seconds: Prometheus would not count the first violations of new counters. Set config.birth_hold to slightly more than the interval, or to 0 if you do not need them." $what $hold) }}
 {{- end }}
 {{- with .Values.serviceMonitor.scrapeTimeout }}
 {{- if and $interval (gt (include "policy-report-exporter.seconds" . | float64) $seconds) }}
-{{- fail (printf "serviceMonitor.scrapeTimeout is %s, longer than serviceMonitor.interval, %s: Prometheus refuses that." . $interval) }}
+{{- fail (printf "serviceMonitor.scrapeTimeout is %s, which is longer than serviceMonitor.interval (%s). Prometheus refuses this." . $interval) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -119,7 +119,7 @@ for config.birth_hold seconds. An empty interval means that of the Prometheus, o
 {{- if $found }}
 {{- $has := not (empty (dig "spec" "volumeClaimTemplates" list $found)) }}
 {{- if ne $has (not (not $wanted)) }}
-{{- fail (printf "the StatefulSet %s runs %s volume claims and these values want it %s: Kubernetes cannot change that. Run `kubectl --namespace %s delete statefulset %s --cascade=orphan`, then repeat the upgrade; pods keep running until they are replaced." $name (ternary "with" "without" $has) (ternary "with" "without" (not (not $wanted))) $namespace $name) }}
+{{- fail (printf "the StatefulSet %s runs %s volume claims, but these values configure it %s. Kubernetes cannot change this in place. Run `kubectl --namespace %s delete statefulset %s --cascade=orphan`, then repeat the upgrade. The pods keep running until they are replaced." $name (ternary "with" "without" $has) (ternary "with" "without" (not (not $wanted))) $namespace $name) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -142,7 +142,7 @@ through Helm itself can look up what is there; rules that other labels select ar
 {{- range $key, $value := $own }}{{ if ne $value (get $labels $key | default "") }}{{ $same = false }}{{ end }}{{ end }}
 {{- $release := get $labels "app.kubernetes.io/instance" | default "" }}
 {{- if and $ours $same (ne $release $.Release.Name) }}
-{{- fail (printf "the release %s already installs rules and dashboards in the namespace %s: set secondary to true for this one, or every alert is sent twice." $release $namespace) }}
+{{- fail (printf "the release %s already installs rules and dashboards in the namespace %s: set secondary to true for this release, or every alert is sent twice." $release $namespace) }}
 {{- end }}
 {{- end }}
 {{- end }}
