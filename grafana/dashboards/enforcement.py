@@ -37,7 +37,7 @@ def enforcement() -> Frame:
     return Frame(
         uid="policy-enforcement",
         title="Policy / Enforcement",
-        description="Requests that enforced policies refuse: now, to whom, by which policy.",
+        description="Requests that enforced policies refuse, by namespace and policy.",
         since="now-1h",
         refresh="30s",
         variables=[
@@ -63,19 +63,20 @@ def _headline() -> list[Stat]:
     return [
         _number(
             "Blocked in 5 minutes",
-            "Refused requests of the last five minutes, whatever time is selected. From "
-            "policyviolation_events_total. Above zero, look at the table below.",
+            "Requests refused in the last five minutes, independent of the selected time. From "
+            "policyviolation_events_total. If it is above 0, see the table below.",
             total(increase(*THESE, BLOCKED, window="5m")),
         ).thresholds(palette.none_allowed("orange")),
         _number(
             "Blocks still in Events",
-            "Blocked requests whose Event the API server still has, about the last hour. From "
-            "policyviolation_live_events: right even when the exporter has just started.",
+            "Blocked requests whose Event the API server still has, usually those of the last "
+            "hour. From policyviolation_live_events. Correct even if the exporter has just "
+            "started.",
             total(now("policyviolation_live_events", *THESE, BLOCKED)),
         ),
         _number(
             "In system namespaces",
-            "Refused requests of the selected time in the namespaces listed at the top. From "
+            "Requests refused in the selected time in the namespaces listed at the top. From "
             "policyviolation_events_total. The cluster may be unable to recover: exempt the "
             "namespace first, then investigate.",
             happened(VIOLATED, *THESE, SYSTEM, BLOCKED),
@@ -83,7 +84,8 @@ def _headline() -> list[Stat]:
         _number(
             "Namespaces hit",
             "Namespaces with a refused request in the selected time. From "
-            "policyviolation_events_total. Many at once: it is the policy, not the teams.",
+            "policyviolation_events_total. If there are many, the cause is probably the policy, "
+            "not the teams.",
             f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, namespace')} > 0)",
         ),
         _number(
@@ -94,20 +96,21 @@ def _headline() -> list[Stat]:
         ),
         _number(
             "Allowed (audit)",
-            "Requests of the selected time that violated a policy which only audits. From "
-            "policyviolation_events_total. They would have been refused under enforcement.",
+            "Requests in the selected time that violated a policy which only audits. From "
+            "policyviolation_events_total. If the policy were enforced, it would have refused "
+            "them.",
             happened(VIOLATED, *THESE, ALLOWED),
         ),
         panels.number(
             "Enforced policies",
-            "Policies that refuse what violates them. From policyreport_policy_info. Fewer than "
-            "yesterday: one was relaxed or deleted.",
+            "Policies that refuse requests that violate them. From policyreport_policy_info. If "
+            "there are fewer than yesterday, a policy was changed to audit or deleted.",
             f"count({promql.policies(POLICY, ENFORCED)})",
         ),
         panels.number(
             "Events watched",
-            "Whether the exporter watches the cluster's Events at this moment. From "
-            "policyreport_exporter_watch_up. If not, the numbers here do not move: see the "
+            "Whether the exporter currently watches the cluster's Events. From "
+            "policyreport_exporter_watch_up. If not, the numbers here do not change: see the "
             "Exporter dashboard.",
             f'min(policyreport_exporter_watch_up{{{CLUSTER},resource=~"events.*"}})',
         ).mappings([palette.words({"0": ("no", "red"), "1": ("yes", "green")})]),
@@ -122,8 +125,8 @@ def _by_policy() -> TimeSeries:
     by_policy = f"60 * {total(rate(*THESE, BLOCKED), 'policy')} > 0"
     panel = panels.bars(
         "Blocked per minute, by policy",
-        "Refused requests by the policy that refused them. From policyviolation_events_total. A "
-        "new colour is a policy that began to block.",
+        "Refused requests by policy. From policyviolation_events_total. A new colour is a policy "
+        "that started to block.",
     ).with_target(panels.over_time(by_policy, "{{policy}}"))
     return panel.no_value("nothing blocked").span(10).height(9)
 
@@ -132,8 +135,8 @@ def _by_namespace() -> TimeSeries:
     blocked = f"60 * {total(rate(*THESE, BLOCKED), 'namespace')} > 0"
     panel = panels.bars(
         "Blocked per minute, by namespace",
-        "Refused requests by the namespace of the refused resource. From "
-        "policyviolation_events_total. A steady band is a controller that keeps retrying.",
+        "Refused requests by the namespace of the resource. From policyviolation_events_total. A "
+        "constant rate usually is a controller that keeps retrying.",
     ).with_target(
         panels.over_time(promql.named(blocked, "namespace", "(cluster)"), "{{namespace}}")
     )
@@ -144,9 +147,9 @@ def _repeated() -> Table:
     by = "cluster, namespace, kind, policy, rule"
     panel = tables.table_of(
         "Who was blocked most?",
-        "Refused requests of the selected time by namespace, kind, policy and rule. From "
-        "policyviolation_events_total. Pods and ReplicaSets with high counts are a controller "
-        "retrying: the Deployment was accepted, its Pods are not.",
+        "Requests refused in the selected time, by namespace, kind, policy and rule. From "
+        "policyviolation_events_total. High counts for Pods or ReplicaSets mean that a controller "
+        "keeps retrying: the Deployment was accepted, but its Pods are refused.",
         [
             tables.namespace(),
             Column("kind", "Kind").wide(120),
@@ -167,9 +170,9 @@ def _first_ever() -> Table:
     before = f"{of(EVENTS, SCOPE, BLOCKED)} offset $__range"
     panel = tables.table_of(
         "Which policies blocked for the first time?",
-        "Policies whose first refused request ever counted lies in the selected time. From "
-        "policyviolation_events_total. Look at who a new one hits; an exporter without a state "
-        "directory counts from 0 after a restart.",
+        "Policies that refused their first request in the selected time. From "
+        "policyviolation_events_total. Check which namespaces a new policy affects. Without a "
+        "state directory, a policy can appear again after the exporter restarts.",
         [
             tables.policy(),
             Column("Value", "Blocked so far").wide(140),
@@ -178,7 +181,7 @@ def _first_ever() -> Table:
         f"({counter} > 0) unless on ({by}) ({before} > 0)",
         sort=["-Blocked so far"],
     )
-    return panel.no_value("none, or nothing is known of the time before").span(10)
+    return panel.no_value("none, or no data from before the selected time").span(10)
 
 
 def _kyverno() -> list[TimeSeries]:
@@ -189,26 +192,27 @@ def _kyverno() -> list[TimeSeries]:
     return [
         _foreign(
             "Admission latency, 99th percentile",
-            "How long Kyverno takes to review a request. From "
-            "kyverno_admission_review_duration_seconds of Kyverno. Near the webhook's timeout "
-            "(10 s), requests begin to fail.",
+            "Time that Kyverno takes to review a request. From "
+            "kyverno_admission_review_duration_seconds of Kyverno. If it approaches the webhook's "
+            "timeout (10 s), requests start to fail.",
             f"histogram_quantile(0.99, {buckets})",
             "{{cluster}}",
             lacking="Prometheus does not scrape Kyverno",
         ).unit("s"),
         _foreign(
             "Admission requests per second",
-            "Requests that Kyverno reviews, allowed and refused, mutations too. From "
-            "kyverno_admission_requests_total of Kyverno. None at all: the webhooks are gone, and "
-            "nothing is enforced.",
+            "Requests that Kyverno reviews: allowed, refused and mutated. From "
+            "kyverno_admission_requests_total of Kyverno. If there are none, the webhooks are "
+            "missing and no policy is enforced.",
             f"sum by (request_allowed) (rate({reviews}[$__rate_interval]))",
             "allowed: {{request_allowed}}",
             lacking="Prometheus does not scrape Kyverno",
         ),
         _foreign(
             "Objects that Kyverno's controllers gave up on",
-            "By controller, per minute. From kyverno_controller_drop_total of Kyverno. Reports "
-            "that the reports controller gives up on stay as they were.",
+            "Objects that a controller stopped retrying, by controller and minute. From "
+            "kyverno_controller_drop_total of Kyverno. If the reports controller drops a report, "
+            "the report is not updated.",
             f"60 * sum by (controller_name) (rate({drops}[$__rate_interval]))",
             "{{controller_name}}",
             lacking="none, or Prometheus does not scrape Kyverno",
@@ -224,27 +228,27 @@ def _api_server() -> list[TimeSeries]:
     return [
         _foreign(
             "Webhook refusals per minute",
-            "What the API server counts of Kyverno's webhooks: no_error is a policy that refused, "
-            "anything else a webhook that did not answer well. From "
-            "apiserver_admission_webhook_rejection_count of the API server.",
+            "Refusals by Kyverno's webhooks, as the API server counts them. no_error means that a "
+            "policy refused the request. All other values mean that the call of the webhook "
+            "failed. From apiserver_admission_webhook_rejection_count of the API server.",
             f"60 * sum by (error_type) ({refused})",
             "{{error_type}}",
             lacking=lacking,
         ),
         _foreign(
             "Requests allowed unchecked, per minute",
-            "The webhook did not answer and its failurePolicy is Ignore. From "
-            "apiserver_admission_webhook_fail_open_count of the API server. Nothing is enforced "
-            "at such a moment: look at Kyverno's admission controller.",
+            "Requests that were admitted because the webhook did not respond and its failurePolicy"
+            " is Ignore. From apiserver_admission_webhook_fail_open_count of the API server. No "
+            "policy is enforced at such times. Check Kyverno's admission controller.",
             f"60 * sum by (name) ({unchecked})",
             "{{name}}",
             lacking=lacking,
         ),
         _foreign(
             "Webhook latency, 99th percentile",
-            "How long the API server waits for Kyverno. From "
-            "apiserver_admission_webhook_admission_duration_seconds of the API server. Near the "
-            "webhook's timeout, requests begin to fail.",
+            "Time that the API server waits for Kyverno. From "
+            "apiserver_admission_webhook_admission_duration_seconds of the API server. If it "
+            "approaches the webhook's timeout, requests start to fail.",
             f"histogram_quantile(0.99, sum by (le, name) ({buckets}))",
             "{{name}}",
             lacking=lacking,

@@ -30,7 +30,10 @@ def exporter() -> Frame:
     return Frame(
         uid="policy-exporter",
         title="Policy / Exporter",
-        description="Whether the exporter's data is complete and fresh, and what it costs.",
+        description=(
+            "Whether the exporter's data is complete and current, and how much CPU and "
+            "memory it uses."
+        ),
         since="now-3h",
         refresh="30s",
         variables=[
@@ -56,21 +59,21 @@ def _headline() -> list[Stat]:
     return [
         panels.number(
             "Exporters up",
-            "Exporter processes that Prometheus can scrape. From policyreport_exporter_build_info. "
-            "No data: none, and every other number of these dashboards is from before.",
+            "Exporter processes that Prometheus can scrape. From policyreport_exporter_build_info."
+            " If it shows no data, there is no exporter, and all other numbers are old.",
             f"count({own('build_info')})",
         ).thresholds(palette.steps("red", (1, "green"))),
         panels.number(
             "Resources not synced",
-            "Resources that the API server serves and whose first list is not complete. From "
-            "policyreport_exporter_synced and policyreport_exporter_served. Above zero for more "
-            "than a minute: see the log for the reason.",
+            "Resources that the API server serves, but whose first list is not complete. From "
+            "policyreport_exporter_synced and policyreport_exporter_served. If it stays above 0 "
+            "for more than a minute, see the log for the reason.",
             promql.known(unsynced, f"count({own('synced')})"),
         ).thresholds(palette.none_allowed()),
         panels.number(
             "Watches down",
-            "Served resources that are not watched at this moment. From "
-            "policyreport_exporter_watch_up and policyreport_exporter_served.",
+            "Served resources that are currently not watched. From policyreport_exporter_watch_up "
+            "and policyreport_exporter_served.",
             promql.known(
                 f"count(({own('watch_up')} == 0) and {SAME} ({own('served')} == 1))",
                 f"count({own('watch_up')})",
@@ -79,25 +82,25 @@ def _headline() -> list[Stat]:
         shared.age_of_data(TARGET),
         panels.number(
             "Folded label sets",
-            "Label sets above a family's budget in the selected time: their sums are right, their "
-            "labels say __overflow__. From policyreport_exporter_series_folded_total. Raise the "
-            "budget or drop a label.",
+            "Series above a family's limit in the selected time. Their sums are exact, but most of"
+            " their labels are __overflow__. From policyreport_exporter_series_folded_total. Raise"
+            " the limit or drop a label.",
             _counted("series_folded_total"),
         )
         .decimals(0)
         .thresholds(palette.none_allowed("orange")),
         panels.number(
             "Skipped objects",
-            "Objects of the selected time that could not be understood. From "
-            "policyreport_exporter_objects_skipped_total. The log names the first of each kind.",
+            "Objects that could not be read in the selected time. From "
+            "policyreport_exporter_objects_skipped_total. The log contains their names.",
             _counted("objects_skipped_total"),
         )
         .decimals(0)
         .thresholds(palette.none_allowed("orange")),
         panels.number(
             "Event gap",
-            "Time within the selected range for which Events are lost, because the exporter was "
-            "away longer than the API server keeps them. From "
+            "Time in the selected range for which Events are lost, because the exporter was down "
+            "longer than the API server keeps them. From "
             "policyreport_exporter_event_gap_seconds_total.",
             _counted("event_gap_seconds_total"),
         )
@@ -105,9 +108,9 @@ def _headline() -> list[Stat]:
         .thresholds(palette.none_allowed("orange")),
         panels.number(
             "Configuration",
-            "Whether the last reload of the configuration was accepted. From "
-            "policyreport_exporter_config_last_reload_successful. If not, the old one is in force "
-            "and the log says what is wrong.",
+            "Whether the last reload of the configuration succeeded. From "
+            "policyreport_exporter_config_last_reload_successful. If not, the old configuration is"
+            " active and the log contains the error.",
             f"min({own('config_last_reload_successful')})",
         ).mappings([palette.words({"0": ("rejected", "red"), "1": ("accepted", "green")})]),
     ]
@@ -135,13 +138,12 @@ def _resources() -> Table:
     ]
     return tables.table_of(
         "What is watched, and how well?",
-        "One line for each resource: whether the API server serves it, whether its first list is "
-        "complete, whether it is watched now. From policyreport_exporter_served, "
+        "One row for each resource: whether the API server serves it, whether its first list is "
+        "complete, and whether it is currently watched. From policyreport_exporter_served, "
         "policyreport_exporter_synced, policyreport_exporter_watch_up, "
         "policyreport_exporter_objects, policyreport_exporter_last_change_timestamp_seconds, "
-        "policyreport_exporter_last_sync_timestamp_seconds and "
-        "policyreport_exporter_relists_total (selected time). A resource that is not served is "
-        "fine unless you expect it.",
+        "policyreport_exporter_last_sync_timestamp_seconds and policyreport_exporter_relists_total"
+        " (selected time). A resource that is not served is normal, unless you expect it.",
         columns,
         f"max by ({by}) ({own('served')})",
         _unless_absent("synced", by),
@@ -166,8 +168,9 @@ def _watches() -> StateTimeline:
     )
     panel = panels.states(
         "Was every watch up?",
-        "Green: it was watched. Red: it was not, and changes came late. Grey: the cluster does not "
-        "serve it. From policyreport_exporter_watch_up and policyreport_exporter_served.",
+        "Green: the resource was watched. Red: it was not watched, and changes arrived late. Grey:"
+        " the cluster does not serve it. From policyreport_exporter_watch_up and "
+        "policyreport_exporter_served.",
     )
     return panel.with_target(up).mappings([palette.words(WATCH)]).height(12)
 
@@ -176,7 +179,8 @@ def _changes() -> TimeSeries:
     panel = panels.lines(
         "Changes received per second",
         "Objects added, modified and deleted, by resource. From "
-        "policyreport_exporter_watch_changes_total. Every hour a scan rewrites all reports.",
+        "policyreport_exporter_watch_changes_total. Kyverno's scan rewrites all reports every "
+        "hour.",
     ).with_target(
         panels.over_time(
             f"sum by (cluster, resource) ({per_second('watch_changes_total')}) > 0",
@@ -195,8 +199,8 @@ def _api() -> list[TimeSeries]:
         panels.bars(
             "Requests per second, by status",
             "Requests to the API server by status code. From "
-            "policyreport_exporter_api_requests_total. 403: the ClusterRole lacks something. "
-            "410 now and then is normal, it makes the exporter list again.",
+            "policyreport_exporter_api_requests_total. 403 means that a permission is missing. 410"
+            " is normal from time to time; the exporter then lists again.",
         )
         .with_target(panels.over_time(codes, "{{code}}"))
         .override_by_regexp("/^2/", [panels.fixed("green")])
@@ -205,8 +209,9 @@ def _api() -> list[TimeSeries]:
         .span(8),
         panels.lines(
             "Time to answer",
-            "From policyreport_exporter_api_request_duration_seconds: median and 99th percentile "
-            "of list pages and watch starts. Slow pages make the first sync long.",
+            "Median and 99th percentile of the time for list pages and watch starts. From "
+            "policyreport_exporter_api_request_duration_seconds. Slow pages make the first sync "
+            "slow.",
         )
         .unit("s")
         .interval("5m")
@@ -216,9 +221,9 @@ def _api() -> list[TimeSeries]:
         .span(8),
         panels.bars(
             "Watch restarts per hour",
-            "Watches that ended and were resumed, by reason. From "
-            "policyreport_exporter_watch_restarts_total. The API server ends each after some "
-            "minutes; many for another reason point at the network or a proxy.",
+            "Watch restarts, by reason. From policyreport_exporter_watch_restarts_total. The API "
+            "server ends each watch after some minutes (timeout). Many restarts for other reasons "
+            "point to the network or a proxy.",
         )
         .with_target(panels.over_time(f"{restarts} or on () {quiet}", "{{reason}}"))
         .span(8),

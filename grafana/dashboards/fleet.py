@@ -38,7 +38,9 @@ def fleet() -> Frame:
     return Frame(
         uid="policy-fleet",
         title="Policy / Fleet",
-        description="Every cluster in one line: does it report, does it comply, what is urgent.",
+        description=(
+            "One row for each cluster: whether it reports, whether it complies, and what is urgent."
+        ),
         since="now-7d",
         refresh="1m",
         variables=[
@@ -69,13 +71,15 @@ def _headline() -> list[Stat]:
     return [
         panels.number(
             "Clusters reporting",
-            "Clusters whose results arrive now. From policyreport_results by its recording rules.",
+            "Clusters that currently report results. From policyreport_results by its recording "
+            "rules.",
             f"count({REPORTING})",
         ),
         panels.number(
             "Clusters silent",
-            "Clusters that reported within the last week and do not now: the exporter, the "
-            "scrape or the way here is broken. From policyreport_results by its recording rules.",
+            "Clusters that reported within the last week but no longer do. The exporter, the "
+            "scrape or the path to this Prometheus does not work. From policyreport_results by its"
+            " recording rules.",
             known(silent, f"group({EXPECTED})"),
         ).thresholds(palette.none_allowed()),
         shared.compliance(promql.compliance(*ALL, family=FLEET)),
@@ -86,7 +90,7 @@ def _headline() -> list[Stat]:
         ).thresholds(palette.none_allowed("orange")),
         panels.number(
             "Critical",
-            "Failing checks of policies rated critical. From policyreport_results.",
+            "Failing checks of policies with severity critical. From policyreport_results.",
             known(urgent, every),
         ).thresholds(palette.none_allowed()),
         shared.opened(*ALL),
@@ -107,13 +111,14 @@ def _clusters() -> Table:
     better = palette.steps("red", (-0.02, "orange"), (-0.001, "text"), (0.001, "green"))
     return tables.table_of(
         "Clusters",
-        "One line for each cluster that reported within the last week. Change is that of "
-        "compliance against a week ago; New and Blocked count the selected time; Exporters are "
-        "processes that Prometheus scrapes. From policyreport_results, "
+        "One row for each cluster that reported within the last week. Change is the change of "
+        "compliance since last week. New and Blocked cover the selected time. Exporters is the "
+        "number of processes that Prometheus scrapes. From policyreport_results, "
         "policyreport_failures_opened_total, policyviolation_events_total, "
         "policyreport_oldest_failure_timestamp_seconds, "
         "policyreport_newest_result_timestamp_seconds and policyreport_exporter_build_info. Click "
-        "a cluster to open its overview, the age of its data to open its exporter.",
+        "a cluster to open its overview, or the age of its data to open the dashboard of its "
+        "exporter.",
         [
             tables.cluster().wide(160),
             Column(value(0), "Reports").words(palette.words(REPORTS)).wide(85),

@@ -31,7 +31,9 @@ def namespace() -> Frame:
     return Frame(
         uid="policy-namespace",
         title="Policy / Namespace",
-        description="What fails in your namespaces, what to fix first, and what was blocked.",
+        description=(
+            "Failures in your namespaces, which of them to fix first, and blocked requests."
+        ),
         since="now-7d",
         refresh="1m",
         variables=[
@@ -84,7 +86,7 @@ def _rated(title: str, severities: str, color: str, every: str) -> Stat:
     return panels.number(
         title,
         f"Failing checks of policies whose severity is {severities.replace('|', ', ')}. From "
-        "policyreport_results. The table below names them.",
+        "policyreport_results. The table below lists them.",
         known(rated, every),
     ).thresholds(palette.none_allowed(color))
 
@@ -96,10 +98,10 @@ def _fix_first() -> Table:
     age = f"time() - min by ({same}) ({of(SINCE, *MINE)})"
     return tables.table_of(
         "Failing rules, most severe first",
-        "One line for each failing rule, at most 200. Mode says whether the policy refuses new "
-        "violations (enforce) or only reports them. Failing for is the age of the policy's oldest "
-        "failure in that namespace. From policyreport_results, policyreport_policy_info and "
-        "policyreport_oldest_failure_timestamp_seconds. Click a policy to read what it wants.",
+        "One row for each failing rule, at most 200. Mode is enforce if the policy refuses new "
+        "violations; otherwise it only reports them. Failing for is the age of the policy's oldest"
+        " failure in the namespace. From policyreport_results, policyreport_policy_info and "
+        "policyreport_oldest_failure_timestamp_seconds. Click a policy to see its dashboard.",
         [
             tables.severity(),
             tables.policy(),
@@ -120,9 +122,9 @@ def _fix_first() -> Table:
 def _by_policy() -> TimeSeries:
     panel = panels.areas(
         "Failing checks by policy",
-        "What fails, over time, by policy. From policyreport_results by its recording rules, "
-        "which count workloads and Pods. A step up is a release of yours or a new policy; the "
-        "annotation Policy changed distinguishes them.",
+        "Failing checks over time, by policy. From policyreport_results by its recording rules, "
+        "which count workloads and Pods. A sudden increase is caused by a release or a policy. The"
+        " annotation Policy changed shows which.",
     ).with_target(panels.over_time(total(FAILING, "policy"), "{{policy}}"))
     return panels.legend_table(panel.interval("30m").no_value("nothing failed"))
 
@@ -131,9 +133,9 @@ def _would_be_blocked() -> Table:
     audited = promql.policies('mode=~"audit|warn|mixed"')
     return tables.table_of(
         "What would be blocked once it enforces?",
-        "Failing checks of policies that only report today. From policyreport_results and "
-        "policyreport_policy_info. On the day that such a policy enforces, the next change of "
-        "these resources is refused: fix them before.",
+        "Failing checks of policies that currently only report. From policyreport_results and "
+        "policyreport_policy_info. Once such a policy is enforced, the next change of these "
+        "resources is refused. Fix them before that.",
         [
             tables.policy(),
             tables.namespace().wide(110),
@@ -144,4 +146,4 @@ def _would_be_blocked() -> Table:
         f"topk(200, {total(FAILING, 'cluster, namespace, policy')}) "
         f"* on (cluster, policy) group_left (mode) {audited}",
         sort=["-Would be refused"],
-    ).no_value("nothing, or policies are not read")
+    ).no_value("none, or policies are not read")

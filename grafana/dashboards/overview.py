@@ -79,8 +79,8 @@ def _headline() -> list[Stat]:
         shared.failing(total(_state(FAIL)), every),
         panels.number(
             "Critical or high",
-            "Failing checks of policies rated critical or high. From policyreport_results. "
-            "These are worth interrupting someone for.",
+            "Failing checks of policies with severity critical or high. From policyreport_results."
+            " They are urgent enough to interrupt other work.",
             known(urgent, f"group({_state(RATED)})"),
         ).thresholds(palette.none_allowed()),
         shared.oldest(every, *CHOSEN),
@@ -101,8 +101,9 @@ def _by_severity() -> TimeSeries:
     failing = promql.named(total(_state(FAIL), "severity"), "severity", "not read")
     panel = panels.areas(
         "Failing checks by severity",
-        "What fails, over time, by the severity of the policy. From policyreport_results by its "
-        "recording rules. It should fall; a step up is a release or a new policy.",
+        "Failing checks over time, by the severity of the policy. From policyreport_results by its"
+        " recording rules. The number should decrease. A sudden increase is caused by a release or"
+        " a new policy.",
     ).with_target(panels.over_time(failing, "{{severity}}"))
     return panels.painted(panel.interval("10m"), SEVERITY_COLORS)
 
@@ -114,9 +115,9 @@ def _movers() -> Table:
     change = promql.moved(failing, before)
     return tables.table_of(
         "What changed most?",
-        "Policies and namespaces whose number of failing checks grew or fell most since the start "
-        "of the selected time. From policyreport_results by its recording rules, where those have "
-        "run that long.",
+        "Policies and namespaces whose number of failing checks changed most since the start of "
+        "the selected time. From policyreport_results by its recording rules. Empty if the rules "
+        "were not loaded at that time.",
         [
             Column("Value", "Change").warns(palette.steps("green", (0, "orange"))).wide(80),
             tables.policy(),
@@ -152,8 +153,8 @@ def _namespaces() -> Table:
     ]
     return tables.table_of(
         "Which namespaces need work?",
-        "One line for each namespace, most failing checks first, at most 200. Resources is how "
-        "many resources fail something; New and Blocked count the selected time. From "
+        "One row for each namespace, most failing checks first, at most 200. Resources is the "
+        "number of failing resources. New and Blocked cover the selected time. From "
         "policyreport_results, policyreport_resources, policyreport_failures_opened_total, "
         "policyviolation_events_total and policyreport_oldest_failure_timestamp_seconds. Click a "
         "name to see what to fix.",
@@ -191,8 +192,8 @@ def _teams() -> Table:
     return (
         tables.table_of(
             "Which teams need help?",
-            "The same by the owner label of the namespaces (team), if labels.namespace_labels "
-            "names it; else one line without a name. From policyreport_results, "
+            "The same by the owner label of namespaces (team), if labels.namespace_labels contains"
+            " it; otherwise one row without a name. From policyreport_results, "
             "policyreport_failures_opened_total and policyviolation_events_total.",
             columns,
             _share_by_owner(),
@@ -258,10 +259,11 @@ def _policies() -> Table:
     return (
         tables.table_of(
             "Which policies fail most?",
-            "One line for each policy with failing checks, most first, at most 50; Namespaces is "
-            "how many have at least one. From policyreport_results, policyreport_policy_info, "
-            "policyreport_failures_opened_total and policyviolation_events_total. One policy that "
-            "fails everywhere is a question for its author.",
+            "One row for each policy with failing checks, most failing checks first, at most 50. "
+            "Namespaces is the number of namespaces with a failing check. From "
+            "policyreport_results, policyreport_policy_info, policyreport_failures_opened_total "
+            "and policyviolation_events_total. If a policy fails in all namespaces, ask its "
+            "author.",
             columns,
             promql.with_mode(promql.ranked(worst), f"{by}, severity"),
             *(f"({query}) and on ({by}) {worst}" for query in rest),
@@ -290,9 +292,9 @@ def _modes() -> BarGauge:
     count = f"sort_desc(count by (mode) ({promql.policies()}))"
     panel = panels.ranking(
         "Policies by mode",
-        "How many policies refuse what violates them (enforce), only report it (audit, warn), or "
-        "do both (mixed). From policyreport_policy_info. Fewer in mode enforce than last week: "
-        "protection was weakened.",
+        "Number of policies that refuse violations (enforce), only report them (audit, warn), or "
+        "do both (mixed). From policyreport_policy_info. If fewer are in mode enforce than last "
+        "week, enforcement was weakened.",
         panels.instant(count, "{{mode}}"),
     )
     return panels.painted(panel.no_value("policies are not read"), palette.MODE).span(3).height(9)

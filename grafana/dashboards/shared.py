@@ -32,9 +32,9 @@ def compliance(share: str) -> Stat:
     """Return the headline share."""
     stat = panels.number(
         "Compliance",
-        "Share of checks that pass, of those that pass, fail or could not be evaluated; warnings "
-        "and exceptions do not count. From policyreport_results, as the alerts compute it. Below "
-        "the target: start with the most severe of what fails.",
+        "pass / (pass + fail + error) of checks; warnings and exceptions do not count. From "
+        "policyreport_results. The alerts use the same definition. If it is below the target, fix "
+        "the most severe failures first.",
         share,
     )
     return stat.unit("percentunit").decimals(1).min(0).max(1).thresholds(palette.ratio())
@@ -44,8 +44,8 @@ def failing(failing: str, every: str) -> Stat:
     """How many checks fail."""
     return panels.number(
         "Failing checks",
-        "Checks that fail now: one for each resource and rule. From policyreport_results, "
-        "without the ReplicaSets and Jobs that a controller made.",
+        "Failing checks, one for each resource and rule. From policyreport_results, without "
+        "ReplicaSets and Jobs.",
         known(failing, every),
     ).thresholds(palette.none_allowed("orange"))
 
@@ -54,8 +54,8 @@ def not_evaluated(errors: str, every: str) -> Stat:
     """How many checks ended in an error."""
     return panels.number(
         "Not evaluated",
-        "Checks that ended in an error: whether they hold is unknown. From "
-        'policyreport_results{result="error"}. Repair the policy; its dashboard names the rule.',
+        "Checks that ended with an error. It is unknown whether these resources comply. From "
+        'policyreport_results{result="error"}. Fix the policy; its dashboard shows the rule.',
         known(errors, every),
     ).thresholds(palette.none_allowed("purple"))
 
@@ -64,9 +64,9 @@ def oldest(every: str, *matchers: str) -> Stat:
     """How long the longest failure has lasted."""
     stat = panels.number(
         "Oldest failure",
-        "How long the oldest failure has been failing, as far as the exporter knows; 0 when "
-        "nothing fails. From policyreport_oldest_failure_timestamp_seconds. An old failure has no "
-        "owner: find one, or make it an exception.",
+        "Age of the oldest failure, as far as the exporter knows; 0 if nothing fails. From "
+        "policyreport_oldest_failure_timestamp_seconds. Old failures often have no owner. Find an "
+        "owner, or create an exception.",
         known(f"time() - min({of(SINCE, *matchers)})", every),
     )
     return stat.unit("s").thresholds(palette.age(7 * DAY, 30 * DAY))
@@ -76,9 +76,9 @@ def opened(*matchers: str) -> Stat:
     """How many checks began to fail in the range."""
     stat = panels.number(
         "New failures",
-        "Checks that began to fail in the selected time; what already failed when the exporter "
-        "first started is not new. From policyreport_failures_opened_total. Many at once: a policy "
-        "changed, or a release.",
+        "Checks that started to fail in the selected time. Failures that existed when the exporter"
+        " first started do not count. From policyreport_failures_opened_total. If there are many, "
+        "a policy was changed or a release was deployed.",
         promql.while_known(happened(OPENED, *matchers), promql.RESULTS_KNOWN),
     )
     return stat.decimals(0)
@@ -100,9 +100,9 @@ def age_of_data(*matchers: str) -> Stat:
     """How old the newest result is."""
     stat = panels.number(
         "Age of the data",
-        "Time since the newest result, of several clusters that of the stalest. From "
-        "policyreport_newest_result_timestamp_seconds. Kyverno scans every hour: above two hours "
-        "its reports controller is stuck, or the watch is.",
+        "Time since the newest result; with several clusters, that of the cluster with the oldest "
+        "data. From policyreport_newest_result_timestamp_seconds. Kyverno scans every hour. If it "
+        "is above two hours, Kyverno's reports controller or the exporter's watch does not work.",
         f"max(time() - max by (cluster) ({of(NEWEST, *(matchers or (CLUSTER,)))}))",
     )
     return stat.unit("s").thresholds(palette.age(2 * HOUR, 3 * HOUR))
@@ -113,9 +113,10 @@ def compliance_over_time(share: str, last_week: str) -> TimeSeries:
     panel = (
         panels.lines(
             "Compliance, target and last week",
-            "Share of checks that pass, the target chosen at the top, and the same a week "
-            "earlier. From policyreport_results by its recording rules, which count workloads "
-            "and Pods. A sudden fall is a new policy or a release; a slow one is neglect.",
+            "Share of checks that pass, the target selected at the top, and the share a week "
+            "earlier. From policyreport_results by its recording rules, which count workloads and "
+            "Pods. A sudden decrease is caused by a new policy or a release. A slow decrease means"
+            " that failures are not fixed.",
         )
         .unit("percentunit")
         .decimals(1)
@@ -140,9 +141,10 @@ def opened_and_closed(*matchers: str) -> TimeSeries:
     panel = (
         panels.bars(
             "New and fixed failures",
-            "In each bar, up: checks that began to fail. Down: checks that passed again or whose "
-            "resource or policy was deleted. From policyreport_failures_opened_total and "
-            "policyreport_failures_closed_total. More up than down means growing debt.",
+            "Up: checks that started to fail. Down: checks that passed again, or whose resource or"
+            " policy was deleted. From policyreport_failures_opened_total and "
+            "policyreport_failures_closed_total. If there are more new than fixed failures, the "
+            "number of open failures grows.",
         )
         .interval("10m")
         .with_target(panels.over_time(new, "new"))
@@ -158,9 +160,9 @@ def outcomes(*matchers: str) -> TimeSeries:
     panel = (
         panels.bars(
             "Violations at admission",
-            "In each bar, requests that violated a policy: blocked by one in mode enforce, allowed "
-            "by one in mode audit. From policyviolation_events_total. Allowed ones become blocked "
-            "ones on the day that the policy enforces.",
+            "Requests that violated a policy. Policies in mode enforce blocked them, policies in "
+            "mode audit allowed them. From policyviolation_events_total. Allowed requests will be "
+            "blocked once the policy is enforced.",
         )
         .with_target(panels.over_time(refused, "blocked"))
         .with_target(panels.over_time(passed, "allowed", "B"))
@@ -174,10 +176,10 @@ def recent_blocks(*matchers: str) -> Table:
     by = "cluster, namespace, kind, name, policy, rule"
     return tables.table_of(
         "What was blocked just now?",
-        "The newest refused requests, at most 100 and at most an hour old. From "
+        "The newest refused requests, at most 100, of the last hour. From "
         "policyviolation_recent_block_timestamp_seconds. Kyverno's Events do not name the user; "
-        "the API server's audit log does. The rule's message is in "
-        "`kubectl get events -A --field-selector reason=PolicyViolation`.",
+        "search the API server's audit log. To see the message of the rule, run `kubectl get "
+        "events -A --field-selector reason=PolicyViolation`.",
         [
             Column("Value", "When").unit("dateTimeFromNow").wide(145),
             tables.namespace().wide(110),
@@ -198,10 +200,10 @@ def failing_resources(*matchers: str) -> Table:
     one = promql.now("policyreport_resource_results", *matchers)
     return tables.table_of(
         "Which resources fail?",
-        "One line for each failing check of one resource, the most severe first, at most 500. "
-        "From policyreport_resource_results, which has its own series budget and can be switched "
-        "off; it shows passing resources too where `families` asks for them. Fix the workload "
-        "that owns a Pod, not the Pod.",
+        "One row for each failing check of a resource, the most severe first, at most 500. From "
+        "policyreport_resource_results, which has its own series limit and can be disabled. It "
+        "also lists passing resources if `families` in the configuration includes them. Fix the "
+        "workload that owns a Pod, not the Pod.",
         [
             tables.severity(),
             tables.namespace(),
@@ -224,9 +226,9 @@ def unscored(*matchers: str) -> Table:
     found = of(promql.UNMET, *matchers, 'result=~"error|warn|skip"')
     return tables.table_of(
         "Exceptions, skipped and not evaluated",
-        "Checks that neither pass nor fail: skip (an exception in force, or a precondition that "
-        "does not hold), error (the rule could not be evaluated), warn (unscored). From "
-        "policyreport_results. Exceptions are decisions: see that each still has a reason.",
+        "Checks that neither pass nor fail: skip (an exception applies, or a precondition is not "
+        "met), error (the rule could not be evaluated), warn (unscored). From "
+        "policyreport_results. Check that each exception is still justified.",
         [
             tables.policy(),
             Column("rule", "Rule"),
@@ -237,7 +239,7 @@ def unscored(*matchers: str) -> Table:
         ],
         f"topk(200, {total(found, by)})",
         sort=["-Checks"],
-    ).no_value("no exception, nothing skipped, nothing without a result")
+    ).no_value("no skipped checks, errors or warnings")
 
 
 def alerts() -> Table:
@@ -252,8 +254,8 @@ def alerts() -> Table:
     )
     return tables.table_of(
         "Firing alerts",
-        "Alerts of this project's rules that fire now. From Prometheus' own ALERTS series; empty "
-        "means that nothing fires, or that the rules are not loaded.",
+        "Firing alerts of this project's rules. From Prometheus' ALERTS series. Empty if no alert "
+        "fires or if the rules are not loaded.",
         [
             Column("rank", "Urgency").words(palette.words(URGENCY)).wide(80),
             Column("alertname", "Alert"),

@@ -17,8 +17,8 @@ def exposition() -> list[TimeSeries | BarGauge]:
 def _series() -> TimeSeries:
     panel = panels.lines(
         "Series by family",
-        "How many series each family exposes. From policyreport_exporter_series. This is what "
-        "Prometheus pays for.",
+        "Number of series that each family exposes. From policyreport_exporter_series. Prometheus'"
+        " memory depends on it.",
     ).with_target(panels.over_time(f"max by (family) ({own('series')}) > 0", "{{family}}"))
     return panels.legend_table(panel)
 
@@ -27,8 +27,8 @@ def _budgets() -> BarGauge:
     used = f"max by (family) ({own('series')} / ({own('series_limit')} > 0))"
     panel = panels.ranking(
         "Share of the series budget in use",
-        "The five fullest families; above 100 % label sets are folded. From "
-        "policyreport_exporter_series and policyreport_exporter_series_limit. Raise the budget or "
+        "The five families closest to their series limit. From policyreport_exporter_series and "
+        "policyreport_exporter_series_limit. Above 100 %, series are folded. Raise the limit or "
         "drop a label before that.",
         panels.instant(f"sort_desc(topk(5, {used}))", "{{family}}"),
     )
@@ -41,8 +41,8 @@ def _scrapes() -> TimeSeries:
             "Time and size of a scrape",
             "Seconds to render (left) and bytes sent (right). From "
             "policyreport_exporter_render_duration_seconds and "
-            "policyreport_exporter_exposition_bytes. Rendering near the scrape timeout needs "
-            "shards.",
+            "policyreport_exporter_exposition_bytes. If rendering approaches the scrape timeout, "
+            "use shards.",
         )
         .unit("s")
         .with_target(panels.over_time(f"max({own('render_duration_seconds')})", "render"))
@@ -61,7 +61,7 @@ def duties() -> list[TimeSeries]:
     return [
         panels.bars(
             "Alerts delivered per minute",
-            "Alerts sent to each Alertmanager, failed and dropped. From "
+            "Alerts sent to each Alertmanager, and alerts that failed or were dropped. From "
             "policyreport_exporter_alerts_sent_total, policyreport_exporter_alerts_failed_total "
             "and policyreport_exporter_alerts_dropped_total. Empty without --alertmanager.url.",
         )
@@ -94,7 +94,7 @@ def process() -> list[TimeSeries]:
         panels.lines(
             "Memory",
             "Resident memory by instance. From process_resident_memory_bytes. About 100 MB for "
-            "100,000 reports; set the limit to twice the steady state.",
+            "100,000 reports. Set the limit to twice the usual value.",
         )
         .unit("bytes")
         .min(0)
@@ -102,16 +102,16 @@ def process() -> list[TimeSeries]:
         .span(8),
         panels.lines(
             "CPU",
-            "Cores in use. From process_cpu_seconds_total. One thread: near 1 it is time for "
-            "shards.",
+            "Cores in use. From process_cpu_seconds_total. The exporter has one thread. If it "
+            "approaches 1, use shards.",
         )
         .min(0)
         .with_target(panels.over_time(cpu, "{{cluster}} {{instance}}"))
         .span(8),
         panels.lines(
             "Event loop lag",
-            "How late timers fire. From policyreport_exporter_event_loop_lag_seconds. Above a "
-            "second, health checks and scrapes are late too.",
+            "Delay of the event loop. From policyreport_exporter_event_loop_lag_seconds. Above a "
+            "second, health checks and scrapes are late, too.",
         )
         .unit("s")
         .min(0)
