@@ -216,7 +216,7 @@ def parser() -> Parser:
     whole = Parser(
         prog=PROGRAM,
         description="Prometheus exporter for Kubernetes policy reports and violations.",
-        epilog="Without a command: serve. The environment variable of each flag is in [ ].",
+        epilog="The default command is serve. [ ] contains the environment variable of a flag.",
         allow_abbrev=False,
     )
     whole.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -233,11 +233,11 @@ def parser() -> Parser:
 
 HELP: Final = {
     "serve": "watch a cluster and serve /metrics until stopped",
-    "demo": "serve a simulated sample cluster, no Kubernetes needed",
-    "check-config": "check a configuration file",
+    "demo": "serve a simulated sample cluster, without Kubernetes",
+    "check-config": "validate a configuration file",
     "metrics": "print every metric and its labels",
     "snapshot": "print a one-off summary of a cluster or of files",
-    "healthcheck": "ask a running exporter whether it is ready",
+    "healthcheck": "check whether a running exporter is ready",
 }
 """What each command does."""
 
@@ -247,9 +247,9 @@ def _add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="the output of kubectl get policyreports,clusterpolicyreports,events -A -o json (or "
-        "yaml); - is standard input; without files: the cluster; diff OLD NEW compares two "
-        "snapshots that --output json wrote",
+        help="files with the output of kubectl get policyreports,clusterpolicyreports,events -A -o "
+        "json (or yaml); - reads standard input; without files, the cluster is read; diff OLD NEW "
+        "compares two snapshots that --output json wrote",
     )
     for name, short, text in f.SNAPSHOT_SWITCHES:
         names = [f"-{short}"] if short else []

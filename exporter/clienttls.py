@@ -16,7 +16,7 @@ _EXPLAINED: Final = {
     "NO_CERTIFICATE_OR_CRL_FOUND": "expected certificates in PEM",
     "NO_START_LINE": "expected certificates in PEM",
     "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-    "WRONG_VERSION_NUMBER": "the answer is not TLS; is it a plain HTTP port?",
+    "WRONG_VERSION_NUMBER": "the response is not TLS; is this a plain HTTP port?",
 }
 
 
@@ -72,7 +72,7 @@ class ClientTlsContext:
         except ConfigError as error:
             if self._context is None:
                 raise
-            log.warning("%s; the former certificates stay in use", error)
+            log.warning("%s; the previous certificates stay in use", error)
         return self._context
 
 

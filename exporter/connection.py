@@ -22,9 +22,9 @@ refuses; OverflowError, a port that no socket has.
 """
 
 _REASONS: Final[dict[type[BaseException], str]] = {
-    TimeoutError: "no answer in time",
-    aiohttp.ClientPayloadError: "the connection broke in the middle of an answer",
-    aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
+    TimeoutError: "no response in time",
+    aiohttp.ClientPayloadError: "the connection broke in the middle of a response",
+    aiohttp.ServerDisconnectedError: "the connection was closed without a response",
     aiohttp.InvalidURL: "the URL is invalid",
     UnicodeError: "the host name is invalid",
 }

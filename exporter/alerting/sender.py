@@ -158,7 +158,7 @@ class Sender:
         if answer is None:
             return
         if len(outcome.refused) > 1 and not outcome.accepted:
-            message = f"refused all of {len(outcome.refused)} alerts: {_quoted(answer)}"
+            message = f"refused all {len(outcome.refused)} alerts: {_quoted(answer)}"
             self._give_up("refused", message, len(outcome.refused))
         self._refused(outcome.refused, answer)
 
@@ -180,7 +180,7 @@ class Sender:
             async with asyncio.timeout(self._target.timeout):
                 answer = await self._post(self._target.endpoint, body, _HEADERS)
         except TimeoutError:
-            self._give_up("timeout", f"no answer within {self._target.timeout:g} s", count)
+            self._give_up("timeout", f"no response within {self._target.timeout:g} s", count)
         except Unavailable as error:
             self._give_up("connection", str(error), count)
         except ConfigError as error:

@@ -46,7 +46,7 @@ class ClientTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file belong together")
+            raise ValueError("set both cert_file and key_file, or neither")
 
 
 class AlertmanagerTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,11 +66,11 @@ class AlertmanagerTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         if problem := _problem_of_host(parts):
             raise ValueError(f"url: {problem}")
         if parts.username is not None:
-            raise ValueError("url: credentials belong in basic_auth")
+            raise ValueError("url: contains credentials; use basic_auth instead")
         if parts.query or parts.fragment:
-            raise ValueError("url: expected neither ? nor #")
+            raise ValueError("url: expected an address without ? and #")
         if self.basic_auth is not None and self.bearer_token_file:
-            raise ValueError("basic_auth and bearer_token_file exclude each other")
+            raise ValueError("set either basic_auth or bearer_token_file, not both")
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ def _problem_of_host(parts: SplitResult) -> str:
     host = (parts.hostname or "").removesuffix(".")
     labels = host.split(".")
     if ":" not in host and (len(host) > 253 or not all(0 < len(each) < 64 for each in labels)):
-        return f"host {host[:80]!r}: expected labels of 1 to 63 characters with dots between them"
+        return f"host {host[:80]!r}: expected parts of 1 to 63 characters, separated by dots"
     return ""
 
 
@@ -140,7 +140,7 @@ class BlockAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _check_group_by(names: tuple[str, ...]) -> None:
     if "policy" not in names:
-        raise ValueError("group_by: policy must be among them")
+        raise ValueError("group_by: policy is missing, but required")
     if len(set(names)) < len(names):
         raise ValueError("group_by: a name is listed twice")
 
@@ -173,9 +173,9 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for name in (*self.labels, *self.annotations):
             if not _LABEL.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name of a label or an annotation")
+                raise ValueError(f"{name!r} is not a valid name of a label or annotation")
         for name in sorted(RESERVED.intersection(self.labels)):
-            raise ValueError(f"labels: {name} is set by the alert itself")
+            raise ValueError(f"labels: {name} cannot be changed, because the exporter sets it")
         names = [target.name for target in self.alertmanagers]
         if len(set(names)) < len(names):
             raise ValueError("alertmanagers: one url is listed twice")

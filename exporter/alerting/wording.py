@@ -73,9 +73,9 @@ class Wording:
         each = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
         labels = {"severity": "warning", "component": "pipeline", "owner": "platform"}
         annotations = {
-            "summary": f"{count} more policy alerts are not sent one by one.",
-            "description": f"{count} alerts exceed max_alerts = {limit} or the share of their "
-            f"namespace. By severity of the policy: {each}.",
+            "summary": f"{count} further policy alerts are not sent individually.",
+            "description": f"{count} alerts exceed max_alerts = {limit} or their "
+            f"namespace's share of it. By severity of the policy: {each}.",
         }
         return self._alert(FOLDED, labels, annotations, since, "policy-overview")
 
@@ -111,7 +111,7 @@ class Wording:
             case None:
                 return f"in {cluster}"
             case "":
-                return f"in the scope of {cluster}"
+                return "in the cluster scope" + (f" of {cluster}" if named else "")
             case namespace:
                 return f"in {namespace}" + (f" of {cluster}" if named else "")
 

@@ -76,7 +76,7 @@ async def _listen(simulator: Simulator, address: str) -> None:
 
 def _welcome(urls: list[str], api: str, telemetry_path: str) -> str:
     lines = [
-        "Serving a sample cluster in which violations, fixes and blocked requests keep coming.",
+        "Serving a sample cluster in which violations appear and requests are blocked.",
         *(f"  metrics      {url}{telemetry_path}" for url in urls),
         *(f"  status page  {url}/" for url in urls[:1]),
         f"  the cluster  kubectl --server={api} get policyreports -A",

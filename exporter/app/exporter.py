@@ -222,7 +222,7 @@ class Exporter:
             reflector.resume_from(str(covered))
         elif version:
             del self.state.violation_events.watermarks[reflector.scope]
-            log.warning("the cluster was restored from before the checkpoint")
+            log.warning("the cluster was restored from a backup that is older than the checkpoint")
             self.self_metrics.counter("counter_resets_total", "restored").inc()
             self.checkpoint_writer.report_gap("cluster_restored")
 
@@ -230,8 +230,8 @@ class Exporter:
         """Begin with the checkpoint, once it is known which cluster this is; True if it is used."""
         if self._keeping is None:
             log.info(
-                "no --state.configmap, no --state.dir: counters begin at 0, what happened before "
-                "is not counted"
+                "no --state.configmap, no --state.dir: counters start at 0, and earlier Events "
+                "are not counted"
             )
             return False
         return await self.checkpoint_writer.open(await self._identity(self._keeping.identify))
@@ -243,7 +243,7 @@ class Exporter:
             try:
                 return await identify()
             except (ApiError, Malformed) as error:
-                log.warning("the cluster is not known yet: %s", error)
+                log.warning("the cluster cannot be identified yet: %s", error)
                 await asyncio.sleep(delays.after(0.0, 0.0))
 
     async def _policies_known(self) -> None:

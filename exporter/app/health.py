@@ -177,7 +177,7 @@ class OutageLog:
         names = [str(each) for each in outage.failing]
         fields: dict[str, object] = {"resources": len(names), "resource": ",".join(names)}
         if cause.state == "not served":
-            log.info("not served by the API server, looked for again", extra=fields)
+            log.info("not served by the API server yet; still looking for it", extra=fields)
             return
         error = outage.failing[0].last_error
         fields |= {"error": str(error), "status": getattr(error, "status", 0)}
@@ -197,7 +197,7 @@ class OutageLog:
         for reason, name in {*sources, *ignored} - self._losses:
             self._losses.add((reason, name))
             if reason == "event":
-                log.warning("Events of violations are not counted", extra={"reason": name})
+                log.warning("some violation Events are not counted", extra={"reason": name})
             else:
                 log.warning("results are left out", extra={"reason": reason, "source": name})
 
@@ -211,7 +211,7 @@ def _cause(state: str, error: Exception) -> Cause:
     if state in GIVEN_UP:
         return Cause(state, f"HTTP status {status}")
     if isinstance(error, Unavailable) and not status:
-        return Cause("failing", "no answer")
+        return Cause("failing", "no response")
     return Cause("failing", str(error))
 
 

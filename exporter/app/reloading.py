@@ -50,14 +50,14 @@ class Reloading:
         The journal's file is opened again, as logrotate asks for with SIGHUP.
         """
         if self._life is not None and self._life.cancelling():
-            return "it is stopping"
+            return "the exporter is stopping"
         self._composer.journal.reopen()
         try:
             config = self._read()
             self._take(config)
         except ConfigError as error:
             self._self_metrics.gauge("config_last_reload_successful").set(0)
-            log.error("configuration not taken, the old one stays: %s", error)  # noqa: TRY400 - no bug
+            log.error("configuration not reloaded, the old one stays active: %s", error)  # noqa: TRY400 - no bug
             return str(error)
         self._self_metrics.gauge("config_last_reload_successful").set(1)
         return None
@@ -70,7 +70,7 @@ class Reloading:
         """Return whether the present exporter is ready, and what it waits for."""
         complete, text = self.present.exporter.health.ready()
         if self._succession is not None:
-            text += "another configuration was accepted, and is in force once it is synced\n"
+            text += "a new configuration was accepted, and takes effect after its sync\n"
         return complete, text
 
     def pages(self) -> PageSettings:
@@ -90,7 +90,7 @@ class Reloading:
         new = None if config == self.present.config else self._composer.compose(config)
         self._wanted = config
         if self._succession is not None:
-            log.info("the configuration that was not in force yet is dropped")
+            log.info("the previous reload is cancelled")
             self._succession.cancel()
             self._succession = None
         if new is None:
@@ -99,7 +99,7 @@ class Reloading:
         elif self._tasks is None or not self.present.exporter.began:
             self._replace(new)
         else:
-            log.info("configuration accepted: synced beside the old one, which is shown until then")
+            log.info("configuration accepted; the old one stays active until it is synced")
             work = self._succeed(self._tasks, new)
             self._succession = self._tasks.create_task(work, name="reload")
 

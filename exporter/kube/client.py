@@ -235,7 +235,7 @@ class KubeClient:
     async def _refusal(self, access: Access, response: aiohttp.ClientResponse) -> ApiError:
         if response.status == 200:
             kind = response.content_type
-            return Unavailable(f"{access.server} answers {kind}, not JSON: is a proxy between?")
+            return Unavailable(f"{access.server} responds with {kind}, not JSON; is this a proxy?")
         body = await response.content.read(REFUSAL_BYTES)
         error = refusal(response.status, body, response.headers)
         if response.status != 401:
@@ -252,5 +252,5 @@ class KubeClient:
             parts.append(part)
             size += len(part)
             if size > self._body_bytes:
-                raise Malformed(f"{request.path}: the answer exceeds {self._body_bytes} bytes")
+                raise Malformed(f"{request.path}: the response exceeds {self._body_bytes} bytes")
         return b"".join(parts)

@@ -71,8 +71,8 @@ def find_credentials(
     paths = kubeconfig or environ.get("KUBECONFIG") or str(default)
     if paths == str(default) and not default.exists():
         raise ConfigError(
-            "no cluster: this is not a Pod with a service account, KUBECONFIG is not set, and "
-            f"{default} does not exist; name one with --kubeconfig, or try the command demo"
+            "no cluster found: this is not a Pod with a service account, KUBECONFIG is not set, "
+            f"and {default} does not exist; set --kubeconfig, or try the command demo"
         )
     return Kubeconfig(paths, context, environ=environ)
 

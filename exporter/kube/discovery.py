@@ -177,7 +177,7 @@ def chosen(resource: Resource, versions: Sequence[Version]) -> Resource | None:
     if names:
         return resource._replace(version=names[0])
     if not all(each.certain for each in versions):
-        raise Unavailable(f"the server behind the API group {resource.group} does not answer")
+        raise Unavailable(f"the server behind the API group {resource.group} does not respond")
     return None
 
 

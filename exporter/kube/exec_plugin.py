@@ -183,7 +183,7 @@ def _status(plugin: ExecPlugin, output: bytes) -> ExecStatus:
         )
     status = credential.status or ExecStatus()
     if bool(status.client_certificate_data) != bool(status.client_key_data):
-        raise Refused(f"exec: {plugin.command} gave a certificate or a key without the other")
+        raise Refused(f"exec: {plugin.command} returned only one of certificate and key")
     if not (status.token or status.client_certificate_data):
-        raise Refused(f"exec: {plugin.command} gave neither a token nor a certificate")
+        raise Refused(f"exec: {plugin.command} returned neither a token nor a certificate")
     return status

@@ -95,7 +95,7 @@ class User(msgspec.Struct, frozen=True, rename="kebab"):
             headers += [(f"Impersonate-Extra-{_escaped(key)}", value) for value in values]
         headers = [(name, value) for name, value in headers if value]
         if headers and not self.as_user:
-            raise ConfigError("as-uid, as-groups and as-user-extra need as")
+            raise ConfigError("as-uid, as-groups and as-user-extra need the key as")
         for name, value in headers:
             if not is_header_value(value):
                 raise ConfigError(f"{name}: expected ASCII without control characters")
@@ -175,7 +175,7 @@ def read_context(paths: str, wanted: str = "") -> KubeContext:
     where = f"{where}, context {name}"
     context = chosen.context
     if not context.cluster:
-        raise ConfigError(f"{where}: it names no cluster")
+        raise ConfigError(f"{where}: the cluster is missing")
     clusters = [(file, each) for file, config in read for each in config.clusters]
     cluster_file, cluster = _find(where, "cluster", context.cluster, clusters)
     user_file, user = cluster_file, _NamedUser("")
@@ -195,7 +195,8 @@ def _check(where: str, cluster: _NamedCluster, user: _NamedUser) -> None:
         except ConfigError as error:
             raise ConfigError(f"{where}: user {user.name}: {error}") from error
         if user.user.exec is not None:
-            raise ConfigError(f"{where}: user {user.name}: expected one of auth-provider and exec")
+            both = "expected auth-provider or exec, found both"
+            raise ConfigError(f"{where}: user {user.name}: {both}")
     try:
         for _ in (cluster.cluster.authority_pem, user.user.certificate_pem, user.user.key_pem):
             pass
@@ -232,7 +233,7 @@ def _parsed(file: str) -> _Kubeconfig:
         if root is None:
             return _Kubeconfig()
         for at, key in _repeated(root):
-            raise ConfigError(f"kubeconfig {file}, line {at}: {key} is given twice")
+            raise ConfigError(f"kubeconfig {file}, line {at}: {key} is repeated")
         document = yaml.SafeLoader("").construct_document(root)
         return msgspec.convert(_without_nulls(document), _Kubeconfig)
     except msgspec.ValidationError as error:

@@ -123,7 +123,7 @@ class OidcTokens:
             async with asyncio.timeout(self._seconds):
                 output, _ = await process.communicate(json.dumps(self._config).encode())
         except TimeoutError as error:
-            raise Refused(f"no answer within {self._seconds:.0f} seconds") from error
+            raise Refused(f"no response within {self._seconds:.0f} seconds") from error
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
@@ -177,7 +177,7 @@ def _write_back(user: OidcUser, tokens: Mapping[str, str]) -> None:
     except OSError as error:
         log.warning(_IN_MEMORY, user.file, user.name, error.strerror)
     except (LookupError, TypeError, ValueError, yaml.YAMLError):
-        log.warning(_IN_MEMORY, user.file, user.name, "the file has another form now")
+        log.warning(_IN_MEMORY, user.file, user.name, "the file has changed")
 
 
 def _replaced(text: str, user: str, tokens: Mapping[str, str]) -> str:

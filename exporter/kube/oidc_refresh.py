@@ -53,11 +53,11 @@ def refreshed(config: dict[str, str]) -> dict[str, str]:
 def reason(error: BaseException) -> str:
     """Describe in a few words why a refresh failed, never with a token."""
     if isinstance(error, KeyError):
-        return f"its answer has no {error.args[0]}"
+        return f"its response has no {error.args[0]}"
     if isinstance(error, ConfigError):
         return str(error)
     found = (_answer_reason(each) for each in _chain(error))
-    return next(filter(None, found), "its answer is not what OpenID Connect defines")
+    return next(filter(None, found), "its response does not follow OpenID Connect")
 
 
 def _answer_reason(error: BaseException) -> str:
@@ -65,7 +65,7 @@ def _answer_reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return tls_reason(error)
     if isinstance(error, MissingTokenError | InsecureTransportError):
-        return f"its answer cannot be used: {error.description}"
+        return f"its response cannot be used: {error.description}"
     if isinstance(error, OAuth2Error):
         words = str(error.description or error.error).split()
         return f"it refused the refresh token: {' '.join(words)[:_MAX_REASON]}"

@@ -48,7 +48,7 @@ CATALOGUE: Final = (
         "policyreport_results",
         "gauge",
         "Current policy report results. For each current combination of the other labels, pass "
-        "and fail are always present; warn, error and skip only when not 0.",
+        "and fail are always exposed; warn, error and skip only if they are not 0.",
         (
             "namespace",
             "kind",
@@ -122,7 +122,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_failures_opened_total",
         "counter",
-        "Times that a resource began to fail a rule. Failures in the first list do not count.",
+        "Times that a resource started to fail a rule. Failures in the first list do not count.",
         ("namespace", "policy", "severity", "source"),
         lambda state: state.ledger.failures.opened,
         "reports",
@@ -130,7 +130,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_failures_closed_total",
         "counter",
-        "Times that a resource stopped failing a rule: fixed, or it or the policy was deleted.",
+        "Times that a failure ended, because it was fixed or the resource or policy was deleted.",
         ("namespace", "policy", "severity", "source"),
         lambda state: state.ledger.failures.closed,
         "reports",
@@ -138,7 +138,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_oldest_failure_timestamp_seconds",
         "gauge",
-        "Start of the oldest current failure, in Unix seconds, as far as the exporter knows.",
+        "Unix time when the oldest current failure started, as far as the exporter knows.",
         ("namespace", "policy", "severity", "source"),
         lambda state: state.ledger.failures.oldest.least,
         "reports",
@@ -148,7 +148,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_newest_result_timestamp_seconds",
         "gauge",
-        "Newest result timestamp that is not in the future; Kyverno rescans hourly.",
+        "Newest result timestamp that is not in the future. Kyverno scans hourly by default.",
         ("source",),
         lambda state: state.ledger.newest,
         "reports",
@@ -197,7 +197,7 @@ CATALOGUE: Final = (
     Family(
         "policyviolation_recent_block_timestamp_seconds",
         "gauge",
-        "Times of the last 100 blocked requests of the last hour, by the API server's clock.",
+        "Times of the last 100 blocked requests in the last hour, by the API server's clock.",
         ("namespace", "kind", "name", "policy", "rule"),
         lambda state: state.violation_events.recent.gauge,
         "events",
@@ -244,7 +244,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_namespace_info",
         "gauge",
-        "Namespaces, always 1, with the labels that labels.namespace_labels names.",
+        "Namespaces, always 1, with the labels that labels.namespace_labels lists.",
         ("namespace",),
         lambda state: state.namespaces.info,
         "namespaces",

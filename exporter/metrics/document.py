@@ -19,22 +19,22 @@ _INTRODUCTION: Final = """\
 
 <!-- Made by `make docs` from the catalogue in exporter/metrics; a test keeps it current. -->
 
-`namespace` is the namespace of the violating resource, never that of the exporter; a ServiceMonitor
-therefore sets `honorLabels: true`. It is empty for cluster-scoped resources. A label that does not
-apply is empty, and a missing severity or category is `none`. Label values have at most 128
+`namespace` is the namespace of the violating resource, not of the exporter. A ServiceMonitor must
+therefore set `honorLabels: true`. The label is empty for cluster-scoped resources. A label that
+does not apply is empty, and a missing severity or category is `none`. Label values have at most 128
 characters; longer values are cut and end with a hash. Families from reports and Events also have
-the namespace labels that `labels.namespace_labels` lists, after `namespace`.
+the labels of namespaces that `labels.namespace_labels` lists.
 
-A family is absent, not 0, until its resources were listed completely. New counter series start at
-0 and take their value 35 seconds (`birth_hold`) later, so that increase() counts their first
-occurrence. Above its limit (`max_series`), a family folds label sets of the largest namespaces into
-one series per namespace. The other labels of that series are `__overflow__`, except severity,
-result, status and outcome; sums stay exact, and other namespaces keep their series. At most 10,000
-combinations of labels from reports and Events are counted separately in one namespace; see
+A family is absent, not 0, until its resources have been listed completely. A new counter series
+stays at 0 for 35 seconds (`birth_hold`), so that increase() counts its first occurrence. Above its
+limit (`max_series`), a family folds series of the largest namespaces into overflow series of these
+namespaces. All labels of an overflow series are `__overflow__`, except namespace, severity, result,
+status and outcome. Sums stay exact, and other namespaces keep their series. In each namespace, at
+most 10,000 combinations of labels from reports and Events are counted separately: see
 [security.md](security.md).
 
-Stable families keep name, labels and meaning within a major version. Experimental ones may change
-in a minor version; CHANGELOG.md then gives the query to use instead.
+Stable families keep their name, labels and meaning within a major version. Experimental families
+can change in a minor version; CHANGELOG.md then contains the query to use instead.
 """
 
 

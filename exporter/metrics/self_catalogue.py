@@ -50,7 +50,7 @@ OWN: Final = (
     OwnFamily(
         "served",
         "gauge",
-        "Whether the API server serves the resource; 0 where its CRD is absent.",
+        "Whether the API server serves the resource; 0 if its CRD is absent.",
         _RESOURCE,
     ),
     OwnFamily(
@@ -72,7 +72,10 @@ OWN: Final = (
         ("resource", "change"),
     ),
     OwnFamily(
-        "relists_total", "counter", "Lists after the first one, by reason.", ("resource", "reason")
+        "relists_total",
+        "counter",
+        "Repeated lists, by reason.",
+        ("resource", "reason"),
     ),
     OwnFamily(
         "watch_restarts_total",
@@ -89,7 +92,7 @@ OWN: Final = (
     OwnFamily(
         "api_request_duration_seconds",
         "histogram",
-        "Time to the API server's response; for a watch, to its headers.",
+        "Time until the API server responds; for a watch, until it sends headers.",
         ("resource", "verb"),
         stability="experimental",
     ),
@@ -135,22 +138,22 @@ OWN: Final = (
     OwnFamily(
         "series_limit",
         "gauge",
-        "Maximum number of series of a family before new ones are folded.",
+        "Maximum number of series of a family; series above it are folded.",
         ("family",),
     ),
     OwnFamily(
         "series_folded_total",
         "counter",
-        "Label sets that were folded because their family was at its limit.",
+        "Series that were folded because their family was at its limit.",
         ("family",),
     ),
     OwnFamily(
         "render_duration_seconds",
         "gauge",
-        "Time to render the last whole exposition.",
+        "Time to render the last complete exposition.",
         stability="experimental",
     ),
-    OwnFamily("exposition_bytes", "gauge", "Size of the last whole exposition before compression."),
+    OwnFamily("exposition_bytes", "gauge", "Size of the last complete scrape before compression."),
     OwnFamily(
         "checkpoint_last_success_timestamp_seconds",
         "gauge",

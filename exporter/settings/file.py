@@ -233,7 +233,7 @@ def _family_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
             known = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
             yield f"families.{name}", f"unknown family, {known}"
         elif family.results is not None and name != "policyreport_resource_results":
-            yield f"families.{name}.results", "only policyreport_resource_results has it"
+            yield f"families.{name}.results", "only policyreport_resource_results has this key"
 
 
 def _label_complaints(labels: Labels) -> Iterator[str]:
@@ -241,9 +241,9 @@ def _label_complaints(labels: Labels) -> Iterator[str]:
     for label in labels.namespace_labels:
         name = label_name(label)
         if not _LABEL.fullmatch(label):
-            yield f"{label!r} is not a label of a namespace"
+            yield f"{label!r} is not a valid label name"
         elif name in taken:
-            yield f"{label!r} would hide the label {name!r}"
+            yield f"{label!r} would overwrite the label {name!r}"
         taken.add(name)
 
 

@@ -65,16 +65,16 @@ CLUSTER: Final = (
     Flag(
         "kubeconfig",
         "FILE",
-        "kubeconfig; default in-cluster, else $KUBECONFIG, else ~/.kube/config",
+        "kubeconfig file; default: in-cluster, else $KUBECONFIG, else ~/.kube/config",
     ),
     Flag("context", "NAME", "context of the kubeconfig"),
-    Flag("namespace", "NS", "watch only this namespace; needs only a Role there", repeats=True),
+    Flag("namespace", "NS", "watch only this namespace; needs a Role in it", repeats=True),
 )
 CLUSTER_NAME: Final = (
     Flag(
         "cluster",
         "NAME",
-        "cluster name on the page and in JSON; default the context, else the API server's host",
+        "cluster name on the page and in JSON; default: the context, else the API server's host",
     ),
 )
 CONFIG: Final = (Flag("config.file", "FILE", "configuration file, YAML"),)
@@ -82,7 +82,7 @@ LOG: Final = (
     Flag(
         "log.level",
         "LEVEL",
-        "lowest level that is logged",
+        "minimum level of log lines",
         "info",
         choices=("debug", "info", "warn", "error"),
     ),
@@ -92,9 +92,9 @@ WEB: Final = (
     Flag("grafana-url", "URL", "address of Grafana, for links to the dashboards"),
     Flag("web.listen-address", "ADDR", "address to listen on", LISTEN, repeats=True),
     Flag("web.telemetry-path", "PATH", "path of the metrics", "/metrics"),
-    Flag("web.config.file", "FILE", "TLS and basic auth, in exporter-toolkit's format"),
+    Flag("web.config.file", "FILE", "file with TLS and basic auth, in exporter-toolkit's format"),
 )
-STATE: Final = (Flag("state.dir", "DIR", "checkpoint counters and first-seen times here"),)
+STATE: Final = (Flag("state.dir", "DIR", "where to save counters and first-seen times"),)
 STATE_OBJECT: Final = (
     Flag(
         "state.configmap",
@@ -111,7 +111,7 @@ JOURNAL: Final = (
         "- is standard output",
     ),
 )
-SHARD: Final = (Flag("shard", "I/N", "take the namespaces that hash to shard I of N", "0/1"),)
+SHARD: Final = (Flag("shard", "I/N", "process only the namespaces of shard I of N", "0/1"),)
 SERVE: Final = (
     *CLUSTER,
     *CLUSTER_NAME,
@@ -132,7 +132,7 @@ SNAPSHOT: Final = tuple(
             "output",
             "FORM[=FILE]",
             "table, json, junit, sarif, markdown, github, csv, html, prometheus or openmetrics; "
-            "to a file as in junit=report.xml",
+            "junit=report.xml writes a file",
             "table",
             repeats=True,
             short="o",
@@ -140,15 +140,15 @@ SNAPSHOT: Final = tuple(
         Flag(
             "fail-on",
             "RESULT[:SEVERITY]",
-            "exit with 1 if a result is at or above this level, such as fail:high, or new:high for "
-            "those that the baseline does not have; with 2 if nothing was evaluated; with 3 if not "
+            "exit with status 1 if a result is at or above this level, such as fail:high, or "
+            "new:high for results that are not in the baseline; 2 if nothing was evaluated; 3 if not "
             "everything could be read",
         ),
         Flag(
             "baseline",
             "FILE",
-            "an earlier snapshot, as --output json writes it: show what is new, fixed and still "
-            "failing",
+            "an earlier snapshot (written by --output json): show which failures are new, fixed "
+            "and still open",
         ),
         Flag("policy", "GLOB", "only policies that match this pattern", repeats=True),
         Flag("severity", "WORD", "only results of this severity", repeats=True),
@@ -161,41 +161,42 @@ SNAPSHOT: Final = tuple(
         Flag(
             "count",
             "CHOICE",
-            "what compliance and lists count: workloads, without objects that another reported "
-            "object owns, such as the Pods of a Deployment; or objects, all of them",
+            "objects to count: workloads (without objects whose owner is also reported, such as "
+            "the Pods of a Deployment) or objects (all)",
             DEFAULT_COUNT,
             choices=tuple(COUNT_CHOICES),
         ),
         Flag(
             "if-enforced",
             "GLOB",
-            "show what breaks if the policies that match enforce; exit with 1 if something does",
+            "show what breaks if matching policies are enforced; exit with status 1 if any does",
             repeats=True,
         ),
         Flag("kind", "GLOB", "only objects of kinds that match this pattern", repeats=True),
         Flag(
             "team",
             "LABEL=VALUE",
-            "only namespaces with this label, such as team=payments; needs list of namespaces",
+            "only namespaces with this label, such as team=payments; needs permission to list "
+            "namespaces",
         ),
         Flag(
             "group-by",
             "CHOICE",
-            "rows of the failing list: workload has one for a workload and everything that belongs "
-            "to it, none has one for each object; default workload at a terminal, else none",
+            "rows of the failing list: workload shows one row for a workload and all its objects, "
+            "none shows a row for each object; default: workload at a terminal, else none",
             choices=("workload", "none"),
         ),
-        Flag("limit", "N", "rows of each list in table, markdown and html", "25"),
+        Flag("limit", "N", "maximum rows of each list in table, markdown and html", "25"),
     )
 )
 SNAPSHOT_SWITCHES: Final = (
     ("all", "", "show every row of each list"),
-    ("all-namespaces", "A", "all namespaces, which is the default; kubectl's -A"),
+    ("all-namespaces", "A", "all namespaces (the default); like kubectl's -A"),
     ("watch", "w", "read and print again every 5 seconds"),
     (
         "allow-empty",
         "",
-        "let --fail-on succeed without any policy report, or without one of a counted source",
+        "let --fail-on succeed if there are no policy reports, or none of a counted source",
     ),
 )
 """The switches of snapshot: name, short name, what each does."""

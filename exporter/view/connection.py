@@ -89,7 +89,7 @@ def _reading(watched: Sequence[Watched]) -> ClusterConnection | None:
     errors = [each for each in missing if each.error]
     error = errors[0].error if errors else ""
     since = min(each.since for each in missing)
-    message = f"Reading the cluster: {kinds} not complete"
+    message = f"Reading the cluster: {kinds} not listed yet"
     return ClusterConnection("reading", message, since, counted=False, error=error)
 
 
@@ -105,7 +105,7 @@ def _lost(watched: Sequence[Watched]) -> ClusterConnection | None:
             "lost", message, first.since, counted=True, error=first.error, as_of=first.since
         )
     kinds = ", ".join(each.resource for each in down)
-    message = f"Not watched: {kinds}; what depends on them is old"
+    message = f"Not watched: {kinds}; the numbers that depend on them are old"
     reports = [each for each in down if each.resource in REPORT_NAMES]
     as_of = min((each.since for each in reports), default=0.0)
     return ClusterConnection(
@@ -119,5 +119,5 @@ def _partial(watched: Sequence[Watched]) -> ClusterConnection | None:
         return None
     kinds = ", ".join(each.resource for each in refused)
     first = refused[0]
-    message = f"Not readable: {kinds}; the numbers are without them"
+    message = f"Not readable: {kinds}; the numbers do not include them"
     return ClusterConnection("partial", message, first.since, counted=True, error=first.error)

@@ -231,7 +231,7 @@ class Lister:
             self._doubted = False
             return
         self._doubted = True
-        message = f"an empty list, where there were {self._feed.listed} objects: asked again"
+        message = f"the list is empty, but there were {self._feed.listed} objects; retrying"
         raise Unavailable(message, 200, self._options.confirm_seconds)
 
     def _begin(self) -> None:

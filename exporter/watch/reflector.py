@@ -145,7 +145,7 @@ class Reflector:
         try:
             return await self._watcher.run(resource, self._listed_by_watch, self._watching)
         except Unsupported as error:
-            log.info("%s: listed by pages, as the server does not stream: %s", self, error)
+            log.info("%s: listed in pages, because the server cannot stream lists: %s", self, error)
             self._lister.streams = False
             await self._list(resource)
             return await self._watcher.run(resource, None, self._watching)
@@ -210,7 +210,7 @@ class Reflector:
         )
         if quick:
             self.state, self.up = "failing", False
-            self.last_error = Unavailable("the server ends each watch as soon as it begins")
+            self.last_error = Unavailable("the server ends each watch immediately")
         self._doubtful = end == "idle" or self._watcher.lines == 0
         self._note_need_to_list("reconcile" if end == "reconcile" else "reconnect")
 

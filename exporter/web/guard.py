@@ -294,7 +294,7 @@ class Guard:
             if await self._passwords.accept(authorization, config.basic_auth_users, client):
                 return None
         except Overloaded:
-            return web.Response(status=503, text="too many logins at once\n", headers=_later(1))
+            return web.Response(status=503, text="too many concurrent logins\n", headers=_later(1))
         challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="policy-report-exporter", charset="UTF-8"'}
         return web.Response(status=401, text="credentials, please\n", headers=challenge)
 

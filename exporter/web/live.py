@@ -71,7 +71,7 @@ class Live:
         """Send what was blocked after ``after``, then what is blocked from now on."""
         if len(self._listeners) >= MAX_LISTENERS:
             later = {hdrs.RETRY_AFTER: "30"}
-            return web.Response(status=503, text="too many listen already\n", headers=later)
+            return web.Response(status=503, text="too many streams are open\n", headers=later)
         missed = [each for each in view.blocked() if each.id > after]
         # By arrival: a browser asks again for what comes after the last one that it was sent.
         listener = Listener(sorted(missed, key=lambda each: each.id))

@@ -143,7 +143,7 @@ async def send(
         if request.transport is not None:
             request.transport.abort()
     except ClientConnectionResetError:
-        log.debug("%s hung up before it had all of %s", request.remote, request.path)
+        log.debug("%s disconnected before it received all of %s", request.remote, request.path)
     return response
 
 
@@ -200,10 +200,10 @@ class ScrapeHandler:
             async with asyncio.timeout_at(until):
                 segments, coding = await self._render(request, chosen)
         except TimeoutError:
-            return _busy("not rendered within the scrape timeout\n")
+            return _busy("the scrape was not rendered within its timeout\n")
         size = sum(map(len, segments))
         if self._held_bytes and self._held_bytes + size > MAX_HELD_BYTES:
-            return _busy("other scrapers are slow to read\n")
+            return _busy("other clients read their responses too slowly\n")
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: _VARY}
         if coding:
             headers[hdrs.CONTENT_ENCODING] = coding

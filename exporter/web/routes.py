@@ -35,7 +35,7 @@ def add_routes(app: web.Application, site: Site) -> None:
         or path in _OWN_PATHS
         or path.startswith(_OWN_PREFIXES)
     ):
-        raise ConfigError(f"--web.telemetry-path {path}: expected a path that is not taken")
+        raise ConfigError(f"--web.telemetry-path {path}: expected a path that is not in use")
     app.router.add_get(path, ScrapeHandler(site.scraper).answer)
     for path in ("/-/healthy", "/livez"):
         app.router.add_get(path, _healthy)
@@ -69,13 +69,13 @@ def _reload(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def reload(request: web.Request) -> web.Response:
         # A page elsewhere may post here with the browser's remembered password.
         if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
-            return web.Response(status=403, text="not from another site\n")
+            return web.Response(status=403, text="requests from other sites are refused\n")
         task = asyncio.create_task(health.reload(), name="reload")
         running.add(task)
         task.add_done_callback(running.discard)
         complaint = await asyncio.shield(task)  # a client that hangs up does not stop it half-way
         if complaint is None:
-            return web.Response(text="configuration read again\n")
-        return web.Response(status=500, text=f"the old configuration stays: {complaint}\n")
+            return web.Response(text="configuration accepted\n")
+        return web.Response(status=500, text=f"not reloaded: {complaint}\n")
 
     return reload

@@ -168,12 +168,12 @@ class WebFile:
             self._check_scheme(rules)
         except ConfigError as error:
             if str(error) != self._complaint:
-                log.error("web configuration not taken, the old one stays: %s", error)  # noqa: TRY400
+                log.error("web configuration not reloaded, the old one stays active: %s", error)  # noqa: TRY400
             self._complaint = str(error)
         else:
             self._complaint = ""
             self._rules = rules
-            log.info("web configuration read again: %s", self._path)
+            log.info("web configuration reloaded: %s", self._path)
 
     def _check_scheme(self, rules: Rules) -> None:
         if (rules.tls is None) != (self._rules.tls is None):

@@ -129,7 +129,7 @@ def _complaints(config: WebConfig) -> Iterator[str]:
     if _seconds(config.rate_limit.interval) is None:
         yield "rate_limit.interval: expected a duration such as 1s or 250ms"
     if config.seconds_per_request and config.rate_limit.burst < 1:
-        yield "rate_limit.burst: expected at least 1, otherwise no request is ever let in"
+        yield "rate_limit.burst: expected at least 1, because 0 refuses every request"
     if config.tls_server_config is not None:
         for complaint in _tls_complaints(config.tls_server_config):
             yield f"tls_server_config.{complaint}"
@@ -145,7 +145,7 @@ def _tls_complaints(tls: TlsServer) -> Iterator[str]:
     yield from _name_complaints("cipher_suites", tls.cipher_suites, CIPHERS)
     yield from _name_complaints("curve_preferences", tls.curve_preferences, CURVES)
     if len(tls.curve_preferences) > 1:
-        yield "curve_preferences: only one curve can be insisted on here, name one or none"
+        yield "curve_preferences: expected at most one curve"
     yield from _client_complaints(tls)
 
 
@@ -154,15 +154,15 @@ def _client_complaints(tls: TlsServer) -> Iterator[str]:
     authority = bool(tls.client_ca or tls.client_ca_file)
     if tls.client_auth_type == "RequireAnyClientCert":
         yield (
-            "client_auth_type: RequireAnyClientCert would accept a certificate that anyone can "
-            "make, and is not offered; expected RequireAndVerifyClientCert"
+            "client_auth_type: RequireAnyClientCert accepts certificates that anyone can create, "
+            "and is not supported; expected RequireAndVerifyClientCert"
         )
     if tls.client_ca and tls.client_ca_file:
         yield "client_ca_file: expected at most one of client_ca and client_ca_file"
     if verifies and not authority:
-        yield f"client_ca_file: {tls.client_auth_type} needs one"
+        yield f"client_ca_file: {tls.client_auth_type} needs a client CA"
     if authority and tls.client_auth_type == "NoClientCert":
-        yield "client_auth_type: a client CA is given, but no client is asked for a certificate"
+        yield "client_auth_type: a client CA is set, but this type requests no client certificates"
     if tls.client_allowed_sans and tls.client_auth_type != "RequireAndVerifyClientCert":
         yield "client_allowed_sans: needs client_auth_type RequireAndVerifyClientCert"
 

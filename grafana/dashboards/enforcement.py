@@ -63,53 +63,53 @@ def _headline() -> list[Stat]:
     return [
         _number(
             "Blocked in 5 minutes",
-            "Requests refused in the last five minutes, independent of the selected time. From "
+            "Requests refused in the last five minutes, independent of the selected time. Metric: "
             "policyviolation_events_total. If it is above 0, see the table below.",
             total(increase(*THESE, BLOCKED, window="5m")),
         ).thresholds(palette.none_allowed("orange")),
         _number(
             "Blocks still in Events",
             "Blocked requests whose Event the API server still has, usually those of the last "
-            "hour. From policyviolation_live_events. Correct even if the exporter has just "
+            "hour. Metric: policyviolation_live_events. Correct even if the exporter has just "
             "started.",
             total(now("policyviolation_live_events", *THESE, BLOCKED)),
         ),
         _number(
             "In system namespaces",
-            "Requests refused in the selected time in the namespaces listed at the top. From "
+            "Requests refused in the selected time in the namespaces listed at the top. Metric: "
             "policyviolation_events_total. The cluster may be unable to recover: exempt the "
             "namespace first, then investigate.",
             happened(VIOLATED, *THESE, SYSTEM, BLOCKED),
         ).thresholds(palette.none_allowed()),
         _number(
             "Namespaces hit",
-            "Namespaces with a refused request in the selected time. From "
+            "Namespaces with a refused request in the selected time. Metric: "
             "policyviolation_events_total. If there are many, the cause is probably the policy, "
             "not the teams.",
             f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, namespace')} > 0)",
         ),
         _number(
             "Policies blocking",
-            "Policies that refused a request in the selected time. From "
+            "Policies that refused a request in the selected time. Metric: "
             "policyviolation_events_total.",
             f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, policy')} > 0)",
         ),
         _number(
             "Allowed (audit)",
-            "Requests in the selected time that violated a policy which only audits. From "
+            "Requests in the selected time that violated a policy which only audits. Metric: "
             "policyviolation_events_total. If the policy were enforced, it would have refused "
             "them.",
             happened(VIOLATED, *THESE, ALLOWED),
         ),
         panels.number(
             "Enforced policies",
-            "Policies that refuse requests that violate them. From policyreport_policy_info. If "
-            "there are fewer than yesterday, a policy was changed to audit or deleted.",
+            "Policies that refuse violating requests. Metric: policyreport_policy_info. If"
+            " there are fewer than yesterday, a policy was changed to audit or deleted.",
             f"count({promql.policies(POLICY, ENFORCED)})",
         ),
         panels.number(
             "Events watched",
-            "Whether the exporter currently watches the cluster's Events. From "
+            "Whether the exporter currently watches the cluster's Events. Metric: "
             "policyreport_exporter_watch_up. If not, the numbers here do not change: see the "
             "Exporter dashboard.",
             f'min(policyreport_exporter_watch_up{{{CLUSTER},resource=~"events.*"}})',
@@ -125,8 +125,8 @@ def _by_policy() -> TimeSeries:
     by_policy = f"60 * {total(rate(*THESE, BLOCKED), 'policy')} > 0"
     panel = panels.bars(
         "Blocked per minute, by policy",
-        "Refused requests by policy. From policyviolation_events_total. A new colour is a policy "
-        "that started to block.",
+        "Refused requests by policy. Metric: policyviolation_events_total. A new colour is a "
+        "policy that started to block.",
     ).with_target(panels.over_time(by_policy, "{{policy}}"))
     return panel.no_value("nothing blocked").span(10).height(9)
 
@@ -135,8 +135,8 @@ def _by_namespace() -> TimeSeries:
     blocked = f"60 * {total(rate(*THESE, BLOCKED), 'namespace')} > 0"
     panel = panels.bars(
         "Blocked per minute, by namespace",
-        "Refused requests by the namespace of the resource. From policyviolation_events_total. A "
-        "constant rate usually is a controller that keeps retrying.",
+        "Refused requests by the namespace of the resource. Metric: policyviolation_events_total. "
+        "A constant rate usually is a controller that keeps retrying.",
     ).with_target(
         panels.over_time(promql.named(blocked, "namespace", "(cluster)"), "{{namespace}}")
     )
@@ -147,7 +147,7 @@ def _repeated() -> Table:
     by = "cluster, namespace, kind, policy, rule"
     panel = tables.table_of(
         "Who was blocked most?",
-        "Requests refused in the selected time, by namespace, kind, policy and rule. From "
+        "Requests refused in the selected time, by namespace, kind, policy and rule. Metric: "
         "policyviolation_events_total. High counts for Pods or ReplicaSets mean that a controller "
         "keeps retrying: the Deployment was accepted, but its Pods are refused.",
         [
@@ -170,7 +170,7 @@ def _first_ever() -> Table:
     before = f"{of(EVENTS, SCOPE, BLOCKED)} offset $__range"
     panel = tables.table_of(
         "Which policies blocked for the first time?",
-        "Policies that refused their first request in the selected time. From "
+        "Policies that refused their first request in the selected time. Metric: "
         "policyviolation_events_total. Check which namespaces a new policy affects. Without a "
         "state directory, a policy can appear again after the exporter restarts.",
         [
@@ -192,7 +192,7 @@ def _kyverno() -> list[TimeSeries]:
     return [
         _foreign(
             "Admission latency, 99th percentile",
-            "Time that Kyverno takes to review a request. From "
+            "Time that Kyverno takes to review a request. Metric: "
             "kyverno_admission_review_duration_seconds of Kyverno. If it approaches the webhook's "
             "timeout (10 s), requests start to fail.",
             f"histogram_quantile(0.99, {buckets})",
@@ -201,7 +201,7 @@ def _kyverno() -> list[TimeSeries]:
         ).unit("s"),
         _foreign(
             "Admission requests per second",
-            "Requests that Kyverno reviews: allowed, refused and mutated. From "
+            "Requests that Kyverno reviews: allowed, refused and mutated. Metric: "
             "kyverno_admission_requests_total of Kyverno. If there are none, the webhooks are "
             "missing and no policy is enforced.",
             f"sum by (request_allowed) (rate({reviews}[$__rate_interval]))",
@@ -210,7 +210,7 @@ def _kyverno() -> list[TimeSeries]:
         ),
         _foreign(
             "Objects that Kyverno's controllers gave up on",
-            "Objects that a controller stopped retrying, by controller and minute. From "
+            "Objects that a controller stopped retrying, by controller and minute. Metric: "
             "kyverno_controller_drop_total of Kyverno. If the reports controller drops a report, "
             "the report is not updated.",
             f"60 * sum by (controller_name) (rate({drops}[$__rate_interval]))",
@@ -230,7 +230,7 @@ def _api_server() -> list[TimeSeries]:
             "Webhook refusals per minute",
             "Refusals by Kyverno's webhooks, as the API server counts them. no_error means that a "
             "policy refused the request. All other values mean that the call of the webhook "
-            "failed. From apiserver_admission_webhook_rejection_count of the API server.",
+            "failed. Metric: apiserver_admission_webhook_rejection_count of the API server.",
             f"60 * sum by (error_type) ({refused})",
             "{{error_type}}",
             lacking=lacking,
@@ -238,15 +238,15 @@ def _api_server() -> list[TimeSeries]:
         _foreign(
             "Requests allowed unchecked, per minute",
             "Requests that were admitted because the webhook did not respond and its failurePolicy"
-            " is Ignore. From apiserver_admission_webhook_fail_open_count of the API server. No "
-            "policy is enforced at such times. Check Kyverno's admission controller.",
+            " is Ignore. Metric: apiserver_admission_webhook_fail_open_count of the API server. No"
+            " policy is enforced at such times. Check Kyverno's admission controller.",
             f"60 * sum by (name) ({unchecked})",
             "{{name}}",
             lacking=lacking,
         ),
         _foreign(
             "Webhook latency, 99th percentile",
-            "Time that the API server waits for Kyverno. From "
+            "Time that the API server waits for Kyverno. Metric: "
             "apiserver_admission_webhook_admission_duration_seconds of the API server. If it "
             "approaches the webhook's timeout, requests start to fail.",
             f"histogram_quantile(0.99, sum by (le, name) ({buckets}))",

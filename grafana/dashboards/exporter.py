@@ -59,21 +59,22 @@ def _headline() -> list[Stat]:
     return [
         panels.number(
             "Exporters up",
-            "Exporter processes that Prometheus can scrape. From policyreport_exporter_build_info."
-            " If it shows no data, there is no exporter, and all other numbers are old.",
+            "Exporter processes that Prometheus can scrape. Metric: "
+            "policyreport_exporter_build_info. If it shows no data, there is no exporter, and all "
+            "other numbers are old.",
             f"count({own('build_info')})",
         ).thresholds(palette.steps("red", (1, "green"))),
         panels.number(
             "Resources not synced",
-            "Resources that the API server serves, but whose first list is not complete. From "
+            "Resources that the API server serves, but whose first list is not complete. Metrics: "
             "policyreport_exporter_synced and policyreport_exporter_served. If it stays above 0 "
             "for more than a minute, see the log for the reason.",
             promql.known(unsynced, f"count({own('synced')})"),
         ).thresholds(palette.none_allowed()),
         panels.number(
             "Watches down",
-            "Served resources that are currently not watched. From policyreport_exporter_watch_up "
-            "and policyreport_exporter_served.",
+            "Served resources that are currently not watched. Metrics: "
+            "policyreport_exporter_watch_up and policyreport_exporter_served.",
             promql.known(
                 f"count(({own('watch_up')} == 0) and {SAME} ({own('served')} == 1))",
                 f"count({own('watch_up')})",
@@ -83,15 +84,15 @@ def _headline() -> list[Stat]:
         panels.number(
             "Folded label sets",
             "Series above a family's limit in the selected time. Their sums are exact, but most of"
-            " their labels are __overflow__. From policyreport_exporter_series_folded_total. Raise"
-            " the limit or drop a label.",
+            " their labels are __overflow__. Metric: policyreport_exporter_series_folded_total. "
+            "Raise the limit or drop a label.",
             _counted("series_folded_total"),
         )
         .decimals(0)
         .thresholds(palette.none_allowed("orange")),
         panels.number(
             "Skipped objects",
-            "Objects that could not be read in the selected time. From "
+            "Objects that could not be read in the selected time. Metric: "
             "policyreport_exporter_objects_skipped_total. The log contains their names.",
             _counted("objects_skipped_total"),
         )
@@ -100,7 +101,7 @@ def _headline() -> list[Stat]:
         panels.number(
             "Event gap",
             "Time in the selected range for which Events are lost, because the exporter was down "
-            "longer than the API server keeps them. From "
+            "longer than the API server keeps them. Metric: "
             "policyreport_exporter_event_gap_seconds_total.",
             _counted("event_gap_seconds_total"),
         )
@@ -108,7 +109,7 @@ def _headline() -> list[Stat]:
         .thresholds(palette.none_allowed("orange")),
         panels.number(
             "Configuration",
-            "Whether the last reload of the configuration succeeded. From "
+            "Whether the last reload of the configuration succeeded. Metric: "
             "policyreport_exporter_config_last_reload_successful. If not, the old configuration is"
             " active and the log contains the error.",
             f"min({own('config_last_reload_successful')})",
@@ -139,7 +140,7 @@ def _resources() -> Table:
     return tables.table_of(
         "What is watched, and how well?",
         "One row for each resource: whether the API server serves it, whether its first list is "
-        "complete, and whether it is currently watched. From policyreport_exporter_served, "
+        "complete, and whether it is currently watched. Metrics: policyreport_exporter_served, "
         "policyreport_exporter_synced, policyreport_exporter_watch_up, "
         "policyreport_exporter_objects, policyreport_exporter_last_change_timestamp_seconds, "
         "policyreport_exporter_last_sync_timestamp_seconds and policyreport_exporter_relists_total"
@@ -169,7 +170,7 @@ def _watches() -> StateTimeline:
     panel = panels.states(
         "Was every watch up?",
         "Green: the resource was watched. Red: it was not watched, and changes arrived late. Grey:"
-        " the cluster does not serve it. From policyreport_exporter_watch_up and "
+        " the cluster does not serve it. Metrics: policyreport_exporter_watch_up and "
         "policyreport_exporter_served.",
     )
     return panel.with_target(up).mappings([palette.words(WATCH)]).height(12)
@@ -178,7 +179,7 @@ def _watches() -> StateTimeline:
 def _changes() -> TimeSeries:
     panel = panels.lines(
         "Changes received per second",
-        "Objects added, modified and deleted, by resource. From "
+        "Objects added, modified and deleted, by resource. Metric: "
         "policyreport_exporter_watch_changes_total. Kyverno's scan rewrites all reports every "
         "hour.",
     ).with_target(
@@ -198,7 +199,7 @@ def _api() -> list[TimeSeries]:
     return [
         panels.bars(
             "Requests per second, by status",
-            "Requests to the API server by status code. From "
+            "Requests to the API server by status code. Metric: "
             "policyreport_exporter_api_requests_total. 403 means that a permission is missing. 410"
             " is normal from time to time; the exporter then lists again.",
         )
@@ -209,7 +210,7 @@ def _api() -> list[TimeSeries]:
         .span(8),
         panels.lines(
             "Time to answer",
-            "Median and 99th percentile of the time for list pages and watch starts. From "
+            "Median and 99th percentile of the time for list pages and watch starts. Metric: "
             "policyreport_exporter_api_request_duration_seconds. Slow pages make the first sync "
             "slow.",
         )
@@ -221,9 +222,9 @@ def _api() -> list[TimeSeries]:
         .span(8),
         panels.bars(
             "Watch restarts per hour",
-            "Watch restarts, by reason. From policyreport_exporter_watch_restarts_total. The API "
-            "server ends each watch after some minutes (timeout). Many restarts for other reasons "
-            "point to the network or a proxy.",
+            "Watch restarts, by reason. Metric: policyreport_exporter_watch_restarts_total. The "
+            "API server ends each watch after some minutes (timeout). Many restarts for other "
+            "reasons point to the network or a proxy.",
         )
         .with_target(panels.over_time(f"{restarts} or on () {quiet}", "{{reason}}"))
         .span(8),

@@ -71,26 +71,26 @@ def _headline() -> list[Stat]:
     return [
         panels.number(
             "Clusters reporting",
-            "Clusters that currently report results. From policyreport_results by its recording "
-            "rules.",
+            "Clusters that currently report results. Metric: policyreport_results (recorded).",
             f"count({REPORTING})",
         ),
         panels.number(
             "Clusters silent",
             "Clusters that reported within the last week but no longer do. The exporter, the "
-            "scrape or the path to this Prometheus does not work. From policyreport_results by its"
-            " recording rules.",
+            "scrape or the path to this Prometheus does not work. Metric: policyreport_results "
+            "(recorded).",
             known(silent, f"group({EXPECTED})"),
         ).thresholds(palette.none_allowed()),
         shared.compliance(promql.compliance(*ALL, family=FLEET)),
         panels.number(
             "Below the target",
-            "Clusters whose compliance is below the target at the top. From policyreport_results.",
+            "Clusters whose compliance is below the target at the top. Metric: "
+            "policyreport_results.",
             known(below, every),
         ).thresholds(palette.none_allowed("orange")),
         panels.number(
             "Critical",
-            "Failing checks of policies with severity critical. From policyreport_results.",
+            "Failing checks of policies with severity critical. Metric: policyreport_results.",
             known(urgent, every),
         ).thresholds(palette.none_allowed()),
         shared.opened(*ALL),
@@ -113,7 +113,7 @@ def _clusters() -> Table:
         "Clusters",
         "One row for each cluster that reported within the last week. Change is the change of "
         "compliance since last week. New and Blocked cover the selected time. Exporters is the "
-        "number of processes that Prometheus scrapes. From policyreport_results, "
+        "number of processes that Prometheus scrapes. Metrics: policyreport_results, "
         "policyreport_failures_opened_total, policyviolation_events_total, "
         "policyreport_oldest_failure_timestamp_seconds, "
         "policyreport_newest_result_timestamp_seconds and policyreport_exporter_build_info. Click "
@@ -159,8 +159,8 @@ def _over_time() -> TimeSeries:
     panel = (
         panels.lines(
             "Compliance by cluster",
-            "Share of checks that pass, over time, with the target at the top. From "
-            "policyreport_results by its recording rules.",
+            "Share of checks that pass, over time, with the target at the top. Metric: "
+            "policyreport_results (recorded).",
         )
         .unit("percentunit")
         .decimals(1)

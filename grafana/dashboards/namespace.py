@@ -85,7 +85,7 @@ def _rated(title: str, severities: str, color: str, every: str) -> Stat:
     rated = total(of(UNMET, *MINE, FAIL, f'severity=~"{severities}"'))
     return panels.number(
         title,
-        f"Failing checks of policies whose severity is {severities.replace('|', ', ')}. From "
+        f"Failing checks of policies whose severity is {severities.replace('|', ', ')}. Metric: "
         "policyreport_results. The table below lists them.",
         known(rated, every),
     ).thresholds(palette.none_allowed(color))
@@ -100,7 +100,7 @@ def _fix_first() -> Table:
         "Failing rules, most severe first",
         "One row for each failing rule, at most 200. Mode is enforce if the policy refuses new "
         "violations; otherwise it only reports them. Failing for is the age of the policy's oldest"
-        " failure in the namespace. From policyreport_results, policyreport_policy_info and "
+        " failure in the namespace. Metrics: policyreport_results, policyreport_policy_info and "
         "policyreport_oldest_failure_timestamp_seconds. Click a policy to see its dashboard.",
         [
             tables.severity(),
@@ -122,9 +122,9 @@ def _fix_first() -> Table:
 def _by_policy() -> TimeSeries:
     panel = panels.areas(
         "Failing checks by policy",
-        "Failing checks over time, by policy. From policyreport_results by its recording rules, "
-        "which count workloads and Pods. A sudden increase is caused by a release or a policy. The"
-        " annotation Policy changed shows which.",
+        "Failing checks over time, by policy. Metric: policyreport_results (recorded, counts "
+        "workloads and Pods). A sudden increase is caused by a release or a policy. The annotation"
+        " Policy changed shows which.",
     ).with_target(panels.over_time(total(FAILING, "policy"), "{{policy}}"))
     return panels.legend_table(panel.interval("30m").no_value("nothing failed"))
 
@@ -133,7 +133,7 @@ def _would_be_blocked() -> Table:
     audited = promql.policies('mode=~"audit|warn|mixed"')
     return tables.table_of(
         "What would be blocked once it enforces?",
-        "Failing checks of policies that currently only report. From policyreport_results and "
+        "Failing checks of policies that currently only report. Metrics: policyreport_results and "
         "policyreport_policy_info. Once such a policy is enforced, the next change of these "
         "resources is refused. Fix them before that.",
         [

@@ -79,8 +79,8 @@ def _headline() -> list[Stat]:
         shared.failing(total(_state(FAIL)), every),
         panels.number(
             "Critical or high",
-            "Failing checks of policies with severity critical or high. From policyreport_results."
-            " They are urgent enough to interrupt other work.",
+            "Failing checks of policies with severity critical or high. Metric: "
+            "policyreport_results. They are urgent enough to interrupt other work.",
             known(urgent, f"group({_state(RATED)})"),
         ).thresholds(palette.none_allowed()),
         shared.oldest(every, *CHOSEN),
@@ -101,9 +101,9 @@ def _by_severity() -> TimeSeries:
     failing = promql.named(total(_state(FAIL), "severity"), "severity", "not read")
     panel = panels.areas(
         "Failing checks by severity",
-        "Failing checks over time, by the severity of the policy. From policyreport_results by its"
-        " recording rules. The number should decrease. A sudden increase is caused by a release or"
-        " a new policy.",
+        "Failing checks over time, by the severity of the policy. Metric: policyreport_results "
+        "(recorded). The number should decrease. A sudden increase is caused by a release or a new"
+        " policy.",
     ).with_target(panels.over_time(failing, "{{severity}}"))
     return panels.painted(panel.interval("10m"), SEVERITY_COLORS)
 
@@ -116,8 +116,8 @@ def _movers() -> Table:
     return tables.table_of(
         "What changed most?",
         "Policies and namespaces whose number of failing checks changed most since the start of "
-        "the selected time. From policyreport_results by its recording rules. Empty if the rules "
-        "were not loaded at that time.",
+        "the selected time. Metric: policyreport_results (recorded). Empty if the rules were not "
+        "loaded at that time.",
         [
             Column("Value", "Change").warns(palette.steps("green", (0, "orange"))).wide(80),
             tables.policy(),
@@ -154,7 +154,7 @@ def _namespaces() -> Table:
     return tables.table_of(
         "Which namespaces need work?",
         "One row for each namespace, most failing checks first, at most 200. Resources is the "
-        "number of failing resources. New and Blocked cover the selected time. From "
+        "number of failing resources. New and Blocked cover the selected time. Metrics: "
         "policyreport_results, policyreport_resources, policyreport_failures_opened_total, "
         "policyviolation_events_total and policyreport_oldest_failure_timestamp_seconds. Click a "
         "name to see what to fix.",
@@ -193,7 +193,7 @@ def _teams() -> Table:
         tables.table_of(
             "Which teams need help?",
             "The same by the owner label of namespaces (team), if labels.namespace_labels contains"
-            " it; otherwise one row without a name. From policyreport_results, "
+            " it; otherwise one row without a name. Metrics: policyreport_results, "
             "policyreport_failures_opened_total and policyviolation_events_total.",
             columns,
             _share_by_owner(),
@@ -216,8 +216,8 @@ def _compliance_by_team() -> TimeSeries:
     panel = (
         panels.lines(
             "Compliance by team",
-            "Share of checks that pass, over time, by the owner label of the namespaces. From "
-            "policyreport_results by its recording rules.",
+            "Share of checks that pass, over time, by the owner label of the namespaces. Metric: "
+            "policyreport_results (recorded).",
         )
         .unit("percentunit")
         .decimals(1)
@@ -260,7 +260,7 @@ def _policies() -> Table:
         tables.table_of(
             "Which policies fail most?",
             "One row for each policy with failing checks, most failing checks first, at most 50. "
-            "Namespaces is the number of namespaces with a failing check. From "
+            "Namespaces is the number of namespaces with a failing check. Metrics: "
             "policyreport_results, policyreport_policy_info, policyreport_failures_opened_total "
             "and policyviolation_events_total. If a policy fails in all namespaces, ask its "
             "author.",
@@ -280,7 +280,7 @@ def _categories() -> BarGauge:
     return (
         panels.ranking(
             "Failing checks by category",
-            "Failing checks by the policies' category annotation. From policyreport_results.",
+            "Failing checks by the policies' category annotation. Metric: policyreport_results.",
             panels.instant(by_category, "{{category}}"),
         )
         .span(5)
@@ -293,8 +293,8 @@ def _modes() -> BarGauge:
     panel = panels.ranking(
         "Policies by mode",
         "Number of policies that refuse violations (enforce), only report them (audit, warn), or "
-        "do both (mixed). From policyreport_policy_info. If fewer are in mode enforce than last "
-        "week, enforcement was weakened.",
+        "do both (mixed). Metric: policyreport_policy_info. If fewer are in mode enforce than last"
+        " week, enforcement was weakened.",
         panels.instant(count, "{{mode}}"),
     )
     return panels.painted(panel.no_value("policies are not read"), palette.MODE).span(3).height(9)

@@ -90,15 +90,15 @@ def _headline() -> list[Stat]:
         shared.failing(total(_results(FAIL)), every),
         panels.number(
             "Namespaces failing",
-            "Namespaces with at least one failing check. From policyreport_results. If it is one "
-            "namespace, talk to its team. If it is most, discuss the policy.",
+            "Namespaces with at least one failing check. Metric: policyreport_results. If it is "
+            "one namespace, talk to its team. If it is most, discuss the policy.",
             known(f"count({failing} > 0)", every),
         ).thresholds(palette.none_allowed("orange")),
         shared.not_evaluated(total(_results(ERROR)), every),
         panels.number(
             "Skipped",
-            "Checks skipped by an exception or a precondition. From policyreport_results. Check "
-            "that each exception is still justified.",
+            "Checks skipped by an exception or a precondition. Metric: policyreport_results. Check"
+            " that each exception is still justified.",
             known(total(_results('result="skip"')), every),
         ),
         shared.oldest(every, *THIS),
@@ -129,9 +129,8 @@ def _readiness() -> Table:
         "Which policies can enforce?",
         "The column If it enforced shows ready if nothing fails and everything was evaluated. "
         "Otherwise, failing resources would be refused at their next change. Loaded is Kyverno's "
-        "Ready condition. New covers the selected time. From policyreport_policy_info, "
-        "policyreport_policy_ready, "
-        "policyreport_results, policyreport_failures_opened_total, "
+        "Ready condition. New covers the selected time. Metrics: policyreport_policy_info, "
+        "policyreport_policy_ready, policyreport_results, policyreport_failures_opened_total, "
         "policyreport_oldest_failure_timestamp_seconds and "
         "policyreport_policy_last_changed_timestamp_seconds. Enforce a policy once it has been "
         "ready for a release cycle.",
@@ -166,9 +165,9 @@ def _readiness_queries(by: str) -> list[str]:
 def _history() -> TimeSeries:
     panel = panels.areas(
         "Results over time",
-        "All results, stacked. From policyreport_results by its recording rules, which count "
-        "workloads and Pods. The purple part could not be evaluated. Enable the annotation Policy "
-        "changed to see the effect of a change.",
+        "All results, stacked. Metric: policyreport_results (recorded, counts workloads and Pods)."
+        " The purple part could not be evaluated. Enable the annotation Policy changed to see the "
+        "effect of a change.",
     ).with_target(panels.over_time(total(of(BY_POLICY, *THIS), "result"), "{{result}}"))
     return panels.painted(panel.interval("2h"), RESULT)
 
@@ -177,8 +176,8 @@ def _spread() -> TimeSeries:
     failing = f"group by (cluster, namespace, policy) ({of(UNMET, *THIS, FAIL)})"
     panel = panels.lines(
         "Namespaces failing, by policy",
-        "Number of namespaces in which a policy has failing checks. From policyreport_results by "
-        "its recording rules. A policy is ready to be enforced when the number reaches 0.",
+        "Number of namespaces in which a policy has failing checks. Metric: policyreport_results "
+        "(recorded). A policy is ready to be enforced when the number reaches 0.",
     ).with_target(panels.over_time(f"count by (policy) ({failing})", "{{policy}}"))
     return panels.legend_table(panel.min(0).interval("2h").no_value("nothing failed"))
 
@@ -193,7 +192,8 @@ def _rules() -> BarGauge:
         panels.ranking(
             "Failing checks by rule",
             "Failing checks by rule. Autogen rules count as the rule from which they were "
-            "generated. A CEL policy has a single rule without a name. From policyreport_results.",
+            "generated. A CEL policy has a single rule without a name. Metric: "
+            "policyreport_results.",
             panels.instant(by_rule, "{{policy}} {{rule}}"),
         )
         .span(8)
@@ -205,7 +205,7 @@ def _kinds() -> BarGauge:
     by_kind = f"sort_desc({total(_results(FAIL), 'kind')} > 0)"
     return panels.ranking(
         "Failing checks by kind",
-        "Kinds of the failing resources, without those that Count excludes. From "
+        "Kinds of the failing resources, without those that Count excludes. Metric: "
         "policyreport_results.",
         panels.instant(by_kind, "{{kind}}"),
     ).height(9)
@@ -225,7 +225,7 @@ def _namespaces() -> Table:
     return (
         tables.table_of(
             "Results by namespace",
-            "Results of the policy by namespace, most failing checks first. From "
+            "Results of the policy by namespace, most failing checks first. Metric: "
             "policyreport_results. Click a namespace to see what its team has to fix.",
             columns,
             total(_results(FAIL), by),

@@ -32,7 +32,7 @@ def compliance(share: str) -> Stat:
     """Return the headline share."""
     stat = panels.number(
         "Compliance",
-        "pass / (pass + fail + error) of checks; warnings and exceptions do not count. From "
+        "pass / (pass + fail + error) of checks; warnings and exceptions do not count. Metric: "
         "policyreport_results. The alerts use the same definition. If it is below the target, fix "
         "the most severe failures first.",
         share,
@@ -44,7 +44,7 @@ def failing(failing: str, every: str) -> Stat:
     """How many checks fail."""
     return panels.number(
         "Failing checks",
-        "Failing checks, one for each resource and rule. From policyreport_results, without "
+        "Failing checks, one for each resource and rule. Metric: policyreport_results, without "
         "ReplicaSets and Jobs.",
         known(failing, every),
     ).thresholds(palette.none_allowed("orange"))
@@ -54,7 +54,7 @@ def not_evaluated(errors: str, every: str) -> Stat:
     """How many checks ended in an error."""
     return panels.number(
         "Not evaluated",
-        "Checks that ended with an error. It is unknown whether these resources comply. From "
+        "Checks that ended with an error. It is unknown whether these resources comply. Metric: "
         'policyreport_results{result="error"}. Fix the policy; its dashboard shows the rule.',
         known(errors, every),
     ).thresholds(palette.none_allowed("purple"))
@@ -64,7 +64,7 @@ def oldest(every: str, *matchers: str) -> Stat:
     """How long the longest failure has lasted."""
     stat = panels.number(
         "Oldest failure",
-        "Age of the oldest failure, as far as the exporter knows; 0 if nothing fails. From "
+        "Age of the oldest failure, as far as the exporter knows; 0 if nothing fails. Metric: "
         "policyreport_oldest_failure_timestamp_seconds. Old failures often have no owner. Find an "
         "owner, or create an exception.",
         known(f"time() - min({of(SINCE, *matchers)})", every),
@@ -77,8 +77,8 @@ def opened(*matchers: str) -> Stat:
     stat = panels.number(
         "New failures",
         "Checks that started to fail in the selected time. Failures that existed when the exporter"
-        " first started do not count. From policyreport_failures_opened_total. If there are many, "
-        "a policy was changed or a release was deployed.",
+        " first started do not count. Metric: policyreport_failures_opened_total. If there are "
+        "many, a policy was changed or a release was deployed.",
         promql.while_known(happened(OPENED, *matchers), promql.RESULTS_KNOWN),
     )
     return stat.decimals(0)
@@ -89,7 +89,7 @@ def blocked(*matchers: str) -> Stat:
     grown = happened(VIOLATED, *matchers, BLOCKED)
     stat = panels.number(
         "Blocked requests",
-        "Requests that a policy in mode enforce refused in the selected time. From "
+        "Requests that a policy in mode enforce refused in the selected time. Metric: "
         "policyviolation_events_total. The Enforcement dashboard shows who and why.",
         promql.while_known(grown, BLOCKS_KNOWN),
     )
@@ -101,8 +101,9 @@ def age_of_data(*matchers: str) -> Stat:
     stat = panels.number(
         "Age of the data",
         "Time since the newest result; with several clusters, that of the cluster with the oldest "
-        "data. From policyreport_newest_result_timestamp_seconds. Kyverno scans every hour. If it "
-        "is above two hours, Kyverno's reports controller or the exporter's watch does not work.",
+        "data. Metric: policyreport_newest_result_timestamp_seconds. Kyverno scans every hour. If "
+        "it is above two hours, Kyverno's reports controller or the exporter's watch does not "
+        "work.",
         f"max(time() - max by (cluster) ({of(NEWEST, *(matchers or (CLUSTER,)))}))",
     )
     return stat.unit("s").thresholds(palette.age(2 * HOUR, 3 * HOUR))
@@ -114,9 +115,9 @@ def compliance_over_time(share: str, last_week: str) -> TimeSeries:
         panels.lines(
             "Compliance, target and last week",
             "Share of checks that pass, the target selected at the top, and the share a week "
-            "earlier. From policyreport_results by its recording rules, which count workloads and "
-            "Pods. A sudden decrease is caused by a new policy or a release. A slow decrease means"
-            " that failures are not fixed.",
+            "earlier. Metric: policyreport_results (recorded, counts workloads and Pods). A sudden"
+            " decrease is caused by a new policy or a release. A slow decrease means that failures"
+            " are not fixed.",
         )
         .unit("percentunit")
         .decimals(1)
@@ -142,7 +143,7 @@ def opened_and_closed(*matchers: str) -> TimeSeries:
         panels.bars(
             "New and fixed failures",
             "Up: checks that started to fail. Down: checks that passed again, or whose resource or"
-            " policy was deleted. From policyreport_failures_opened_total and "
+            " policy was deleted. Metrics: policyreport_failures_opened_total and "
             "policyreport_failures_closed_total. If there are more new than fixed failures, the "
             "number of open failures grows.",
         )
@@ -161,8 +162,8 @@ def outcomes(*matchers: str) -> TimeSeries:
         panels.bars(
             "Violations at admission",
             "Requests that violated a policy. Policies in mode enforce blocked them, policies in "
-            "mode audit allowed them. From policyviolation_events_total. Allowed requests will be "
-            "blocked once the policy is enforced.",
+            "mode audit allowed them. Metric: policyviolation_events_total. Allowed requests will "
+            "be blocked once the policy is enforced.",
         )
         .with_target(panels.over_time(refused, "blocked"))
         .with_target(panels.over_time(passed, "allowed", "B"))
@@ -176,7 +177,7 @@ def recent_blocks(*matchers: str) -> Table:
     by = "cluster, namespace, kind, name, policy, rule"
     return tables.table_of(
         "What was blocked just now?",
-        "The newest refused requests, at most 100, of the last hour. From "
+        "The newest refused requests, at most 100, of the last hour. Metric: "
         "policyviolation_recent_block_timestamp_seconds. Kyverno's Events do not name the user; "
         "search the API server's audit log. To see the message of the rule, run `kubectl get "
         "events -A --field-selector reason=PolicyViolation`.",
@@ -200,8 +201,8 @@ def failing_resources(*matchers: str) -> Table:
     one = promql.now("policyreport_resource_results", *matchers)
     return tables.table_of(
         "Which resources fail?",
-        "One row for each failing check of a resource, the most severe first, at most 500. From "
-        "policyreport_resource_results, which has its own series limit and can be disabled. It "
+        "One row for each failing check of a resource, the most severe first, at most 500. Metric:"
+        " policyreport_resource_results, which has its own series limit and can be disabled. It "
         "also lists passing resources if `families` in the configuration includes them. Fix the "
         "workload that owns a Pod, not the Pod.",
         [
@@ -227,7 +228,7 @@ def unscored(*matchers: str) -> Table:
     return tables.table_of(
         "Exceptions, skipped and not evaluated",
         "Checks that neither pass nor fail: skip (an exception applies, or a precondition is not "
-        "met), error (the rule could not be evaluated), warn (unscored). From "
+        "met), error (the rule could not be evaluated), warn (unscored). Metric: "
         "policyreport_results. Check that each exception is still justified.",
         [
             tables.policy(),

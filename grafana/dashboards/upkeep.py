@@ -17,8 +17,8 @@ def exposition() -> list[TimeSeries | BarGauge]:
 def _series() -> TimeSeries:
     panel = panels.lines(
         "Series by family",
-        "Number of series that each family exposes. From policyreport_exporter_series. Prometheus'"
-        " memory depends on it.",
+        "Number of series that each family exposes. Metric: policyreport_exporter_series. "
+        "Prometheus' memory depends on it.",
     ).with_target(panels.over_time(f"max by (family) ({own('series')}) > 0", "{{family}}"))
     return panels.legend_table(panel)
 
@@ -27,9 +27,9 @@ def _budgets() -> BarGauge:
     used = f"max by (family) ({own('series')} / ({own('series_limit')} > 0))"
     panel = panels.ranking(
         "Share of the series budget in use",
-        "The five families closest to their series limit. From policyreport_exporter_series and "
-        "policyreport_exporter_series_limit. Above 100 %, series are folded. Raise the limit or "
-        "drop a label before that.",
+        "The five families closest to their series limit. Metrics: policyreport_exporter_series "
+        "and policyreport_exporter_series_limit. Above 100 %, series are folded. Raise the limit "
+        "or drop a label before that.",
         panels.instant(f"sort_desc(topk(5, {used}))", "{{family}}"),
     )
     return panel.unit("percentunit").max(1).thresholds(steps("blue", (0.8, "orange"), (1, "red")))
@@ -39,7 +39,7 @@ def _scrapes() -> TimeSeries:
     return (
         panels.lines(
             "Time and size of a scrape",
-            "Seconds to render (left) and bytes sent (right). From "
+            "Seconds to render (left) and bytes sent (right). Metrics: "
             "policyreport_exporter_render_duration_seconds and "
             "policyreport_exporter_exposition_bytes. If rendering approaches the scrape timeout, "
             "use shards.",
@@ -61,7 +61,7 @@ def duties() -> list[TimeSeries]:
     return [
         panels.bars(
             "Alerts delivered per minute",
-            "Alerts sent to each Alertmanager, and alerts that failed or were dropped. From "
+            "Alerts sent to each Alertmanager, and alerts that failed or were dropped. Metrics: "
             "policyreport_exporter_alerts_sent_total, policyreport_exporter_alerts_failed_total "
             "and policyreport_exporter_alerts_dropped_total. Empty without --alertmanager.url.",
         )
@@ -71,9 +71,9 @@ def duties() -> list[TimeSeries]:
         .with_target(panels.over_time(dropped, "dropped: {{reason}}", "C")),
         panels.lines(
             "Age of the checkpoint",
-            "Time since counters and ages were last written durably. From "
-            "policyreport_exporter_checkpoint_last_success_timestamp_seconds. Above ten minutes: "
-            "the ConfigMap or the directory cannot be written. Empty without stored state.",
+            "Time since counters and ages were last stored. Metric: "
+            "policyreport_exporter_checkpoint_last_success_timestamp_seconds. Above ten minutes, "
+            "the ConfigMap or the state directory cannot be written. Empty without stored state.",
         )
         .unit("s")
         .min(0)
@@ -93,7 +93,7 @@ def process() -> list[TimeSeries]:
     return [
         panels.lines(
             "Memory",
-            "Resident memory by instance. From process_resident_memory_bytes. About 100 MB for "
+            "Resident memory by instance. Metric: process_resident_memory_bytes. About 100 MB for "
             "100,000 reports. Set the limit to twice the usual value.",
         )
         .unit("bytes")
@@ -102,7 +102,7 @@ def process() -> list[TimeSeries]:
         .span(8),
         panels.lines(
             "CPU",
-            "Cores in use. From process_cpu_seconds_total. The exporter has one thread. If it "
+            "Cores in use. Metric: process_cpu_seconds_total. The exporter has one thread. If it "
             "approaches 1, use shards.",
         )
         .min(0)
@@ -110,8 +110,8 @@ def process() -> list[TimeSeries]:
         .span(8),
         panels.lines(
             "Event loop lag",
-            "Delay of the event loop. From policyreport_exporter_event_loop_lag_seconds. Above a "
-            "second, health checks and scrapes are late, too.",
+            "Delay of the event loop. Metric: policyreport_exporter_event_loop_lag_seconds. Above "
+            "a second, health checks and scrapes are late, too.",
         )
         .unit("s")
         .min(0)

@@ -87,7 +87,7 @@ def test_what_differs_in_a_label_is_another_alert() -> None:
         ("team-b", "check-team", "warning"),
         (None, "check-team", "warning"),
     }
-    assert any("in the scope of the cluster" in a.annotations["summary"] for a in alerts(wanted))
+    assert any("in the cluster scope" in a.annotations["summary"] for a in alerts(wanted))
 
 
 @pytest.mark.parametrize("word", ["pass", "warn", "error", "skip"])
@@ -290,7 +290,7 @@ def test_above_the_maximum_the_most_severe_and_oldest_are_told_and_the_rest_is_f
     assert told == ["bad", "low-5", "low-4", None]
     fold = found[-1]
     assert labels(fold)["alertname"] == "PolicyAlertsFolded"
-    assert fold.annotations["summary"] == "4 more policy alerts are not sent one by one."
+    assert fold.annotations["summary"] == "4 further policy alerts are not sent individually."
     assert "4 low" in fold.annotations["description"]
     assert fold.starts == START - 3
     assert wanted.folded == 4

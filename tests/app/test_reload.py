@@ -306,7 +306,7 @@ async def test_a_reload_of_what_is_stopping_is_refused_and_the_last_state_stays(
             before = total(await served.ready(), RESULTS)
             await served.stop()
             status, text = await served.post(WITH_TEAMS)
-            assert (status, "it is stopping" in text) == (500, True)
+            assert (status, "the exporter is stopping" in text) == (500, True)
             assert total(await served.scrape(), RESULTS) == before
 
 

@@ -46,7 +46,7 @@ def test_without_a_state_directory_it_says_what_does_not_count(
     run: Run, beside: Beside, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("serve", f"--kubeconfig={beside.kubeconfig}", drive=lambda _: None)
-    assert "no --state.configmap, no --state.dir: counters begin at 0" in capsys.readouterr().err
+    assert "no --state.configmap, no --state.dir: counters start at 0" in capsys.readouterr().err
 
 
 def test_counters_go_on_after_a_stop(run: Run, beside: Beside, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_it_reads_its_configuration_again_and_keeps_the_old_one_where_that_is_ba
     flags = (f"--kubeconfig={beside.kubeconfig}", f"--config.file={config}")
     assert run("serve", *flags, drive=drive) == 143
     said = capsys.readouterr().err
-    assert said.count("configuration not taken, the old one stays") == 2
+    assert said.count("configuration not reloaded, the old one stays active") == 2
     assert said.count("the new configuration is in force") == 1
 
 
@@ -314,7 +314,7 @@ def test_without_an_api_server_it_lives_is_not_ready_and_stops_at_once(tmp_path:
             serve.get("/-/ready")
         assert serve.stop() == 143
     assert "Traceback" not in serve.log
-    assert "the cluster is not known yet" in serve.log
+    assert "the cluster cannot be identified yet" in serve.log
 
 
 def test_w40_it_stops_at_once_in_the_middle_of_its_first_list(

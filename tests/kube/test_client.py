@@ -184,7 +184,7 @@ async def test_a_body_that_stalls_is_given_up() -> None:
         serving(answer) as url,
         KubeClient(Anonymous(url), Counts(), idle_seconds=0.1) as client,
     ):
-        with pytest.raises(Unavailable, match="no answer in time"):
+        with pytest.raises(Unavailable, match="no response in time"):
             await client.get(REQUEST)
 
 

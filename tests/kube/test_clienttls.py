@@ -36,7 +36,7 @@ def test_files_half_way_through_a_rotation_leave_the_former_ones_in_use(
     with caplog.at_level(logging.WARNING):
         assert tls.context() is context, "the key does not match yet"
         assert tls.context() is context
-    assert caplog.text.count("former certificates stay in use") == 1, "said once"
+    assert caplog.text.count("previous certificates stay in use") == 1, "said once"
     authority.issue("exporter").write(tmp_path, "client")
     assert tls.context() is not context
 

@@ -47,19 +47,19 @@ def of(work: Callable[[], object]) -> BaseException:
 
 
 RAISED: dict[str, BaseException] = {
-    "no answer in time": TimeoutError(),
+    "no response in time": TimeoutError(),
     "connection refused": aiohttp.ClientConnectorError(KEY, REFUSED_CONNECTION),
     "connection reset by peer": ConnectionResetError(104, "Connection reset by peer"),
     "no such file or directory": OSError("Multiple exceptions: [Errno 2] a, [Errno 3] b"),
     "its certificate is not trusted: certificate has expired": (
         aiohttp.ClientConnectorCertificateError(KEY, UNTRUSTED)
     ),
-    "the answer is not TLS; is it a plain HTTP port?": (
+    "the response is not TLS; is this a plain HTTP port?": (
         aiohttp.ClientConnectorSSLError(KEY, tls_error("WRONG_VERSION_NUMBER"))
     ),
     "TLS failed: tlsv1 alert unknown ca": tls_error("TLSV1_ALERT_UNKNOWN_CA"),
-    "the connection broke in the middle of an answer": aiohttp.ClientPayloadError("x"),
-    "the connection was closed without an answer": aiohttp.ServerDisconnectedError(),
+    "the connection broke in the middle of a response": aiohttp.ClientPayloadError("x"),
+    "the connection was closed without a response": aiohttp.ServerDisconnectedError(),
     "the URL is invalid": aiohttp.InvalidURL("http://"),
     "the host name is invalid": of(lambda: "a..b".encode("idna")),
     "signed integer is greater than maximum": OverflowError(

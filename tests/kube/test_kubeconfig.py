@@ -170,7 +170,7 @@ async def test_a_plugin_whose_token_is_always_refused_does_not_run_each_time(
         (f"print('{ANSWERED}{{}}}}')", "neither a token nor a certificate"),
         (
             f'print(\'{ANSWERED}{{"clientCertificateData":"x"}}}}\')',
-            "without the other",
+            "returned only one of certificate and key",
         ),
     ],
 )
@@ -225,7 +225,7 @@ def test_a_malformed_kubeconfig_is_told_where(tmp_path: Path) -> None:
         ("contexts: 7", "contexts: expected a list, got a number"),
         ("contexts: [{}]", "contexts[0]: object missing required field `name`"),
         ("\x00", "expected YAML"),
-        ("current-context: a\ncontexts: [{name: a}]", "context a: it names no cluster"),
+        ("current-context: a\ncontexts: [{name: a}]", "context a: the cluster is missing"),
         (f"{ONE_CONTEXT}clusters: []", "no cluster 'b'; available: none"),
         (
             f"{ONE_CONTEXT}clusters: [{{name: b, cluster: {{server: ftp}}}}]",
@@ -322,7 +322,7 @@ async def test_impersonation_is_sent_as_headers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user", "complaint"),
     [
-        ({"as-groups": ["dev"]}, "as-uid, as-groups and as-user-extra need as"),
+        ({"as-groups": ["dev"]}, "as-uid, as-groups and as-user-extra need the key as"),
         ({"as": "two\nlines"}, "Impersonate-User: expected ASCII without control characters"),
         ({"auth-provider": {"name": "gcp"}}, "auth-provider gcp is not supported"),
         ({"client-certificate-data": "%"}, "client-certificate-data: expected PEM in base64"),
@@ -360,7 +360,7 @@ def test_an_authority_that_is_none_is_named_by_its_field(tmp_path: Path) -> None
 def test_a_key_that_is_given_twice_is_an_error(tmp_path: Path) -> None:
     path = Path(kubeconfig(tmp_path, SERVER, {}))
     path.write_text(path.read_text() + "current-context: other\n")
-    assert "current-context is given twice" in refused(str(path))
+    assert "current-context is repeated" in refused(str(path))
 
 
 def test_a_user_that_does_not_exist_is_named(tmp_path: Path) -> None:

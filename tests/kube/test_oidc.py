@@ -255,7 +255,7 @@ async def test_an_issuer_that_does_not_answer_is_given_up(tmp_path: Path) -> Non
     async with issuing(tmp_path, issuer):
         provider = AuthProvider("oidc", config_of(login(tmp_path, issuer.url)))
         user = OidcUser("here", provider, tmp_path / "here.kubeconfig")
-        with pytest.raises(Refused, match=f"{issuer.url}: no answer within 3 seconds"):
+        with pytest.raises(Refused, match=f"{issuer.url}: no response within 3 seconds"):
             await OidcTokens(os.environ, seconds=3).login(user)
 
 
@@ -338,8 +338,8 @@ async def test_an_issuer_without_a_discovery_document_is_named(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("missing", "reason"),
     [
-        ("id_token", "its answer has no id_token"),
-        ("access_token", "its answer cannot be used: Missing access token parameter."),
+        ("id_token", "its response has no id_token"),
+        ("access_token", "its response cannot be used: Missing access token parameter."),
     ],
 )
 async def test_an_issuer_that_gives_no_token_is_named(

@@ -125,7 +125,7 @@ MISTAKES = {
     ),
     "words of a family": (
         "families: {policyreport_results: {results: [fail]}}",
-        "1: families.policyreport_results.results: only policyreport_resource_results has it",
+        "1: families.policyreport_results.results: only policyreport_resource_results has this key",
     ),
     "line of a family": (
         "families:\n  policyreport_reports: {}\n  trivy: {}",
@@ -167,15 +167,15 @@ MISTAKES = {
     ),
     "hidden label": (
         "labels: {namespace_labels: [policy]}",
-        "1: labels.namespace_labels: 'policy' would hide the label 'policy'",
+        "1: labels.namespace_labels: 'policy' would overwrite the label 'policy'",
     ),
     "two of one name": (
         "labels: {namespace_labels: [a.b, a-b]}",
-        "1: labels.namespace_labels: 'a-b' would hide the label 'a_b'",
+        "1: labels.namespace_labels: 'a-b' would overwrite the label 'a_b'",
     ),
     "no label": (
         "labels: {namespace_labels: ['a b']}",
-        "1: labels.namespace_labels: 'a b' is not a label of a namespace",
+        "1: labels.namespace_labels: 'a b' is not a valid label name",
     ),
     "not YAML": ("a: [", "1: not YAML: expected the node content, but found '<stream end>'"),
     "a list": ("- a", "1: expected a mapping, got a list"),

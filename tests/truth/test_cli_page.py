@@ -14,7 +14,7 @@ HEAD = """\
 # Command line
 
 Generated from the program: `UPDATE_GOLDENS=1 pytest tests/truth` writes this page. Without a
-command it is `serve`. A flag comes before its environment variable, and that before the
+command it is `serve`. A flag overrides its environment variable, which overrides the
 [configuration file](configuration.md). A flag that may repeat takes a list separated by commas in
 its variable. Exit statuses are in [states.md](states.md).
 """

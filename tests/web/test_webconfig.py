@@ -113,19 +113,19 @@ def test_nothing_asks_for_nothing(text: str) -> None:
         ),
         (
             "tls_server_config: {cert: a, key: b, curve_preferences: [X25519, CurveP256]}",
-            "only one curve",
+            "expected at most one curve",
         ),
         (
             "tls_server_config: {cert: a, key: b, client_auth_type: RequireAnyClientCert}",
-            "is not offered; expected RequireAndVerifyClientCert",
+            "is not supported; expected RequireAndVerifyClientCert",
         ),
         (
             "tls_server_config: {cert: a, key: b, client_auth_type: RequireAndVerifyClientCert}",
-            "client_ca_file: RequireAndVerifyClientCert needs one",
+            "client_ca_file: RequireAndVerifyClientCert needs a client CA",
         ),
         (
             "tls_server_config: {cert: a, key: b, client_ca: c}",
-            "client_auth_type: a client CA is given",
+            "client_auth_type: a client CA is set",
         ),
         (
             "tls_server_config: {cert: a, key: b, client_ca: c, client_ca_file: d}",

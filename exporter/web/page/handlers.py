@@ -143,7 +143,7 @@ class StatusPages:
             request.headers.get("Last-Event-ID") or request.query.get("after", "0"), MAX_ID
         )
         if after is None:
-            return _bad("expected after to be the id of a blocked request")
+            return _bad("after: expected the id of a blocked request")
         if prefers(header(request, hdrs.ACCEPT), "text/event-stream"):
             return await self._live.stream(request, view, after)
         newer = [each for each in view.blocked() if each.id > after]

@@ -100,8 +100,8 @@ def notes(overview: Overview, now: float) -> Markup:
     if overview.not_itemised is not None and overview.not_itemised.failing:
         failing = counted(overview.not_itemised.failing, "failing result")
         lines.append(
-            f"Not itemised: {failing} of summaries. The results of their reports were cut or are "
-            "absent. They count in the numbers, and are not in the lists."
+            f"Not itemised: {failing} of summaries. The reports do not list them, because their "
+            "results were cut or are absent. The numbers include them, but the lists do not."
         )
     lines += [f"{line}." for line in describe_cut(overview.cut_reports)]
     lines += [
@@ -161,7 +161,7 @@ def _numbers(overview: Overview) -> list[Content]:
             percent(overview.compliance),
             "of checks comply",
             bar(results),
-            tag("p", f"{counted}; warn and skip are left out"),
+            tag("p", f"{counted}; warn and skip do not count"),
         )
     on = f"{number(resources.failing)} of {number(resources.all)} resources have a failing check"
     failing = _figure(
