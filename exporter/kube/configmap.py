@@ -89,7 +89,7 @@ class ConfigMap:
             async with asyncio.timeout(REQUEST_SECONDS):
                 body = await self._client.get(request)
         except TimeoutError as error:
-            raise Unavailable(f"no answer within {REQUEST_SECONDS:.0f} seconds") from error
+            raise Unavailable(f"no response within {REQUEST_SECONDS:.0f} seconds") from error
         try:
             found = msgspec.json.decode(body, type=_ConfigMap)
         except BROKEN as error:

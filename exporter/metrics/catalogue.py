@@ -114,7 +114,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_failing_workloads",
         "gauge",
-        "Workloads that fail a policy, themselves or with an object that they own; each once.",
+        "Workloads that fail a policy, or own an object that fails it. Each counts once.",
         ("namespace", "workload_kind", "policy", "result", "severity", "source"),
         lambda state: state.ledger.failures.workloads,
         "reports",

@@ -163,26 +163,26 @@ OWN: Final = (
     OwnFamily(
         "checkpoint_bytes",
         "gauge",
-        "Size of the last checkpoint as written, compressed where it is in a ConfigMap.",
+        "Size of the last checkpoint; compressed if it is in a ConfigMap.",
         stability="experimental",
     ),
     OwnFamily(
         "checkpoint_left_out",
         "gauge",
-        "Open failures and counters that the last checkpoint has no room for.",
+        "Open failures and counters that did not fit into the last checkpoint.",
         ("content",),
         stability="experimental",
     ),
     OwnFamily(
         "checkpoint_writer",
         "gauge",
-        "Whether this process writes the checkpoint; 0 if it shows what another replica writes.",
+        "Whether this process writes the checkpoint; 0 if another replica writes it.",
         stability="experimental",
     ),
     OwnFamily(
         "checkpoint_conflicts_total",
         "counter",
-        "Checkpoints that were not written because another process had written one meanwhile.",
+        "Checkpoints that were not written because another process had written one before.",
         stability="experimental",
     ),
     OwnFamily(
@@ -215,8 +215,8 @@ OWN: Final = (
     OwnFamily(
         "journal_dropped_total",
         "counter",
-        "Lines that the journal left out, by reason: it could not be written fast enough (full), "
-        "one namespace had too many waiting (share), one Event represents too many violations "
+        "Lines that were not written to the journal, by reason: writing was too slow (full), "
+        "too many lines of one namespace waited (share), one Event has too many violations "
         "(repeats).",
         ("reason",),
         stability="experimental",
@@ -224,7 +224,7 @@ OWN: Final = (
     OwnFamily(
         "journal_pending_bytes",
         "gauge",
-        "Lines of the journal that wait in memory for a checkpoint or for the file.",
+        "Size of the journal lines that wait in memory for a checkpoint or for the file.",
         stability="experimental",
     ),
     OwnFamily("alerts_active", "gauge", "Alerts that are currently firing."),

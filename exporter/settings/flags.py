@@ -94,12 +94,13 @@ WEB: Final = (
     Flag("web.telemetry-path", "PATH", "path of the metrics", "/metrics"),
     Flag("web.config.file", "FILE", "file with TLS and basic auth, in exporter-toolkit's format"),
 )
-STATE: Final = (Flag("state.dir", "DIR", "where to save counters and first-seen times"),)
+STATE: Final = (Flag("state.dir", "DIR", "directory that stores counters and first-seen times"),)
 STATE_OBJECT: Final = (
     Flag(
         "state.configmap",
         "[NS/]NAME",
-        "the same in this ConfigMap, which must exist; NS defaults to the Pod's namespace",
+        "existing ConfigMap that stores counters and first-seen times; NS defaults to the Pod's "
+        "namespace",
     ),
 )
 PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)
@@ -107,7 +108,7 @@ JOURNAL: Final = (
     Flag(
         "journal",
         "FILE",
-        "write a JSON line for each violation, opened and closed failure and policy change here; "
+        "file for a JSON line about each violation, opened and closed failure, and policy change; "
         "- is standard output",
     ),
 )
@@ -141,8 +142,8 @@ SNAPSHOT: Final = tuple(
             "fail-on",
             "RESULT[:SEVERITY]",
             "exit with status 1 if a result is at or above this level, such as fail:high, or "
-            "new:high for results that are not in the baseline; 2 if nothing was evaluated; 3 if not "
-            "everything could be read",
+            "new:high for results that are not in the baseline; 2 if nothing was evaluated; 3 if "
+            "not everything could be read",
         ),
         Flag(
             "baseline",

@@ -45,7 +45,7 @@ def failing(failing: str, every: str) -> Stat:
     return panels.number(
         "Failing checks",
         "Failing checks, one for each resource and rule. Metric: policyreport_results, without "
-        "ReplicaSets and Jobs.",
+        "objects that another reported object owns.",
         known(failing, every),
     ).thresholds(palette.none_allowed("orange"))
 
