@@ -43,8 +43,6 @@ def failing(one: OpenFailure) -> values.FailingResult:
         one.namespace,
         one.kind,
         one.name,
-        one.controlled,
-        *one.workload,
         outcome.policy,
         outcome.rule,
         one.failure.word,
@@ -52,6 +50,8 @@ def failing(one: OpenFailure) -> values.FailingResult:
         outcome.source,
         one.since,
         one.message,
+        one.controlled,
+        *one.workload,
     )
 
 

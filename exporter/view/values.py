@@ -187,14 +187,15 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class FailingResult(msgspec.Struct, frozen=True):
-    """One failing result of one resource."""
+    """One failing result of one resource.
+
+    ``controlled`` is "true" where another reported object owns the resource; ``workload`` is the
+    object at the top, or the resource itself, empty in snapshots of versions that did not know it.
+    """
 
     namespace: str
     kind: str
     name: str
-    controlled: str
-    workload_kind: str
-    workload: str
     policy: str
     rule: str
     result: str
@@ -202,6 +203,9 @@ class FailingResult(msgspec.Struct, frozen=True):
     source: str
     since: float
     message: str
+    controlled: str = "false"
+    workload_kind: str = ""
+    workload: str = ""
 
 
 class FailingPage(msgspec.Struct, frozen=True):

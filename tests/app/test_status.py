@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from itertools import product
 
@@ -91,7 +92,10 @@ async def test_a_page_is_what_a_plain_sort_would_show(
 @pytest.mark.parametrize("seed", range(5))
 def test_the_buckets_hold_what_fails_and_nothing_else(seed: int) -> None:
     buckets = some_cluster(seed=seed).state.ledger.failures.buckets
-    found = [(row.severity, row.namespace, row.kind) for row in rows(some_cluster(seed=seed))]
+    found = [
+        (row.severity, row.namespace, row.kind, row.controlled)
+        for row in rows(some_cluster(seed=seed))
+    ]
     assert {bucket: found.count(bucket) for bucket in set(found)} == buckets.counts
     assert buckets.places.keys() == buckets.counts.keys()
     for bucket, places in buckets.places.items():
@@ -148,36 +152,44 @@ def test_what_could_not_be_judged_counts_as_failing_in_every_figure() -> None:
     assert sum(chips.values()) == total(ledger.sums.by_severity).failing == len(rows(cluster)) == 5
 
 
-def test_owned_kinds_do_not_count_unless_they_are_asked_for() -> None:
+REPLICA_SET = "web-5d59d67564"
+
+
+def test_owned_objects_do_not_count_unless_they_are_asked_for() -> None:
     cluster = Cluster()
     cluster.report("web", failed("p"), failed("q", result="pass"), kind="Deployment")
-    cluster.report("web-1", failed("p"), failed("q", result="error"), kind="ReplicaSet")
+    cluster.report(REPLICA_SET, failed("p"), failed("q", result="error"), kind="ReplicaSet")
     cluster.state.ledger.settle()
     counted = figures(cluster.state, DEFAULT_COUNT, whole=True)
     assert counted.results == Counts(passed=1, fail=1)
     assert counted.results.compliance == 0.5
-    everything = figures(cluster.state, "every-object", whole=True)
+    everything = figures(cluster.state, "objects", whole=True)
     assert everything.results == Counts(passed=1, fail=2, error=1)
     assert everything.results.compliance == 0.25
 
 
-async def test_a_list_has_the_kinds_that_its_figures_count() -> None:
+async def test_a_list_has_the_objects_that_its_figures_count() -> None:
     cluster = Cluster()
     cluster.report("web", failed("p"), kind="Deployment")
-    cluster.report("web-1", failed("p"), kind="ReplicaSet")
+    cluster.report(REPLICA_SET, failed("p"), kind="ReplicaSet")
+    cluster.state.ledger.settle()
     failures = cluster.state.ledger.failures
-    found = {q: await failing_page(failures, q) for q in (Query(), Query(count="every-object"))}
+    found = {q: await failing_page(failures, q) for q in (Query(), Query(count="objects"))}
     assert [[row.kind for row in page.rows] for page in found.values()] == [
         ["Deployment"],
         ["Deployment", "ReplicaSet"],
     ]
     named = await failing_page(failures, Query(kind="ReplicaSet"))
-    assert [row.name for row in named.rows] == ["web-1"]
+    assert [row.name for row in named.rows] == [REPLICA_SET]
 
 
 def test_the_choices_of_what_counts_are_those_of_the_dashboards() -> None:
-    named = {count_names()[each]: kinds for each, kinds in COUNT_CHOICES.items()}
-    shown = {name: frozenset(kinds.split("|")) - {"-"} for name, kinds in COUNTS.items()}
+    named = {count_names()[each]: left_out for each, left_out in COUNT_CHOICES.items()}
+    values = ("true", "false")
+    shown = {
+        name: {each for each in values if not re.fullmatch(pattern, each)}
+        for name, pattern in COUNTS.items()
+    }
     assert named == shown
 
 

@@ -88,7 +88,7 @@ def test_two_engines_reports_of_one_name_both_count(life: Life, first: Scope) ->
     life.sees(second, report(["safe-labels"], KUBEWARDEN, age=5))
     assert life.failing == [("latest-tag", "kyverno"), ("safe-labels", "kubewarden")]
     assert life.opened_and_closed == (2, 0)
-    assert dict(life.ledger.totals.resources) == {("shop", "Deployment"): (0, 1, 0, 0, 0)}
+    assert dict(life.ledger.totals.resources) == {("shop", "Deployment", "false"): (0, 1, 0, 0, 0)}
     assert life.ledger.count() == 2
 
 
@@ -96,9 +96,9 @@ def test_a_resource_is_as_bad_as_the_worse_of_two_engines_says(life: Life) -> No
     life.sees(OLD, report(["latest-tag"]))
     life.sees(NEW, report((), KUBEWARDEN))
     life.sees(OLD, report(()))
-    assert dict(life.ledger.totals.resources) == {("shop", "Deployment"): (1, 0, 0, 0, 0)}
+    assert dict(life.ledger.totals.resources) == {("shop", "Deployment", "false"): (1, 0, 0, 0, 0)}
     life.loses(OLD)
-    assert dict(life.ledger.totals.resources) == {("shop", "Deployment"): (1, 0, 0, 0, 0)}
+    assert dict(life.ledger.totals.resources) == {("shop", "Deployment", "false"): (1, 0, 0, 0, 0)}
     life.loses(NEW)
     assert not life.ledger.totals.resources
 

@@ -25,8 +25,8 @@ CLUSTER = State(
     only(
         report("web", *WORDS, kind="Deployment"),
         report("pod", "pass", "pass", "fail", kind="Pod"),
-        report("old", *["fail"] * 7, "pass", kind="ReplicaSet"),
-        report("job", "error", "pass", kind="Job"),
+        report("web-5d59d67564", *["fail"] * 7, "pass", kind="ReplicaSet"),
+        report("web-5d59d67564-x7k2p", "error", "pass", kind="Pod"),
     ),
 )
 EXPECTED = 7 / (7 + 3 + 1)
@@ -71,8 +71,8 @@ def test_the_api_and_the_snapshots_give_the_same_share(surfaces: Surfaces) -> No
 
 
 def test_every_object_can_be_asked_for_everywhere(surfaces: Surfaces) -> None:
-    assert surfaces.overview("?count=every-object")["compliance"] == EVERYTHING
-    text = surfaces.snapshot("--output=json", "--count=every-object")
+    assert surfaces.overview("?count=objects")["compliance"] == EVERYTHING
+    text = surfaces.snapshot("--output=json", "--count=objects")
     assert json.loads(text)["compliance"] == EVERYTHING
 
 

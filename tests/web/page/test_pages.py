@@ -284,7 +284,7 @@ async def test_the_api_says_what_the_page_shows(status: FakeStatus) -> None:
     assert said["overview"]["resources"]["pass"] == 81_203
     assert said["query"] == {
         "search": "", "namespace": "", "policy": "p", "severity": "", "kind": "",
-        "count": "workloads-and-pods", "offset": 4, "limit": 2,
+        "count": "workloads", "offset": 4, "limit": 2,
     }  # fmt: skip
     assert said["failing"]["matching"] == 100_000
     assert [row["kind"] for row in said["failing"]["rows"]] == ["Pod", "ReplicaSet"]
