@@ -23,8 +23,7 @@ pytestmark = pytest.mark.tier("unit")
 
 
 def row(name: str, word: str = "fail", severity: str = "high") -> FailingResult:
-    owner = ("false", "Pod", name)
-    return FailingResult("shop", "Pod", name, *owner, "p", "r", word, severity, "kyverno", 1.0, "m")
+    return FailingResult("shop", "Pod", name, "p", "r", word, severity, "kyverno", 1.0, "m")
 
 
 def document(*rows: FailingResult, **more: Any) -> SnapshotDocument:
