@@ -233,8 +233,21 @@ AN_EVENT_THAT_ARRIVES_AFTER_IT_WAS_COMMITTED = [
 ]  # fmt: skip
 
 
+SEEN_LATE = [
+    ("stop", 0),
+    ("block", 1),
+    ("work", 2),
+    ("block", 0),
+    ("work", 2),
+    ("work", 1),
+    ("wait", 0),
+]
+"""A follower sees an Event after the checkpoint that covers it."""
+
+
 @settings(max_examples=100)
 @example(AN_EVENT_THAT_ARRIVES_AFTER_IT_WAS_COMMITTED)
 @given(STEPS)
+@example(SEEN_LATE)
 def test_everything_counts_once_and_no_counter_falls(steps: list[tuple[str, int]]) -> None:
     run(lived(steps))
