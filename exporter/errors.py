@@ -12,6 +12,7 @@ ExporterError
     └── Unavailable       no answer, or one worth asking again for, perhaps after a pause
 """
 
+import re
 from typing import Final
 
 MAX_RETRY_AFTER_SECONDS: Final = 300.0
@@ -86,3 +87,35 @@ def error_of_status(status: int, message: str, retry_after: float = 0.0) -> ApiE
             return Unsupported(message, status)
         case _:
             return Unavailable(message, status, retry_after)
+
+
+_QUOTED: Final = re.compile(r"`([^`]*)`")
+_JSON_TYPES: Final = {
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def explain(what: str, error: Exception) -> str:
+    """Describe an error of msgspec: "Report a/b: results[3].policy: expected a string, got null".
+
+    Python's names of types are replaced by JSON's.
+    """
+    complaint, _, path = str(error).partition(" - at `$")
+    where = path.rstrip("`").lstrip(".")
+    if not complaint.startswith("JSON"):
+        complaint = complaint[:1].lower() + complaint[1:]
+    complaint = _QUOTED.sub(_in_json, complaint)
+    return f"{what}: {where}: {complaint}" if where else f"{what}: {complaint}"
+
+
+def _in_json(match: re.Match[str]) -> str:
+    """Name a type, or several as in "int | null"; quote a field."""
+    types = match[1].split(" | ")
+    if all(each in _JSON_TYPES or each == "null" for each in types):
+        return " or ".join(_JSON_TYPES.get(each, each) for each in types)
+    return f"`{match[1]}`"

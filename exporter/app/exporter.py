@@ -118,7 +118,7 @@ class Exporter:
         self.clock = clock
         config = plan.config
         selection = config.selection(plan.shard)
-        self.state = ClusterState(
+        state = self.state = ClusterState(
             selection,
             clock,
             namespace_labels=config.labels.namespace_labels,
@@ -152,9 +152,7 @@ class Exporter:
         self._source = source
         self._keeping = keeping
         self._patience = POLICIES_FIRST_SECONDS
-        self.about = ExporterRows(
-            self.state, self.exposition, self.reflectors, self._lag, self_metrics
-        )
+        self.about = ExporterRows(state, self.exposition, self.reflectors, self._lag, self_metrics)
 
     def keep_journal(self, recorder: Recorder) -> None:
         """Write a line for each occurrence from now on."""

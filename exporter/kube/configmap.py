@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from exporter.errors import Malformed, Unavailable
+from exporter.errors import Malformed, Unavailable, explain
 from exporter.kube.client import JSON, KubeClient, Request
-from exporter.wire.codec import BROKEN, explain
+from exporter.wire.codec import BROKEN
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 15.0

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from exporter.errors import ApiError, Malformed, NotServed, Refused, Unavailable
+from exporter.errors import ApiError, Malformed, NotServed, Refused, Unavailable, explain
 from exporter.kube.client import JSON, KubeClient, Request
 from exporter.model.resource import EVENTS, POLICY_RESOURCES, REPORT_RESOURCES, Resource
-from exporter.wire.codec import BROKEN, explain
+from exporter.wire.codec import BROKEN
 
 _PATH: Final = "/api/v1/namespaces/kube-system"
 

@@ -15,9 +15,8 @@ from typing import Final
 
 import msgspec
 
-from exporter.errors import Refused
+from exporter.errors import Refused, explain
 from exporter.kube.access import bearer
-from exporter.wire.codec import explain
 
 EXEC_SECONDS: Final = 60.0
 MAX_OUTPUT_BYTES: Final = 2**20

@@ -15,11 +15,10 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 import yaml
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, explain
 from exporter.kube.access import is_header_value
 from exporter.kube.exec_plugin import ExecPlugin
 from exporter.kube.oidc import AuthProvider
-from exporter.wire.codec import explain
 
 _PLUGIN_CONFIG: Final = "client.authentication.k8s.io/exec"
 _HEADER_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "!#$&'*+-.^_`|~")

@@ -1,9 +1,7 @@
 """Turns reports into contributions, within the budget of each namespace."""
 
-from collections import Counter
 from collections.abc import Sequence
 from sys import intern
-from typing import Final
 
 from exporter.model.ownership import Workload, member_of
 from exporter.model.report import Piece, Reference, Report, ResultSet, clip
@@ -12,7 +10,6 @@ from exporter.state.contribution import (
     UNCONTROLLED,
     Contribution,
     Group,
-    OutcomeSet,
     Owned,
     ReportPart,
     Subject,
@@ -20,54 +17,10 @@ from exporter.state.contribution import (
     group_of,
     parts,
 )
-from exporter.state.profile import Outcome, Profile, Profiles, failing_messages
+from exporter.state.profile import Profile, Profiles, failing_messages
 from exporter.state.selection import Selection
-from exporter.state.shares import Room, Usage
+from exporter.state.shares import Budget, Room, Usage
 from exporter.state.tally import NOTHING, OVERFLOW
-
-MAX_OUTCOMES_PER_NAMESPACE: Final = 10_000
-MAX_NAMED_PER_NAMESPACE: Final = 20_000
-"""Resources that results (not ``scope``) name."""
-
-
-class Budget:
-    """The distinct kinds and their outcomes, by namespace, that are counted separately.
-
-    The author of a report chooses its kinds, policies and rules. At most
-    MAX_OUTCOMES_PER_NAMESPACE of them have numbers of their own, so that no namespace uses up the
-    memory and the series that others need. ``folded`` counts refusals.
-    """
-
-    def __init__(self) -> None:
-        self.folded = 0
-        self._held: dict[tuple[str, str], dict[Outcome | None, int]] = {}
-        self._sizes: Counter[str] = Counter()
-
-    def take(self, namespace: str, kind: str, outcomes: OutcomeSet) -> bool:
-        """Count outcomes separately once more; False, and nothing changed, if they are too many."""
-        held = self._held.get((namespace, kind), {})
-        new = len(outcomes - held.keys())
-        if self._sizes[namespace] + new > MAX_OUTCOMES_PER_NAMESPACE:
-            return False
-        if outcomes:
-            self._sizes[namespace] += new
-            self._held[namespace, kind] = held
-        for each in outcomes:
-            held[each] = held.get(each, 0) + 1
-        return True
-
-    def give_back(self, namespace: str, kind: str, outcomes: OutcomeSet) -> None:
-        """Count outcomes separately once less."""
-        held = self._held.get((namespace, kind), {})
-        for each in outcomes:
-            held[each] -= 1
-            if not held[each]:
-                del held[each]
-                self._sizes[namespace] -= 1
-        if not held:
-            self._held.pop((namespace, kind), None)
-        if not self._sizes[namespace]:
-            del self._sizes[namespace]
 
 
 class Accountant:

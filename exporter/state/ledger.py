@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from exporter.model.changes import Scope
 from exporter.model.report import Report
-from exporter.state.accountant import MAX_NAMED_PER_NAMESPACE, Accountant
+from exporter.state.accountant import Accountant
 from exporter.state.contribution import (
     Contribution,
     Group,
@@ -320,8 +320,8 @@ class Ledger:
         must tell the same apart.
         """
         if not namespace:
-            return Room(MAX_NAMED_PER_NAMESPACE)
-        named = MAX_NAMED_PER_NAMESPACE - self._named.get(namespace, 0) + named_count(old)
+            return Room()
+        named = self._named.get(namespace, 0) - named_count(old)
         return self._report_stores.usage.room(namespace, named, *weight(old))
 
     @property

@@ -1,7 +1,7 @@
 """What a report amounts to, shared by the thousands of reports that amount to the same."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -61,10 +61,7 @@ class Verdict:
 
 
 class Failure(NamedTuple):
-    """A failing (fail or error) result of a profile and where in the report it stands.
-
-    ``times`` is how many such results it is: more than one only where a profile is folded.
-    """
+    """A failing (fail or error) result of a profile, its place, and how many such results it is."""
 
     position: int
     outcome: Outcome
@@ -116,9 +113,7 @@ class Profile:
         counts: Counts = (found[0], found[1], found[2], found[3], found[4])
         self.counts = self.summary if counts == self.summary else counts
         self.left_out = _left_out(verdicts) if -1 in words else ()
-        self.failures = () if words.isdisjoint(_FAILING) else tuple(_failures(verdicts))
-        if key.folded:
-            self.failures = _merged(self.failures)
+        self.failures = () if words.isdisjoint(_FAILING) else _failures(verdicts, key.folded)
         beyond = key.not_itemised if verdicts else self.summary
         if beyond is not NOTHING:
             words.update([index for index, count in enumerate(beyond) if count])
@@ -144,19 +139,15 @@ def _left_out(verdicts: Sequence[Verdict]) -> tuple[tuple[LeftOut, int], ...]:
     return tuple(found.items())
 
 
-def _failures(verdicts: Sequence[Verdict]) -> Iterator[Failure]:
-    for position, verdict in enumerate(verdicts):
-        if verdict.word_index in _FAILING:
-            yield Failure(position, verdict.outcome, RESULTS[verdict.word_index])
-
-
-def _merged(failures: Iterable[Failure]) -> tuple[Failure, ...]:
-    """Take failures that nothing distinguishes for one, which is where the first of them is."""
-    found: dict[tuple[Outcome, str], Failure] = {}
-    for each in failures:
-        first = found.get((each.outcome, each.word))
-        found[each.outcome, each.word] = first._replace(times=first.times + 1) if first else each
-    return tuple(found.values())
+def _failures(verdicts: Sequence[Verdict], merged: bool) -> tuple[Failure, ...]:  # noqa: FBT001
+    """List what fails; *merged*, those that nothing distinguishes are one, at the first's place."""
+    places = [at for at, verdict in enumerate(verdicts) if verdict.word_index in _FAILING]
+    found = [Failure(at, verdicts[at].outcome, RESULTS[verdicts[at].word_index]) for at in places]
+    if not merged:
+        return tuple(found)
+    times = Counter(each[1:3] for each in found)
+    firsts = {each[1:3]: each for each in reversed(found)}
+    return tuple([first._replace(times=times[key]) for key, first in firsts.items()])
 
 
 class Key(NamedTuple):
@@ -165,7 +156,7 @@ class Key(NamedTuple):
     ``engines`` wrote the results; it is empty where neither a result nor the report has a source.
     In a ``folded`` one results are distinguished by nothing but their severity. ``not_itemised`` is
     what the summary counts beyond the results that the report has: of a report that was cut.
-    ``cut`` says that this exporter cut it, because it exceeds the limits of one report.
+    ``cut`` says that it was cut here, as it exceeds the limits of one report.
     """
 
     summary: Counts | None
@@ -248,8 +239,6 @@ class Profiles:
         sets = list(result_sets)
         counts = self._counts(summary) or NOTHING
         cut = next((each.cut for each in sets if each.cut is not None), NOTHING)
-        if counts is NOTHING and cut is NOTHING:
-            return NOTHING
         words = [raw_result[2] for each in sets for raw_result in each.raw_results]
         chosen = self.selection.results
         left = [

@@ -1,14 +1,62 @@
-"""How much the reports of one namespace keep: failing results with their names, and messages."""
+"""How much the reports of one namespace keep: distinct names, failing results, messages."""
 
 from collections import Counter
 from collections.abc import Iterable
 from sys import getsizeof, maxsize
 from typing import Final, NamedTuple
 
+from exporter.state.contribution import OutcomeSet
+from exporter.state.profile import Outcome
+
 NOT_KEPT: Final = (
     "(message not kept: the messages of this namespace exceed limits.namespace_message_bytes)"
 )
 """Takes the place of messages that do not fit into the share of their namespace."""
+
+
+MAX_OUTCOMES_PER_NAMESPACE: Final = 10_000
+MAX_NAMED_PER_NAMESPACE: Final = 20_000
+"""Resources that results (not ``scope``) name."""
+
+
+class Budget:
+    """The distinct kinds and their outcomes, by namespace, that are counted separately.
+
+    The author of a report chooses its kinds, policies and rules. At most
+    MAX_OUTCOMES_PER_NAMESPACE of them have numbers of their own, so that no namespace uses up the
+    memory and the series that others need. ``folded`` counts refusals.
+    """
+
+    def __init__(self) -> None:
+        self.folded = 0
+        self._held: dict[tuple[str, str], dict[Outcome | None, int]] = {}
+        self._sizes: Counter[str] = Counter()
+
+    def take(self, namespace: str, kind: str, outcomes: OutcomeSet) -> bool:
+        """Count outcomes separately once more; False, and nothing changed, if they are too many."""
+        held = self._held.get((namespace, kind), {})
+        new = len(outcomes - held.keys())
+        if self._sizes[namespace] + new > MAX_OUTCOMES_PER_NAMESPACE:
+            return False
+        if outcomes:
+            self._sizes[namespace] += new
+            self._held[namespace, kind] = held
+        for each in outcomes:
+            held[each] = held.get(each, 0) + 1
+        return True
+
+    def give_back(self, namespace: str, kind: str, outcomes: OutcomeSet) -> None:
+        """Count outcomes separately once less."""
+        held = self._held.get((namespace, kind), {})
+        for each in outcomes:
+            held[each] -= 1
+            if not held[each]:
+                del held[each]
+                self._sizes[namespace] -= 1
+        if not held:
+            self._held.pop((namespace, kind), None)
+        if not self._sizes[namespace]:
+            del self._sizes[namespace]
 
 
 class NamespaceShares(NamedTuple):
@@ -32,7 +80,12 @@ class Room:
 
     __slots__ = ("_failures", "_message_bytes", "named")
 
-    def __init__(self, named: int, failures: int = maxsize, message_bytes: int = maxsize) -> None:
+    def __init__(
+        self,
+        named: int = MAX_NAMED_PER_NAMESPACE,
+        failures: int = maxsize,
+        message_bytes: int = maxsize,
+    ) -> None:
         self.named = named
         self._failures = failures
         self._message_bytes = message_bytes
@@ -78,9 +131,12 @@ class Usage:
             self.change(namespace, 0, size_of(after) - size_of(before))
 
     def room(self, namespace: str, named: int, failures: int, message_bytes: int) -> Room:
-        """Give the room of a report that keeps so much now, which it may keep."""
+        """Give the room of a report that keeps so much now, which it may keep.
+
+        *named* is how many resources the results of the namespace's other reports name.
+        """
         return Room(
-            named,
+            MAX_NAMED_PER_NAMESPACE - named,
             self._shares.failures - self._failures[namespace] + failures,
             self._shares.message_bytes - self._message_bytes[namespace] + message_bytes,
         )

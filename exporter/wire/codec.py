@@ -1,13 +1,12 @@
 """How pages and watch lines become objects: typed at once, one by one when one is bad."""
 
-import re
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from exporter.errors import Malformed
+from exporter.errors import Malformed, explain
 from exporter.model.changes import Object
 from exporter.model.event import Event
 from exporter.model.metadata import Namespace
@@ -131,38 +130,6 @@ _raw_page = msgspec.json.Decoder(_RawPage).decode
 _raw_line = msgspec.json.Decoder(_RawLine).decode
 _bookmark = msgspec.json.Decoder(_Bookmark).decode
 _status = msgspec.json.Decoder(_WireStatus).decode
-
-
-_QUOTED: Final = re.compile(r"`([^`]*)`")
-_JSON_TYPES: Final = {
-    "str": "a string",
-    "int": "a number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "an object",
-}
-
-
-def explain(what: str, error: Exception) -> str:
-    """Describe an error of msgspec: "Report a/b: results[3].policy: expected a string, got null".
-
-    Python's names of types are replaced by JSON's.
-    """
-    complaint, _, path = str(error).partition(" - at `$")
-    where = path.rstrip("`").lstrip(".")
-    if not complaint.startswith("JSON"):
-        complaint = complaint[:1].lower() + complaint[1:]
-    complaint = _QUOTED.sub(_in_json, complaint)
-    return f"{what}: {where}: {complaint}" if where else f"{what}: {complaint}"
-
-
-def _in_json(match: re.Match[str]) -> str:
-    """Name a type, or several as in "int | null"; quote a field."""
-    types = match[1].split(" | ")
-    if all(each in _JSON_TYPES or each == "null" for each in types):
-        return " or ".join(_JSON_TYPES.get(each, each) for each in types)
-    return f"`{match[1]}`"
 
 
 class Codec:

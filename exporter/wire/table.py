@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from exporter.errors import Malformed
+from exporter.errors import Malformed, explain
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Summary
 from exporter.model.resource import Resource
@@ -21,7 +21,6 @@ from exporter.wire.codec import (
     ListPage,
     PageTurns,
     WatchLine,
-    explain,
 )
 from exporter.wire.result_cache import ResultCache, WireReport
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from exporter.model.report import Reference, Report, Result
-from exporter.state.accountant import MAX_NAMED_PER_NAMESPACE as NAMED
-from exporter.state.accountant import MAX_OUTCOMES_PER_NAMESPACE as SHARE
 from exporter.state.selection import remembered
+from exporter.state.shares import MAX_NAMED_PER_NAMESPACE as NAMED
+from exporter.state.shares import MAX_OUTCOMES_PER_NAMESPACE as SHARE
 from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
 from exporter.state.totals import MOST_SOURCES
 from tests.hostile.objects import EVIL, Watched, report, resident_bytes, result, scattered
@@ -102,7 +102,7 @@ def test_room_that_was_given_back_is_taken_again() -> None:
     )
     watched.sees(first, second)
     watched.state.ledger.settle()
-    assert (EVIL, OVERFLOW, OVERFLOW, OVERFLOW, "none", OVERFLOW, OVERFLOW) in set(
+    assert (EVIL, OVERFLOW, "false", OVERFLOW, OVERFLOW, "none", OVERFLOW, OVERFLOW) in set(
         watched.state.ledger.totals.results
     )
     watched.loses(first)
@@ -117,7 +117,7 @@ def test_severities_survive_the_folding() -> None:
     high = [Result(f"p{n}", "r", "fail", "high", source="kyverno") for n in range(SHARE + 5)]
     watched.sees(report("r", high))
     watched.state.ledger.settle()
-    assert watched.state.ledger.sums.by_severity == {("high", OVERFLOW): [0, SHARE + 5, 0, 0, 0]}
+    assert watched.state.ledger.sums.by_severity == {("high", "false"): [0, SHARE + 5, 0, 0, 0]}
 
 
 def test_whoever_calls_a_kind_overflow_gets_no_room_for_it() -> None:
@@ -259,7 +259,7 @@ def test_namespaces_that_do_not_exist_are_one_beyond_a_bound() -> None:
 
 def test_series_of_invented_namespaces_are_one_beyond_a_bound() -> None:
     watched = Watched(max_series=100)
-    rest = ("Pod", "p", "r", "none", "none", "k")
+    rest = ("Pod", "false", "p", "r", "none", "none", "k")
     for number in range(CROWD + 300):
         watched.state.ledger.totals.results.add((f"ns{number}", *rest), 1, 1)
     series = watched.exposition.projections[0].series

@@ -8,10 +8,10 @@ from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
 from exporter.model.report import Reference, Report, Result, Summary
 from exporter.model.resource import CLUSTER_POLICY_REPORTS
-from exporter.state.accountant import MAX_NAMED_PER_NAMESPACE
 from exporter.state.cluster import ClusterState
 from exporter.state.ledger import Ledger
 from exporter.state.selection import Filters, Globs, Selection
+from exporter.state.shares import MAX_NAMED_PER_NAMESPACE
 
 SCOPE = Scope(CLUSTER_POLICY_REPORTS)
 NAMESPACES = ("", "carts", "catalog", "checkout", "default", "payments")
