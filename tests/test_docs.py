@@ -32,3 +32,18 @@ def test_every_key_of_the_configuration_is_documented_with_its_default() -> None
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+SECURITY = (ROOT / "docs" / "security.md").read_text()
+NAMED_TESTS = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", SECURITY)
+
+
+def test_the_threats_are_tested() -> None:
+    threats = re.findall(r"^- \*\*", SECURITY.partition("## Threats")[2], re.MULTILINE)
+    assert len(NAMED_TESTS) >= len(threats) > 20
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED_TESTS, ids=[name for _, name in NAMED_TESTS])
+def test_every_test_that_the_security_page_names_exists(file: str, name: str) -> None:
+    text = (ROOT / file).read_text()
+    assert not name or re.search(rf"^(async )?def {name}\(", text, re.MULTILINE)
