@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -152,6 +154,19 @@ class Pod:
             return False
 
         eventually(ready, within=WITHIN_SECONDS, what="it is ready")
+
+    def reload(self, **changes: object) -> None:
+        """Change the configuration, and wait until it is in force."""
+        file = self.process.cwd / "config.yaml"
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) | changes
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        before = self.process.log.count("the new configuration is in force")
+        os.kill(self.process.pid, signal.SIGHUP)
+        eventually(
+            lambda: self.process.log.count("the new configuration is in force") > before,
+            within=WITHIN_SECONDS,
+            what="the configuration is in force",
+        )
 
     def ages(self) -> dict[str, float]:
         """Give the time of the oldest failure, by policy."""

@@ -126,6 +126,24 @@ def test_when_the_writer_is_gone_the_other_takes_over_exactly(
     assert (second.seen.total, second.seen.falls) == (9, [])
 
 
+def test_a_reload_of_either_pod_loses_and_repeats_nothing(kept: Kept, first: Pod) -> None:
+    with kept.pod("second") as second:
+        second.until(lambda s: self_metrics(s, "checkpoint_writer") == 0)
+        for number, pod in enumerate((second, first)):
+            kept.block(2)
+            pod.reload(max_series=10_000 + number)
+            second.shows(kept.blocked)
+        assert kept.note("writer") == "first"
+        kept.block()
+        second.reload(max_series=20_000)
+        first.process.kill()
+        kept.block()
+        samples = second.shows(kept.blocked)
+        assert total(samples, EVENTS_TOTAL) == kept.blocked
+        assert kept.note("writer") == "second"
+        assert first.seen.falls == second.seen.falls == []
+
+
 def test_a_second_writer_is_noticed_and_no_counter_falls(kept: Kept, first: Pod) -> None:
     """Two processes of one name take each other for themselves, until both write."""
     with kept.pod("first") as twin:
