@@ -80,6 +80,7 @@ class CheckpointWriter:
         self._state = state
         self._self_metrics = self_metrics
         self._said = ""
+        self._given_up = False
         self.left_out: dict[str, int] = {}
         self._follower = self._new_follower()
 
@@ -147,6 +148,8 @@ class CheckpointWriter:
     async def commit_now(self) -> bool:
         """Make the counters durable, then show them; False when that failed."""
         if self._store is None:
+            if self._given_up:
+                self._self_metrics.counter("checkpoint_failures_total").inc()
             self.checkpointer.discard()
             return True
         try:
@@ -280,7 +283,7 @@ class CheckpointWriter:
 
     def _give_up(self, error: StateError) -> None:
         """Go on as without a store: counters begin at 0 and are shown as they are."""
-        self._store = self._follower = None
+        self._store, self._follower, self._given_up = None, None, True
         self._self_metrics.counter("checkpoint_failures_total").inc()
         self.report_gap("no_checkpoints")
         self._show_all()

@@ -305,8 +305,8 @@ async def test_a_directory_in_the_checkpoints_place_is_survived(tmp_path: Path) 
     async with Cluster() as cluster, living(cluster, tmp_path) as life:
         await life.ready()
         cluster.block(1)
-        samples = await life.shows(1)
-        assert self_metrics(samples, "checkpoint_failures_total") == 1
+        await life.shows(1)
+        await life.until(lambda s: (self_metrics(s, "checkpoint_failures_total") or 0) >= 3)
 
 
 async def test_w41_a_read_only_directory_is_survived() -> None:
@@ -314,7 +314,7 @@ async def test_w41_a_read_only_directory_is_survived() -> None:
     async with Cluster() as cluster, living(cluster, Path("/proc/state")) as life:
         await life.ready()
         cluster.block(1)
-        assert self_metrics(await life.shows(1), "checkpoint_failures_total") == 1
+        assert self_metrics(await life.shows(1), "checkpoint_failures_total")
         cluster.block(1)
         await life.shows(2)
 

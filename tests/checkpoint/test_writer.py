@@ -171,3 +171,16 @@ async def test_a_follower_shows_what_another_makes_durable() -> None:
     await writer.commit()
     assert follower.value("checkpoint_writer") == 1
     assert follower.opened == 2
+
+
+@virtual
+async def test_a_store_that_cannot_be_used_at_the_start_keeps_counting_as_failed() -> None:
+    it = Written()
+    it.api.missing = True
+    assert not await it.writer.open("c")
+    it.fail("a")
+    for _ in range(3):
+        await it.writer.commit()
+    assert it.opened == 1, "counters are shown as they are"
+    failures = it.self_metrics.counter("checkpoint_failures_total")
+    assert failures._value.get() == 4, "one for the start, so that an increase is seen later"

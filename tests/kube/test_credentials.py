@@ -8,7 +8,7 @@ import pytest
 
 from exporter.errors import ConfigError, Refused
 from exporter.kube.access import Access
-from exporter.kube.credentials import Anonymous, InCluster, find_credentials
+from exporter.kube.credentials import Anonymous, InCluster, find_credentials, own_namespace
 from exporter.kube.kubeconfig import Kubeconfig
 from tests.kube.kubeconfigs import kubeconfig
 from tests.pki import Authority
@@ -104,3 +104,13 @@ def test_a_pod_does_not_pay_for_what_reads_kubeconfigs(service_account: Path) ->
         "sys.exit('kubernetes' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_namespace_of_a_pod_is_that_of_its_service_account(tmp_path: Path) -> None:
+    (tmp_path / "namespace").write_text("monitoring\n", encoding="ascii")
+    assert own_namespace(tmp_path) == "monitoring"
+
+
+def test_outside_a_pod_the_namespace_of_the_state_must_be_given(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--state\.configmap: .* expected NAMESPACE/NAME"):
+        own_namespace(tmp_path)
