@@ -298,10 +298,8 @@ def _namespaces(names: Sequence[str]) -> tuple[str, ...]:
 def _object_name(text: str) -> str:
     namespace, slash, name = text.rpartition("/")
     if text and not (_OBJECT.fullmatch(name) and (not slash or _NAMESPACE.fullmatch(namespace))):
-        raise ConfigError(
-            f"--state.configmap {text!r}: expected NAME or NAMESPACE/NAME, of lower case letters, "
-            "digits, - and, in the name, ."
-        )
+        expected = "expected NAME or NAMESPACE/NAME of a ConfigMap, in lower case"
+        raise ConfigError(f"--state.configmap {text!r}: {expected}")
     return text
 
 

@@ -228,11 +228,6 @@ async def lived(steps: list[tuple[str, int]]) -> None:
     assert durable.versions[scope_name(SCOPE)] == str(world.version)
 
 
-AN_EVENT_THAT_ARRIVES_AFTER_IT_WAS_COMMITTED = [
-    ("block", 0), ("block", 0), ("work", 0), ("work", 0), ("work", 1)
-]  # fmt: skip
-
-
 SEEN_LATE = [
     ("stop", 0),
     ("block", 1),
@@ -246,7 +241,6 @@ SEEN_LATE = [
 
 
 @settings(max_examples=100)
-@example(AN_EVENT_THAT_ARRIVES_AFTER_IT_WAS_COMMITTED)
 @given(STEPS)
 @example(SEEN_LATE)
 def test_everything_counts_once_and_no_counter_falls(steps: list[tuple[str, int]]) -> None:

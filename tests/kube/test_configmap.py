@@ -111,5 +111,5 @@ async def test_a_server_that_does_not_answer_is_given_up_within_15_seconds() -> 
         serving(silent) as url,
         KubeClient(Anonymous(url), new_self_metrics()) as client,
     ):
-        with pytest.raises(Unavailable, match="no answer within 15 seconds"):
+        with pytest.raises(Unavailable, match="no response within 15 seconds"):
             await configmap(client).get()
