@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from exporter.checkpoint.format import decode
 from tests.app.running import EVENTS_TOTAL, self_metrics, total
-from tests.chart.rendering import at
+from tests.chart.rendering import at, render
 from tests.cluster.gate import Gate
 from tests.cluster.harness import ControlPlane
-from tests.cluster.state import STATE, Kept, Pod, kill_at_random
+from tests.cluster.state import STATE, Kept, Pod, is_state, kill_at_random
 
 pytestmark = pytest.mark.tier("cluster")
 
@@ -58,6 +59,19 @@ def test_labels_that_others_set_are_kept_and_no_conflict(kept: Kept, first: Pod)
     samples = first.shows(4)
     assert self_metrics(samples, "checkpoint_conflicts_total") == 0
     assert at(kept.object(), "metadata", "labels", "team") == "platform"
+
+
+def test_applying_the_manifest_again_leaves_the_content(kept: Kept, first: Pod) -> None:
+    """As Argo CD, Flux and kubectl do, by patches of the client or of the server."""
+    [manifest] = [o for o in render({"namespaceOverride": kept.namespace}).objects if is_state(o)]
+    content = kept.content()
+    for how in ("--server-side=false", "--server-side=true"):
+        kept.plane.kubectl("apply", how, "-f", "-", stdin=yaml.safe_dump(dict(manifest)))
+        assert kept.content() == content
+    kept.block()
+    samples = first.shows(4)
+    assert self_metrics(samples, "checkpoint_conflicts_total") == 0
+    assert kept.note("writer") == "first"
 
 
 def test_an_object_that_is_deleted_and_made_again_gets_everything(kept: Kept, first: Pod) -> None:
