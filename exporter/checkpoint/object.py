@@ -123,7 +123,10 @@ class ObjectStore:
         return max(self._next - asyncio.get_running_loop().time(), 0.0)
 
     async def open(self) -> bytes | None:
-        """Read the checkpoint, for as long as the API server does not answer.
+        """Read the checkpoint; wait while the API server does not respond, or refuses all (401).
+
+        Nothing else can be read then, either. To begin without the checkpoint would let counters
+        fall, and the next start would count everything in it again.
 
         Raises:
             StateError: the object is not there, or must not be read.
@@ -134,7 +137,8 @@ class ObjectStore:
             try:
                 found = await self._api.get()
             except (ApiError, Malformed) as error:
-                if not isinstance(error, Unavailable) and loop.time() > until:
+                waits = isinstance(error, Unavailable) or getattr(error, "status", 0) == 401
+                if not waits and loop.time() > until:
                     raise StateError(f"{self.name}: {_advice(error)}") from error
                 if (text := _advice(error)) != said:
                     log.warning("%s: cannot be read yet: %s", self.name, text)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from exporter.errors import NotServed, Unavailable, error_of_status
+from exporter.errors import NotServed, Refused, Unavailable, error_of_status
 
 
 class Stored(NamedTuple):
@@ -15,7 +15,7 @@ class Stored(NamedTuple):
 class MemoryObject:
     """Implements ObjectApi. ``fails`` says what becomes of the next calls, in order.
 
-    "away": no answer, and nothing was done. "lost": it was done, and the answer is lost.
+    "away" and "unauthorized": nothing was done. "lost": it was done, and the answer is lost.
     """
 
     def __init__(self) -> None:
@@ -67,5 +67,8 @@ class MemoryObject:
     def _befall(self) -> None:
         if self.missing:
             raise NotServed("configmaps is not found (404)", 404)
-        if self.fails and self.fails.pop(0) == "away":
-            raise Unavailable("connection refused")
+        match self.fails.pop(0) if self.fails else "":
+            case "away":
+                raise Unavailable("connection refused")
+            case "unauthorized":
+                raise Refused("Unauthorized (401)", 401)

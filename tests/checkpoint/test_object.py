@@ -184,11 +184,12 @@ async def test_who_follows_at_the_start(writer: str, active: str, follows: bool)
     assert store.following is follows
 
 
+@pytest.mark.parametrize("how", ["away", "unauthorized"])
 @virtual
-async def test_an_api_server_that_is_away_is_waited_for() -> None:
+async def test_an_api_server_that_answers_nothing_is_waited_for(how: str) -> None:
     api = MemoryObject()
     api.put(b"content", "pod-a")
-    api.fails = ["away"] * 20
+    api.fails = [how] * 20
     assert await ObjectStore(api, "pod-a").open() == b"content"
 
 
