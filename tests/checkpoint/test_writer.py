@@ -36,14 +36,21 @@ class Breaking(ObjectStore):
 class Written:
     """A state with failing reports, and a writer of its checkpoints to an object in memory."""
 
-    def __init__(self, limit_bytes: int = 900_000) -> None:
-        self.api = MemoryObject()
+    def __init__(
+        self,
+        limit_bytes: int = 900_000,
+        *,
+        beside: MemoryObject | None = None,
+        name: str = "pod-a",
+        now: float = NOW,
+    ) -> None:
+        self.api = beside or MemoryObject()
         self.self_metrics: SelfMetrics = new_self_metrics()
         loop = asyncio.get_running_loop()
-        self.state = ClusterState(Selection(), lambda: NOW)
+        self.state = ClusterState(Selection(), lambda: now)
         self.state.apply(Init(REPORTS))
         self.state.apply(InitDone(REPORTS))
-        self.store = Breaking(self.api, "pod-a", limit_bytes=limit_bytes)
+        self.store = Breaking(self.api, name, limit_bytes=limit_bytes)
         checkpointer = Checkpointer(self.state, [], CountingFilters(), loop.time)
         self.writer = CheckpointWriter(self.store, self.state, checkpointer, self.self_metrics)
 
@@ -153,24 +160,39 @@ async def test_a_follower_shows_what_another_makes_durable() -> None:
     await leader.writer.open("c")
     leader.fail("a")
     await leader.writer.commit()
-    follower = Written()
-    follower.store = Breaking(leader.api, "pod-b")
-    checkpointer = Checkpointer(follower.state, [], CountingFilters(), lambda: NOW)
-    writer = CheckpointWriter(follower.store, follower.state, checkpointer, follower.self_metrics)
-    await writer.open("c")
+    follower = Written(beside=leader.api, name="pod-b")
+    await follower.writer.open("c")
     follower.fail("a", "b")
     follower.state.ledger.finish_restore()
-    await writer.commit()
+    await follower.writer.commit()
     assert (follower.opened, follower.value("checkpoint_writer")) == (1, 0)
     leader.fail("b")
     await leader.writer.commit()
-    await writer.commit()
+    await follower.writer.commit()
     assert follower.opened == 2
     assert len(leader.api.writes) == 2
     await leader.writer.close()
-    await writer.commit()
+    await follower.writer.commit()
     assert follower.value("checkpoint_writer") == 1
     assert follower.opened == 2
+
+
+@virtual
+async def test_who_takes_over_keeps_the_older_start_of_a_failure() -> None:
+    leader = Written()
+    await leader.writer.open("c")
+    await leader.writer.commit()
+    follower = Written(beside=leader.api, name="pod-b", now=NOW + 100)
+    await follower.writer.open("c")
+    follower.state.ledger.finish_restore()
+    leader.fail("a")
+    follower.fail("a", "b")
+    await leader.writer.commit()
+    await leader.writer.close()
+    await follower.writer.commit()
+    assert follower.value("checkpoint_writer") == 1
+    assert sorted(row.since for row in follower.stored().failures.rows()) == [NOW, NOW + 100]
+    assert [*follower.state.ledger.failures.oldest.least.rows.values()] == [NOW]
 
 
 @virtual
