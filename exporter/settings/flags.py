@@ -153,12 +153,7 @@ SNAPSHOT: Final = tuple(
         ),
         Flag("policy", "GLOB", "only policies that match this pattern", repeats=True),
         Flag("severity", "WORD", "only results of this severity", repeats=True),
-        Flag(
-            "result",
-            "WORD",
-            "only this result: pass, fail, warn, error or skip",
-            repeats=True,
-        ),
+        Flag("result", "WORD", "only this result: pass, fail, warn, error or skip", repeats=True),
         Flag(
             "count",
             "CHOICE",
@@ -184,7 +179,7 @@ SNAPSHOT: Final = tuple(
             "group-by",
             "CHOICE",
             "rows of the failing list: workload shows one row for a workload and all its objects, "
-            "none shows a row for each object; default: workload at a terminal, else none",
+            "none shows a row for each object; default: workload at a terminal, markdown, html",
             choices=("workload", "none"),
         ),
         Flag("limit", "N", "maximum rows of each list in table, markdown and html", "25"),

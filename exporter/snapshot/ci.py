@@ -58,7 +58,7 @@ def changed_results(made: SnapshotDocument) -> Iterator[ChangedResult]:
     new = set(map(id, change.new))
     for row in change.new:
         yield ChangedResult(row, "new")
-    for row in made.failing or []:
+    for row in made.comparable or []:
         if id(row) not in new:
             yield ChangedResult(row, "known")
     for row in change.fixed:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from exporter.errors import ApiError, ConfigError, ExporterError
 from exporter.metrics.exposition import Exposition, render
 from exporter.settings.file import ConfigFile, read_config
@@ -182,6 +184,8 @@ def _text(
 ) -> str:
     if form in METRIC_FORMS and reading is not None and config is not None:
         return _metrics(reading, config, openmetrics=form == "openmetrics")
+    if form in ("table", "markdown", "html") and not ask.is_grouped(form):
+        made = replace(made, by_workload=None)
     return _WRITERS[form](made, ask.limit)
 
 

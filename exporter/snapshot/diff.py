@@ -63,7 +63,7 @@ def compared(name: str, baseline: SnapshotDocument, made: SnapshotDocument) -> S
     """
     for complaint in _differences(baseline, made):
         raise ConfigError(f"{name}: cannot be compared: {complaint}")
-    change = _changes(baseline.failing or [], made.failing or [])
+    change = _changes(baseline.comparable or [], made.comparable or [])
     made.comparison = Comparison(
         baseline_time=baseline.time,
         baseline_compliance=baseline.compliance,
@@ -113,7 +113,7 @@ def identity_of(row: FailingResult) -> FailureIdentity:
 
 def _differences(baseline: SnapshotDocument, made: SnapshotDocument) -> Iterator[str]:
     """Find what makes two snapshots say nothing about each other."""
-    if baseline.failing is None or made.failing is None:
+    if baseline.comparable is None or made.comparable is None:
         yield "only summaries were read (reports.detail: summary), which name no failing result"
     if baseline.cluster_uid and made.cluster_uid:
         if baseline.cluster_uid != made.cluster_uid:

@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from exporter import __version__
 from exporter.state.selection import Filters
-from exporter.view.failing import order
 from exporter.view.summary import counted, describe, describe_cut
 from exporter.view.values import (
     COUNT_CHOICES,
@@ -124,8 +122,7 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     ``compliance`` is of checks (results) of the kinds that ``count`` counts; so are the numbers.
     ``problems`` are why it may not show all that fails: while there is one, nothing is fine.
     ``claimed`` are blocks of CEL policies that were not read, so that only the Event claims them.
-    ``blocked`` and ``claimed`` are None where no Event was read. ``by_workload`` is of all objects,
-    and there with ``--group-by workload`` only.
+    ``blocked`` and ``claimed`` are None where no Event was read. ``by_workload`` is of all objects.
     """
 
     schema: int = SCHEMA
@@ -155,6 +152,16 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     by_workload: list[WorkloadFailure] | None = None
     comparison: Comparison | None = None
     if_enforced: list[EnforcedPolicy] | None = None
+
+    @property
+    def comparable(self) -> list[FailingResult] | None:
+        """What is compared with a baseline: by workload, as objects are renamed by roll-outs.
+
+        With ``--count objects`` it is each object.
+        """
+        if not COUNT_CHOICES.get(self.count) or self.by_workload is None:
+            return self.failing
+        return [each.result for each in self.by_workload]
 
     @property
     def is_scored(self) -> bool:
@@ -279,27 +286,6 @@ def remarks(each: EnforcedPolicy) -> str:
     """Write what else is known of a policy: notes, and exceptions."""
     exceptions = "not read" if each.exceptions is None else ", ".join(each.exceptions)
     return "; ".join([*each.notes, *([f"exceptions: {exceptions}"] if exceptions else [])])
-
-
-def by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:
-    """Put the results together that a workload and its objects have of one rule, the worst first.
-
-    Owners are found by the names of objects, so that no object is asked for.
-    """
-    groups: dict[tuple[str, ...], list[FailingResult]] = {}
-    for row in rows:
-        place = (row.namespace, row.workload_kind, row.workload)
-        key = (*place, row.policy, row.rule, row.result, row.severity, row.source)
-        groups.setdefault(key, []).append(row)
-    found = [WorkloadFailure(_named_by_workload(each), len(each)) for each in groups.values()]
-    return sorted(found, key=lambda each: order(each.result))
-
-
-def _named_by_workload(rows: list[FailingResult]) -> FailingResult:
-    own = [row for row in rows if (row.kind, row.name) == (row.workload_kind, row.workload)]
-    row = (own or rows)[0]
-    since = min(each.since for each in rows)
-    return replace(row, kind=row.workload_kind, name=row.workload, since=since)
 
 
 def worst_workloads(rows: Iterable[FailingResult]) -> list[tuple[str, int, str]]:

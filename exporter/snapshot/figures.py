@@ -1,9 +1,11 @@
 """Everything that a snapshot shows, added up from what was read."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from exporter.model.report import RESULTS
 from exporter.settings.file import ConfigFile
@@ -14,7 +16,7 @@ from exporter.snapshot.document import (
     SnapshotScope,
     SummaryRow,
     Verdict,
-    by_workload,
+    WorkloadFailure,
 )
 from exporter.snapshot.options import SnapshotOptions
 from exporter.snapshot.reading import Reading
@@ -76,7 +78,7 @@ def document(
         namespaces=_all(namespaces),
         policies=_all(_by(found.results, _POLICY)) if whole else None,
         failing=_failing(reading, ask, _excluded(ask)) if whole else None,
-        by_workload=by_workload(_failing(reading, ask)) if whole and ask.is_grouped else None,
+        by_workload=_by_workload(_failing(reading, ask)) if whole else None,
         blocked=[blocked(b) for b in blocks if not b.claimed] if reading.events_read else None,
         claimed=[blocked(b) for b in blocks if b.claimed] if reading.events_read else None,
     )
@@ -188,6 +190,27 @@ def _failing(
         and reading.in_team(one.namespace)
     ]
     return sorted(found, key=order)
+
+
+def _by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:
+    """Put the results together that a workload and its objects have of one rule, the worst first.
+
+    Owners are found by the names of objects, so that no object is asked for.
+    """
+    groups: dict[tuple[str, ...], list[FailingResult]] = {}
+    for row in rows:
+        place = (row.namespace, row.workload_kind, row.workload)
+        key = (*place, row.policy, row.rule, row.result, row.severity, row.source)
+        groups.setdefault(key, []).append(row)
+    found = [WorkloadFailure(_named_by_workload(each), len(each)) for each in groups.values()]
+    return sorted(found, key=lambda each: order(each.result))
+
+
+def _named_by_workload(rows: list[FailingResult]) -> FailingResult:
+    own = [row for row in rows if (row.kind, row.name) == (row.workload_kind, row.workload)]
+    row = (own or rows)[0]
+    since = min(each.since for each in rows)
+    return replace(row, kind=row.workload_kind, name=row.workload, since=since)
 
 
 def if_enforced(

@@ -37,9 +37,9 @@ class SnapshotOptions(NamedTuple):
     """What the command line asks for.
 
     *fail_on* is a result word or "new" and the least severity, *counting* one of COUNT_CHOICES.
-    *limit* bounds the rows of lists for people, None is all. *group_by* is workload
-    or none, empty for the default: workload at a terminal. *team* is LABEL=VALUE. *filters* are
-    those of the configuration file, before flags narrow them. *diffed* are the two snapshots of
+    *limit* bounds the rows of lists for people, None is all. *group_by* is workload or none, empty
+    for the default: workload where people read it. *team* is LABEL=VALUE. *filters* are those of
+    the configuration file, before flags narrow them. *diffed* are the two snapshots of
     ``snapshot diff``.
     """
 
@@ -67,11 +67,11 @@ class SnapshotOptions(NamedTuple):
         """The forms that are written."""
         return frozenset(each.form for each in self.outputs)
 
-    @property
-    def is_grouped(self) -> bool:
-        """Whether lists have a row for a workload instead of one for each of its objects."""
-        at_terminal = Output("table") in self.outputs and sys.stdout.isatty()
-        return self.group_by == "workload" or (not self.group_by and at_terminal)
+    def is_grouped(self, form: str) -> bool:
+        """Whether a form lists a row for a workload instead of one for each of its objects."""
+        if self.group_by:
+            return self.group_by == "workload"
+        return form in ("markdown", "html") or sys.stdout.isatty()
 
 
 def read_options(given: Mapping[str, object]) -> SnapshotOptions:
@@ -223,7 +223,7 @@ def _diff_contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
     default = SnapshotOptions(files=(), outputs=(), fail_on=None)
     for name in (
         *("policies", "kinds", "severities", "results", "namespaces", "team", "counting"),
-        *("baseline", "if_enforced", "watch", "group_by"),
+        *("baseline", "if_enforced", "watch"),
     ):
         if getattr(ask, name) != getattr(default, name):
             yield _flag_of(name), "diff, which compares what was read before"

@@ -193,6 +193,35 @@ def test_a_gate_fails_on_what_is_new(
     assert taken(*arguments) == status
 
 
+ROLLED_OUT = {
+    "a Pod with another name": (("b4zql",), (0, 0)),
+    "one Pod more": (("x7k2p", "b4zql"), (0, 0)),
+    "no Pod any more": ((), (0, 1)),
+}
+
+
+@pytest.mark.parametrize(("suffixes", "changes"), ROLLED_OUT.values(), ids=ROLLED_OUT.keys())
+def test_a_roll_out_is_no_change(
+    suffixes: tuple[str, ...], changes: tuple[int, int], tmp_path: Path, capsys: Text
+) -> None:
+    def pod(suffix: str) -> Object:
+        made = report(f"web-6d4b75cb6d-{suffix}", result("pods-only", "fail"))
+        made["scope"]["kind"] = "Pod"
+        return made
+
+    web = report("web", result("p", "pass"))
+    json_of(tmp_path / "old.json", saved(tmp_path / "old", web, pod("x7k2p")))
+    path = saved(tmp_path / "now", web, *map(pod, suffixes))
+    made = json_of(tmp_path / "json", path, f"--baseline={tmp_path / 'old.json'}")["comparison"]
+    assert (len(made["new"]), len(made["fixed"])) == changes
+    capsys.readouterr()
+    items = [web, pod("x7k2p"), pod("b4zql")]
+    json_of(tmp_path / "none.json", saved(tmp_path / "none", web))
+    arguments = [f"--baseline={tmp_path / 'none.json'}", "--fail-on=new"]
+    assert taken(saved(tmp_path / "now", *items), *arguments) == 1
+    assert "1 new failing result" in capsys.readouterr().err
+
+
 UNKNOWN: dict[str, tuple[list[Object], int, str]] = {
     "results that are not itemised": (
         [report("web", result("p", "fail"), summary={"fail": 4})],
