@@ -158,6 +158,38 @@ def test_the_table_obeys_nothing_in_a_message(hostile: dict[str, str]) -> None:
     assert one_line(HOSTILE) in hostile["table"]
 
 
+def test_enforcement_and_changes_obey_nothing_either(tmp_path: Path) -> None:
+    text = HOSTILE[:60]
+    namespace = {"metadata": {"name": text, "labels": {"team": HOSTILE}}}
+    policy = {"metadata": {"name": text}, "spec": {"rules": []}}
+    items = [
+        report("a", result(text, "fail", rule=text, message=HOSTILE), metadata=names(text)),
+        {"apiVersion": "v1", "kind": "Namespace", **namespace},
+        {"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", **policy},
+    ]
+    path = saved(tmp_path / "now", *items)
+    old = saved(tmp_path / "old", report(text, result(text, "fail", message=HOSTILE)))
+    enforce = ["--if-enforced=*", f"--baseline={tmp_path / 'old.json'}"]
+    assert taken(old, "--if-enforced=*", f"--output=json={tmp_path / 'old.json'}") == 1
+    outputs = [f"--output={form}={tmp_path / form}" for form in ("table", "markdown", "html")]
+    assert taken(path, *enforce, *outputs) == 1
+    table, markdown, html = (
+        (tmp_path / form).read_text() for form in ("table", "markdown", "html")
+    )
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", table)
+    assert not re.search(r"(?m)^\s*(::|##\[)", table)
+    rendered = MarkdownIt("commonmark").enable("table").render(markdown)
+    assert "would block" in rendered
+    for page in (rendered, html):
+        found = Elements.of(page)
+        assert not {"script", "a", "img"} & set(found.names)
+        assert one_line(text) in found.text
+
+
+def names(namespace: str) -> Object:
+    return {"name": "r", "namespace": namespace}
+
+
 def test_json_holds_the_message_as_it_is(hostile: dict[str, str]) -> None:
     assert HOSTILE in [each["message"] for each in json.loads(hostile["json"])["failing"]]
 
