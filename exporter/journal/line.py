@@ -80,10 +80,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
         ),
     ] = {}
     workload_kind: Annotated[
-        str, Meta(description="The kind of the workload that the resource belongs to.")
+        str, Meta(description="The kind of the resource's workload: a Deployment, or itself.")
     ] = ""
     workload: Annotated[
-        str, Meta(description="The name of the workload that the resource belongs to.")
+        str,
+        Meta(
+            description="The name of the resource's workload, as far as names and reports reveal "
+            "it; the resource itself if it belongs to no other."
+        ),
     ] = ""
     resource_kind: Annotated[str, Meta(description="The kind of the resource.")] = ""
     resource_name: Annotated[str, Meta(description="The name of the resource.")] = ""

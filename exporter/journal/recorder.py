@@ -72,6 +72,7 @@ class Recorder:
         self.outbox = Outbox(journal)
         self._journal = journal
         self._namespaces = state.namespaces.labels
+        self._workloads = state.ledger.workloads
         self._place = place
         self._clock = clock
         self._kinds = frozenset(settings.occurrences)
@@ -121,6 +122,7 @@ class Recorder:
         skipped = max(len(counted.ordinals) - MOST_REPEATS, 0)
         if skipped:
             self._journal.drop("repeats", skipped)
+        workload_kind, workload = self._workloads.find(namespace, kind, counted.resource)
         for ordinal in counted.ordinals[skipped:]:
             line = Line(
                 timestamp=rfc3339(counted.seconds),
@@ -132,6 +134,8 @@ class Recorder:
                 cluster=self._place.cluster,
                 namespace=namespace,
                 namespace_labels=self._labels_of(namespace),
+                workload_kind=workload_kind,
+                workload=workload,
                 resource_kind=kind,
                 resource_name=counted.resource,
                 resource_uid=counted.uid,
@@ -156,6 +160,7 @@ class Recorder:
             return
         now, (kind, resource, _, rule, _) = self._clock(), counted.check
         seen = counted.version or self._instant()
+        workload_kind, workload = self._workloads.find(namespace, kind, resource)
         line = Line(
             timestamp=rfc3339(counted.since if counted.opened else now),
             observed_timestamp=rfc3339(now),
@@ -166,6 +171,8 @@ class Recorder:
             cluster=self._place.cluster,
             namespace=namespace,
             namespace_labels=self._labels_of(namespace),
+            workload_kind=workload_kind,
+            workload=workload,
             resource_kind=kind,
             resource_name=resource,
             resource_uid=counted.uid,

@@ -67,7 +67,7 @@ class Ledger:
         self._selection = selection
         self._report_stores = ReportStores(clock, shares)
         self._accountant = Accountant(selection, self._report_stores.usage)
-        self._workloads = WorkloadIndex()
+        self.workloads = WorkloadIndex()
         self._dirty: set[Group] = set()
         self._shared = SharedResources(self.totals, self._report_stores.counting, self._dirty)
         self._named: dict[str, int] = {}
@@ -102,7 +102,7 @@ class Ledger:
             contribution = old
         if old is not contribution:
             twice = not other.is_empty and covers_resource(other, place)
-            self._workloads.record(place, report.scope, old, contribution, twice=twice)
+            self.workloads.record(place, report.scope, old, contribution, twice=twice)
         if contribution and self._exchange_alone(scope, stores, place, old, contribution):
             report_store.date(namespace, name, newest)
         else:
@@ -114,7 +114,7 @@ class Ledger:
         report_store, other = self._report_stores.of(scope)
         old = report_store.find(place)
         twice = covers_resource(other, place)
-        self._workloads.record(place, report.scope, old, None, twice=twice)
+        self.workloads.record(place, report.scope, old, None, twice=twice)
         self._put(scope, place, old, None)
 
     def begin_list(self, scope: Scope) -> None:
@@ -125,7 +125,7 @@ class Ledger:
         """Forget the reports of *scope* that the list did not bring."""
         report_store, other = self._report_stores.of(scope)
         gone = list(report_store.vanished(scope))
-        self._workloads.forget(gone, lambda place: covers_resource(other, place))
+        self.workloads.forget(gone, lambda place: covers_resource(other, place))
         for place, contribution in gone:
             self._put(scope, place, contribution, None)
         self.counting.add(scope)
@@ -150,7 +150,7 @@ class Ledger:
         """
         self._count_reports()
         while most > 0:
-            if self._workloads.pending:
+            if self.workloads.pending:
                 most -= self._settle_workloads()
                 continue
             if self._dirty:
@@ -239,7 +239,7 @@ class Ledger:
 
     def _settle_workloads(self) -> int:
         """Resolve whose the members of a family are; return about how many numbers that cost."""
-        namespace, members = self._workloads.take()
+        namespace, members = self.workloads.take()
         places = {"", namespace}
         for report, owned in members:
             for place in [ReportKey(each, report) for each in places]:

@@ -147,6 +147,14 @@ class WorkloadIndex:
         if member is not None:
             self.pending[namespace, family_of(member[1])] = None
 
+    def find(self, namespace: str, kind: str, name: str) -> Workload:
+        """Give the workload of an object that need not have a report, itself if none is known."""
+        member = member_of(kind, name) if kind in KINDS else None
+        if member is None or member[0] not in DEPENDENT:
+            return (kind, name)
+        members = self._families.get(namespace, {}).get(family_of(member[1]), [])
+        return workload_of(member, _owners(members)) or (kind, name)
+
     def take(self) -> tuple[str, list[tuple[str, Owned]]]:
         """Resolve a pending family: its namespace, and by report who owns its members."""
         (namespace, key), _ = self.pending.popitem()
@@ -170,17 +178,25 @@ def _lacks_workload(contribution: Contribution | None) -> bool:
     return contribution.group.controlled == CONTROLLED
 
 
-def _resolved(namespace: str, members: list[str]) -> Iterator[tuple[str, Owned]]:
+def _owners(members: list[str]) -> dict[str, tuple[str, ...]]:
+    """Give the kinds of a family's possible owners by name."""
     names: dict[str, tuple[str, ...]] = {}
-    dependents = []
     for at in range(0, len(members), _STRIDE):
-        report, form, text = members[at : at + _STRIDE]
+        _, form, text = members[at : at + _STRIDE]
         if form in KINDS:
             kinds = names.get(text)
             if kinds is None:
                 names[text] = (form,)
             elif form not in kinds:
                 names[text] = (*kinds, form)
+    return names
+
+
+def _resolved(namespace: str, members: list[str]) -> Iterator[tuple[str, Owned]]:
+    names = _owners(members)
+    dependents = []
+    for at in range(0, len(members), _STRIDE):
+        report, form, text = members[at : at + _STRIDE]
         if form in DEPENDENT:
             dependents.append((report, (form, text)))
     known: dict[Member, Workload | None] = {}

@@ -100,6 +100,8 @@ def test_a_failure_that_opens_has_a_line() -> None:
         "cluster": "prod",
         "namespace": "team-a",
         "namespace_labels": {"team": "payments"},
+        "workload_kind": "Pod",
+        "workload": "web",
         "resource_kind": "Pod",
         "resource_name": "web",
         "resource_uid": "u1",
@@ -197,6 +199,8 @@ def test_a_blocked_request_has_a_line() -> None:
         "body": "no",
         "cluster": "prod",
         "namespace": "team-a",
+        "workload_kind": "Pod",
+        "workload": "web",
         "resource_kind": "Pod",
         "resource_name": "web",
         "resource_uid": "u7",
@@ -322,3 +326,21 @@ def test_a_failure_that_began_while_the_exporter_was_down_has_a_whole_line() -> 
     recorded.state.ledger.finish_restore()
     line = recorded.line
     assert (line["event_name"], line["body"]) == ("failure_opened", "no such label")
+
+
+def named(kind: str, name: str, word: str = "fail") -> Report:
+    about = Reference(kind, name, uid=f"u-{name}")
+    results = [Result("p", "r", word, source="kyverno", timestamp=Instant(int(NOW)))]
+    return Report.of(Metadata(f"u-{name}", "team-a", "7"), about, None, results)
+
+
+def test_the_workload_of_a_pod_is_its_deployment_where_that_is_known() -> None:
+    recorded = Recorded()
+    recorded.sees(REPORTS, named("Deployment", "web", "pass"))
+    recorded.sees(REPORTS, named("ReplicaSet", "web-7d4b9c6f5d", "pass"))
+    recorded.sees(REPORTS, named("Pod", "web-7d4b9c6f5d-x2x4z"))
+    assert (recorded.line["workload_kind"], recorded.lines) == ("Deployment", [])
+    recorded.sees(SCOPE, event(pod="web-7d4b9c6f5d-bbbbb"), event("p.2", pod="other"))
+    of_web, of_other = recorded.lines
+    assert (of_web["workload_kind"], of_web["workload"]) == ("Deployment", "web")
+    assert (of_other["workload_kind"], of_other["workload"]) == ("Pod", "other")
