@@ -8,6 +8,7 @@ from tests.app.test_kill import increase_equals_the_requests_blocked
 from tests.cluster.gate import gate_to
 from tests.cluster.harness import control_plane
 from tests.cluster.state import Kept, kill_at_random
+from tests.journal.test_kill import lines_equal_counters
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +17,14 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 async def test_fifty_kills_neither_lose_nor_repeat(tmp_path: Path, seed: int) -> None:
     await increase_equals_the_requests_blocked(tmp_path, 50, seed)
+
+
+@pytest.mark.tier("simulator")
+@pytest.mark.parametrize("seed", range(100, 104))
+async def test_after_fifty_kills_each_series_has_as_many_lines_as_it_counted(
+    tmp_path: Path, seed: int
+) -> None:
+    await lines_equal_counters(tmp_path, 50, seed)
 
 
 @pytest.mark.tier("cluster")
