@@ -110,6 +110,8 @@ class AlertDeriver:
         if blocks_at is not None:
             candidates.append(self._blocked(blocks_at, policy_infos))
         if reports:
+            while self._state.ledger.settle_workloads():
+                yield
             yield from self.violations.refresh()
             candidates.append(self._violating(policy_infos))
         selection = yield from self._choose(merge(*candidates))

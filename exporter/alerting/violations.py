@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from heapq import nsmallest
-from itertools import chain, islice
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from exporter.alerting.settings import SEVERITIES, AlertFilters
@@ -13,7 +13,7 @@ from exporter.state.ledger import Ledger
 from exporter.state.profile import Failure, Outcome
 
 MAX_LISTED: Final = 20
-"""Resources that are named in an alert."""
+"""Workloads that are named in an alert."""
 STEP: Final = 1000
 """Members that are summed up between two pauses."""
 _RANKS: Final[dict[str, int]] = {name: rank for rank, name in enumerate(SEVERITIES)}
@@ -22,6 +22,9 @@ Key = tuple[str, ...]
 """The policy's severity, then the values of ``group_by``."""
 
 Positions = tuple[int, ...]
+
+Place = tuple[str, str, str]
+"""Name, kind and namespace of a workload."""
 
 
 class Rank(NamedTuple):
@@ -34,7 +37,10 @@ class Rank(NamedTuple):
 
 
 class ViolationSummary(NamedTuple):
-    """What an alert contains: how many resources fail since when, the first by name, a message."""
+    """What an alert contains: how many workloads fail since when, the first by name, a message.
+
+    A resource that no other reported object owns is its own workload.
+    """
 
     since: int
     resources: int
@@ -44,7 +50,7 @@ class ViolationSummary(NamedTuple):
 
     @property
     def message(self) -> str:
-        """Kyverno's message for the first resource by name, as it is now."""
+        """Kyverno's message for the first workload by name, as it is now."""
         return self.example.messages[self.position]
 
 
@@ -163,7 +169,7 @@ class ViolationGroups:
 def _values(names: tuple[str, ...]) -> tuple[Callable[[ReportPart, Outcome], str], ...]:
     known: dict[str, Callable[[ReportPart, Outcome], str]] = {
         "namespace": lambda part, _: part.group.namespace,
-        "kind": lambda part, _: part.group.kind,
+        "kind": lambda part, _: part.top[0],
         "policy": lambda _, outcome: outcome.policy,
         "rule": lambda _, outcome: outcome.rule,
         "source": lambda _, outcome: outcome.source,
@@ -175,17 +181,26 @@ def _sum_up(group: ViolationGroup) -> Iterator[None]:
     """Sum up the current members; one that leaves during a pause makes the group dirty again."""
     members = group.members.copy()
     parts_left = iter(members)
-    first: list[ReportPart] = []
+    examples: dict[Place, ReportPart] = {}
+    first: list[Place] = []
     since = 1 << 60
     while step := list(islice(parts_left, STEP)):
-        first = nsmallest(MAX_LISTED, chain(first, step), key=_by_name)
+        for part in step:
+            place = _place(part)
+            examples[place] = min(examples.get(place, part), part, key=_own_first)
+        first = nsmallest(MAX_LISTED, {*first, *map(_place, step)})
         since = min(since, *(part.since[i] for part in step for i in members[part]))
         if len(members) > STEP:
             yield
-    example = first[0]
-    names = tuple((part.group.kind, part.name) for part in first)
-    group.summary = ViolationSummary(since, len(members), names, example, members[example][0])
+    example = examples[first[0]]
+    names = tuple((kind, name) for name, kind, _ in first)
+    group.summary = ViolationSummary(since, len(examples), names, example, members[example][0])
 
 
-def _by_name(part: ReportPart) -> tuple[str, str]:
-    return (part.name, part.group.kind)
+def _place(part: ReportPart) -> Place:
+    kind, name = part.top
+    return name, kind, part.group.namespace
+
+
+def _own_first(part: ReportPart) -> tuple[bool, str]:
+    return part.workload is not None, part.name

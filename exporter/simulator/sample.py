@@ -1,5 +1,8 @@
 """The sample cluster as it begins: a workshop's namespaces, and a platform around them."""
 
+from uuid import UUID
+
+from exporter.model.ownership import SUFFIX_LETTERS, encode_digits
 from exporter.simulator import checks
 from exporter.simulator.checks import BASELINE, CHECKS, LABELS, REGISTRIES, REPLICAS
 from exporter.simulator.kyverno import ReportTarget
@@ -105,16 +108,27 @@ def workload(
     subjects = [_subject(world, owner, verdicts)]
     prefix = owner.name
     if owner.kind == "Deployment":
-        prefix = f"{owner.name}-{world.store.uid().replace('-', '')[:9]}"
+        prefix = f"{owner.name}-{_template_hash(world.store.uid())}"
         replica_set = ReportTarget("ReplicaSet", owner.namespace, prefix, world.store.uid())
         subjects.append(_subject(world, replica_set, verdicts))
     for number in range(pods):
-        suffix = str(number) if owner.kind == "StatefulSet" else world.store.uid()[:5]
+        suffix = str(number) if owner.kind == "StatefulSet" else _suffix(world.store.uid())
         pod = ReportTarget("Pod", owner.namespace, f"{prefix}-{suffix}", world.store.uid())
         subjects.append(_subject(world, pod, verdicts))
     for subject in subjects:
         world.put(subject, created)
     return subjects
+
+
+def _template_hash(uid: str) -> str:
+    """Make a pod-template-hash of nine or ten digits, as the Deployment controller encodes it."""
+    least = 100_000_000
+    return encode_digits(least + UUID(uid).int % (2**32 - least))
+
+
+def _suffix(uid: str) -> str:
+    """Make the five random characters of a generated name."""
+    return "".join(SUFFIX_LETTERS[each % len(SUFFIX_LETTERS)] for each in UUID(uid).bytes[:5])
 
 
 def _subject(world: World, target: ReportTarget, verdicts: dict[str, str]) -> Subject:

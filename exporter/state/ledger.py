@@ -150,8 +150,8 @@ class Ledger:
         """
         self._count_reports()
         while most > 0:
-            if self.workloads.pending:
-                most -= self._settle_workloads()
+            if cost := self.settle_workloads():
+                most -= cost
                 continue
             if self._dirty:
                 most -= self._take(self._dirty.pop())
@@ -237,8 +237,10 @@ class Ledger:
         if old is not new and not any(old is one for one in before):
             self._dirty.update(map(group_of, parts(old)))  # settle looks whether they are used
 
-    def _settle_workloads(self) -> int:
-        """Resolve whose the members of a family are; return about how many numbers that cost."""
+    def settle_workloads(self) -> int:
+        """Resolve whose some objects are; return about how many, 0 where nothing is left."""
+        if not self.workloads.pending:
+            return 0
         namespace, members = self.workloads.take()
         places = {"", namespace}
         for report, owned in members:

@@ -1,0 +1,88 @@
+"""A workload that fails one rule is one on every surface, however many copies of it fail, too."""
+
+from exporter.alerting.desired import AlertDeriver
+from exporter.alerting.settings import AlertingSettings
+from exporter.metrics.exposition import Exposition, ExposureSettings, render
+from exporter.model.ownership import SUFFIX_LETTERS
+from exporter.snapshot.document import by_workload
+from exporter.state.failures import standing
+from exporter.view.failing import failing, failing_page
+from exporter.view.summary import figures
+from exporter.view.values import DEFAULT_COUNT, Query
+from tests.alerting.cluster import START, Cluster
+from tests.alerting.cluster import failing as failed
+from tests.alerting.test_desired import alerts
+from tests.app.running import parse
+
+REPLICA_SETS = ("web-5d59d67564", "web-757dbcfcf7", "web-995f7768c")
+PODS = 50
+
+
+def crowd() -> Cluster:
+    """A Deployment, its ReplicaSets and Pods, the copies first: all of them fail one rule."""
+    cluster = Cluster()
+    for number in range(PODS):
+        suffix = "xxx" + SUFFIX_LETTERS[number // 27] + SUFFIX_LETTERS[number % 27]
+        cluster.report(f"{REPLICA_SETS[0]}-{suffix}", failed(), kind="Pod")
+    for name in REPLICA_SETS:
+        cluster.report(name, failed(), kind="ReplicaSet")
+    cluster.report("web", failed(), kind="Deployment")
+    return cluster
+
+
+def sums(cluster: Cluster, family: str, **wanted: str) -> float:
+    """Add up the series of a family that have these labels, as a query does."""
+    exposition = Exposition(cluster.state, ExposureSettings(birth_hold=0))
+    shots = exposition.take(START, lambda _: True)
+    text = b"".join(render(shots, openmetrics=False)).decode()
+    return sum(
+        value
+        for series, value in parse(text).items()
+        if series.name == family and wanted.items() <= dict(series.labels).items()
+    )
+
+
+def test_it_is_one_failing_workload_in_the_metrics() -> None:
+    cluster = crowd()
+    assert sums(cluster, "policyreport_failing_workloads") == 1
+    results = "policyreport_results"
+    assert sums(cluster, results, controlled="false", result="fail") == 1
+    assert sums(cluster, results, result="fail") == PODS + len(REPLICA_SETS) + 1
+    resources = "policyreport_resources"
+    assert sums(cluster, resources, controlled="false", status="fail") == 1
+    by_name = {"workload_kind": "Deployment", "workload": "web"}
+    assert sums(cluster, "policyreport_resource_results", **by_name) == PODS + 4
+
+
+async def test_it_is_one_failing_check_of_one_resource_on_the_page_and_in_the_api() -> None:
+    cluster = crowd()
+    cluster.state.ledger.settle()
+    found = figures(cluster.state, DEFAULT_COUNT, whole=True)
+    assert (found.results.fail, found.resources.failing) == (1, 1)
+    page = await failing_page(cluster.state.ledger.failures, Query())
+    assert [(row.kind, row.name) for row in page.rows] == [("Deployment", "web")]
+    assert page.matching == 1
+
+
+def test_it_is_one_line_of_a_snapshot_by_workload() -> None:
+    ledger = crowd().state.ledger
+    ledger.settle()
+    rows = [failing(one) for each in ledger.failures.places.values() for one in standing(each)]
+    (line,) = by_workload(rows)
+    assert (line.result.kind, line.result.name) == ("Deployment", "web")
+
+
+def test_it_is_one_line_of_a_pushed_alert_even_before_a_scrape() -> None:
+    cluster = crowd()
+    deriver = AlertDeriver(AlertingSettings(), cluster.state, (), lambda *_: None)
+    (alert,) = alerts(deriver)
+    assert alert.annotations["resources"] == "Deployment/web"
+    assert alert.annotations["summary"].startswith("1 resource fails")
+
+
+def test_without_its_deployment_each_replica_set_is_a_workload() -> None:
+    cluster = crowd()
+    cluster.state.ledger.settle()
+    cluster.remove("web")
+    assert sums(cluster, "policyreport_failing_workloads", workload_kind="ReplicaSet") == 3
+    assert sums(cluster, "policyreport_failing_workloads") == 3
