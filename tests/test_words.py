@@ -15,6 +15,10 @@ SENTENCES = [
     "A result that bad fails the build.",
     "Whoever may create reports can raise the numbers.",
     "Counters start anew.",
+    "The log says why.",
+    "The API server gives no answer.",
+    "Since when does it fail?",
+    "A policy that began to block.",
 ]
 
 

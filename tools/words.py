@@ -56,6 +56,20 @@ PHRASES = {
     r"be rid of": "remove",
     r"living (?:sample )?cluster": "sample cluster that changes",
     r"looked at": "read, checked",
+    r"says?|said": "shows, contains, logs, reports",
+    r"stands?|stood": "is, exists, remains",
+    r"since when": "the start time, for how long",
+    r"besides?": "next to, in addition to",
+    r"beyond (?:it|them|this|that|which)": "above the limit",
+    r"beg[aiu]ns? to": "starts to",
+    r"brings?|brought": "returns, contains, installs",
+    r"(?:no|the|an|its|without an) answer": "response",
+    r"(?:hung|hangs?) up": "disconnected",
+    r"belongs? together|exclude each other": "set both or neither, set only one",
+    r"let in": "allowed",
+    r"knows? nothing": "does not compare, does not read",
+    r"(?:for|of) which": "split the sentence, or name the thing",
+    r"(?:label|labels|message|messages) of theirs": "their labels",
 }
 CODE = re.compile(r"```.*?```|<a [^>]*>|`[^`\n]*`|\]\([^)]*\)|\$\{[^}]*\}|\{\{.*?\}\}", re.DOTALL)
 # In YAML of rules only annotations are for users.

@@ -294,5 +294,5 @@ class CheckpointWriter:
         self._self_metrics.counter("checkpoint_failures_total").inc()
         self.checkpointer.lose()
         if self._said != str(error):
-            log.error("%s; counters stand still until a checkpoint can be written", error)
+            log.error("%s; counters do not change until a checkpoint can be written", error)
         self._said = str(error)

@@ -56,7 +56,7 @@ class AlertmanagerClient:
                 text = await response.content.read(LONGEST_ANSWER_BYTES)
                 return _answer(response, text)
         except FAILURES as error:
-            raise Unavailable(f"no answer: {failure_reason(error)}") from error
+            raise Unavailable(f"no response: {failure_reason(error)}") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -111,8 +111,8 @@ def _clusters() -> Table:
     better = palette.steps("red", (-0.02, "orange"), (-0.001, "text"), (0.001, "green"))
     return tables.table_of(
         "Clusters",
-        "One row for each cluster that reported within the last week. Change is the change of "
-        "compliance since last week. New and Blocked cover the selected time. Exporters is the "
+        "One row for each cluster that reported within the last week. Change shows how "
+        "compliance changed since last week. New and Blocked cover the selected time. Exporters is the "
         "number of processes that Prometheus scrapes. Metrics: policyreport_results, "
         "policyreport_failures_opened_total, policyviolation_events_total, "
         "policyreport_oldest_failure_timestamp_seconds, "

@@ -90,7 +90,7 @@ def blocked(*matchers: str) -> Stat:
     stat = panels.number(
         "Blocked requests",
         "Requests that a policy in mode enforce refused in the selected time. Metric: "
-        "policyviolation_events_total. The Enforcement dashboard shows who and why.",
+        "policyviolation_events_total. The Enforcement dashboard shows details.",
         promql.while_known(grown, BLOCKS_KNOWN),
     )
     return stat.decimals(0)

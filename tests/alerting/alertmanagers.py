@@ -80,7 +80,7 @@ class FakeAlertmanager:
         self.batches.append((wall() - START, len(alerts)))
         await asyncio.sleep(self.delay)
         if self.mode == "refuse":
-            raise Unavailable("no answer: connection refused")
+            raise Unavailable("no response: connection refused")
         if self.mode == "hang":
             await asyncio.Event().wait()
         if self.mode != "ok":

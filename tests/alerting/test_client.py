@@ -106,7 +106,7 @@ async def test_redirects_are_not_followed() -> None:
 async def test_a_refused_connection_is_no_answer(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with client(AlertmanagerTarget(url)) as sending:
-        with pytest.raises(Unavailable, match=r"no answer: connection refused"):
+        with pytest.raises(Unavailable, match=r"no response: connection refused"):
             await post(sending, url)
 
 

@@ -212,7 +212,7 @@ def broken_kubeconfigs(directory: Path) -> dict[str, tuple[list[str], str]]:
     missing = directory / "missing"
     fine = kubeconfig(directory, "http://127.0.0.1:1", {"token": "t"})
     return {
-        "no cluster": ([], "no cluster: "),
+        "no cluster": ([], "no cluster found: "),
         "no such file": ([f"--kubeconfig={missing}"], str(missing)),
         "malformed": ([f"--kubeconfig={malformed}"], str(malformed)),
         "wrong context": ([f"--kubeconfig={fine}", "--context=there"], "there"),

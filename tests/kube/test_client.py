@@ -140,7 +140,7 @@ async def test_a_page_of_a_proxy_is_not_an_answer() -> None:
         return web.Response(text="<html>", content_type="text/html")
 
     async with serving(answer) as url, KubeClient(Anonymous(url), Counts()) as client:
-        with pytest.raises(Unavailable, match="answers text/html, not JSON"):
+        with pytest.raises(Unavailable, match="responds with text/html, not JSON"):
             await client.get(REQUEST)
         with pytest.raises(Unavailable, match="text/html"):
             await lines_of(client)

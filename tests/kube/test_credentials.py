@@ -93,7 +93,7 @@ def test_a_kubeconfig_that_is_named_comes_before_the_pod(
 
 
 def test_without_any_cluster_the_message_says_what_can_be_done(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no cluster: .*KUBECONFIG.*--kubeconfig.*demo"):
+    with pytest.raises(ConfigError, match=r"no cluster found: .*KUBECONFIG.*--kubeconfig.*demo"):
         find_credentials(environ={"HOME": str(tmp_path)}, service_account=tmp_path)
 
 

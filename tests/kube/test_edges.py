@@ -130,7 +130,7 @@ async def test_no_access_ends_the_process(odd: str) -> None:
 async def test_no_address_of_an_alertmanager_ends_the_process(url: str) -> None:
     client = AlertmanagerClient(AlertmanagerTarget("http://127.0.0.1:9"))
     try:
-        with pytest.raises(Unavailable, match="no answer: "):
+        with pytest.raises(Unavailable, match="no response: "):
             await client(url, b"[]", {})
     finally:
         await client.close()

@@ -13,10 +13,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 HEAD = """\
 # Command line
 
-Generated from the program: `UPDATE_GOLDENS=1 pytest tests/truth` writes this page. Without a
-command it is `serve`. A flag overrides its environment variable, which overrides the
-[configuration file](configuration.md). A flag that may repeat takes a list separated by commas in
-its variable. Exit statuses are in [states.md](states.md).
+Generated from the program: `UPDATE_GOLDENS=1 pytest tests/truth` writes this page. The default
+command is `serve`. A flag overrides its environment variable, which overrides the
+[configuration file](configuration.md). If a flag may repeat, its variable contains a list separated
+by commas. [states.md](states.md) lists the exit statuses.
 """
 
 
