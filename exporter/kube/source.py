@@ -57,7 +57,7 @@ class ObjectLog:
         if self._shares[namespace] == NAMED_EACH:
             where = f"of namespace {namespace}" if namespace else "without a namespace"
             log.warning(
-                "%s: %d objects %s were named; others are only counted",
+                "%s: %d objects %s were logged; further ones are only counted",
                 self._what,
                 NAMED_EACH,
                 where,

@@ -121,8 +121,8 @@ OWN: Final = (
     OwnFamily(
         "reports_cut",
         "gauge",
-        "Current reports that exceed limits.report_results or limits.report_bytes; the results "
-        "beyond are in results_not_itemised.",
+        "Current reports that exceed limits.report_results or limits.report_bytes; their "
+        "further results are in results_not_itemised.",
         stability="experimental",
     ),
     OwnFamily(

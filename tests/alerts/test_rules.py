@@ -50,7 +50,7 @@ def test_a_value_of_ones_own_reaches_expression_and_text(tmp_path: Path) -> None
     mine.write_text("spike_blocks_ratio: '77'\n")
     text = build(read_values(HERE / "values.yaml", mine))["alerts.rules.yaml"]
     assert "<= 77 * last_over_time" in text
-    assert "over 77 times its mean" in text
+    assert "more than 77 times its mean" in text
 
 
 def test_an_unknown_value_is_refused(tmp_path: Path) -> None:

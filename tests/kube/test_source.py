@@ -211,7 +211,7 @@ def test_whoever_makes_many_broken_objects_cannot_fill_the_log(
             skipped.note("things", f"ns/{i}", f"Thing ns/{i}: broken")
     assert len(caplog.records) == NAMED_EACH + 1
     assert caplog.records[-1].getMessage() == (
-        "skipped: 50 objects of namespace ns were named; others are only counted"
+        "skipped: 50 objects of namespace ns were logged; further ones are only counted"
     )
 
 
