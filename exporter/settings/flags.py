@@ -99,8 +99,7 @@ STATE_OBJECT: Final = (
     Flag(
         "state.configmap",
         "[NS/]NAME",
-        "existing ConfigMap that stores counters and first-seen times; NS defaults to the Pod's "
-        "namespace",
+        "existing ConfigMap that stores the state; NS defaults to the Pod's namespace",
     ),
 )
 PUSH: Final = (Flag("alertmanager.url", "URL", "push alerts to this Alertmanager", repeats=True),)

@@ -112,8 +112,8 @@ def _clusters() -> Table:
     return tables.table_of(
         "Clusters",
         "One row for each cluster that reported within the last week. Change shows how "
-        "compliance changed since last week. New and Blocked cover the selected time. Exporters is the "
-        "number of processes that Prometheus scrapes. Metrics: policyreport_results, "
+        "compliance changed since last week. New and Blocked cover the selected time. Exporters is "
+        "the number of processes that Prometheus scrapes. Metrics: policyreport_results, "
         "policyreport_failures_opened_total, policyviolation_events_total, "
         "policyreport_oldest_failure_timestamp_seconds, "
         "policyreport_newest_result_timestamp_seconds and policyreport_exporter_build_info. Click "
