@@ -69,14 +69,15 @@ def _fail(error: ExporterError, status: int) -> int:
 
 
 def _serve(given: Given) -> int:
+    from exporter.app.scrape import run_timed
     from exporter.app.serve import serve
 
-    flags = _flags(given)
-    return asyncio.run(serve(flags))
+    return run_timed(serve(_flags(given)))
 
 
 def _demo(given: Given) -> int:
     from exporter.app.demo import Demo, demo
+    from exporter.app.scrape import run_timed
 
     flags = _flags(given)
     given = f.resolved(given, os.environ, _DEMO)
@@ -88,7 +89,7 @@ def _demo(given: Given) -> int:
     if not 0 <= speed <= MOST_SPEED:
         raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
     how = Demo(str(given["demo.api-address"]), speed, seed)
-    return asyncio.run(demo(flags, how))
+    return run_timed(demo(flags, how))
 
 
 def _flags(given: Given) -> f.Flags:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from exporter.app.scrape import LoopLag
+from exporter.app.scrape import loop_lag
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.self_metrics import Row, SelfMetrics, follow
 from exporter.model.report import RESULTS
@@ -19,13 +19,11 @@ class ExporterRows:
         state: ClusterState,
         exposition: Exposition,
         reflectors: Sequence[Reflector],
-        lag: LoopLag,
         self_metrics: SelfMetrics,
     ) -> None:
         self._state = state
         self._exposition = exposition
         self._reflectors = reflectors
-        self._lag = lag
         self._self_metrics = self_metrics
         self._folded_before: dict[str, float] = {}
 
@@ -35,7 +33,7 @@ class ExporterRows:
             self._fold_on(former)
         readings = self._self_metrics.readings
         follow(readings, lambda: ((f.scope.resource.name, f) for f in self._reflectors))
-        readings.on("event_loop_lag_seconds", lambda: [((), self._lag.longest)])
+        readings.on("event_loop_lag_seconds", loop_lag)
         readings.on("objects", self._objects)
         readings.on("results_left_out", self._left_out)
         readings.on("results_not_itemised", self._not_itemised)
@@ -57,21 +55,21 @@ class ExporterRows:
             yield (name,), counts.get(name, 0)
 
     def _left_out(self) -> Iterable[Row]:
-        return [(key, float(n)) for key, n in self._state.ledger.left_out.by_source.items()]
+        return [(key, n) for key, n in self._state.ledger.left_out.by_source.items()]
 
     def _not_itemised(self) -> Iterator[Row]:
         columns = zip(*self._state.ledger.totals.not_itemised.values(), strict=True)
         for word, column in zip(RESULTS, columns, strict=False):
-            yield (word,), float(sum(column))
+            yield (word,), sum(column)
 
     def _ignored(self) -> Iterable[Row]:
-        return [((key,), float(n)) for key, n in self._state.violation_events.ignored.items()]
+        return [((key,), n) for key, n in self._state.violation_events.ignored.items()]
 
     def _series(self) -> Iterable[Row]:
-        return [((p.family.name,), float(len(p.series))) for p in self._exposition.projections]
+        return [((p.family.name,), len(p.series)) for p in self._exposition.projections]
 
     def _limits(self) -> Iterable[Row]:
-        return [((p.family.name,), float(p.series.limit)) for p in self._exposition.projections]
+        return [((p.family.name,), p.series.limit) for p in self._exposition.projections]
 
     def _folded(self) -> Iterator[Row]:
         for projection in self._exposition.projections:

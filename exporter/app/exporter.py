@@ -13,7 +13,7 @@ from exporter import __version__
 from exporter.app.about import ExporterRows
 from exporter.app.health import OutageLog, Readiness, kinds_of, settled
 from exporter.app.memory import settle_after_sync
-from exporter.app.scrape import LoopLag, ScrapeRenderer
+from exporter.app.scrape import ScrapeRenderer
 from exporter.app.supervision import Supervisor
 from exporter.checkpoint.capture import Checkpointer
 from exporter.checkpoint.file import CheckpointStore
@@ -148,11 +148,10 @@ class Exporter:
         checkpointer = Checkpointer(self.state, self.reflectors, config.choice(plan.shard), clock)
         store = keeping.store if keeping else None
         self.checkpoint_writer = CheckpointWriter(store, self.state, checkpointer, self_metrics)
-        self._lag = LoopLag()
         self._source = source
         self._keeping = keeping
         self._patience = POLICIES_FIRST_SECONDS
-        self.about = ExporterRows(state, self.exposition, self.reflectors, self._lag, self_metrics)
+        self.about = ExporterRows(state, self.exposition, self.reflectors, self_metrics)
 
     def keep_journal(self, recorder: Recorder) -> None:
         """Write a line for each occurrence from now on."""
@@ -191,11 +190,8 @@ class Exporter:
         supervised = Supervisor(self.self_metrics)
         interval = self.plan.config.checkpoint_interval
         async with asyncio.TaskGroup() as tasks:
-            for part, run in (
-                ("checkpoints", partial(self.checkpoint_writer.run, interval)),
-                ("event loop lag", self._lag.run),
-            ):
-                tasks.create_task(supervised(part, run), name=part)
+            checkpoints = partial(self.checkpoint_writer.run, interval)
+            tasks.create_task(supervised("checkpoints", checkpoints), name="checkpoints")
             tasks.create_task(self._when_complete(), name="first sync")
             tasks.create_task(self._settle(), name="unscraped changes")
             tasks.create_task(

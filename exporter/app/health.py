@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 GIVEN_UP: Final = ("not served", "refused")
 REMIND_SECONDS: Final = 600.0
 _LOOK_SECONDS: Final = 1.0
+_CALM_SECONDS: Final = 5.0
+"""Between two looks while every watch is up: each wakes up an idle process."""
+
 _REPORTS: Final = frozenset(r.name for r in REPORT_RESOURCES)
 
 
@@ -151,9 +154,10 @@ class OutageLog:
         self._losses: set[tuple[str, str]] = set()
 
     async def run(self) -> NoReturn:
-        """Look each second until cancelled."""
+        """Look each second until cancelled, each five seconds while nothing fails."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            calm = all(each.up or each.state == "not served" for each in self._reflectors)
+            await asyncio.sleep(_CALM_SECONDS if calm else _LOOK_SECONDS)
             self.look()
 
     def look(self) -> None:

@@ -1,36 +1,82 @@
 """One scrape: take changes up in slices, take one moment, render it segment by segment."""
 
 import asyncio
+import selectors
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter
-from typing import Final, NoReturn
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from time import monotonic, perf_counter
+from typing import Final
 
 from exporter.metrics.exposition import Exposition, Shot, render
-from exporter.metrics.self_metrics import SelfMetrics
+from exporter.metrics.self_metrics import Row, SelfMetrics
 
-_EVERY_SECONDS: Final = 0.1
-_KEPT: Final = 100
+LAG_SECONDS: Final = 10
+"""How far back LoopLag looks."""
 
 
 class LoopLag:
-    """The longest delay of the loop in the last ten seconds."""
+    """The longest delays of an event loop, by the second."""
 
-    def __init__(self) -> None:
-        self._delays: deque[float] = deque([0.0], maxlen=_KEPT)
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._longest: deque[tuple[int, float]] = deque(maxlen=LAG_SECONDS + 1)
+
+    def note(self, now: float, seconds: float) -> None:
+        """Note a delay that is over *now*."""
+        second = int(now)
+        if not self._longest or self._longest[-1][0] != second:
+            self._longest.append((second, seconds))
+        elif seconds > self._longest[-1][1]:
+            self._longest[-1] = second, seconds
 
     @property
     def longest(self) -> float:
-        """Seconds."""
-        return max(self._delays)
+        """The longest in the last ten seconds, in seconds."""
+        since = self._clock() - LAG_SECONDS
+        return max((seconds for at, seconds in self._longest if at >= since - 1), default=0.0)
 
-    async def run(self) -> NoReturn:
-        """Measure until cancelled."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + _EVERY_SECONDS
-            await asyncio.sleep(_EVERY_SECONDS)
-            self._delays.append(max(clock() - due, 0.0))
+
+class TimingSelector(selectors.DefaultSelector):
+    """A selector that times what its event loop does between two waits, and how late a wait ends.
+
+    Both delay a timer that becomes due meanwhile. Nothing has to wake up to measure that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lag = LoopLag(monotonic)
+        self._woken = monotonic()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait as the base class does."""
+        asleep = monotonic()
+        self.lag.note(asleep, asleep - self._woken)
+        ready = super().select(timeout)
+        self._woken = monotonic()
+        if timeout is not None and timeout > 0 and not ready:
+            self.lag.note(self._woken, max(self._woken - asleep - timeout, 0.0))
+        return ready
+
+
+class TimedLoop(asyncio.SelectorEventLoop):
+    """An event loop that knows its delays."""
+
+    def __init__(self) -> None:
+        selector = TimingSelector()
+        super().__init__(selector)
+        self.lag = selector.lag
+
+
+def run_timed(work: Coroutine[object, object, int]) -> int:
+    """Run *work* as ``asyncio.run`` does, in a loop that knows its delays."""
+    with asyncio.Runner(loop_factory=TimedLoop) as runner:
+        return runner.run(work)
+
+
+def loop_lag() -> list[Row]:
+    """Give the delay of the running loop; nothing where it does not know."""
+    loop = asyncio.get_running_loop()
+    return [((), loop.lag.longest)] if isinstance(loop, TimedLoop) else []
 
 
 TURN_SECONDS: Final = 0.001

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from exporter.metrics.catalogue import CATALOGUE, Family
-from exporter.metrics.self_catalogue import OWN, OwnFamily
+from exporter.metrics.self_catalogue import OWN, PROCESS, OwnFamily
 
 _TITLES: Final = {
     "reports": "From reports",
@@ -53,7 +53,7 @@ def as_json() -> str:
             "labels": family.labels,
             "stability": family.stability,
         }
-        for family in (*CATALOGUE, *OWN)
+        for family in (*CATALOGUE, *OWN, *PROCESS)
     ]
     return msgspec.json.format(msgspec.json.encode(families)).decode() + "\n"
 
@@ -67,7 +67,7 @@ def _lines() -> Iterator[str]:
     for kinds, title in _TITLES.items():
         yield from _section(title, [f for f in CATALOGUE if f.kinds == kinds])
     yield from _section("About the exporter itself", OWN)
-    yield from ("", "prometheus-client adds its `process_*` and `python_*` families.")
+    yield from _section("About its process", PROCESS)
 
 
 _HEAD: Final = (

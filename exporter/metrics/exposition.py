@@ -114,12 +114,13 @@ class Exposition:
         )
 
 
-def head(family: Family, *, openmetrics: bool) -> bytes:
+def head(name: str, kind: str, text: str, *, openmetrics: bool) -> bytes:
     """Write the HELP and TYPE of a family; OpenMetrics names counters without ``_total``."""
-    name = family.name
-    if openmetrics and family.type == "counter":
-        name = name.removesuffix("_total")
-    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()
+    if openmetrics:
+        text = text.replace('"', r"\"")
+        if kind == "counter":
+            name = name.removesuffix("_total")
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode()
 
 
 def _chosen(family: Family, names: frozenset[str]) -> bool:
@@ -129,6 +130,6 @@ def _chosen(family: Family, names: frozenset[str]) -> bool:
 def render(shots: list[Shot], *, openmetrics: bool) -> Iterator[bytes]:
     """Render what was taken, segment by segment."""
     for family, snapshot, rendered in shots:
-        yield head(family, openmetrics=openmetrics)
+        yield head(family.name, family.type, family.help, openmetrics=openmetrics)
         yield from snapshot.render()
         rendered()

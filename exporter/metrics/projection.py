@@ -10,7 +10,7 @@ from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import WORDS, Counters, Gauge, Labels, Tally
 
-_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 KEPT: Final = frozenset({"controlled", "result", "status", "severity", "outcome"})
 """Labels of few possible values, which series of folded rows keep."""
@@ -202,7 +202,7 @@ def _prefix(projection: Projection) -> Callable[[Labels], str]:
             labels = (labels[0], *projection.owner(labels[0]), *labels[1:])
         text = form % labels
         if "\\" in text or "\n" in text or text.count('"') != 2 * len(labels):
-            return form % tuple(value.translate(_ESCAPES) for value in labels)
+            return form % tuple(value.translate(ESCAPES) for value in labels)
         return text
 
     return write

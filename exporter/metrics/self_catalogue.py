@@ -8,18 +8,19 @@ PREFIX: Final = "policyreport_exporter_"
 
 
 class OwnFamily(NamedTuple):
-    """A family about the exporter; *name* lacks the prefix."""
+    """A family about the exporter or its process; *name* lacks the prefix."""
 
     name: str
     type: str
     help: str
     labels: tuple[str, ...] = ()
     stability: Stability = "stable"
+    prefix: str = PREFIX
 
     @property
     def full_name(self) -> str:
         """The name as exposed."""
-        return PREFIX + self.name
+        return self.prefix + self.name
 
 
 _RESOURCE: Final = ("resource",)
@@ -42,9 +43,18 @@ OWN: Final = (
         "gauge",
         "When the configuration was last loaded successfully.",
     ),
-    OwnFamily("watch_up", "gauge", "Whether the resource is currently watched.", _RESOURCE),
     OwnFamily(
-        "synced", "gauge", "Whether a first complete list of the resource has been read.", _RESOURCE
+        "watch_up",
+        "gauge",
+        "Whether the resource is currently watched; absent while it is not served.",
+        _RESOURCE,
+    ),
+    OwnFamily(
+        "synced",
+        "gauge",
+        "Whether a first complete list of the resource has been read; absent while it is not "
+        "served.",
+        _RESOURCE,
     ),
     OwnFamily("objects", "gauge", "Current objects of the resource.", _RESOURCE),
     OwnFamily(
@@ -56,13 +66,13 @@ OWN: Final = (
     OwnFamily(
         "last_sync_timestamp_seconds",
         "gauge",
-        "When a complete list of the resource was last read.",
+        "When a complete list of the resource was last read; absent before the first.",
         _RESOURCE,
     ),
     OwnFamily(
         "last_change_timestamp_seconds",
         "gauge",
-        "When the last change of the resource was received; an idle resource has none.",
+        "When the last change of the resource was received; absent before the first.",
         _RESOURCE,
     ),
     OwnFamily(
@@ -93,7 +103,7 @@ OWN: Final = (
         "api_request_duration_seconds",
         "histogram",
         "Time until the API server responds; for a watch, until it sends headers.",
-        ("resource", "verb"),
+        ("verb",),
         stability="experimental",
     ),
     OwnFamily(
@@ -266,3 +276,31 @@ OWN: Final = (
         stability="experimental",
     ),
 )
+
+_PROCESS: Final = "process_"
+PROCESS: Final = (
+    OwnFamily(
+        "cpu_seconds_total",
+        "counter",
+        "Total user and system CPU time spent in seconds.",
+        prefix=_PROCESS,
+    ),
+    OwnFamily("resident_memory_bytes", "gauge", "Resident memory size in bytes.", prefix=_PROCESS),
+    OwnFamily("virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", prefix=_PROCESS),
+    OwnFamily(
+        "start_time_seconds",
+        "gauge",
+        "Start time of the process since unix epoch in seconds.",
+        prefix=_PROCESS,
+    ),
+    OwnFamily("open_fds", "gauge", "Number of open file descriptors.", prefix=_PROCESS),
+    OwnFamily("max_fds", "gauge", "Maximum number of open file descriptors.", prefix=_PROCESS),
+    OwnFamily(
+        "info",
+        "gauge",
+        "Python platform information",
+        ("implementation", "major", "minor", "patchlevel", "version"),
+        prefix="python_",
+    ),
+)
+"""What the client libraries of Prometheus expose of every process, under their names."""

@@ -1,31 +1,26 @@
-"""The exporter's metrics about itself, kept by prometheus-client."""
+"""The exporter's metrics about itself: cells by label values, rendered from templates."""
 
+import os
 import platform
 import sys
+import time
 from collections import Counter as TallyOf
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from resource import RLIMIT_NOFILE, getpagesize, getrlimit
 from typing import Final, Protocol
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import generate_latest as text_latest
-from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_latest
-
 from exporter import __version__
-from exporter.metrics.self_catalogue import OWN, OwnFamily
+from exporter.metrics.exposition import head
+from exporter.metrics.projection import ESCAPES
+from exporter.metrics.self_catalogue import OWN, PROCESS, OwnFamily
+from exporter.state.tally import Labels
 
-Row = tuple[tuple[str, ...], float]
+Row = tuple[Labels, float]
 BUCKETS: Final = (0.01, 0.05, 0.25, 1.0, 5.0, 30.0)
-"""Seconds of requests to the API server; few, for each verb of each resource has all of them."""
+"""Upper bounds of requests to the API server, in seconds."""
 
 
 class Followed(Protocol):
@@ -42,92 +37,152 @@ class Followed(Protocol):
         ...
 
 
+class OwnCell:
+    """The value of one series; of a histogram the buckets, the count and the sum."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, width: int = 1) -> None:
+        self.values: list[float] = [0] * width
+
+    @property
+    def value(self) -> float:
+        """The value; of a histogram that of the first bucket."""
+        return self.values[0]
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*."""
+        self.values[0] += amount
+
+    def set(self, value: float) -> None:
+        """Replace the value; a bool becomes 0 or 1."""
+        self.values[0] = +value
+
+    def observe(self, value: float) -> None:
+        """Count a value in a histogram."""
+        for index, bound in enumerate(BUCKETS):
+            self.values[index] += value <= bound
+        self.values[-3] += 1
+        self.values[-2] += 1
+        self.values[-1] += value
+
+
+class OwnSeries:
+    """All series of one own family, and the template that a single ``%`` fills.
+
+    ``cells`` are in the order of the template once that was written; it is written again after
+    series were added or removed.
+    """
+
+    def __init__(self, family: OwnFamily) -> None:
+        self.family = family
+        self.cells: dict[Labels, OwnCell] = {}
+        name = family.full_name
+        self.names = {name, name.removesuffix("_total")}
+        self._suffixes = [("", "")]
+        if family.type == "histogram":
+            bounds = [*map(str, BUCKETS), "+Inf"]
+            self._suffixes = [("_bucket", f'le="{bound}"') for bound in bounds]
+            self._suffixes += [("_count", ""), ("_sum", "")]
+            self.names |= {name + suffix for suffix, _ in self._suffixes}
+        self._templates: dict[bool, bytes] = {}
+
+    def cell(self, labels: Labels) -> OwnCell:
+        """Return the cell of some label values, new at 0."""
+        cell = self.cells.get(labels)
+        if cell is None:
+            if len(labels) != len(self.family.labels):
+                expected = ", ".join(self.family.labels) or "none"
+                raise ValueError(f"{self.family.full_name}: {labels}: expected labels: {expected}")
+            cell = self.cells[labels] = OwnCell(len(self._suffixes))
+            self._templates.clear()
+        return cell
+
+    def remove(self, labels: Labels) -> None:
+        """Remove a series, if it is there."""
+        if self.cells.pop(labels, None) is not None:
+            self._templates.clear()
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Have these series and no others."""
+        values = dict(rows)
+        for labels in self.cells.keys() - values.keys():
+            self.remove(labels)
+        for labels, value in values.items():
+            self.cell(labels).set(value)
+
+    def render(self, *, openmetrics: bool) -> bytes:
+        """Render the family; nothing while it has no series."""
+        if not self.cells:
+            return b""
+        template = self._templates.get(openmetrics)
+        if template is None:
+            template = self._templates[openmetrics] = self._write(openmetrics=openmetrics)
+        return template % tuple(chain.from_iterable([c.values for c in self.cells.values()]))
+
+    def _write(self, *, openmetrics: bool) -> bytes:
+        self.cells = dict(sorted(self.cells.items()))
+        name, kind, text = self.family.full_name, self.family.type, self.family.help
+        lines = chain.from_iterable(map(self._lines, self.cells))
+        body = "".join(lines).encode("utf-8", "replace")
+        return head(name, kind, text, openmetrics=openmetrics).replace(b"%", b"%%") + body
+
+    def _lines(self, labels: Labels) -> Iterator[str]:
+        """Write the lines of one cell, with ``%a`` for each number: as Python writes it."""
+        pairs = zip(self.family.labels, labels, strict=True)
+        texts = [f'{label}="{value.translate(ESCAPES)}"' for label, value in pairs]
+        for suffix, bound in self._suffixes:
+            inside = ",".join([*texts, bound] if bound else texts)
+            prefix = self.family.full_name + suffix + (f"{{{inside}}}" if inside else "")
+            yield prefix.replace("%", "%%") + " %a\n"
+
+
 class Readings:
     """Own families that are read at scrape time instead of being kept: name to rows."""
 
     def __init__(self) -> None:
-        self._read: dict[str, Callable[[], Iterable[Row]]] = {}
+        self.read: dict[str, Callable[[], Iterable[Row]]] = {}
 
     def on(self, name: str, read: Callable[[], Iterable[Row]]) -> None:
         """Read the family *name* (without prefix) from *read* at each scrape."""
-        self._read[name] = read
-
-    def collect(self) -> Iterator[Metric]:
-        """Give the families as prometheus-client wants them."""
-        for family in OWN:
-            if family.name in self._read:
-                yield _metric(family, self._read[family.name]())
-
-
-class Chosen(CollectorRegistry):
-    """Those families of a registry that are asked for by their name or by that of a sample.
-
-    prometheus-client's own restriction knows only what was there when a collector registered.
-    """
-
-    def __init__(self, registry: CollectorRegistry, names: frozenset[str]) -> None:
-        super().__init__()
-        self._all = registry
-        self._names = names
-
-    def collect(self) -> Iterator[Metric]:
-        """Give the families that are asked for."""
-        for metric in self._all.collect():
-            if self._names & {metric.name, *(sample.name for sample in metric.samples)}:
-                yield metric
+        self.read[name] = read
 
 
 class SelfMetrics:
     """Counters and gauges about the exporter; its methods are what the loops observe with."""
 
     def __init__(self, version: str, revision: str = "") -> None:
-        disable_created_metrics()
-        self.registry = CollectorRegistry()
         self.readings = Readings()
         self.skips: TallyOf[tuple[str, str]] = TallyOf()
-        self._kept: dict[str, Counter | Gauge | Histogram] = {}
-        self._children: dict[tuple[str, ...], Counter] = {}
-        self.registry.register(self.readings)
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        python = platform.python_version()
-        self.gauge("build_info", version, revision, python).set(1)
+        self._series = {family.name: OwnSeries(family) for family in (*OWN, *PROCESS)}
+        for name, read in process_readings().items():
+            self.readings.on(name, read)
+        self.gauge("build_info", version, revision, platform.python_version()).set(1)
         for family in OWN:
             if family.type == "counter" and not family.labels:
                 self.counter(family.name)
 
-    def counter(self, name: str, *labels: str) -> Counter:
-        """Give a counter of the own catalogue; *labels* are its values."""
-        key = (name, *labels)
-        child = self._children.get(key)
-        if child is None:
-            metric = self._metric(name)
-            assert isinstance(metric, Counter)  # noqa: S101 - the catalogue says so
-            child = self._children[key] = metric.labels(*labels) if labels else metric
-        return child
+    def counter(self, name: str, *labels: str) -> OwnCell:
+        """Return a counter of the own catalogue; *labels* are its values."""
+        return self._series[name].cell(labels)
 
-    def gauge(self, name: str, *labels: str) -> Gauge:
-        """Give a gauge of the own catalogue; *labels* are its values."""
-        metric = self._metric(name)
-        assert isinstance(metric, Gauge)  # noqa: S101 - the catalogue says so
-        return metric.labels(*labels) if labels else metric
+    def gauge(self, name: str, *labels: str) -> OwnCell:
+        """Return a gauge of the own catalogue; *labels* are its values."""
+        return self._series[name].cell(labels)
 
     def forget(self, name: str, *labels: str) -> None:
-        """Show a gauge of the own catalogue no more, if it was."""
-        if name in self._kept:
-            with suppress(KeyError):
-                self._kept[name].remove(*labels)
+        """Remove a gauge of the own catalogue, if it is exposed."""
+        self._series[name].remove(labels)
 
     def request(self, resource: str, verb: str, code: int, seconds: float) -> None:
         """Note a request to the API server."""
         self.counter("api_requests_total", resource, verb, str(code)).inc()
-        duration = self._metric("api_request_duration_seconds")
-        assert isinstance(duration, Histogram)  # noqa: S101 - the catalogue says so
-        duration.labels(resource, verb).observe(seconds)
+        self._series["api_request_duration_seconds"].cell((verb,)).observe(seconds)
 
     def change(self, resource: str, kind: str, count: int = 1) -> None:
-        """Note watch events, or listed objects."""
-        self.counter("watch_changes_total", resource, kind).inc(count)
+        """Note watch events, or listed objects; a bookmark is no object."""
+        if kind != "bookmark":
+            self.counter("watch_changes_total", resource, kind).inc(count)
 
     def relist(self, resource: str, reason: str) -> None:
         """Note a list after the first."""
@@ -144,53 +199,73 @@ class SelfMetrics:
 
     def render(self, *, openmetrics: bool, names: frozenset[str] = frozenset()) -> bytes:
         """Render all own families, or those named; without OpenMetrics' closing line."""
-        registry = Chosen(self.registry, names) if names else self.registry
-        if openmetrics:
-            body: bytes = openmetrics_latest(registry)
-            return body.removesuffix(b"# EOF\n")
-        return text_latest(registry)
+        wanted = [s for s in self._series.values() if not names or names & s.names]
+        for series in wanted:
+            if (read := self.readings.read.get(series.family.name)) is not None:
+                series.replace(read())
+        return b"".join([series.render(openmetrics=openmetrics) for series in wanted])
 
-    def _metric(self, name: str) -> Counter | Gauge | Histogram:
-        if name not in self._kept:
-            self._kept[name] = self._make(next(f for f in OWN if f.name == name))
-        return self._kept[name]
 
-    def _make(self, family: OwnFamily) -> Counter | Gauge | Histogram:
-        name, text, labels = family.full_name, family.help, family.labels
-        match family.type:
-            case "counter":
-                return Counter(name, text, labels, registry=self.registry)
-            case "histogram":
-                return Histogram(name, text, labels, registry=self.registry, buckets=BUCKETS)
-            case _:
-                return Gauge(name, text, labels, registry=self.registry)
+def process_readings() -> dict[str, Callable[[], Iterable[Row]]]:
+    """Give the families of this process; without Linux's /proc those that need none."""
+    implementation = platform.python_implementation()
+    python = (implementation, *platform.python_version_tuple(), platform.python_version())
+    readings: dict[str, Callable[[], Iterable[Row]]] = {
+        "cpu_seconds_total": lambda: [((), time.process_time())],
+        "max_fds": lambda: [((), most) for most in getrlimit(RLIMIT_NOFILE)[:1] if most >= 0],
+        "info": lambda: [(python, 1)],
+    }
+    with suppress(OSError):
+        started = _boot_seconds() + int(_stat()[19]) / os.sysconf("SC_CLK_TCK")
+        page = getpagesize()
+        readings |= {
+            "start_time_seconds": lambda: [((), started)],
+            "virtual_memory_bytes": lambda: [((), int(_stat()[20]))],
+            "resident_memory_bytes": lambda: [((), int(_stat()[21]) * page)],
+            "open_fds": lambda: [((), len([*Path("/proc/self/fd").iterdir()]) - 1)],
+        }
+    return readings
+
+
+def _stat() -> list[bytes]:
+    """Read the fields of /proc/self/stat from the third on; see proc_pid_stat(5)."""
+    return Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+
+
+def _boot_seconds() -> int:
+    """When the machine booted, in Unix seconds."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("btime ")).split()[1])
 
 
 def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Followed]]]) -> None:
-    """Expose reflectors; several of one resource (namespaces) are shown as their worst."""
+    """Expose reflectors; several of one resource (namespaces) are shown as their worst.
 
-    def least(read: Callable[[Followed], float]) -> Callable[[], Iterable[Row]]:
+    Of a resource that is not served there is only that. What never happened has no time.
+    """
+
+    def least(read: Callable[[Followed], float]) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for name, reflector in followed():
+            values[name] = min(values.get(name, sys.float_info.max), read(reflector))
+        return values
+
+    def where_served(read: Callable[[Followed], float]) -> Callable[[], Iterable[Row]]:
         def rows() -> Iterable[Row]:
-            values: dict[str, float] = {}
-            for name, reflector in followed():
-                values[name] = min(values.get(name, sys.float_info.max), read(reflector))
-            return [((name,), value) for name, value in sorted(values.items())]
+            served = least(lambda f: f.served)
+            return [((name,), value) for name, value in least(read).items() if served[name]]
 
         return rows
 
-    readings.on("watch_up", least(lambda f: f.up))
-    readings.on("synced", least(lambda f: f.synced))
-    readings.on("served", least(lambda f: f.served))
-    readings.on("last_sync_timestamp_seconds", least(lambda f: f.last_sync))
-    readings.on("last_change_timestamp_seconds", least(lambda f: f.last_change))
+    def times(read: Callable[[Followed], float]) -> Callable[[], Iterable[Row]]:
+        rows = where_served(read)
+        return lambda: [(labels, value) for labels, value in rows() if value]
 
-
-def _metric(family: OwnFamily, rows: Iterable[Row]) -> Metric:
-    make = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
-    metric = make(family.full_name, family.help, labels=family.labels)
-    for labels, value in rows:
-        metric.add_metric(labels, value)
-    return metric
+    readings.on("served", lambda: [((n,), value) for n, value in least(lambda f: f.served).items()])
+    readings.on("watch_up", where_served(lambda f: f.up))
+    readings.on("synced", where_served(lambda f: f.synced))
+    readings.on("last_sync_timestamp_seconds", times(lambda f: f.last_sync))
+    readings.on("last_change_timestamp_seconds", times(lambda f: f.last_change))
 
 
 def new_self_metrics() -> SelfMetrics:

@@ -1,12 +1,17 @@
 """What an exposition says about itself."""
 
+import asyncio
+import re
 from asyncio import sleep
 from itertools import count
+from time import monotonic
 
 import pytest
 
 from exporter.app import scrape
 from exporter.app.exporter import SETTLE_SECONDS
+from exporter.app.scrape import LAG_SECONDS, LoopLag, loop_lag, run_timed
+from exporter.model.resource import EVENTS, POLICY_REPORTS
 from tests.app.running import body, parse, self_metrics
 from tests.scale.living import Living
 from tests.virtual_time import virtual
@@ -47,3 +52,61 @@ async def test_what_changes_does_not_wait_for_a_scrape_for_ever() -> None:
         assert any(source.changed for source in sources)
         await sleep(SETTLE_SECONDS)
         assert not any(source.changed for source in sources)
+
+
+def test_the_longest_delay_is_that_of_the_last_ten_seconds() -> None:
+    now = [100.0]
+    lag = LoopLag(lambda: now[0])
+    lag.note(100.0, 0.5)
+    lag.note(100.5, 0.2)
+    lag.note(104.0, 0.3)
+    assert lag.longest == 0.5
+    now[0] += LAG_SECONDS + 3
+    assert lag.longest == 0.3
+    now[0] += LAG_SECONDS
+    assert lag.longest == 0.0
+
+
+def test_a_loop_that_is_held_knows_for_how_long() -> None:
+    async def hold() -> int:
+        end = monotonic() + 0.02
+        while monotonic() < end:
+            pass
+        await sleep(0)
+        [(_, longest)] = loop_lag()
+        assert longest >= 0.02
+        return 7
+
+    assert run_timed(hold()) == 7
+
+
+def test_the_delay_of_another_loop_is_not_known() -> None:
+    async def rows() -> int:
+        return len(loop_lag())
+
+    assert asyncio.run(rows()) == 0
+
+
+@virtual
+async def test_of_a_resource_that_is_not_served_there_is_only_that() -> None:
+    async with Living() as cluster, cluster.exporter() as exporter:
+        cluster.api.unserve(POLICY_REPORTS)
+        await cluster.in_step(exporter)
+        shown = parse((await body(exporter)).decode())
+    name = POLICY_REPORTS.name
+    assert self_metrics(shown, "served", resource=name) == 0
+    for family in ("watch_up", "synced", "last_sync_timestamp_seconds"):
+        assert self_metrics(shown, family, resource=EVENTS.name)
+        assert self_metrics(shown, family, resource=name) is None
+
+
+@virtual
+async def test_an_exporter_of_twenty_reports_shows_little_of_itself() -> None:
+    async with Living() as cluster, cluster.exporter() as exporter:
+        cluster.fill(20, 2)
+        await cluster.in_step(exporter)
+        lines = (await body(exporter)).splitlines(keepends=True)
+    about = re.compile(rb"(# (HELP|TYPE) )?(policyreport_exporter|process|python)_")
+    own = [*filter(about.match, lines)]
+    assert sum(not each.startswith(b"#") for each in own) <= 260
+    assert sum(map(len, own)) <= 27_000

@@ -34,7 +34,7 @@ async def test_a_part_that_fails_is_run_again_and_that_is_counted() -> None:
     await Supervisor(self_metrics)("alerts", part)
     assert len(runs) == 4
     assert runs[3] > 1.0, "each pause is longer than the one before"
-    assert self_metrics.counter("part_restarts_total", "alerts")._value.get() == 3.0
+    assert self_metrics.counter("part_restarts_total", "alerts").value == 3.0
 
 
 @virtual
@@ -59,7 +59,7 @@ async def test_an_alertmanager_that_fails_unexpectedly_takes_nothing_from_anothe
     assert not task.done()
     assert site.fakes[1].names() == {"PolicyViolation"}
     part = "alerts to http://a:9093"
-    assert self_metrics.counter("part_restarts_total", part)._value.get() > 3
+    assert self_metrics.counter("part_restarts_total", part).value > 3
     assert f"{part} failed" in caplog.text
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -66,7 +66,7 @@ class Written:
         return decode(self.api.stored.content)
 
     def value(self, name: str, *labels: str) -> float:
-        return float(self.self_metrics.gauge(name, *labels)._value.get())
+        return float(self.self_metrics.gauge(name, *labels).value)
 
 
 @virtual

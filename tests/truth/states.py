@@ -312,7 +312,7 @@ STATES = (
         '2 results of source Falco are left out; to count them, add "Falco" to sources:',
         only(report("a", "fail", "warn", source="Falco")),
         page=("2 results of source Falco are left out; to count them, add",),
-        metrics=('policyreport_exporter_results_left_out{reason="source",source="Falco"} 2.0',),
+        metrics=('policyreport_exporter_results_left_out{reason="source",source="Falco"} 2\n',),
         log="results are left out",
     ),
     State(
@@ -344,8 +344,8 @@ STATES = (
         page=("policyreports.wgpolicyk8s.io: skipped 1 time, malformed.",),
         metrics=(
             (
-                'policyreport_exporter_objects_skipped_total{reason="malformed",'
-                'resource="policyreports.wgpolicyk8s.io"} 1.0'
+                "policyreport_exporter_objects_skipped_total"
+                '{resource="policyreports.wgpolicyk8s.io",reason="malformed"} 1\n'
             ),
         ),
         log="skipped: PolicyReport shop/bad",
@@ -359,7 +359,7 @@ STATES = (
         "7 of them not itemised",
         only(report("a", "pass", summary={"pass": 1, "fail": 7})),
         page=("Not itemised: 7 failing results of summaries.", "12.5 %"),
-        metrics=('policyreport_exporter_results_not_itemised{result="fail"} 7.0',),
+        metrics=('policyreport_exporter_results_not_itemised{result="fail"} 7\n',),
     ),
     State(
         "T13",
@@ -369,7 +369,7 @@ STATES = (
         "2 results of source kyverno are skipped: none of pass, fail, warn, error, skip",
         only(report("a", "pass", "Fail", "failed")),
         page=("2 results of source kyverno are skipped",),
-        metrics=('policyreport_exporter_results_left_out{reason="word",source="kyverno"} 2.0',),
+        metrics=('policyreport_exporter_results_left_out{reason="word",source="kyverno"} 2\n',),
         log="results are left out",
     ),
     State(

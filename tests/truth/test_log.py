@@ -1,5 +1,6 @@
 """The log: one line for one cause, with fields, a reminder while it lasts, one when it is over."""
 
+import asyncio
 import json
 import logging
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from exporter.model.changes import Scope
 from exporter.model.resource import EVENTS, POLICY_REPORTS, POLICY_RESOURCES
 from exporter.watch.reflector import Reflector
 from tests.alerting.cluster import Cluster
+from tests.virtual_time import virtual
 
 DOWN = Unavailable("https://prod:6443: Connection refused")
 
@@ -40,15 +42,17 @@ class Logged(NamedTuple):
         return said
 
 
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Logged:
-    caplog.set_level(logging.INFO)
+def made() -> list[Reflector]:
     resources = (POLICY_REPORTS, EVENTS, POLICY_RESOURCES[0])
     self_metrics = new_self_metrics()
     source = KubeSource(KubeClient(Anonymous("http://127.0.0.1:1"), self_metrics), self_metrics)
-    reflectors = [
-        Reflector(Scope(each), source, lambda _: None, self_metrics) for each in resources
-    ]
+    return [Reflector(Scope(each), source, lambda _: None, self_metrics) for each in resources]
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Logged:
+    caplog.set_level(logging.INFO)
+    reflectors = made()
     clock = [1_000.0]
     for each in reflectors:
         each.since = clock[0]
@@ -121,3 +125,25 @@ def test_fields_stay_fields_in_json() -> None:
     assert (fields["resources"], fields["error"]) == (17, 'a "b"')
     line = LogFormatter("logfmt").format(record)
     assert line.endswith(r'msg="not watched" resources=17 error="a \"b\""')
+
+
+@virtual
+async def test_it_looks_seldom_while_nothing_fails() -> None:
+    """Each look wakes up a process that may have nothing else to do."""
+    looks = list[float]()
+
+    def clock() -> float:
+        looks.append(asyncio.get_running_loop().time())
+        return looks[-1]
+
+    reflectors = made()
+    running = asyncio.create_task(OutageLog(reflectors, Cluster().state, clock).run())
+    await asyncio.sleep(60)
+    assert len(looks) >= 59, "nothing is watched yet"
+    for each in reflectors:
+        each.up = True
+    await asyncio.sleep(1)
+    looks.clear()
+    await asyncio.sleep(60)
+    running.cancel()
+    assert len(looks) == 12
