@@ -1,8 +1,6 @@
 """Command line: flags and environment in, exit status out."""
 
 import argparse
-import asyncio
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +10,7 @@ from typing import Final, NoReturn
 from exporter import __version__
 from exporter.errors import ApiError, ConfigError, ExporterError
 from exporter.settings import flags as f
+from exporter.web.listen import Listeners
 
 PROGRAM: Final = "policy-report-exporter"
 COMMANDS: Final = ("serve", "demo", "snapshot", "check-config", "metrics", "healthcheck")
@@ -69,16 +68,15 @@ def _fail(error: ExporterError, status: int) -> int:
 
 
 def _serve(given: Given) -> int:
-    from exporter.app.scrape import run_timed
-    from exporter.app.serve import serve
+    flags = _flags(given)
+    with Listeners(flags.listen, early=flags.web_config_file is None) as listeners:
+        from exporter.app.scrape import run_timed
+        from exporter.app.serve import serve
 
-    return run_timed(serve(_flags(given)))
+        return run_timed(serve(flags, listeners=listeners))
 
 
 def _demo(given: Given) -> int:
-    from exporter.app.demo import Demo, demo
-    from exporter.app.scrape import run_timed
-
     flags = _flags(given)
     given = f.resolved(given, os.environ, _DEMO)
     try:
@@ -88,8 +86,12 @@ def _demo(given: Given) -> int:
         raise ConfigError(f"{given_both}: expected two numbers") from error
     if not 0 <= speed <= MOST_SPEED:
         raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
-    how = Demo(str(given["demo.api-address"]), speed, seed)
-    return run_timed(demo(flags, how))
+    with Listeners(flags.listen, early=flags.web_config_file is None) as listeners:
+        from exporter.app.demo import Demo, demo
+        from exporter.app.scrape import run_timed
+
+        how = Demo(str(given["demo.api-address"]), speed, seed)
+        return run_timed(demo(flags, how, listeners))
 
 
 def _flags(given: Given) -> f.Flags:
@@ -121,6 +123,8 @@ def _metrics(given: Given) -> int:
 
 
 def _healthcheck(given: Given) -> int:
+    import asyncio
+
     from exporter.app.health import healthcheck
 
     given = f.resolved(given, os.environ, _HEALTH)
@@ -208,6 +212,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f", did you mean {near[0]}?" if near else ""
 

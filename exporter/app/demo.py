@@ -14,6 +14,7 @@ from exporter.settings.file import ConfigFile, Labels
 from exporter.settings.flags import Flags
 from exporter.simulator.scenario import living, play
 from exporter.simulator.server import Simulator
+from exporter.web.listen import Listeners
 from exporter.web.server import serving
 
 LAST_PORT: Final = 65_535
@@ -29,7 +30,7 @@ class Demo(NamedTuple):
     seed: int = 0
 
 
-async def demo(flags: Flags, how: Demo) -> int:
+async def demo(flags: Flags, how: Demo, listeners: Listeners | None = None) -> int:
     """Start the sample cluster, serve on it until a signal, return the exit status."""
     stop = Stop()
     scenario = living(how.seed)
@@ -41,7 +42,8 @@ async def demo(flags: Flags, how: Demo) -> int:
         credentials.cluster = "demo"
         reloading = await start(flags, credentials, stack, OWNED)
         site = site_of(reloading, flags)
-        urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
+        server = serving(site, flags.listen, flags.web_config_file, listeners=listeners)
+        urls = await stack.enter_async_context(server)
         stop.on_hangup(reloading.reload)
         journal = flags.journal or reloading.present.config.journal.file
         out = sys.stderr if journal == STANDARD_OUTPUT else sys.stdout

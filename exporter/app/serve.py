@@ -18,6 +18,7 @@ from exporter.kube.credentials import find_credentials
 from exporter.metrics.self_metrics import new_self_metrics
 from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import Flags
+from exporter.web.listen import Listeners
 from exporter.web.routes import Site
 from exporter.web.server import serving
 
@@ -29,8 +30,12 @@ CLOSE_SECONDS: Final = 1.0
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
+async def serve(
+    flags: Flags, credentials: Credentials | None = None, listeners: Listeners | None = None
+) -> int:
     """Serve until a signal; return the exit status for it.
+
+    *listeners* have the sockets, where those are open already.
 
     Raises:
         ConfigError: the flags or the configuration ask for something impossible.
@@ -39,7 +44,8 @@ async def serve(flags: Flags, credentials: Credentials | None = None) -> int:
     async with AsyncExitStack() as stack:
         reloading = await start(flags, credentials, stack)
         site = site_of(reloading, flags)
-        urls = await stack.enter_async_context(serving(site, flags.listen, flags.web_config_file))
+        server = serving(site, flags.listen, flags.web_config_file, listeners=listeners)
+        urls = await stack.enter_async_context(server)
         stop.on_hangup(reloading.reload)
         for url in urls:
             log.info("serving %s%s", url, flags.telemetry_path)

@@ -57,9 +57,9 @@ class Command(Process):
 
 
 def serving(directory: Path, api: str, *arguments: str) -> Command:
-    """``serve`` on an API server that takes any token; started when it lives, ready or not."""
+    """``serve`` on an API server that takes any token; started when it serves, ready or not."""
     config = kubeconfig(directory, api, {"token": "t"})
-    return Command(directory, "serve", f"--kubeconfig={config}", *arguments, ready="/livez")
+    return Command(directory, "serve", f"--kubeconfig={config}", *arguments, ready="/metrics")
 
 
 def words(*arguments: str) -> Sequence[str]:

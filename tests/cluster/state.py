@@ -110,7 +110,7 @@ class Pod:
             "--config.file=config.yaml",
             f"--state.configmap={kept.namespace}/{STATE}",
             env={"HOSTNAME": name},
-            ready="/livez",
+            ready="/metrics",
         )
 
     def scrape(self) -> Samples | None:

@@ -102,7 +102,7 @@ def look(directory: Path, state: State) -> Seen:
     server = f"http://127.0.0.1:{free_port()}" if state.prepare is gone else beside.api.url
     access = f"--kubeconfig={kubeconfig(directory, server, {'token': 't'})}"
     common = (access, f"--config.file={config}", "--cluster=prod")
-    command = Command(directory, "serve", *common, *state.flags, ready="/livez")
+    command = Command(directory, "serve", *common, *state.flags, ready="/metrics")
     lost = False
     try:
         with command:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.web.server import bind, url
+from exporter.web.listen import bind, url
 
 
 def test_an_empty_host_is_reached_over_both_protocols() -> None:
