@@ -13,7 +13,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 # Directories that the stages make or use; in the sandbox they lie below its root.
-PLACES = ("/opt", "/src", "/dist")
+PLACES = ("/opt", "/src", "/dist", "/bytecode")
 INTERPRETERS = ("/usr/local/bin/python3.13", "/usr/bin/python3.13")
 
 
@@ -62,10 +62,11 @@ class Sandbox:
         self.sent = context(names, (ROOT / ".dockerignore").read_text(encoding="utf-8"))
 
     def build(self) -> None:
-        """Carry out every instruction before the second FROM."""
+        """Carry out every instruction of the stage ``build``."""
         steps = list(instructions(DOCKERFILE.read_text(encoding="utf-8")))
-        runtime = [i for i, step in enumerate(steps) if step.word == "FROM"][1]
-        for step in steps[1:runtime]:
+        stages = [i for i, step in enumerate(steps) if step.word == "FROM"]
+        [build] = [i for i in stages if steps[i].rest.endswith(" AS build")]
+        for step in steps[build + 1 : stages[stages.index(build) + 1]]:
             match step.word:
                 case "WORKDIR":
                     self.workdir = Path(self.moved(step.rest))
@@ -91,12 +92,22 @@ class Sandbox:
     def copy(self, words: list[str]) -> None:
         """Copy what the context has of the named files and directories."""
         *sources, target = words
+        if sources[0] == "--from=base":
+            self.copy_library(Path(self.moved(target)))
+            return
         for name in self.sent:
             for source in sources:
                 folder = source.rstrip("/")
                 if name == folder or name.startswith(f"{folder}/"):
                     inside = name.removeprefix(folder).strip("/") or Path(name).name
                     self.place(ROOT / name, self.workdir / target / inside)
+
+    def copy_library(self, target: Path) -> None:
+        """Copy some of the standard library, where the image copies that of another stage."""
+        code = "import json; print(json.__path__[0])"
+        said = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
+        for source in Path(said.stdout.strip()).glob("*.py"):
+            self.place(source, target / "json" / source.name)
 
     def place(self, source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """The image's steps give a program that runs with nothing to write on, as nobody."""
 
+import marshal
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from tests.image.stages import DOCKERFILE, ROOT, Sandbox, context, instructions,
 from tests.tools import answers, eventually, fetch, free_port
 
 USER = 65532
+UNCHECKED_HASH = 0b01
+"""The flags of a .pyc file that is used without a look at its source (PEP 552)."""
 
 
 class Image(NamedTuple):
@@ -40,6 +43,12 @@ def version(python: Path) -> tuple[int, int]:
     said = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
     major, minor = map(int, said.stdout.split())
     return major, minor
+
+
+def bytecode(source: Path) -> Path:
+    """Find the bytecode of a source, of whichever Python stands in for the image's."""
+    [found] = (source.parent / "__pycache__").glob(f"{source.stem}.cpython-*.pyc")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +147,30 @@ def test_the_image_runs_a_numbered_user_and_needs_no_shell() -> None:
 
 def test_nothing_runs_in_the_final_stage() -> None:
     steps = list(instructions(DOCKERFILE.read_text("utf-8")))
-    final = steps[[step.word for step in steps].index("FROM", 1) :]
+    [runtime] = [i for i, step in enumerate(steps) if step.rest.endswith(" AS runtime")]
+    final = steps[runtime:]
     assert not [step for step in final if step.word == "RUN"]
 
 
 def test_every_base_is_named_where_the_linter_and_renovate_see_it() -> None:
     bases = [s.rest for s in instructions(DOCKERFILE.read_text("utf-8")) if s.word == "FROM"]
-    assert len(bases) == 2
+    assert len(bases) == 3
+    assert bases[0].split()[0] == bases[2].split()[0], "its bytecode is made of the same library"
     assert not [base for base in bases if "$" in base or ":" not in base]
+
+
+def test_everything_that_runs_has_bytecode_that_is_valid_without_times(image: Image) -> None:
+    """A registry may change the times of files; nothing could be compiled again at run time."""
+    library = image.root / "opt/exporter/lib"
+    sources = [path for path in library.rglob("*.py") if "-" not in path.stem]
+    assert len(sources) > 1_000
+    flags = {path: int.from_bytes(bytecode(path).read_bytes()[4:8], "little") for path in sources}
+    assert {path: flag for path, flag in flags.items() if flag != UNCHECKED_HASH} == {}
+
+
+def test_the_standard_library_has_bytecode_and_nothing_else_is_copied(image: Image) -> None:
+    copied = [path for path in (image.root / "bytecode").rglob("*") if path.is_file()]
+    assert {path.suffix for path in copied} == {".pyc"}
+    [decoder] = [path for path in copied if path.name.startswith("decoder.")]
+    code = marshal.loads(decoder.read_bytes()[16:])
+    assert code.co_filename == "/usr/lib/python3.13/json/decoder.py"
