@@ -111,6 +111,11 @@ BARS: Final = (
     Bar("snapshot from a file / sync", 3.0, "snapshot", "ratios", "file / sync"),
     Bar("snapshot from a file: peak, MB", 250, "snapshot", "from a file", "peak_mb"),
     Bar("idle: CPU, % of a core", 1, "idle", "idle", "cpu_percent"),
+    Bar("start: CPU until the port answers, s", 0.2, "start", "serve", "cpu_seconds"),
+    Bar("20 reports: CPU of a scrape, ms", 3, "light", "20 reports", "scrape_cpu_ms"),
+    Bar("20 reports: the exporter's own families, kB", 25, "light", "20 reports", "own_kb"),
+    Bar("20 reports, idle: CPU, % of a core", 0.05, "light", "20 reports", "idle_cpu_percent"),
+    Bar("20 reports, idle: memory, MB", 45, "light", "20 reports", "settled_mb"),
 )
 
 

@@ -39,6 +39,11 @@ class Command:
         found = _SERVING.search(self._log.read_bytes())
         self.url = found[1].decode() if found else ""
 
+    def alive(self, url: str) -> None:
+        """Wait until something answers there."""
+        self.url = url
+        self._wait(lambda: self.answers("/livez"))
+
     def ready(self) -> float:
         """Wait until all is known; give the seconds since it was started."""
         self._wait(lambda: self.answers("/-/ready"))
@@ -87,12 +92,17 @@ class Command:
 
 
 @contextmanager
-def exporting(api: Api, arguments: Sequence[str] = (), config: str = "") -> Iterator[Command]:
-    """Run ``serve`` over an API server until the block ends, with a configuration file's text."""
+def exporting(
+    api: Api, arguments: Sequence[str] = (), config: str = "", port: int = 0
+) -> Iterator[Command]:
+    """Run ``serve`` over an API server until the block ends, with a configuration file's text.
+
+    It serves when the block begins; with *port* something answers there, which may be less.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         words = [*PROGRAM, "serve", f"--kubeconfig={api.kubeconfig(directory)}"]
-        words += ["--web.listen-address=127.0.0.1:0", *arguments]
+        words += [f"--web.listen-address=127.0.0.1:{port}", *arguments]
         if config:
             file = directory / "config.yaml"
             file.write_text(config)
@@ -108,7 +118,10 @@ def exporting(api: Api, arguments: Sequence[str] = (), config: str = "") -> Iter
             )
         try:
             command = Command(process, log)
-            command.listening()
+            if port:
+                command.alive(f"http://127.0.0.1:{port}")
+            else:
+                command.listening()
             yield command
         finally:
             process.terminate()

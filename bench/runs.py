@@ -44,6 +44,7 @@ def small() -> dict[str, Run]:
         "endurance": partial(endurance.compare, Shape.of(5_000), 3_000, 500, settling=4, hours=4),
         "snapshot": partial(oneoff.compare, shape, 1),
         "idle": partial(life.idle, shape, 46.0),
+        "light": partial(life.light, 46.0),
     }
 
 
@@ -66,6 +67,7 @@ def full() -> dict[str, Run]:
         "endurance": partial(endurance.compare, Shape.of(20_000), 6_000, 500, settling=4, hours=8),
         "snapshot": partial(oneoff.compare, shape, 3),
         "idle": partial(life.idle, shape, 301.0),
+        "light": partial(life.light, 301.0),
     }
 
 
