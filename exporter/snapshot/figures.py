@@ -78,7 +78,7 @@ def document(
         namespaces=_all(namespaces),
         policies=_all(_by(found.results, _POLICY)) if whole else None,
         failing=_failing(reading, ask, _excluded(ask)) if whole else None,
-        by_workload=_by_workload(_failing(reading, ask)) if whole else None,
+        by_workload=by_workload(_failing(reading, ask)) if whole else None,
         blocked=[blocked(b) for b in blocks if not b.claimed] if reading.events_read else None,
         claimed=[blocked(b) for b in blocks if b.claimed] if reading.events_read else None,
     )
@@ -192,7 +192,7 @@ def _failing(
     return sorted(found, key=order)
 
 
-def _by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:
+def by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:
     """Put the results together that a workload and its objects have of one rule, the worst first.
 
     Owners are found by the names of objects, so that no object is asked for.

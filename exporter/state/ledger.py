@@ -146,21 +146,20 @@ class Ledger:
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
         """Bring at most about *most* numbers up to date; True when more may be left.
 
-        Without *sums* those may stay behind, up to a bound: no series are made of them.
+        Without *sums* these may be behind, up to a bound: no series are made of them.
         """
         self._count_reports()
         while most > 0:
             if cost := self.settle_workloads():
                 most -= cost
-                continue
-            if self._dirty:
+            elif self._dirty:
                 most -= self._take(self._dirty.pop())
-                continue
-            self._dirty.clear()  # a set that was large stays so until this
-            cost = self.sums.take() if sums or self.sums.crowded else 0
-            if not cost:
-                return False
-            most -= cost
+            else:
+                self._dirty.clear()  # a set that was large stays so until this
+                cost = self.sums.take() if sums or self.sums.crowded else 0
+                if not cost:
+                    return False
+                most -= cost
         return True
 
     def objects(self) -> Counter[str]:
@@ -247,10 +246,9 @@ class Ledger:
             for place in [ReportKey(each, report) for each in places]:
                 for slot, store in enumerate(self._report_stores.stores):
                     old = store.find(place)
-                    if old is not None:
-                        new = self._accountant.owned(old, owned)
-                        if new is not old:
-                            self._regroup(slot, place, old, new)
+                    new = None if old is None else self._accountant.owned(old, owned)
+                    if old is not None and new is not None and new is not old:
+                        self._regroup(slot, place, old, new)
         return 1 + len(members)
 
     def _regroup(self, slot: int, place: ReportKey, old: Contribution, new: Contribution) -> None:

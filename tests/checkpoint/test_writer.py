@@ -205,4 +205,4 @@ async def test_a_store_that_cannot_be_used_at_the_start_keeps_counting_as_failed
         await it.writer.commit()
     assert it.opened == 1, "counters are shown as they are"
     failures = it.self_metrics.counter("checkpoint_failures_total")
-    assert failures._value.get() == 4, "one for the start, so that an increase is seen later"
+    assert failures.value == 4, "one for the start, so that an increase is seen later"

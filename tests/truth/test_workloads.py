@@ -4,7 +4,7 @@ from exporter.alerting.desired import AlertDeriver
 from exporter.alerting.settings import AlertingSettings
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.model.ownership import SUFFIX_LETTERS
-from exporter.snapshot.document import by_workload
+from exporter.snapshot.figures import by_workload
 from exporter.state.failures import standing
 from exporter.view.failing import failing, failing_page
 from exporter.view.summary import figures

@@ -34,13 +34,13 @@ class Demo(NamedTuple):
     api: str
 
     def failing(self) -> Counter[str]:
-        """Count failing checks by namespace from a scrape, of the kinds that count by default."""
+        """Count failing checks by namespace from a scrape, of the objects that count by default."""
         samples = self.exporter.scrape()
         assert samples is not None
         found: Counter[str] = Counter()
         for series, value in samples.items():
             labels = dict(series.labels)
-            if series.name != "policyreport_results" or labels["kind"] in ("ReplicaSet", "Job"):
+            if series.name != "policyreport_results" or labels["controlled"] == "true":
                 continue
             if labels["result"] in ("fail", "error"):
                 found[labels["namespace"]] += int(value)
