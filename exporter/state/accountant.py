@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from sys import intern
 
-from exporter.model.ownership import Workload, member_of
+from exporter.model.ownership import member_of
 from exporter.model.report import Piece, Reference, Report, ResultSet, clip
 from exporter.state.contribution import (
     CONTROLLED,
@@ -13,8 +13,9 @@ from exporter.state.contribution import (
     Owned,
     ReportPart,
     Subject,
-    direct_group,
+    controlled_in,
     group_of,
+    owner_in,
     parts,
 )
 from exporter.state.profile import Profile, Profiles, failing_messages
@@ -68,7 +69,7 @@ class Accountant:
             if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
                 group: Group | None = held
             else:
-                controlled = UNCONTROLLED if old is None else _controlled(old)
+                controlled = UNCONTROLLED if old is None else controlled_in(old)
                 group = self._find(metadata.namespace, scope.kind, controlled, profile, direct=True)
             if group is not None:
                 return group
@@ -91,15 +92,14 @@ class Accountant:
 
     def _owned(self, part: Group | ReportPart, owned: Owned) -> Group | ReportPart:
         group, workload = group_of(part), owned.workload
-        controlled = UNCONTROLLED if workload is None else CONTROLLED
+        controlled = CONTROLLED if workload else UNCONTROLLED
         if group.direct != owned.direct:
             return part
         if not isinstance(part, ReportPart):
             return self._twin(group, controlled)
-        if not group.direct:
-            about = (group.namespace, member_of(group.kind, part.name))
-            if about != owned[:2]:
-                return part
+        about = (group.namespace, member_of(group.kind, part.name))
+        if not group.direct and about != owned[:2]:
+            return part
         if group.controlled == controlled and part.workload == workload:
             return part
         return part.of(self._twin(group, controlled), workload)
@@ -108,8 +108,8 @@ class Accountant:
         """Find the group of the same results with another owner."""
         if group.controlled == controlled:
             return group
-        namespace, kind, profile = group.namespace, group.kind, group.profile
-        return self._group(namespace, kind, controlled, profile, direct=group.direct)
+        key, direct = (group.namespace, group.kind, controlled, group.profile), group.direct
+        return self._find(*key, direct=direct) or self._group(*key, direct=direct)
 
     def release(self, group: Group) -> None:
         """Forget a group that no report is in any more."""
@@ -208,7 +208,7 @@ class Accountant:
             self._let_go(profile)
             return None
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
-        controlled, workload = _owner_in(old, resource, direct=direct)
+        controlled, workload = owner_in(old, resource, direct=direct)
         kind = clip(resource.kind)
         if not room.take(len(profile.failures)):
             kind, profile = OVERFLOW, self._folded(profile)
@@ -263,31 +263,6 @@ class Accountant:
         return self._groups.get((namespace, kind, controlled, profile, direct))
 
 
-def _controlled(old: Contribution) -> str:
-    """Whether the only resource of a report was owned."""
-    group = direct_group(old)
-    return UNCONTROLLED if group is None else group.controlled
-
-
-def _owner_in(
-    old: Contribution | None, resource: Reference, *, direct: bool
-) -> tuple[str, Workload | None]:
-    """Find a resource's owner in what its report contributed before, where that knows it."""
-    if direct and old is not None and direct_group(old) is not None:
-        return _controlled(old), old.workload if isinstance(old, ReportPart) else None
-    for part in parts(old):
-        if not isinstance(part, ReportPart) or part.workload is None:
-            continue
-        if (part.group.kind, part.name) == (resource.kind, resource.name):
-            return CONTROLLED, part.workload
-    return UNCONTROLLED, None
-
-
-def _fitting(messages: tuple[str, ...], before: tuple[str, ...], room: Room) -> tuple[str, ...]:
-    """Keep messages that are kept already; take room for others."""
-    return before if messages == before else room.fitting(messages)
-
-
 def _subject(namespace: str, resource: Reference) -> Subject:
     return (namespace, clip(resource.uid or f"{resource.kind}/{resource.name}"))
 
@@ -301,3 +276,8 @@ def _together(pieces: Sequence[Piece]) -> Piece:
     newest = max(piece.newest for piece in pieces)
     result_set = ResultSet(raw_results, messages, said[0].cut)
     return Piece(Reference(OVERFLOW, OVERFLOW), result_set, newest, stamps)
+
+
+def _fitting(messages: tuple[str, ...], before: tuple[str, ...], room: Room) -> tuple[str, ...]:
+    """Keep messages that are kept already; take room for others."""
+    return before if messages == before else room.fitting(messages)

@@ -175,3 +175,23 @@ def are_alike(old: ReportPart, new: ReportPart) -> bool:
 def has_failures(contribution: Contribution | None) -> bool:
     """Whether a contribution has failing results."""
     return any(isinstance(p, ReportPart) and p.failures for p in parts(contribution))
+
+
+def controlled_in(old: Contribution) -> str:
+    """Whether the only resource of a report was owned."""
+    group = direct_group(old)
+    return UNCONTROLLED if group is None else group.controlled
+
+
+def owner_in(
+    old: Contribution | None, resource: Reference, *, direct: bool
+) -> tuple[str, Workload | None]:
+    """Find a resource's owner in what its report contributed before, where that knows it."""
+    if direct and old is not None and direct_group(old) is not None:
+        return controlled_in(old), old.workload if isinstance(old, ReportPart) else None
+    for part in parts(old):
+        if not isinstance(part, ReportPart) or part.workload is None:
+            continue
+        if (part.group.kind, part.name) == (resource.kind, resource.name):
+            return CONTROLLED, part.workload
+    return UNCONTROLLED, None

@@ -207,6 +207,14 @@ class Failures:
         for listen in self.listeners:
             listen(before, after)
 
+    def regroup(self, place: ReportKey, before: Contribution, after: Contribution) -> None:
+        """Let the same failures stand for another workload."""
+        self._stand(place, before, -1)
+        if self._stand(place, after, +1):
+            self.places[place] = after
+        for listen in self.listeners:
+            listen(before, after)
+
     def count(
         self,
         place: ReportKey,

@@ -76,8 +76,7 @@ class Ledger:
         """Let a report count as it is now."""
         metadata = report.metadata
         namespace, name = metadata.namespace, metadata.name
-        stores = self._report_stores.of(scope)
-        report_store, other = stores
+        report_store, other = stores = self._report_stores.of(scope)
         held = report_store.current(namespace, name)
         unlisted = report_store.unlisted(namespace, name) if held is None else None
         old = unlisted if held is None else held
@@ -115,7 +114,7 @@ class Ledger:
         old = report_store.find(place)
         twice = covers_resource(other, place)
         self.workloads.record(place, report.scope, old, None, twice=twice)
-        self._put(scope, place, old, None)
+        self._put(scope, place, old)
 
     def begin_list(self, scope: Scope) -> None:
         """Wait for every report of *scope* again; nothing is forgotten yet."""
@@ -127,7 +126,7 @@ class Ledger:
         gone = list(report_store.vanished(scope))
         self.workloads.forget(gone, lambda place: covers_resource(other, place))
         for place, contribution in gone:
-            self._put(scope, place, contribution, None)
+            self._put(scope, place, contribution)
         self.counting.add(scope)
 
     def finish_restore(self) -> None:
@@ -218,7 +217,7 @@ class Ledger:
         scope: Scope,
         place: ReportKey,
         old: Contribution | None,
-        new: Contribution | None,
+        new: Contribution | None = None,
         newest: float = 0,
     ) -> None:
         report_store, _ = self._report_stores.of(scope)
@@ -241,25 +240,25 @@ class Ledger:
         if not self.workloads.pending:
             return 0
         namespace, members = self.workloads.take()
-        places = {"", namespace}
-        for report, owned in members:
-            for place in [ReportKey(each, report) for each in places]:
-                for slot, store in enumerate(self._report_stores.stores):
-                    old = store.find(place)
-                    new = None if old is None else self._accountant.owned(old, owned)
-                    if old is not None and new is not None and new is not old:
-                        self._regroup(slot, place, old, new)
+        for slot, place, old, owned in self._report_stores.about(namespace, members):
+            if (new := self._accountant.owned(old, owned)) is not old:
+                self._regroup(slot, place, old, new)
         return 1 + len(members)
 
     def _regroup(self, slot: int, place: ReportKey, old: Contribution, new: Contribution) -> None:
         """Let a report count for another workload; no failure begins or ends with that."""
-        stores = self._report_stores.stores
+        one, other, stores = direct_group(old), direct_group(new), self._report_stores.stores
         before = self._report_stores.counting(place)
         stores[slot].replace(place, new)
-        after = self._report_stores.counting(place)
-        if before[slot] is not after[slot]:
-            self._exchange(place, before, after, count=True)
         self._dirty.update(map(group_of, parts(old)))
+        if one and other and self._is_alone(stores[1 - slot], place):
+            one.count -= 1
+            other.count += 1
+            self._dirty.add(other)
+            if new is not other:
+                self.failures.regroup(place, old, new)
+        elif (after := self._report_stores.counting(place))[slot] is not before[slot]:
+            self._exchange(place, before, after, count=True)
 
     def _exchange(self, place: ReportKey, before: Pair, after: Pair, *, count: bool) -> None:
         slots = [s for s in (0, 1) if before[s] is not after[s]]

@@ -9,6 +9,7 @@ from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POL
 from exporter.state.contribution import (
     Contribution,
     Group,
+    Owned,
     ReportPart,
     direct_group,
     of_one_engine,
@@ -72,6 +73,14 @@ class ReportStore:
         namespace, name = place
         found = self.current(namespace, name)
         return self.unlisted(namespace, name) if found is None else found
+
+    def finder(self, namespace: str) -> Callable[[str], Contribution | None] | None:
+        """Look up many reports of a namespace by name; None where it has none."""
+        held, unlisted = self._held.get(namespace), self._unlisted.get(namespace)
+        if held and unlisted:
+            return lambda name: held.get(name) or unlisted.get(name)
+        found = held or unlisted
+        return found.get if found else None
 
     def newest(self, place: ReportKey) -> float:
         """Give the newest timestamp in a report, in Unix seconds; 0 where there is none."""
@@ -194,6 +203,20 @@ class ReportStores:
             found = merged(self.counting(place))
             if found is not None:
                 yield place, found
+
+    def about(
+        self, namespace: str, members: list[tuple[str, Owned]]
+    ) -> Iterator[tuple[int, ReportKey, Contribution, Owned]]:
+        """Give what reports of these names contribute, in both groups and of the cluster, too."""
+        for slot, store in enumerate(self.stores):
+            for where in {"", namespace}:
+                find = store.finder(where)
+                if find is None:
+                    continue
+                for name, owned in members:
+                    found = find(name)
+                    if found:
+                        yield slot, ReportKey(where, name), found, owned
 
     def copies(self) -> int:
         """Count the reports that do not count, as the other group has them newer."""

@@ -55,8 +55,11 @@ class WorkloadIndex:
         *scope* is what the report names as its resource. *twice* says that a report of the same
         name in the other API group is about it, too.
         """
-        before = None if old is None else direct_group(old)
         after = None if new is None else direct_group(new)
+        if old is None and after is not None and scope is not None and not twice:
+            self._add(after.namespace, place.name, scope.kind, scope.name)  # of a first list
+            return
+        before = None if old is None else direct_group(old)
         if before is None:
             self._scattered(place, old, self._remove)
         elif after is None and not twice:
@@ -199,10 +202,11 @@ def _resolved(namespace: str, members: list[str]) -> Iterator[tuple[str, Owned]]
         report, form, text = members[at : at + _STRIDE]
         if form in DEPENDENT:
             dependents.append((report, (form, text)))
-    known: dict[Member, Workload | None] = {}
+    known: dict[tuple[Member, bool], Owned] = {}
     for report, member in dependents:
-        if member not in known:
-            known[member] = workload_of(member, names)
         direct = not report.startswith(_SCATTERED)
-        name = report.removeprefix(_SCATTERED)
-        yield name, Owned(namespace, member, known[member], direct=direct)
+        owned = known.get((member, direct))
+        if owned is None:
+            workload = workload_of(member, names)
+            owned = known[member, direct] = Owned(namespace, member, workload, direct=direct)
+        yield (report if direct else report[len(_SCATTERED) :]), owned
