@@ -74,28 +74,28 @@ LINES: Final = [
     line("gap", f"{TUESDAY}T13:00:00.000Z", 11, reason="journal_full", lines=3),
 ]
 ANSWERS: Final = {
-    "Who was refused what on Tuesday?": [
+    "Which requests were refused on Tuesday?": [
         "2026-11-24T08:00:00.000Z\tpayments\tDeployment/debug\tregistries\tdebug is wrong",
         "2026-11-24T08:01:00.000Z\tpayments\tDeployment/api\tregistries\tapi is wrong",
         *["2026-11-24T08:02:00.000Z\tpayments\tDeployment/debug\tregistries\tdebug is wrong"] * 2,
     ],
-    "Since when does this fail?": [
+    "How long has this check failed?": [
         "2026-11-24T09:30:00.000Z labels/r: checkout is wrong",
         "2026-11-24T09:30:00.000Z probes/r: checkout is wrong",
     ],
-    "Who fixed it, how, and after how long?": [
+    "How was it fixed, and after how long?": [
         "2026-11-24T12:00:00.000Z checkout checkout probes: pass after 9000 s"
     ],
     "Which teams are refused most often?": ["3\tcheckout", "1\tsearch"],
     "What is still open?": ["payments checkout labels since 2026-11-24T09:30:00.000Z"],
     "How long does a fix take, by policy?": ["probes\t1\t2.5\thours"],
-    "Which policies were changed, and which began to block?": [
+    "Which policies were changed, and which started to block?": [
         "2026-11-24T09:00:00.000Z labels: audit to enforce"
     ],
     "Which failures followed the change of a policy?": [
         "2026-11-24T09:30:00.000Z payments checkout labels"
     ],
-    "What is refused again and again?": [
+    "Which requests are refused repeatedly?": [
         "2\tpayments\tDeployment/debug\tregistries",
         "1\tpayments\tDeployment/api\tregistries",
         "1\tpayments\tDeployment/other\tregistries",
