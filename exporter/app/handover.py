@@ -34,6 +34,8 @@ async def captured(exporter: Exporter) -> Checkpoint:
         exporter.heard = {}
         checkpoint = exporter.checkpoint_writer.checkpointer.capture()
         if checkpoint is not None:
+            if exporter.journal is not None:
+                exporter.journal.outbox.begin_record()
             return checkpoint
         await asyncio.sleep(LOOK_SECONDS)
 

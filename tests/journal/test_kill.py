@@ -1,6 +1,7 @@
 """kill -9 at random moments: the journal has one line for each thing that the counters count."""
 
 import asyncio
+import os
 import random
 import signal
 from pathlib import Path
@@ -17,7 +18,10 @@ from tests.journal.reading import CLOSED, OPENED, counted, read_lines, rows_of
 pytestmark = pytest.mark.tier("simulator")
 
 KILLS: Final = 8
-CONFIG: Final = "birth_hold: 0\ncheckpoint_interval: 0.1\nlabels: {namespace_labels: [team]}\n"
+CONFIGS: Final = tuple(
+    f"birth_hold: 0\ncheckpoint_interval: {seconds}\nlabels: {{namespace_labels: [team]}}\n"
+    for seconds in (0.1, 0.2)
+)
 PODS: Final = tuple(f"web-{number}" for number in range(8))
 POLICIES: Final = tuple(check.reported_policy for check in CHECKS[:3])
 
@@ -51,9 +55,17 @@ class Unrest:
         self.command.begin()
         if not young:
             await self.until_it_counts()
-        await self.live(self.chance.uniform(0, 1.2 if young else 0.5))
+            if self.chance.random() < 0.5:
+                self.reload()
+        await self.live(self.chance.uniform(0, 1.2))
         await asyncio.to_thread(self.command.kill)
         self.step()
+
+    def reload(self) -> None:
+        """Let it read another configuration: for a while, two exporters count beside each other."""
+        config = self.command.cwd / "config.yaml"
+        config.write_text(CONFIGS[config.read_text() == CONFIGS[0]])
+        os.kill(self.command.pid, signal.SIGHUP)
 
     async def until_it_counts(self) -> None:
         """Wait until Events and reports were listed, while the cluster changes."""
@@ -85,7 +97,7 @@ async def test_after_kills_each_series_has_as_many_lines_as_it_counted(tmp_path:
 
 
 async def lines_equal_counters(tmp_path: Path, kills: int, seed: int) -> None:
-    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "config.yaml").write_text(CONFIGS[0])
     state, journal = tmp_path / "state", tmp_path / "journal.jsonl"
     flags = (f"--state.dir={state}", f"--journal={journal}", "--config.file=config.yaml")
     async with Cluster() as cluster:

@@ -65,7 +65,7 @@ async def test_over_reloads_each_count_has_one_line(tmp_path: Path, kept: bool) 
             for more in (OTHER, "", OTHER):
                 change(cluster, chance)
                 await served.accept(journal(file) + more)
-                while "another configuration" in (await served.get("/-/ready"))[1]:
+                while "a new configuration" in (await served.get("/-/ready"))[1]:
                     change(cluster, chance)
                     await asyncio.sleep(0.01)
             change(cluster, chance)
