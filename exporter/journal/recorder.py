@@ -12,6 +12,8 @@ from exporter.journal.queue import Entry, Journal
 from exporter.journal.writer import Rotation
 from exporter.model.report import SEVERITIES
 from exporter.state.cluster import ClusterState, Occurrence
+from exporter.state.failures import Identity
+from exporter.state.memory import hash_of
 from exporter.state.occurrences import FailureCounted, ViolationCounted
 from exporter.state.policy_index import PolicyChanged, PolicyInfo
 from exporter.state.selection import Globs, remembered
@@ -185,7 +187,11 @@ class Recorder:
             duration_seconds=None if counted.opened else max(int(now) - counted.since, 0),
             reason=counted.reason,
         )
-        key = (counted.opened, counted.place, counted.check)
+        # A successor knows what closed before it listed by this hash only.
+        hashed = counted.place.name
+        if kind or resource:
+            hashed = f"#{hash_of(counted.place, Identity(*counted.check)):x}"
+        key = (counted.opened, namespace, hashed)
         row = (name, *counted.group)
         self.outbox.add("failures", Entry(name, namespace, encode_line(line), key, row))
 
