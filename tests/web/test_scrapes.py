@@ -168,7 +168,7 @@ async def test_a_scrape_that_cannot_be_in_time_says_so() -> None:
         server.client.get(f"{server.url}/metrics", headers=headers) as answer,
     ):
         assert answer.status == 503
-        assert "scrape timeout" in await answer.text()
+        assert "within its timeout" in await answer.text()
     assert scraper.running == 0
 
 
