@@ -239,11 +239,12 @@ class Ledger:
         """Resolve whose some objects are; return about how many, 0 where nothing is left."""
         if not self.workloads.pending:
             return 0
-        namespace, members = self.workloads.take()
-        for slot, place, old, owned in self._report_stores.about(namespace, members):
-            if (new := self._accountant.owned(old, owned)) is not old:
-                self._regroup(slot, place, old, new)
-        return 1 + len(members)
+        found = self.workloads.take()
+        for namespace, reports in found.items():
+            for slot, place, old, owned in self._report_stores.about(namespace, reports):
+                if (new := self._accountant.owned(old, owned)) is not old:
+                    self._regroup(slot, place, old, new)
+        return 1 + sum(len(owned) for reports in found.values() for owned in reports.values())
 
     def _regroup(self, slot: int, place: ReportKey, old: Contribution, new: Contribution) -> None:
         """Let a report count for another workload; no failure begins or ends with that."""

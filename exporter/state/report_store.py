@@ -1,7 +1,7 @@
 """What each report contributed, by API group, namespace and name, and which of them count."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from exporter.model.changes import Scope
@@ -205,15 +205,15 @@ class ReportStores:
                 yield place, found
 
     def about(
-        self, namespace: str, members: list[tuple[str, Owned]]
-    ) -> Iterator[tuple[int, ReportKey, Contribution, Owned]]:
+        self, namespace: str, reports: Mapping[str, Sequence[Owned]]
+    ) -> Iterator[tuple[int, ReportKey, Contribution, Sequence[Owned]]]:
         """Give what reports of these names contribute, in both groups and of the cluster, too."""
         for slot, store in enumerate(self.stores):
             for where in {"", namespace}:
                 find = store.finder(where)
                 if find is None:
                     continue
-                for name, owned in members:
+                for name, owned in reports.items():
                     found = find(name)
                     if found:
                         yield slot, ReportKey(where, name), found, owned

@@ -25,6 +25,8 @@ from exporter.state.report_store import ReportKey
 
 _SCATTERED: Final = "/"
 """Before the name of a report whose results name resources: no name contains it."""
+_AT_ONCE: Final = 200
+"""Members that are resolved in one turn: some milliseconds."""
 _STRIDE: Final = 3
 """Entries of a family's list for each member: its report's name, the form and the text."""
 
@@ -158,11 +160,21 @@ class WorkloadIndex:
         members = self._families.get(namespace, {}).get(family_of(member[1]), [])
         return workload_of(member, _owners(members)) or (kind, name)
 
-    def take(self) -> tuple[str, list[tuple[str, Owned]]]:
-        """Resolve a pending family: its namespace, and by report who owns its members."""
-        (namespace, key), _ = self.pending.popitem()
-        members = self._families.get(namespace, {}).get(key, [])
-        return namespace, list(_resolved(namespace, members))
+    def take(self) -> dict[str, dict[str, list[Owned]]]:
+        """Resolve pending families: who owns their members, by namespace and report.
+
+        Several at once, because a report may name a thousand resources, each of another family.
+        """
+        found: dict[str, dict[str, list[Owned]]] = {}
+        count = 0
+        while self.pending and count < _AT_ONCE:
+            (namespace, key), _ = self.pending.popitem()
+            members = self._families.get(namespace, {}).get(key, [])
+            reports = found.setdefault(namespace, {})
+            for report, owned in _resolved(namespace, members):
+                reports.setdefault(report, []).append(owned)
+                count += 1
+        return found
 
     def _changed(self, namespace: str, key: str, members: list[str]) -> None:
         if members:

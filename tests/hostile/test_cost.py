@@ -39,6 +39,15 @@ def many_resources(size: int) -> None:
     watched.scrape()
 
 
+def many_replicas(size: int) -> None:
+    """All are one workload's by their names, or each pair is another's."""
+    for pattern in ("x-{0}", "x{1}-{0}"):
+        watched = Watched()
+        names = [pattern.format(n, n // 2) for n in range(size)]
+        watched.sees(scattered("r", [result(about=Reference("Pod", name)) for name in names]))
+        watched.scrape()
+
+
 def many_policies(size: int) -> None:
     watched = Watched()
     watched.sees(report("r", [result(policy=f"p{n}") for n in range(size)]))
@@ -61,6 +70,7 @@ def seconds(work: Callable[[int], None], size: int) -> float:
         one_uid_of_many_kinds,
         one_resource_in_many_reports,
         many_resources,
+        many_replicas,
         many_policies,
     ],
     ids=lambda work: work.__name__,
