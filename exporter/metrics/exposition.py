@@ -12,7 +12,7 @@ from exporter.state.cluster import ClusterState
 BIRTH_HOLD_SECONDS: Final = 35.0
 DROPPABLE: Final = frozenset(
     {
-        *("kind", "controlled", "workload_kind", "workload"),
+        *("namespace", "kind", "controlled", "workload_kind", "workload"),
         *("rule", "category", "severity", "source", "controller"),
     }
 )

@@ -36,9 +36,9 @@ class Projection:
     ) -> None:
         self.family = family
         self.source = family.read(state)
-        self.extra_names = extra_names if "namespace" in family.labels else ()
         kept = [i for i, name in enumerate(family.labels) if name not in drop]
         self.labels = tuple(family.labels[i] for i in kept)
+        self.extra_names = extra_names if "namespace" in self.labels else ()
         self._namespaces = state.namespaces
         counts = self.source if isinstance(self.source, Tally) else None
         form = "%a" if family.fractional else "%d"

@@ -172,6 +172,20 @@ def test_names_choose_families() -> None:
     }
 
 
+def test_sums_without_namespaces_are_those_of_all_namespaces() -> None:
+    state = sample()
+    for number in range(3):
+        scope = f"team-{number}"
+        state.apply(Applied(REPORTS, report("u1", ["fail", "pass"], namespace=scope)))
+    dropped = exposed(state, drop=frozenset({"namespace"}))
+    for family in ("policyreport_results", "policyreport_resources", "policyreport_reports"):
+        found = samples(parse_text(text(dropped, family)))
+        assert sum(found.values()) == sum(
+            samples(parse_text(text(exposed(state), family))).values()
+        )
+        assert not any("namespace" in dict(labels) for _, labels in found)
+
+
 def test_label_values_are_cut_at_128_characters() -> None:
     state = sample()
     state.apply(Applied(REPORTS, report("u3", ["fail"], policy="x" * 1_000_000)))

@@ -133,8 +133,8 @@ MISTAKES = {
         + ", ".join(sorted(family.name for family in CATALOGUE)),
     ),
     "drop": (
-        "labels: {drop: [namespace]}",
-        "1: labels.drop: 'namespace' cannot be dropped, expected some of "
+        "labels: {drop: [policy]}",
+        "1: labels.drop: 'policy' cannot be dropped, expected some of "
         + ", ".join(sorted(DROPPABLE)),
     ),
     "a label with a typing error": (
