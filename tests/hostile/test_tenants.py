@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from exporter.model.resource import EVENTS, POLICY_REPORTS, REPORTS
+from exporter.view.summary import describe_cut
 from tests.apiserver.faults import Answer
 from tests.app.commands import serving
 from tests.app.running import total
@@ -204,7 +205,7 @@ def test_m2_150_reports_of_1_4_mb_at_the_first_sync_are_cut_and_counted(tmp_path
         with found.unharmed():
             found.until(f"{OWN}reports_cut", 150)
             page = eventually(lambda: command.get("/", within=120), within=120)
-            assert "150 reports beyond limits.report_results" in page
+            assert describe_cut(150)[0] in page
             command.get("/?search=nothing", within=120)
         found.until(f"{OWN}results_not_itemised", 1_000_000, result="fail")
         assert "cut: PolicyReport evil/m2-" in command.log
