@@ -70,7 +70,7 @@ class Reloading:
         """Return whether the present exporter is ready, and what it waits for."""
         complete, text = self.present.exporter.health.ready()
         if self._succession is not None:
-            text += "another configuration was accepted, and takes effect after its sync\n"
+            text += "a new configuration was accepted, and takes effect after its sync\n"
         return complete, text
 
     def pages(self) -> PageSettings:
