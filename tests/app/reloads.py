@@ -85,7 +85,7 @@ class Reloaded:
     async def in_force(self) -> None:
         """Wait until nothing that was accepted is outstanding."""
         async with asyncio.timeout(30):
-            while "a new configuration" in (await self.get("/-/ready"))[1]:
+            while "configuration was accepted" in (await self.get("/-/ready"))[1]:
                 await asyncio.sleep(0.02)
 
     async def reload(self, config: str) -> Samples:

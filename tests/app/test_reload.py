@@ -133,7 +133,7 @@ async def test_a_scraper_that_never_rests_sees_no_hole_no_fall_and_every_event(
                 cluster.api.faults.add(Delay(0.3), POLICY_REPORTS.name, "list", times=None)
                 for turn in range(3):
                     await served.accept(PLAIN if turn % 2 else config)
-                    while "a new configuration" in (await served.get("/-/ready"))[1]:
+                    while "configuration was accepted" in (await served.get("/-/ready"))[1]:
                         cluster.block()
                         fail(cluster, "team-a", "flips", *([LABELS] * (cluster.blocked % 2)))
                         await asyncio.sleep(0.01)
@@ -184,7 +184,7 @@ async def test_a_birth_is_held_no_longer_and_no_second_time(tmp_path: Path) -> N
                 cluster.api.faults.add(Answer(503), POLICY_REPORTS.name, "list", times=None)
                 await served.accept(held + "max_series: 1000\n")
                 await served.until(lambda s: total(s, EVENTS_TOTAL) == 1)
-                assert "a new configuration" in (await served.get("/-/ready"))[1]
+                assert "configuration was accepted" in (await served.get("/-/ready"))[1]
                 cluster.api.faults.clear()
                 await served.in_force()
             assert (watchful.falls, watchful.increases[EVENTS_TOTAL].total) == ([], 1)
@@ -239,9 +239,9 @@ async def test_a_second_reload_takes_the_place_of_one_that_is_not_done(
             await served.accept(WITHOUT_TEAM_A)
             await served.accept(WITHOUT_TEAM_A)
             await served.accept(WITH_TEAMS)
-            assert "a new configuration" in (await served.get("/-/ready"))[1]
+            assert "configuration was accepted" in (await served.get("/-/ready"))[1]
             await served.accept(PLAIN)
-            assert "a new configuration" not in (await served.get("/-/ready"))[1]
+            assert "configuration was accepted" not in (await served.get("/-/ready"))[1]
             assert served.reloading.present.exporter is exporter
             cluster.api.faults.clear()
             await served.accept(WITHOUT_TEAM_A)

@@ -2,13 +2,18 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.app.running import EVENTS_TOTAL, Samples
+from exporter.checkpoint.format import counters_of, decode
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.state.cluster import ClusterState
+from tests.app.running import EVENTS_TOTAL
 
 OPENED: Final = "policyreport_failures_opened_total"
 CLOSED: Final = "policyreport_failures_closed_total"
+_COUNTERS: Final = {"events": EVENTS_TOTAL, "opened": OPENED, "closed": CLOSED}
 _EVENT_LABELS: Final = (
     "namespace",
     "policy",
@@ -64,18 +69,26 @@ def rows_of(lines: list[dict[str, Any]]) -> Counter[Row]:
             labels = {n: line.get(n, "") for n in ("namespace", "policy", "severity", "source")}
         else:
             continue
-        labels |= line.get("namespace_labels", {})
         rows[family, frozenset(labels.items())] += 1
     return rows
 
 
-def counted(samples: Samples) -> Counter[Row]:
-    """Give the counters of a scrape by row, without those at 0."""
-    families = set(_FAMILIES.values())
-    return Counter(
-        {
-            (series.name, frozenset(series.labels)): int(value)
-            for series, value in samples.items()
-            if series.name in families and value
-        }
-    )
+def shown(state: ClusterState) -> Counter[Row]:
+    """Give the counters that a state shows by row, without those at 0."""
+    return rows_with({name: counters.shown for name, counters in counters_of(state).items()})
+
+
+def durable(checkpoint: Path) -> Counter[Row]:
+    """Give the counters of a checkpoint by row, without those at 0."""
+    counters = decode(checkpoint.read_bytes()).counters
+    return rows_with({name: dict(rows) for name, rows in counters.items()})
+
+
+def rows_with(counters: Mapping[str, Mapping[tuple[str, ...], int]]) -> Counter[Row]:
+    rows: Counter[Row] = Counter()
+    for name, each in counters.items():
+        family = next(f for f in CATALOGUE if f.name == _COUNTERS[name])
+        for values, count in each.items():
+            if count:
+                rows[family.name, frozenset(zip(family.labels, values, strict=True))] = count
+    return rows

@@ -1,6 +1,5 @@
 """After an hour of everything that can fail, each thing that was counted has one line."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,31 +7,13 @@ import pytest
 from exporter.journal.queue import Journal
 from exporter.journal.recorder import JournalSettings, Place, Recorder
 from exporter.journal.writer import Target
-from exporter.metrics.catalogue import CATALOGUE
-from exporter.state.cluster import ClusterState
-from tests.app.running import EVENTS_TOTAL
 from tests.journal.counts import Counts
-from tests.journal.reading import CLOSED, OPENED, Row, read_lines, rows_of
+from tests.journal.reading import read_lines, rows_of, shown
 from tests.virtual_time import run
 from tests.watch.chaos import Chaos
 from tests.watch.test_chaos import IN_PARALLEL, STREAM_OR_PAGES
 
 pytestmark = pytest.mark.tier("simulator")
-
-
-def counters(state: ClusterState) -> Counter[Row]:
-    failures = state.ledger.failures
-    rows: Counter[Row] = Counter()
-    for name, counter in (
-        (EVENTS_TOTAL, state.violation_events.total),
-        (OPENED, failures.opened),
-        (CLOSED, failures.closed),
-    ):
-        labels = next(family.labels for family in CATALOGUE if family.name == name)
-        for values, count in counter.rows.items():
-            if count:
-                rows[name, frozenset(zip(labels, values, strict=True))] = count
-    return rows
 
 
 @pytest.mark.parametrize("seed", [0, 2])
@@ -45,4 +26,4 @@ def test_after_an_hour_of_chaos_each_count_has_a_line(seed: int, tmp_path: Path)
     run(chaos.run())
     journal.close(10)
     assert chaos.seen.ledger.failures.closed.rows
-    assert rows_of(read_lines(file)) == counters(chaos.seen)
+    assert rows_of(read_lines(file)) == shown(chaos.seen)

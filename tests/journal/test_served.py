@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from tests.app.reloads import COUNTERS, LABELS, OPENED, PLAIN, Reloaded, fail, reloaded
+from tests.app.reloads import COUNTERS, LABELS, OPENED, PLAIN, fail, reloaded
 from tests.app.running import EVENTS_TOTAL, Cluster, self_metrics, total
-from tests.journal.reading import Row, by_id, counted, read_lines, rows_of
+from tests.journal.reading import by_id, read_lines, rows_of, shown
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -43,18 +43,6 @@ def change(cluster: Cluster, chance: random.Random) -> None:
         cluster.report(chance.choice(PODS), *([LABELS] if chance.random() < 0.5 else []))
 
 
-async def at_rest(served: Reloaded, cluster: Cluster) -> Counter[Row]:
-    """Wait until all is counted, and give the counters."""
-    before: Counter[Row] = Counter()
-    while True:
-        samples = await served.until(lambda s: total(s, EVENTS_TOTAL) == cluster.blocked)
-        await asyncio.sleep(0.5)
-        now = counted(samples)
-        if now == before:
-            return now
-        before = now
-
-
 @pytest.mark.parametrize("kept", [True, False], ids=["state", "no state"])
 async def test_over_reloads_each_count_has_one_line(tmp_path: Path, kept: bool) -> None:
     file, chance = tmp_path / "journal", random.Random(5)
@@ -65,11 +53,12 @@ async def test_over_reloads_each_count_has_one_line(tmp_path: Path, kept: bool) 
             for more in (OTHER, "", OTHER):
                 change(cluster, chance)
                 await served.accept(journal(file) + more)
-                while "a new configuration" in (await served.get("/-/ready"))[1]:
+                while "configuration was accepted" in (await served.get("/-/ready"))[1]:
                     change(cluster, chance)
                     await asyncio.sleep(0.01)
             change(cluster, chance)
-            counters = await at_rest(served, cluster)
+            await served.until(lambda s: total(s, EVENTS_TOTAL) == cluster.blocked)
+    counters = shown(served.reloading.present.exporter.state)
     assert {name for name, _ in counters} == set(COUNTERS)
     assert rows_of(read_lines(file)) == counters
 
