@@ -177,8 +177,9 @@ SNAPSHOT: Final = tuple(
         Flag(
             "group-by",
             "CHOICE",
-            "rows of the failing list: workload shows one row for a workload and all its objects, "
-            "none shows a row for each object; default: workload at a terminal, markdown, html",
+            "how to group the list of failures: workload shows one row for a workload and all of "
+            "its objects, none shows one row for each object; default: workload in a terminal, in "
+            "markdown and in html, otherwise none",
             choices=("workload", "none"),
         ),
         Flag("limit", "N", "maximum rows of each list in table, markdown and html", "25"),

@@ -228,9 +228,9 @@ def _api_server() -> list[TimeSeries]:
     return [
         _foreign(
             "Webhook refusals per minute",
-            "Refusals by Kyverno's webhooks, as the API server counts them. no_error means that a "
-            "policy refused the request. All other values mean that the call of the webhook "
-            "failed. Metric: apiserver_admission_webhook_rejection_count of the API server.",
+            "Refusals by Kyverno's webhooks, as the API server counts them. error_type=no_error "
+            "means that a policy refused the request. Any other error_type means that the webhook "
+            "call failed. Metric: apiserver_admission_webhook_rejection_count of the API server.",
             f"60 * sum by (error_type) ({refused})",
             "{{error_type}}",
             lacking=lacking,

@@ -144,7 +144,7 @@ def _resources() -> Table:
         "policyreport_exporter_synced, policyreport_exporter_watch_up, "
         "policyreport_exporter_objects, policyreport_exporter_last_change_timestamp_seconds, "
         "policyreport_exporter_last_sync_timestamp_seconds and policyreport_exporter_relists_total"
-        " (selected time). A resource that is not served is normal, unless you expect it.",
+        ' (selected time). "not served" is normal for resources whose CRD you have not installed.',
         columns,
         f"max by ({by}) ({own('served')})",
         _unless_absent("synced", by),

@@ -90,8 +90,9 @@ def _headline() -> list[Stat]:
         shared.failing(total(_results(FAIL)), every),
         panels.number(
             "Namespaces failing",
-            "Namespaces with at least one failing check. Metric: policyreport_results. If it is "
-            "one namespace, talk to its team. If it is most, discuss the policy.",
+            "Namespaces with at least one failing check. Metric: policyreport_results. If one "
+            "namespace fails, talk to its team. If most namespaces fail, ask the policy's owner "
+            "whether the policy is right.",
             known(f"count({failing} > 0)", every),
         ).thresholds(palette.none_allowed("orange")),
         shared.not_evaluated(total(_results(ERROR)), every),

@@ -28,8 +28,8 @@ def _budgets() -> BarGauge:
     panel = panels.ranking(
         "Share of the series budget in use",
         "The five families closest to their series limit. Metrics: policyreport_exporter_series "
-        "and policyreport_exporter_series_limit. Above 100 %, series are folded. Raise the limit "
-        "or drop a label before that.",
+        "and policyreport_exporter_series_limit. At 100 %, further series are added up in "
+        "overflow series. Raise the limit or drop a label before a family gets there.",
         panels.instant(f"sort_desc(topk(5, {used}))", "{{family}}"),
     )
     return panel.unit("percentunit").max(1).thresholds(steps("blue", (0.8, "orange"), (1, "red")))

@@ -341,7 +341,7 @@ STATES = (
         3,
         "1 report was skipped, first: PolicyReport shop/bad: results[0].policy",
         only(report("a", "pass"), report("bad") | {"results": [{"policy": 7}]}),
-        page=("policyreports.wgpolicyk8s.io: skipped 1 time, malformed.",),
+        page=("policyreports.wgpolicyk8s.io: objects skipped 1 time (malformed).",),
         metrics=(
             (
                 "policyreport_exporter_objects_skipped_total"

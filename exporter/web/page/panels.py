@@ -105,7 +105,7 @@ def notes(overview: Overview, now: float) -> Markup:
         )
     lines += [f"{line}." for line in describe_cut(overview.cut_reports)]
     lines += [
-        f"{each.resource}: skipped {counted(each.count, 'time')}, {each.reason}."
+        f"{each.resource}: objects skipped {counted(each.count, 'time')} ({each.reason})."
         for each in overview.ignored
     ]
     if overview.not_stored:
