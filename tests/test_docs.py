@@ -1,12 +1,14 @@
 """The documentation names what there is."""
 
 import re
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from exporter.settings.file import ConfigFile
+from exporter.settings.file import ConfigFile, read_config
 from exporter.settings.flags import SERVE
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,26 @@ def test_every_key_of_the_configuration_is_documented_with_its_default() -> None
     assert shown == ConfigFile()
     keys = set(msgspec.yaml.decode(block[1]))
     assert keys == set(ConfigFile.__struct_fields__)
+
+
+BLOCK = re.compile(r"^( *)```yaml\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+
+def configurations() -> Iterator[tuple[str, str]]:
+    """Give the name of a page and each of its blocks that has nothing but configuration keys."""
+    for page in PAGES:
+        for block in BLOCK.finditer(page.read_text()):
+            text = textwrap.dedent(block[2])
+            keys = {*re.findall(r"^([\w-]+):", text, re.MULTILINE)}
+            if keys and keys <= {*ConfigFile.__struct_fields__} and "image:" not in text:  # no job
+                yield page.name, text
+
+
+@pytest.mark.parametrize(("page", "text"), [*configurations()])
+def test_a_configuration_of_the_docs_is_valid(page: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / page
+    file.write_text(text)
+    read_config(file)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
