@@ -23,7 +23,7 @@ run: $(RUNTIME) ## Serve the cluster that kubectl talks to
 	$(V)/policy-report-exporter serve $(ARGS)
 
 test: $(DEV) ## Run every test whose tools are here, with coverage
-	$(V)/pytest -n $(JOBS) --dist loadscope --cov --cov-report=term $(ARGS)
+	$(V)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 test-all: export REQUIRE_ALL_TIERS = 1
 test-all: test ## The same, and a skipped test is a failure

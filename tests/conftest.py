@@ -90,6 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left = [item for item in items if tier_of(item) in ASKED_FOR]
         items[:] = [item for item in items if tier_of(item) not in ASKED_FOR]
         config.hook.pytest_deselected(items=left)
+    # What waits for real components comes first, so that no worker is left alone with it.
+    items.sort(key=lambda item: (tier_of(item) == "unit", item.get_closest_marker("slow") is None))
     lacking = {tier: names for tier in TIERS if (names := missing(tier))}
     for item in items:
         tier = tier_of(item)
