@@ -19,6 +19,7 @@ from exporter.alerting.settings import (
 )
 from exporter.alerting.wording import BLOCKED, FOLDED, VIOLATION
 from exporter.errors import ConfigError
+from exporter.settings.file import ConfigFile
 from exporter.yamlfile import decode
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "push.md").read_text(encoding="utf-8")
@@ -48,7 +49,7 @@ def keys() -> set[str]:
 
 def test_the_example_is_a_configuration() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    made = decode(example, File, "policy-report-exporter.yaml")
+    made = decode(example, ConfigFile, "policy-report-exporter.yaml")
     assert [target.timeout for target in made.alerting.alertmanagers] == [10.0, 5.0]
 
 
