@@ -4,7 +4,7 @@ A row is a few hundred bytes where a report is seven thousand, and Kyverno's CRD
 (Kind, Name, Pass, Fail, Warn, Error, Skip). There is nothing in it about policies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
 import msgspec
@@ -91,8 +91,8 @@ class TableCodec(Codec):
         reports = [self._report(row) for row in rows]
         return ListPage(reports, [], table.metadata.cont, table.metadata.version)
 
-    def line(self, body: bytes) -> WatchLine:
-        """Decode a watch line.
+    def line_in_turns(self, body: bytes) -> Generator[None, None, WatchLine]:
+        """Decode a watch line; a row is short, so there is no turn but in other lines.
 
         Raises:
             Malformed: the line is no Table's.
@@ -100,9 +100,9 @@ class TableCodec(Codec):
         try:
             line = _line(body)
         except BROKEN:
-            return super().line(body)
+            return (yield from super().line_in_turns(body))
         if line.type == "ERROR" or not line.object.rows:
-            return super().line(body)
+            return (yield from super().line_in_turns(body))
         self._learn(line.object)
         row = line.object.rows[0]
         metadata = row.object.metadata
