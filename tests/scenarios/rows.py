@@ -35,7 +35,6 @@ class Variant(NamedTuple):
     replicas: int = 1
     shards: int = 1
     labelled: bool = True
-    controlled: bool = False
 
     def cluster(
         self,
@@ -51,7 +50,7 @@ class Variant(NamedTuple):
             for replica in range(self.replicas)
         ]
         called = name if self.labelled else ""
-        made = Cluster(called, end, exporters, controlled=self.controlled)
+        made = Cluster(called, end, exporters)
         if self.teams:
             made.teams = {namespace: [(0, "shop")] for namespace in TEAMS}
         return made

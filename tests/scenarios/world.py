@@ -108,8 +108,6 @@ class Cluster:
     blocks: list[Block] = field(default_factory=list)
     teams: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     """The label ``team`` of a namespace, and from when; an empty one is no label at all."""
-    controlled: bool = False
-    """Whether the exporter says which resources another object owns."""
     extra: dict[Labels, list[tuple[int, float | None]]] = field(default_factory=dict)
     """Series of others: steps of (from, value)."""
 
@@ -217,11 +215,12 @@ Shown = Iterator[tuple[str, dict[str, str], float]]
 def _results(cluster: Cluster, exporter: Exporter, at: int) -> Shown:
     counts: dict[tuple[str, str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     reports: dict[str, int] = defaultdict(int)
+    workloads: dict[tuple[str, str, Policy], int] = defaultdict(int)
     for check in cluster.checks:
         if not check.alive(at) or not exporter.takes(check.namespace):
             continue
         reports[check.namespace] += 1
-        owned = str(check.controlled).lower() if cluster.controlled else ""
+        owned = str(check.controlled).lower()
         policy = check.policy
         key = (check.namespace, check.kind, policy.name, policy.severity, owned)
         counts[key][check.failing(at)] += 1
@@ -229,6 +228,11 @@ def _results(cluster: Cluster, exporter: Exporter, at: int) -> Shown:
             labels = _judged(check.namespace, policy) | {"kind": check.kind, "name": check.name}
             labels |= {"rule": "r", "result": "fail", "controlled": owned}
             yield "policyreport_resource_results", labels | cluster.team(check.namespace, at), 1
+            if not check.controlled:  # what is controlled fails with its owner here
+                workloads[check.namespace, check.kind, policy] += 1
+    for (namespace, kind, failed), number in workloads.items():
+        labels = _judged(namespace, failed) | {"workload_kind": kind, "result": "fail"}
+        yield "policyreport_failing_workloads", labels | cluster.team(namespace, at), number
     for (namespace, kind, name, severity, owned), numbers in counts.items():
         labels = {"namespace": namespace, "kind": kind, "policy": name, "severity": severity}
         labels |= {"rule": "r", "category": "c", "source": "kyverno", "controlled": owned}
