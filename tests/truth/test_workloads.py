@@ -74,8 +74,8 @@ def test_it_is_one_line_of_a_snapshot_by_workload() -> None:
 
 def test_it_is_one_line_of_a_pushed_alert_even_before_a_scrape() -> None:
     cluster = crowd()
-    deriver = AlertDeriver(AlertingSettings(), cluster.state, (), lambda *_: None)
-    (alert,) = alerts(deriver)
+    push = AlertDeriver(AlertingSettings(), cluster.state, (), lambda *_: None)
+    (alert,) = alerts(push)
     assert alert.annotations["resources"] == "Deployment/web"
     assert alert.annotations["summary"].startswith("1 resource fails")
 
