@@ -1,16 +1,13 @@
 """The exporter's metrics about itself: cells by label values, rendered from templates."""
 
-import os
 import platform
 import sys
-import time
 from collections import Counter as TallyOf
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import chain
-from pathlib import Path
-from resource import RLIMIT_NOFILE, getpagesize, getrlimit
 from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from exporter import __version__
 from exporter.metrics.exposition import head
@@ -155,8 +152,9 @@ class SelfMetrics:
         self.readings = Readings()
         self.skips: TallyOf[tuple[str, str]] = TallyOf()
         self._series = {family.name: OwnSeries(family) for family in (*OWN, *PROCESS)}
-        for name, read in process_readings().items():
-            self.readings.on(name, read)
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        PlatformCollector(registry=self._process)
         self.gauge("build_info", version, revision, platform.python_version()).set(1)
         for family in OWN:
             if family.type == "counter" and not family.labels:
@@ -200,42 +198,20 @@ class SelfMetrics:
     def render(self, *, openmetrics: bool, names: frozenset[str] = frozenset()) -> bytes:
         """Render all own families, or those named; without OpenMetrics' closing line."""
         wanted = [s for s in self._series.values() if not names or names & s.names]
+        self._read_process(wanted)
         for series in wanted:
             if (read := self.readings.read.get(series.family.name)) is not None:
                 series.replace(read())
         return b"".join([series.render(openmetrics=openmetrics) for series in wanted])
 
-
-def process_readings() -> dict[str, Callable[[], Iterable[Row]]]:
-    """Give the families of this process; without Linux's /proc those that need none."""
-    implementation = platform.python_implementation()
-    python = (implementation, *platform.python_version_tuple(), platform.python_version())
-    readings: dict[str, Callable[[], Iterable[Row]]] = {
-        "cpu_seconds_total": lambda: [((), time.process_time())],
-        "max_fds": lambda: [((), most) for most in getrlimit(RLIMIT_NOFILE)[:1] if most >= 0],
-        "info": lambda: [(python, 1)],
-    }
-    with suppress(OSError):
-        started = _boot_seconds() + int(_stat()[19]) / os.sysconf("SC_CLK_TCK")
-        page = getpagesize()
-        readings |= {
-            "start_time_seconds": lambda: [((), started)],
-            "virtual_memory_bytes": lambda: [((), int(_stat()[20]))],
-            "resident_memory_bytes": lambda: [((), int(_stat()[21]) * page)],
-            "open_fds": lambda: [((), len([*Path("/proc/self/fd").iterdir()]) - 1)],
-        }
-    return readings
-
-
-def _stat() -> list[bytes]:
-    """Read the fields of /proc/self/stat from the third on; see proc_pid_stat(5)."""
-    return Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
-
-
-def _boot_seconds() -> int:
-    """When the machine booted, in Unix seconds."""
-    lines = Path("/proc/stat").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("btime ")).split()[1])
+    def _read_process(self, wanted: Iterable[OwnSeries]) -> None:
+        """Read about the process what prometheus-client knows of it, on Linux all of PROCESS."""
+        about = {s.family.full_name: s for s in wanted if s.family in PROCESS}
+        for metric in self._process.collect() if about else ():
+            for sample in metric.samples:
+                if (series := about.get(sample.name)) is not None:
+                    labels = tuple(sample.labels[name] for name in series.family.labels)
+                    series.replace([(labels, sample.value)])
 
 
 def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Followed]]]) -> None:
