@@ -10,12 +10,12 @@ from exporter.state.contribution import (
     UNCONTROLLED,
     Contribution,
     Group,
+    KnownOwners,
     Owned,
     ReportPart,
     Subject,
     controlled_in,
     group_of,
-    owner_in,
     parts,
 )
 from exporter.state.profile import Profile, Profiles, failing_messages
@@ -81,7 +81,7 @@ class Accountant:
             held.messages = _fitting(failing_messages(piece.result_set, profile), before, room)
             self._usage.reword(metadata.namespace, before, held.messages)
             return held
-        return self._part(report, piece, profile, old, room) or ()
+        return self._part(report, piece, profile, KnownOwners(old), room) or ()
 
     def owned(self, contribution: Contribution, owned: Iterable[Owned]) -> Contribution:
         """Let resources of a contribution belong to their workloads, in one pass over its parts.
@@ -142,7 +142,7 @@ class Accountant:
             contribution = self._scattered(report, room, old)
         else:
             piece, profile = self._scoped(report)
-            contribution = self._part(report, piece, profile, old, room) or ()
+            contribution = self._part(report, piece, profile, KnownOwners(old), room) or ()
         if not parts(contribution) and not self._selection.namespace(""):
             return None
         return contribution
@@ -165,7 +165,7 @@ class Accountant:
         Its summary goes with the first of them whose results count; what the summary has beyond
         the results is of no resource that is known.
         """
-        kept: list[Group | ReportPart] = []
+        known, kept = KnownOwners(old), list[Group | ReportPart]()
         summary, sets = report.summary, [piece.result_set for piece in report.pieces]
         beyond = self.profiles.not_itemised(summary, sets)
         for piece in self._fewer(report.pieces, room.named) or [Piece.of(Reference(), ())]:
@@ -174,7 +174,7 @@ class Accountant:
             profile = self.profiles.of(
                 current.result_set, summary, report.source, not_itemised=mine
             )
-            part = self._part(report, current, profile, old, room)
+            part = self._part(report, current, profile, known, room)
             if profile.allowed:
                 summary = None
                 beyond = beyond if mine is NOTHING else NOTHING
@@ -183,7 +183,7 @@ class Accountant:
         if beyond is not NOTHING and summary is None:
             nameless = Piece.of(Reference(), ())
             profile = self.profiles.of(nameless.result_set, None, not_itemised=beyond)
-            part = self._part(report, nameless, profile, None, room)
+            part = self._part(report, nameless, profile, known, room)
             kept += [] if part is None else [part]
         return kept[0] if len(kept) == 1 else tuple(kept)
 
@@ -200,7 +200,7 @@ class Accountant:
         report: Report,
         piece: Piece,
         profile: Profile,
-        old: Contribution | None,
+        known: KnownOwners,
         room: Room,
     ) -> Group | ReportPart | None:
         # A report speaks only for its own namespace; a cluster report for any.
@@ -213,7 +213,7 @@ class Accountant:
             self._let_go(profile)
             return None
         direct = resource is report.scope and resource.uid != "" and resource.uid == report.name
-        controlled, workload = owner_in(old, resource, direct=direct)
+        controlled, workload = known.of(resource, direct=direct)
         kind = clip(resource.kind)
         if not room.take(len(profile.failures)):
             kind, profile = OVERFLOW, self._folded(profile)

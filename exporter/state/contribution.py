@@ -183,15 +183,20 @@ def controlled_in(old: Contribution) -> str:
     return UNCONTROLLED if group is None else group.controlled
 
 
-def owner_in(
-    old: Contribution | None, resource: Reference, *, direct: bool
-) -> tuple[str, Workload | None]:
-    """Find a resource's owner in what its report contributed before, where that knows it."""
-    if direct and old is not None and direct_group(old) is not None:
-        return controlled_in(old), old.workload if isinstance(old, ReportPart) else None
-    for part in parts(old):
-        if not isinstance(part, ReportPart) or part.workload is None:
-            continue
-        if (part.group.kind, part.name) == (resource.kind, resource.name):
-            return CONTROLLED, part.workload
-    return UNCONTROLLED, None
+class KnownOwners:
+    """Whose the resources of a report were when it was accounted for before: *old*."""
+
+    def __init__(self, old: Contribution | None) -> None:
+        self._old = old
+        self._workloads: dict[tuple[str, str], Workload] = {}
+        for part in parts(old):
+            if isinstance(part, ReportPart) and part.workload is not None:
+                self._workloads.setdefault((part.group.kind, part.name), part.workload)
+
+    def of(self, resource: Reference, *, direct: bool) -> tuple[str, Workload | None]:
+        """Give a resource's value of ``controlled``, and its workload where that is known."""
+        old = self._old
+        if direct and old is not None and direct_group(old) is not None:
+            return controlled_in(old), old.workload if isinstance(old, ReportPart) else None
+        workload = self._workloads.get((resource.kind, resource.name))
+        return (UNCONTROLLED if workload is None else CONTROLLED), workload

@@ -40,12 +40,14 @@ def many_resources(size: int) -> None:
 
 
 def many_replicas(size: int) -> None:
-    """All are one workload's by their names, or each pair is another's."""
+    """All are one workload's by their names, or each pair is another's; written twice."""
     for pattern in ("x-{0}", "x{1}-{0}"):
         watched = Watched()
         names = [pattern.format(n, n // 2) for n in range(size)]
-        watched.sees(scattered("r", [result(about=Reference("Pod", name)) for name in names]))
-        watched.scrape()
+        about = [Reference("StatefulSet", "x"), *[Reference("Pod", name) for name in names]]
+        for rule in ("r1", "r2"):
+            watched.sees(scattered("r", [result(rule, about=each) for each in about]))
+            watched.scrape()
 
 
 def many_policies(size: int) -> None:
