@@ -213,6 +213,9 @@ def first_hour(variant: Variant) -> Cluster:
     for name in ("one", "two", "three", "four", "five", "six"):
         cluster.check(name, "Deployment", "web", old)
     cluster.check("debt", "Pod", "new", new, (10, FOREVER))
+    for kind, name in (("ReplicaSet", "web"), ("Pod", "web-1"), ("Pod", "web-2")):
+        # A roll-out shows its failures anew; that of the Deployment is as old as before.
+        cluster.check("one", kind, name, old, lives=(7, FOREVER), controlled=True)
     for minute in range(2 * HOUR):
         cluster.block("debt", "Pod", block, minute, minute)
     return cluster
