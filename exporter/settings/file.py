@@ -32,6 +32,7 @@ FROM_RESULTS: Final = frozenset(
     {
         "policyreport_results",
         "policyreport_resource_results",
+        "policyreport_failing_workloads",
         "policyreport_failures_opened_total",
         "policyreport_failures_closed_total",
         "policyreport_oldest_failure_timestamp_seconds",

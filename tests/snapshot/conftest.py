@@ -1,5 +1,7 @@
 """The snapshot command runs in this process, beside a sample cluster in a thread."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.app.conftest import Beside, beside, logs_as_before, no_cluster
@@ -7,7 +9,9 @@ from tests.app.conftest import Beside, beside, logs_as_before, no_cluster
 __all__ = ["Beside", "beside", "logs_as_before", "no_cluster", "no_columns"]
 
 
-@pytest.fixture(autouse=True)
-def no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the width of this terminal out."""
-    monkeypatch.delenv("COLUMNS", raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def no_columns() -> Iterator[None]:
+    """Keep the width of this terminal out, of fixtures of a module too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield

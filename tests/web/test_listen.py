@@ -14,7 +14,7 @@ from exporter.web.listen import MAX_EARLY, Listeners, early_answer
 
 ANY: Final = ["127.0.0.1:0"]
 HEAVY: Final = ("aiohttp", "asyncio", "ssl", "yaml", "bcrypt", "isal", "xxhash", "logging.handlers")
-NEVER: Final = ("kubernetes", "rich", "prometheus_client", "http.server", "exporter.simulator")
+NEVER: Final = ("kubernetes", "rich", "exporter.simulator")
 SERVE: Final = """
 import sys
 from exporter.cli import main
