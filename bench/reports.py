@@ -9,9 +9,13 @@ import msgspec
 
 from exporter.model.resource import POLICY_REPORTS
 
-KINDS = ("Deployment", "ReplicaSet", "Pod")
+KINDS = ("Deployment", "ReplicaSet", "Pod", "Pod")
+"""Of the resources of one workload."""
 NOW = 1_795_000_000
 PER_NAMESPACE = 500
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""Characters of generated names, as in exporter/model/ownership.py."""
+_STRIDE = 7_919
 _CATEGORIES = (
     "Pod Security Standards (Baseline)",
     "Pod Security Standards (Restricted)",
@@ -79,7 +83,7 @@ class Reports:
         """Say what a report amounts to."""
         shape = self.shape
         alone = random.Random(shape.seed * 1_000_003 + number).random() < shape.distinct
-        kind = KINDS[number // 7 % 3]
+        _, kind = self._workload(number)
         namespace = number % shape.namespaces
         if alone:
             return self._outcome(namespace, f"{number} {turn}", kind)
@@ -93,11 +97,31 @@ class Reports:
         self_metrics = number * 2_654_435_761 % 1_000 < self.shape.messages * 1_000
         return self.outcome(number, turn).template % {
             b"uid": uid.encode(),
-            b"name": f"workload-{number}-{uid[:5]}".encode(),
+            b"name": self._name(number).encode(),
             b"version": version or number + 1,
             b"stamp": stamp,
             b"container": number if self_metrics else 0,
         }
+
+    def _workload(self, number: int) -> tuple[int, str]:
+        """Give a report's workload in its namespace, and the kind of its resource.
+
+        A list goes by uids: a report of a Pod may come before that of its Deployment.
+        """
+        namespaces = self.shape.namespaces
+        row = number // namespaces * _STRIDE % max(self.shape.reports // namespaces, 1)
+        workload, position = divmod(row, len(KINDS))
+        return workload, KINDS[position]
+
+    def _name(self, number: int) -> str:
+        workload, kind = self._workload(number)
+        name = f"workload-{workload}"
+        if kind != "Deployment":
+            mixed = (number % self.shape.namespaces + workload * 1_000_003) * 2_654_435_761
+            name += "-" + "".join(_LETTERS[ord(d) % len(_LETTERS)] for d in str(mixed % 2**32))
+        if kind == "Pod":
+            name += "-" + "".join(_LETTERS[number // 27**n % 27] for n in range(5))
+        return name
 
     def _outcome(self, namespace: int, profile: str, kind: str) -> Outcome:
         shape = self.shape

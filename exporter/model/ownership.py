@@ -32,7 +32,7 @@ LONGEST_PREFIX: Final = 58
 """Characters of ``generateName`` that the API server keeps: 63 less the random ones."""
 
 _DIGITS: Final = "0123456789"
-_GENERATED: Final = SUFFIX_LETTERS + _DIGITS
+_GENERATED: Final = SUFFIX_LETTERS + _DIGITS + "-"
 _LONGEST_NUMBER: Final = 10
 _LARGEST_NUMBER: Final = 2**31 - 1
 """Ordinals and indices are 32-bit numbers."""
@@ -99,16 +99,20 @@ def member_of(kind: str, name: str) -> Member | None:
     return ("ordinal", intern(head)) if _is_number(tail) else None
 
 
+def is_probably_owned(kind: str, name: str) -> bool:
+    """Guess from its name alone whether an object has an owner; True only of DEPENDENT forms."""
+    if kind == "Pod":
+        dash, end = name[-SUFFIX_LENGTH - 1 : -SUFFIX_LENGTH], name[-SUFFIX_LENGTH:]
+        return dash == "-" and len(name) > SUFFIX_LENGTH + 1 and not end.strip(SUFFIX_LETTERS)
+    return kind == "ReplicaSet"
+
+
 def family_of(text: str) -> str:
     """Give a key that a member shares with everything that may own it or belong to it.
 
-    It is the text without whatever at its end may have been generated.
+    It is the text without whatever at its end may have been generated, and more.
     """
-    head, dash, tail = text.rpartition("-")
-    while dash and not tail.strip(_GENERATED):
-        text = head
-        head, dash, tail = text.rpartition("-")
-    return text[:_FAMILY_LENGTH]
+    return text[:_FAMILY_LENGTH].rstrip(_GENERATED)
 
 
 def workload_of(member: Member, names: Names) -> Workload | None:

@@ -15,6 +15,7 @@ from exporter.state.contribution import (
     ReportPart,
     Subject,
     controlled_in,
+    expected,
     group_of,
     parts,
 )
@@ -40,16 +41,16 @@ class Accountant:
     def account(
         self,
         report: Report,
-        room: Room,
         held: Contribution | None = None,
         unlisted: Contribution | None = None,
     ) -> Contribution | None:
         """Work out what a report contributes; None when it is filtered out whole.
 
-        Of the resources and failures that it names, those are told apart that have *room*, and the
-        messages are kept that have. *held* is what it contributed before: most often it is the same
-        again, with other messages perhaps. It, or what a list has not brought again yet, knows the
-        workload; where a report is new, its resource is its own at first.
+        Of the resources and failures that it names, those are counted apart for which the share
+        of the namespace has room, and messages are kept likewise. *held* is what it contributed
+        before: most often it is the same again, with other messages perhaps. It, or what a list
+        has not brought again yet, knows the workload; where a report is new, that is resolved
+        later.
 
         ``since`` of each part holds what the results' own timestamps say; whoever knows since
         when they were seen to fail corrects it.
@@ -57,11 +58,11 @@ class Accountant:
         metadata, scope = report.metadata, report.scope
         old = unlisted if held is None else held
         if not metadata.namespace:
-            return self._clusterwide(report, room, old)
+            return self._clusterwide(report, old)
         if held is None and not self._selection.namespace(metadata.namespace):
             return None
         if scope is None:
-            return self._scattered(report, room, old)
+            return self._scattered(report, old)
         piece = report.pieces[0]
         if piece.apart:
             piece, profile = self._scoped(report)
@@ -72,15 +73,18 @@ class Accountant:
             if isinstance(held, Group) and held.profile is profile and held.kind == scope.kind:
                 group: Group | None = held
             else:
-                controlled = UNCONTROLLED if old is None else controlled_in(old)
+                controlled = controlled_in(old) if old else expected(scope)
                 group = self._find(metadata.namespace, scope.kind, controlled, profile, direct=True)
             if group is not None:
                 return group
         elif isinstance(held, ReportPart) and held.says(scope, profile):
-            before = held.messages
-            held.messages = _fitting(failing_messages(piece.result_set, profile), before, room)
-            self._usage.reword(metadata.namespace, before, held.messages)
+            messages = failing_messages(piece.result_set, profile)
+            if messages != held.messages:
+                messages = self._usage.room(metadata.namespace, held).fitting(messages)
+                self._usage.reword(metadata.namespace, held.messages, messages)
+                held.messages = messages
             return held
+        room = self._usage.room(metadata.namespace, old)
         return self._part(report, piece, profile, KnownOwners(old), room) or ()
 
     def owned(self, contribution: Contribution, owned: Iterable[Owned]) -> Contribution:
@@ -88,6 +92,12 @@ class Accountant:
 
         Returns the same object where nothing changes.
         """
+        if isinstance(contribution, Group):  # of a report that is named after its resource
+            for each in owned:
+                if each.direct:
+                    controlled = UNCONTROLLED if each.workload is None else CONTROLLED
+                    return self._twin(contribution, controlled)
+            return contribution
         found: _OwnedBy = {None if each.direct else each[:2]: each for each in owned}
         if not isinstance(contribution, tuple):
             return self._owned(contribution, found)
@@ -134,14 +144,13 @@ class Accountant:
         if not profile.users:
             self.profiles.release(profile)
 
-    def _clusterwide(
-        self, report: Report, room: Room, old: Contribution | None
-    ) -> Contribution | None:
+    def _clusterwide(self, report: Report, old: Contribution | None) -> Contribution | None:
         """Account for a report of no namespace, which may speak of resources in any."""
         if report.scope is None:
-            contribution = self._scattered(report, room, old)
+            contribution = self._scattered(report, old)
         else:
             piece, profile = self._scoped(report)
+            room = self._usage.room("", old)
             contribution = self._part(report, piece, profile, KnownOwners(old), room) or ()
         if not parts(contribution) and not self._selection.namespace(""):
             return None
@@ -159,13 +168,14 @@ class Accountant:
         )
         return current, profile
 
-    def _scattered(self, report: Report, room: Room, old: Contribution | None) -> Contribution:
+    def _scattered(self, report: Report, old: Contribution | None) -> Contribution:
         """Account for a report whose results name resources.
 
         Its summary goes with the first of them whose results count; what the summary has beyond
         the results is of no resource that is known.
         """
         known, kept = KnownOwners(old), list[Group | ReportPart]()
+        room = self._usage.room(report.metadata.namespace, old)
         summary, sets = report.summary, [piece.result_set for piece in report.pieces]
         beyond = self.profiles.not_itemised(summary, sets)
         for piece in self._fewer(report.pieces, room.named) or [Piece.of(Reference(), ())]:
@@ -281,8 +291,3 @@ def _together(pieces: Sequence[Piece]) -> Piece:
     newest = max(piece.newest for piece in pieces)
     result_set = ResultSet(raw_results, messages, said[0].cut)
     return Piece(Reference(OVERFLOW, OVERFLOW), result_set, newest, stamps)
-
-
-def _fitting(messages: tuple[str, ...], before: tuple[str, ...], room: Room) -> tuple[str, ...]:
-    """Keep messages that are kept already; take room for others."""
-    return before if messages == before else room.fitting(messages)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
-from exporter.model.ownership import Member, Workload
+from exporter.model.ownership import Member, Workload, is_probably_owned
 from exporter.model.report import Reference
 from exporter.state.profile import Failure, Outcome, Profile
 
@@ -162,11 +162,6 @@ def _engines(contribution: Contribution) -> set[str] | None:
     return {engine for engines in found for engine in engines} if found else None
 
 
-def named_count(contribution: Contribution | None) -> int:
-    """Count the resources that a report's results name, where there are several."""
-    return len(contribution) if isinstance(contribution, tuple) else 0
-
-
 def are_alike(old: ReportPart, new: ReportPart) -> bool:
     """Whether nothing but messages and timestamps changed."""
     return old.group is new.group and old.name == new.name and old.subject == new.subject
@@ -183,6 +178,11 @@ def controlled_in(old: Contribution) -> str:
     return UNCONTROLLED if group is None else group.controlled
 
 
+def expected(resource: Reference) -> str:
+    """Guess whether the resource of a new report is owned; that is resolved before it is shown."""
+    return CONTROLLED if is_probably_owned(resource.kind, resource.name) else UNCONTROLLED
+
+
 class KnownOwners:
     """Whose the resources of a report were when it was accounted for before: *old*."""
 
@@ -196,6 +196,8 @@ class KnownOwners:
     def of(self, resource: Reference, *, direct: bool) -> tuple[str, Workload | None]:
         """Give a resource's value of ``controlled``, and its workload where that is known."""
         old = self._old
+        if direct and not old:
+            return expected(resource), None
         if direct and old is not None and direct_group(old) is not None:
             return controlled_in(old), old.workload if isinstance(old, ReportPart) else None
         workload = self._workloads.get((resource.kind, resource.name))

@@ -14,7 +14,6 @@ from exporter.state.contribution import (
     direct_group,
     group_of,
     has_failures,
-    named_count,
     parts,
 )
 from exporter.state.failures import Failures, remember
@@ -27,10 +26,9 @@ from exporter.state.report_store import (
     ReportStores,
     covers_resource,
     merged,
-    weight,
 )
 from exporter.state.selection import Selection
-from exporter.state.shares import DEFAULT_SHARES, NamespaceShares, Room
+from exporter.state.shares import DEFAULT_SHARES, NamespaceShares
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
 from exporter.state.totals import NewestTimestamps, SharedResources, Totals
@@ -70,7 +68,6 @@ class Ledger:
         self.workloads = WorkloadIndex()
         self._dirty: set[Group] = set()
         self._shared = SharedResources(self.totals, self._report_stores.counting, self._dirty)
-        self._named: dict[str, int] = {}
 
     def apply(self, scope: Scope, report: Report) -> None:
         """Let a report count as it is now."""
@@ -80,8 +77,7 @@ class Ledger:
         held = report_store.current(namespace, name)
         unlisted = report_store.unlisted(namespace, name) if held is None else None
         old = unlisted if held is None else held
-        room = self._room(namespace, old)
-        contribution = self._accountant.account(report, room, held, unlisted)
+        contribution = self._accountant.account(report, held, unlisted)
         newest = report.newest
         if contribution is not None:
             self.newest.note(report)
@@ -222,8 +218,6 @@ class Ledger:
     ) -> None:
         report_store, _ = self._report_stores.of(scope)
         before = self._report_stores.counting(place)
-        if named := named_count(new) - named_count(old):
-            self._named[place.namespace] = self._named.get(place.namespace, 0) + named
         if new is None:
             report_store.remove(place)
         else:
@@ -248,17 +242,21 @@ class Ledger:
 
     def _regroup(self, slot: int, place: ReportKey, old: Contribution, new: Contribution) -> None:
         """Let a report count for another workload; no failure begins or ends with that."""
-        one, other, stores = direct_group(old), direct_group(new), self._report_stores.stores
-        before = self._report_stores.counting(place)
-        stores[slot].replace(place, new)
-        self._dirty.update(map(group_of, parts(old)))
+        stores = self._report_stores.stores
+        one, other = direct_group(old), direct_group(new)
         if one and other and self._is_alone(stores[1 - slot], place):
+            stores[slot].replace(place, new)
             one.count -= 1
             other.count += 1
+            self._dirty.add(one)
             self._dirty.add(other)
             if new is not other:
                 self.failures.regroup(place, old, new)
-        elif (after := self._report_stores.counting(place))[slot] is not before[slot]:
+            return
+        before = self._report_stores.counting(place)
+        stores[slot].replace(place, new)
+        self._dirty.update(map(group_of, parts(old)))
+        if (after := self._report_stores.counting(place))[slot] is not before[slot]:
             self._exchange(place, before, after, count=True)
 
     def _exchange(self, place: ReportKey, before: Pair, after: Pair, *, count: bool) -> None:
@@ -312,17 +310,6 @@ class Ledger:
             group.cells = ()
             self._accountant.release(group)
         return 1 + len(group.profile.rows) // 4
-
-    def _room(self, namespace: str, old: Contribution | None) -> Room:
-        """Give the room of a report that contributed *old* before.
-
-        A cluster report has room each time: what is left of it differs among shards, and each
-        must tell the same apart.
-        """
-        if not namespace:
-            return Room()
-        named = self._named.get(namespace, 0) - named_count(old)
-        return self._report_stores.usage.room(namespace, named, *weight(old))
 
     @property
     def folded(self) -> int:

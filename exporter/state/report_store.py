@@ -8,14 +8,12 @@ from exporter.model.changes import Scope
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
 from exporter.state.contribution import (
     Contribution,
-    Group,
     Owned,
-    ReportPart,
     direct_group,
     of_one_engine,
     parts,
 )
-from exporter.state.shares import NamespaceShares, Usage, size_of
+from exporter.state.shares import NamespaceShares, Usage
 
 DAY: Final = 86_400.0
 """Seconds. A timestamp further in the future is a mistake, and says nothing about age."""
@@ -113,30 +111,21 @@ class ReportStore:
         former = names.get(name, former)
         names[name] = contribution
         self.changed.add(namespace)
-        if former is not contribution:
-            self._charge(namespace, former, contribution)
+        self._usage.exchange(namespace, former, contribution)
 
     def replace(self, place: ReportKey, contribution: Contribution) -> None:
         """Exchange a contribution; whether a list has brought its report again stays as it is."""
         for held in (self._held, self._unlisted):
-            names = held.get(place.namespace, {})
-            if place.name in names:
+            names = held.get(place.namespace)
+            if names and place.name in names:
                 names[place.name] = contribution
 
     def remove(self, place: ReportKey) -> None:
         """Forget a report."""
         for held in (self._held, self._unlisted):
-            self._charge(place.namespace, _forget(held, place), None)
+            self._usage.exchange(place.namespace, _forget(held, place), None)
         _forget(self._newest, place)
         self.changed.add(place.namespace)
-
-    def _charge(
-        self, namespace: str, former: Contribution | None, new: Contribution | None
-    ) -> None:
-        for contribution, sign in ((former, -1), (new, 1)):
-            if contribution is not None and not isinstance(contribution, Group):
-                failures, size = weight(contribution)
-                self._usage.change(namespace, sign * failures, sign * size)
 
     def begin_list(self, scope: Scope) -> None:
         """Begin to wait for every report of *scope* again."""
@@ -252,12 +241,6 @@ def _forget(held: dict[str, dict[str, Value]], place: ReportKey) -> Value | None
     if not names:
         del held[place.namespace]
     return value
-
-
-def weight(contribution: Contribution | None) -> tuple[int, int]:
-    """Count the failing results that a report keeps, and the bytes of their messages."""
-    kept = [part for part in parts(contribution) if isinstance(part, ReportPart)]
-    return sum(len(p.failures) for p in kept), sum(size_of(p.messages) for p in kept)
 
 
 def covers(scope: Scope, namespace: str) -> bool:

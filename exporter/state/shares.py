@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sys import getsizeof, maxsize
 from typing import Final, NamedTuple
 
-from exporter.state.contribution import OutcomeSet
+from exporter.state.contribution import Contribution, Group, OutcomeSet, ReportPart, parts
 from exporter.state.profile import Outcome
 
 NOT_KEPT: Final = (
@@ -106,40 +106,83 @@ class Room:
         return messages
 
 
+class Weight(NamedTuple):
+    """What a report uses of the shares of its namespace.
+
+    ``named`` counts resources where its results name several, ``failures`` the failing results
+    that it keeps, ``message_bytes`` is the memory of their messages.
+    """
+
+    named: int = 0
+    failures: int = 0
+    message_bytes: int = 0
+
+
+NO_WEIGHT: Final = Weight()
+
+
+def weight(contribution: Contribution | None) -> Weight:
+    """Measure what a report uses of the shares of its namespace."""
+    if contribution is None or isinstance(contribution, Group):
+        return NO_WEIGHT  # nearly all of them
+    kept = [part for part in parts(contribution) if isinstance(part, ReportPart)]
+    return Weight(
+        len(contribution) if isinstance(contribution, tuple) else 0,
+        sum(len(part.failures) for part in kept),
+        sum(size_of(part.messages) for part in kept),
+    )
+
+
 class Usage:
     """What the reports of each namespace use of their shares, in both API groups."""
 
     def __init__(self, shares: NamespaceShares) -> None:
         self._shares = shares
-        self._failures: Counter[str] = Counter()
-        self._message_bytes: Counter[str] = Counter()
+        self._used: dict[str, Weight] = {}
 
-    def change(self, namespace: str, failures: int, message_bytes: int) -> None:
-        """Let the reports of a namespace keep more, or less."""
-        for used, amount in (
-            (self._failures, failures),
-            (self._message_bytes, message_bytes),
-        ):
-            if amount:
-                used[namespace] += amount
-                if not used[namespace]:
-                    del used[namespace]
+    def of(self, namespace: str) -> Weight:
+        """Give what the reports of a namespace use together."""
+        return self._used.get(namespace, NO_WEIGHT)
+
+    def exchange(
+        self, namespace: str, before: Contribution | None, after: Contribution | None
+    ) -> None:
+        """Let a report of a namespace use what *after* does instead of what *before* did."""
+        if isinstance(after, Group) and (before is None or isinstance(before, Group)):
+            return  # nearly all of them: nothing fails
+        if before is not after:
+            self._change(namespace, weight(before), weight(after))
 
     def reword(self, namespace: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Let a report that is kept have other messages."""
         if before is not after:
-            self.change(namespace, 0, size_of(after) - size_of(before))
+            old, new = (Weight(message_bytes=size_of(messages)) for messages in (before, after))
+            self._change(namespace, old, new)
 
-    def room(self, namespace: str, named: int, failures: int, message_bytes: int) -> Room:
-        """Give the room of a report that keeps so much now, which it may keep.
+    def room(self, namespace: str, old: Contribution | None) -> Room:
+        """Give the room of a report that uses what *old* does now, which it may go on to use.
 
-        *named* is how many resources the results of the namespace's other reports name.
+        A cluster report has room each time: what is left of it differs among shards, and each
+        must tell the same apart.
         """
+        if not namespace:
+            return Room()
+        used, mine = self.of(namespace), weight(old)
         return Room(
-            MAX_NAMED_PER_NAMESPACE - named,
-            self._shares.failures - self._failures[namespace] + failures,
-            self._shares.message_bytes - self._message_bytes[namespace] + message_bytes,
+            MAX_NAMED_PER_NAMESPACE - used.named + mine.named,
+            self._shares.failures - used.failures + mine.failures,
+            self._shares.message_bytes - used.message_bytes + mine.message_bytes,
         )
+
+    def _change(self, namespace: str, before: Weight, after: Weight) -> None:
+        if before == after:
+            return
+        used = self.of(namespace)
+        changed = [n - old + new for n, old, new in zip(used, before, after, strict=True)]
+        if any(changed):
+            self._used[namespace] = Weight(*changed)
+        else:
+            self._used.pop(namespace, None)
 
 
 def size_of(messages: Iterable[str]) -> int:

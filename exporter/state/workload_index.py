@@ -6,7 +6,6 @@ from typing import Final
 from exporter.model.ownership import (
     DEPENDENT,
     KINDS,
-    Member,
     Workload,
     family_of,
     member_of,
@@ -34,9 +33,10 @@ _STRIDE: Final = 3
 class WorkloadIndex:
     """Finds workloads from names, family by family.
 
-    Reports arrive in any order, an owner's after those of its Pods or before, so nothing is worked
-    out on arrival: a family that changed is ``pending`` until :meth:`take` resolves it, once for
-    all its changes. A family is one flat list, because most have few members and there are many.
+    Reports arrive in any order, an owner's after those of its Pods or before, so on arrival there
+    is only a guess by the name (``expected``): a family that changed is ``pending`` until
+    :meth:`take` resolves it, once for all its changes. That of a new dependent always is. A
+    family is one flat list, because most have few members and there are many.
     """
 
     def __init__(self) -> None:
@@ -119,8 +119,10 @@ class WorkloadIndex:
         members = families.get(key)
         if members is None:
             families[key] = [report, form, text]
-            return
-        members += (report, form, text)
+            if form not in DEPENDENT:
+                return
+        else:
+            members += (report, form, text)
         self.pending[namespace, key] = None
 
     def _remove(self, namespace: str, report: str, kind: str, name: str) -> bool:
@@ -193,11 +195,16 @@ def _lacks_workload(contribution: Contribution | None) -> bool:
     return contribution.group.controlled == CONTROLLED
 
 
+def _rows(members: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Give the report, the form and the text of each member of a family."""
+    entries = iter(members)
+    return zip(entries, entries, entries, strict=True)
+
+
 def _owners(members: list[str]) -> dict[str, tuple[str, ...]]:
     """Give the kinds of a family's possible owners by name."""
     names: dict[str, tuple[str, ...]] = {}
-    for at in range(0, len(members), _STRIDE):
-        _, form, text = members[at : at + _STRIDE]
+    for _, form, text in _rows(members):
         if form in KINDS:
             kinds = names.get(text)
             if kinds is None:
@@ -209,16 +216,14 @@ def _owners(members: list[str]) -> dict[str, tuple[str, ...]]:
 
 def _resolved(namespace: str, members: list[str]) -> Iterator[tuple[str, Owned]]:
     names = _owners(members)
-    dependents = []
-    for at in range(0, len(members), _STRIDE):
-        report, form, text = members[at : at + _STRIDE]
-        if form in DEPENDENT:
-            dependents.append((report, (form, text)))
-    known: dict[tuple[Member, bool], Owned] = {}
-    for report, member in dependents:
+    known: dict[tuple[str, str, bool], Owned] = {}
+    for report, form, text in _rows(members):
+        if form not in DEPENDENT:
+            continue
         direct = not report.startswith(_SCATTERED)
-        owned = known.get((member, direct))
+        owned = known.get((form, text, direct))
         if owned is None:
-            workload = workload_of(member, names)
-            owned = known[member, direct] = Owned(namespace, member, workload, direct=direct)
+            member = (form, text)
+            owned = Owned(namespace, member, workload_of(member, names), direct=direct)
+            known[form, text, direct] = owned
         yield (report if direct else report[len(_SCATTERED) :]), owned

@@ -15,9 +15,8 @@ from exporter.model.changes import Applied, Deleted, Init, InitDone
 from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import OpenFailure, standing
-from exporter.state.report_store import weight
 from exporter.state.selection import Selection
-from exporter.state.shares import DEFAULT_SHARES, NOT_KEPT, NamespaceShares, size_of
+from exporter.state.shares import DEFAULT_SHARES, NOT_KEPT, NamespaceShares, size_of, weight
 from exporter.view.summary import describe_cut, figures
 from exporter.wire.report_limits import ReportLimits
 from exporter.wire.result_cache import ResultCache, WireReport
@@ -253,9 +252,9 @@ def test_what_one_namespace_writes_changes_nothing_that_is_kept_of_others(
     assert beside.failing("team-a") == alone.failing("team-a")
     usage, stores = beside.ledger._report_stores.usage, beside.ledger._report_stores.stores
     weights = [weight(held) for store in stores for _, held in store.names(EVIL)]
-    assert usage._failures[EVIL] == sum(w[0] for w in weights)
-    assert usage._message_bytes[EVIL] == sum(w[1] for w in weights) <= MANY.message_bytes
+    assert usage.of(EVIL) == tuple(map(sum, zip((0, 0, 0), *weights, strict=True)))
+    assert usage.of(EVIL).message_bytes <= MANY.message_bytes
     unfolded = [one for one in beside.failing(EVIL) if one.name != "__overflow__"]
     assert len(unfolded) <= MANY.failures
     beside.relist()
-    assert (dict(usage._failures), dict(usage._message_bytes)) == ({}, {})
+    assert usage.of(EVIL) == (0, 0, 0)
