@@ -1,5 +1,7 @@
 """A workload that fails one rule is one on every surface, however many copies of it fail, too."""
 
+import pytest
+
 from exporter.alerting.desired import AlertDeriver
 from exporter.alerting.settings import AlertingSettings
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
@@ -86,3 +88,17 @@ def test_without_its_deployment_each_replica_set_is_a_workload() -> None:
     cluster.remove("web")
     assert sums(cluster, "policyreport_failing_workloads", workload_kind="ReplicaSet") == 3
     assert sums(cluster, "policyreport_failing_workloads") == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Pod", "web-5d59d67564-x7k2p"), ("Pod", "my-x7k2p"), ("ReplicaSet", "web-5d59d67564")],
+)
+@pytest.mark.parametrize("word", ["pass", "fail"])
+def test_a_copy_whose_owner_has_no_report_is_its_own_workload(
+    kind: str, name: str, word: str
+) -> None:
+    cluster = Cluster()
+    cluster.report(name, failed(result=word), kind=kind)
+    assert sums(cluster, "policyreport_results", controlled="false", result=word) == 1
+    assert sums(cluster, "policyreport_resources", controlled="true") == 0
