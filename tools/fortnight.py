@@ -317,12 +317,11 @@ class Cluster:
                     self._line(f"{own}_api_requests_total", labels | {"code": "200"}),
                     self._ramp(served * rate),
                 )
-                for bound, share in (("0.01", 0.55), ("0.05", 0.93), ("0.25", 1.0), ("+Inf", 1.0)):
-                    bucket = f"{own}_api_request_duration_seconds_bucket"
-                    yield (
-                        self._line(bucket, labels | {"le": bound}),
-                        self._ramp(served * rate * share),
-                    )
+        for verb, rate in (("watch", 1 / 60), ("list", 1 / 1800)):
+            for bound, share in (("0.01", 0.55), ("0.05", 0.93), ("0.25", 1.0), ("+Inf", 1.0)):
+                bucket = f"{own}_api_request_duration_seconds_bucket"
+                labels = where | {"verb": verb, "le": bound}
+                yield self._line(bucket, labels), self._ramp(rate * share)
         families = {"results": 40 * len(self.namespaces), "resource_results": 60, "resources": 30}
         for family, count in families.items():
             labels = where | {"family": f"policyreport_{family}"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", "_Document", "_Resources")
 
 FRESH_SECONDS: Final = 2.0
+PAGES_FROM_MEMORY: Final = (1, 34)
+"""The version of Kubernetes from which on pages cost an API server less than a stream."""
 GROUPS: Final = {each.group for each in (*REPORT_RESOURCES, *POLICY_RESOURCES, EVENTS)}
 AGGREGATED: Final = ",".join(
     f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
@@ -94,6 +97,15 @@ class _Document(msgspec.Struct):
 
 class _Resources(msgspec.Struct):
     resources: list[_Found] | None = None
+
+
+class _ServerVersion(msgspec.Struct, rename="camel"):
+    """The version of a server, and from 1.33 on that whose features it has."""
+
+    major: str = ""
+    minor: str = ""
+    emulation_major: str = ""
+    emulation_minor: str = ""
 
 
 class Version(NamedTuple):
@@ -140,6 +152,24 @@ class Discovery:
             log.debug("discovery is not permitted: %s", error)
             return resource
         return chosen(resource, self._groups.get(resource.group, ()))
+
+    async def pages_from_memory(self) -> bool:
+        """Say whether the server reads the pages of a list from its memory, not from etcd.
+
+        Kubernetes 1.34 and later do (KEP-4988, ListFromCacheSnapshot). False where the server
+        does not give its version.
+        """
+        try:
+            body = await self._client.get(Request("/version"))
+            found = msgspec.json.decode(body, type=_ServerVersion)
+            # Providers add a sign: "34+".
+            major = found.emulation_major or found.major
+            minor = found.emulation_minor or found.minor
+            version = tuple(int(re.sub(r"\D.*", "", each)) for each in (major, minor))
+        except (ApiError, ValueError, *BROKEN) as error:  # a version without digits, too
+            log.debug("the server does not give its version: %s", error)
+            return False
+        return version >= PAGES_FROM_MEMORY
 
     async def _ask(self) -> dict[str, list[Version]]:
         document = await self._read("/apis", AGGREGATED, _Document)

@@ -104,6 +104,10 @@ class KubeSource:
         """Return the resource in the version to ask for, None if it is not served."""
         return await self._discovery.find(resource)
 
+    async def pages_from_memory(self) -> bool:
+        """Say whether pages cost the server less than a stream; see exporter.watch.ports.Source."""
+        return await self._discovery.pages_from_memory()
+
     async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
         """Read one page of a list, a shorter one where that is too large.
 

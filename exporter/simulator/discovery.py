@@ -12,11 +12,11 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 VERBS = ["create", "delete", "get", "list", "update", "watch"]
 VERSION = {
     "major": "1",
-    "minor": "34",
-    "gitVersion": "v1.34.0+simulator",
+    "minor": "33",
+    "gitVersion": "v1.33.0+simulator",
     "gitCommit": "",
     "gitTreeState": "clean",
-    "buildDate": "2025-08-27T10:09:04Z",
+    "buildDate": "2025-04-23T13:23:00Z",
     "goVersion": "",
     "compiler": "",
     "platform": "linux/amd64",

@@ -14,6 +14,8 @@ from exporter.watch.ports import Source, WatchObserver
 from exporter.wire.codec import ListPage
 
 PAGE_OBJECTS: Final = 250
+FIRST_PAGE_OBJECTS: Final = 25
+"""Of the page that shows whether a list is long: older servers read pages from etcd."""
 PARALLEL_LISTS: Final = 4
 
 
@@ -148,13 +150,13 @@ async def _end(*tasks: asyncio.Task[ListPage] | asyncio.Task[None]) -> None:
 class ReflectorOptions(NamedTuple):
     """How to follow.
 
-    ``stream`` asks for long lists as a stream where the server knows how; else ``lists`` reads
-    them, where they are of several namespaces. A watch is asked to end after ``watch_seconds`` to
-    twice that, by chance, so that not all end together. A server sends a bookmark each minute;
-    after ``idle_seconds`` without any sign of life a connection is given up. What has no versions
-    to resume from is listed again every ``reconcile_seconds``; what is not served or not
-    permitted is looked for every ``look_again_seconds``. That something followed has gone is
-    believed when it was seen twice, ``confirm_seconds`` apart.
+    ``stream`` asks for long lists as a stream, from servers to which pages cost more and which
+    know how; else ``lists`` reads them, where they are of several namespaces. A watch is asked to
+    end after ``watch_seconds`` to twice that, by chance, so that not all end together. A server
+    sends a bookmark each minute; after ``idle_seconds`` without any sign of life a connection is
+    given up. What has no versions to resume from is listed again every ``reconcile_seconds``;
+    what is not served or not permitted is looked for every ``look_again_seconds``. That something
+    followed has gone is believed when it was seen twice, ``confirm_seconds`` apart.
     """
 
     lists: Lists = PagedList
@@ -197,10 +199,11 @@ class Lister:
         """
         self._resource = resource
         if self._reading is None:
-            first = await self._page(self._scope.namespace, "")
+            least = min(FIRST_PAGE_OBJECTS, self._options.page_objects)
+            first = await self._page(self._scope.namespace, "", least)
             self._doubt(first)
             self._begin()
-            if self.streams and first.cont and first.version not in UNVERSIONED:
+            if first.cont and await self._is_streamed(first):
                 return None
             is_divisible = self._scope.resource.namespaced and not self._scope.namespace
             lists = self._options.lists if is_divisible else PagedList
@@ -221,8 +224,13 @@ class Lister:
         self._reading = None
         self.relist_reason = reason
 
-    async def _page(self, namespace: str, cont: str) -> ListPage:
-        limit = self._options.page_objects
+    async def _is_streamed(self, first: ListPage) -> bool:
+        if not self.streams or first.version in UNVERSIONED:
+            return False
+        return not await self._source.pages_from_memory()
+
+    async def _page(self, namespace: str, cont: str, limit: int = 0) -> ListPage:
+        limit = limit or self._options.page_objects
         return await self._source.page(self._resource, namespace, limit=limit, cont=cont)
 
     def _doubt(self, first: ListPage) -> None:

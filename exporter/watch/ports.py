@@ -20,6 +20,13 @@ class Source(Protocol):
         """Return the resource in the version to ask for, None if it is not served."""
         ...
 
+    async def pages_from_memory(self) -> bool:
+        """Say whether the server reads pages from its memory: then they cost it the least.
+
+        False where that is not known; does not raise.
+        """
+        ...
+
     async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
         """Read one page of a list; *namespace* "" means all of them."""
         ...

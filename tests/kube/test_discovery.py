@@ -176,3 +176,33 @@ async def test_nonsense_is_not_taken_for_an_answer() -> None:
         api.faults.add(faults.Answer(200, body=b'{"items":7}'), verb="discover")
         with pytest.raises(Unavailable, match="/apis: not a discovery document"):
             await Discovery(client).find(POLICY_REPORTS)
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        pytest.param(b'{"major":"1","minor":"34"}', True, id="1.34"),
+        pytest.param(b'{"major":"1","minor":"35+"}', True, id="of a provider"),
+        pytest.param(b'{"major":"2","minor":"0"}', True, id="2.0"),
+        pytest.param(b'{"major":"1","minor":"33"}', False, id="1.33"),
+        pytest.param(
+            b'{"major":"1","minor":"34","emulationMajor":"1","emulationMinor":"33"}',
+            False,
+            id="1.34 with the features of 1.33",
+        ),
+        pytest.param(b'{"major":"1","minor":""}', False, id="none"),
+        pytest.param(b"[]", False, id="nonsense"),
+    ],
+)
+async def test_servers_from_1_34_on_read_pages_from_memory(answer: bytes, *, known: bool) -> None:
+    async with Simulator() as api, KubeClient(Anonymous(api.url), Counts()) as client:
+        api.faults.add(faults.Answer(200, body=answer), verb="discover")
+        assert await Discovery(client).pages_from_memory() is known
+
+
+@virtual
+async def test_a_server_that_does_not_give_its_version_may_read_pages_from_etcd() -> None:
+    async with Simulator() as api, KubeClient(Anonymous(api.url), Counts()) as client:
+        api.faults.add(faults.Answer(403), verb="discover")
+        assert not await Discovery(client).pages_from_memory()

@@ -14,6 +14,7 @@ from exporter.kube.kubeconfig import Kubeconfig
 from exporter.model.changes import Change, Deleted
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from exporter.simulator.query import Token
+from exporter.watch.lists import FIRST_PAGE_OBJECTS
 from tests.apiserver import Store, faults
 from tests.apiserver.access import Access
 from tests.kube.kubeconfigs import kubeconfig
@@ -167,7 +168,7 @@ async def test_w10_a_server_that_was_away_for_a_minute_is_resumed_without_a_list
             assert it.reflector.synced
             it.put("b")
         await it.in_step(within=31)
-        assert [query["limit"] for query in it.asked("list")] == ["250", "1"], "and a look"
+        assert [query["limit"] for query in it.asked("list")] == ["25", "1"], "and a look"
         assert it.counts.relists == {}
         unanswered = it.counts.requests[it.resource.name, "list", 0]
         assert 4 <= unanswered <= 12
@@ -429,13 +430,26 @@ async def test_w19_a_long_list_is_read_with_one_page_ahead_at_most() -> None:
 
     def note(_: Change) -> None:
         nonlocal ahead
-        ahead = max(ahead, 100 * len(it.calls("list")) - it.counts.changes["listed"])
+        asked = FIRST_PAGE_OBJECTS + 100 * (len(it.calls("list")) - 1)
+        ahead = max(ahead, asked - it.counts.changes["listed"])
 
     it.watches_sink(note)
     async with it.running():
         await it.in_step()
-        assert len(it.asked("list")) == 20
+        assert len(it.asked("list")) == 21, "a short page first"
         assert 100 < ahead <= 200
+
+
+@virtual
+async def test_a_long_list_is_read_in_pages_where_the_server_has_them_in_memory() -> None:
+    it = Followed(page_objects=100)
+    it.fill(FIRST_PAGE_OBJECTS + 200)
+    new = faults.Answer(200, body=b'{"major":"1","minor":"34"}')
+    it.api.faults.add(new, verb="discover", first=2)
+    async with it.running():
+        await it.in_step()
+        assert [query["limit"] for query in it.asked("list")] == ["25", "100", "100"]
+        assert [query.get("sendInitialEvents") for query in it.asked("watch")] == [None]
 
 
 @virtual
@@ -735,7 +749,7 @@ async def test_w34_a_list_that_is_empty_twice_is_believed() -> None:
             it.store.compact()
         await it.in_step()
         assert it.mirror.names == set()
-        assert [query["limit"] for query in it.asked("list")] == ["250", "1", "250", "250"]
+        assert [query["limit"] for query in it.asked("list")] == ["25", "1", "25", "25"]
 
 
 @virtual

@@ -47,6 +47,9 @@ class Shelf:
         await asyncio.sleep(self.seconds)
         self.applied += [each.name for each in objects]
 
+    async def pages_from_memory(self) -> bool:
+        return False
+
     async def namespaces(self) -> Sequence[str]:
         return list(self.pages)
 

@@ -43,6 +43,9 @@ class Broken:
     async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
         raise NotImplementedError
 
+    async def pages_from_memory(self) -> bool:
+        return False
+
     async def namespaces(self) -> list[str]:
         raise NotImplementedError
 
