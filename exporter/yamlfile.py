@@ -268,7 +268,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in keys:
-                    problem = f"the key {key.value} is there twice"
+                    problem = f"the key {key.value} is repeated"
                     raise _RepeatedKey(None, None, problem, key.start_mark)
                 keys.add(key.value)
         super().flatten_mapping(node)

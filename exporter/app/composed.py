@@ -69,10 +69,10 @@ class CopyingStore:
         try:
             body = await self._copy.open()
         except StateError as error:
-            log.warning("%s: no copy to begin with: %s", self.name, error)
+            log.warning("%s: no copy to start from: %s", self.name, error)
             return None
         if body is not None:
-            log.info("%s: empty, beginning with the copy in %s", self.name, self._copy.name)
+            log.info("%s is empty; starting from the copy in %s", self.name, self._copy.name)
         return body
 
     async def save(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -102,9 +102,9 @@ class CopyingStore:
             self._copy.following = False
             await self._copy.save(self._last)
         except StateError as error:
-            log.warning("%s: not copied: %s", self.name, error)
+            log.warning("%s: the state could not be copied to the ConfigMap: %s", self.name, error)
         else:
-            log.info("%s: copied to %s", self.name, self._copy.name)
+            log.info("%s: the state was copied to %s", self.name, self._copy.name)
             await self._copy.close()
 
     def release(self) -> None:

@@ -224,8 +224,8 @@ class Exporter:
         """Begin with the checkpoint, once it is known which cluster this is; True if it is used."""
         if self._keeping is None:
             log.info(
-                "no --state.configmap, no --state.dir: counters start at 0, and earlier Events "
-                "are not counted"
+                "neither --state.configmap nor --state.dir is set: counters start at 0, and "
+                "earlier Events are not counted"
             )
             return False
         return await self.checkpoint_writer.open(await self._identity(self._keeping.identify))

@@ -181,7 +181,7 @@ class OutageLog:
         names = [str(each) for each in outage.failing]
         fields: dict[str, object] = {"resources": len(names), "resource": ",".join(names)}
         if cause.state == "not served":
-            log.info("not served by the API server yet; still looking for it", extra=fields)
+            log.info("not served by the API server yet; checking again regularly", extra=fields)
             return
         error = outage.failing[0].last_error
         fields |= {"error": str(error), "status": getattr(error, "status", 0)}

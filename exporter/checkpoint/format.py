@@ -152,7 +152,7 @@ def decode(body: bytes) -> Checkpoint:
     before, field = body[:at] + b"}", body[at:-1]
     if field.startswith(_CHECKSUM[:13]):
         if field != _CHECKSUM % _digest(before):
-            raise StateError("damaged: its checksum is not that of its content")
+            raise StateError("damaged: the checksum does not match the content")
         body = before
     try:
         schema = msgspec.json.decode(body, type=_Header).schema

@@ -150,7 +150,7 @@ class ObjectStore:
             active = found.annotations.get(f"{PREFIX}active") == "true"
             self.following = bool(found.content) and active and writer not in ("", self._writer)
             if self.following:
-                log.info("%s: %s writes it, this process follows", self.name, writer)
+                log.info("%s: %s writes it; this process only reads it", self.name, writer)
             return found.content or None
 
     async def save(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -176,7 +176,7 @@ class ObjectStore:
                 self._delays = Backoff(random.random)
                 self.bytes_written = len(fitted.content)
                 return fitted.checkpoint
-        raise StateError(f"{self.name}: changes faster than it can be written")
+        raise StateError(f"{self.name}: other writers change it before each write")
 
     async def look(self) -> Look:
         """Read the checkpoint if it is another one than before, and who writes.
@@ -199,7 +199,7 @@ class ObjectStore:
     async def set_aside(self, reason: str) -> str:  # noqa: ARG002 - the port's
         """Name what happens to a checkpoint that cannot be used: there is room for one."""
         self.following = False
-        return f"nothing of it, the next one replaces it in {self.name}"
+        return f"{self.name} until the next checkpoint replaces it"
 
     async def close(self) -> None:
         """Let another process write without waiting."""
@@ -208,7 +208,7 @@ class ObjectStore:
         try:
             await self._api.replace(self._version, {f"{PREFIX}active": "false"})
         except ExporterError as error:
-            log.warning("%s: cannot be handed over: %s", self.name, error)
+            log.warning("%s: cannot be released for another replica: %s", self.name, error)
 
     def release(self) -> None:
         """Nothing is held beyond ``close``."""
@@ -226,7 +226,7 @@ class ObjectStore:
         if found.content and _digest(found.content) not in self._ours:
             self.following = True
             writer = found.annotations.get(f"{PREFIX}writer") or "another process"
-            raise OvertakenError(f"{self.name}: {writer} wrote it meanwhile")
+            raise OvertakenError(f"{self.name}: {writer} wrote it in the meantime")
         self._version = found.version
 
     def _failure(self, error: ExporterError) -> StateError:
@@ -256,5 +256,5 @@ def _digest(content: bytes) -> bytes:
 
 def _advice(error: ExporterError) -> str:
     if getattr(error, "status", 0) == 404:
-        return f"{error}: create it (the chart does), this program has no permission to"
+        return f"{error}: create it as the chart does; the exporter has no permission to create it"
     return str(error)

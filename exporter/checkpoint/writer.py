@@ -47,7 +47,7 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
         state.apply(InitDone(scope))
         state.violation_events.watermarks[scope] = newest
     except (ApiError, Malformed) as error:
-        log.info("%s: to be listed again: %s", scope.resource.name, error)
+        log.info("%s: will be listed again: %s", scope.resource.name, error)
         return ""
     return version
 
@@ -101,7 +101,7 @@ class CheckpointWriter:
         for counters in counters_of(self._state).values():
             counters.publish({})
         if body is None:
-            log.info("%s: no checkpoint yet: counting begins now", self._store.name)
+            log.info("%s: no checkpoint yet; counters start at 0", self._store.name)
             return False
         return await self._adopt(self._store, body)
 
@@ -157,7 +157,7 @@ class CheckpointWriter:
         except OvertakenError as error:
             self._self_metrics.counter("checkpoint_conflicts_total").inc()
             self.checkpointer.lose()
-            log.warning("%s; this process follows", error)
+            log.warning("%s; this process now only reads it", error)
         except StateError as error:
             self._failed(error)
         except asyncio.CancelledError:
@@ -226,12 +226,12 @@ class CheckpointWriter:
         left_out = {name: number for name, number in numbers.items() if number}
         if left_out and not self.left_out:
             log.warning(
-                "the checkpoint has no room for all: after a restart, these failures have no start "
-                "time and these counters restart at 0",
+                "not everything fits into the checkpoint; after a restart, the failures left out "
+                "have no start time, and the counters left out restart at 0",
                 extra=left_out,
             )
         elif self.left_out and not left_out:
-            log.info("the checkpoint has room for all again")
+            log.info("everything fits into the checkpoint again")
         self.left_out = left_out
 
     def _show_all(self) -> None:
@@ -244,7 +244,7 @@ class CheckpointWriter:
             checkpoint = await asyncio.to_thread(decode, body)
             cluster = self.checkpointer.cluster
             if cluster and checkpoint.cluster not in ("", cluster):
-                await self._restart_counting(store, "cluster", "it is of another cluster")
+                await self._restart_counting(store, "cluster", "it belongs to another cluster")
                 return False
             self.checkpointer.begin_with(checkpoint)
         except StateError as error:
@@ -261,10 +261,10 @@ class CheckpointWriter:
         away = max(self.checkpointer.now - saved_at, 0)
         gap = max(away - EVENT_LIFETIME_SECONDS, 0)
         self._self_metrics.counter("event_gap_seconds_total").inc(gap)
-        log.info("continuing from a checkpoint, %.0f seconds old", away)
+        log.info("continuing from a checkpoint that is %.0f seconds old", away)
         if gap:
             self.report_gap("events_expired", gap)
-            log.warning("Events of %.0f seconds may have expired uncounted", gap)
+            log.warning("Events of %.0f seconds may have expired before they were counted", gap)
 
     def report_gap(self, reason: str, seconds: float = 0.0) -> None:
         """Note that occurrences may be missing."""
@@ -279,7 +279,7 @@ class CheckpointWriter:
         except StateError as error:
             self._give_up(error)
             return
-        log.warning("checkpoint not used, %s; kept: %s; counting restarts", why, aside)
+        log.warning("checkpoint not used: %s; kept as %s; counters restart at 0", why, aside)
 
     def _give_up(self, error: StateError) -> None:
         """Go on as without a store: counters begin at 0 and are shown as they are."""
@@ -287,7 +287,7 @@ class CheckpointWriter:
         self._self_metrics.counter("checkpoint_failures_total").inc()
         self.report_gap("no_checkpoints")
         self._show_all()
-        log.error("%s; going on without checkpoints", error)
+        log.error("%s; continuing without checkpoints", error)
 
     def _failed(self, error: StateError) -> None:
         """Show what was durable last, and try again: shown counters do not move meanwhile."""

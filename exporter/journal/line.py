@@ -53,8 +53,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     id: Annotated[
         str,
         Meta(
-            description="32 hexadecimal digits, the same for the same occurrence however often it "
-            "is written: deduplicate by it."
+            description="32 hexadecimal digits that identify the occurrence. A repeated line has "
+            "the same id, so deduplicate by id."
         ),
     ]
     severity_text: Annotated[
@@ -64,39 +64,43 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     body: Annotated[
         str,
         Meta(
-            description="The engine's message about the failure or the request, or a sentence of "
-            "the exporter. OpenTelemetry: Body."
+            description="The engine's message about the failure or the request, or a text by the "
+            "exporter. OpenTelemetry: Body."
         ),
     ] = ""
     cluster: Annotated[str, Meta(description="The cluster's name: --cluster, or the context.")] = ""
     namespace: Annotated[
-        str, Meta(description="The namespace of the resource; left out for cluster-wide ones.")
+        str, Meta(description="The namespace of the resource; absent if it is cluster-scoped.")
     ] = ""
     namespace_labels: Annotated[
         dict[str, str],
         Meta(
-            description="The labels of the namespace that labels.namespace_labels names, spelled "
-            "as in the metrics."
+            description="The labels of the namespace that labels.namespace_labels lists, with the "
+            "label names of the metrics."
         ),
     ] = {}
     workload_kind: Annotated[
-        str, Meta(description="The kind of the resource's workload: a Deployment, or itself.")
+        str,
+        Meta(
+            description="The kind of the workload that owns the resource, such as Deployment; the "
+            "kind of the resource itself if it has no owner."
+        ),
     ] = ""
     workload: Annotated[
         str,
         Meta(
-            description="The name of the resource's workload, as far as names and reports reveal "
-            "it; the resource itself if it belongs to no other."
+            description="The name of the workload that owns the resource, as far as it is known; "
+            "the name of the resource itself if it has no owner."
         ),
     ] = ""
     resource_kind: Annotated[str, Meta(description="The kind of the resource.")] = ""
     resource_name: Annotated[str, Meta(description="The name of the resource.")] = ""
-    resource_uid: Annotated[str, Meta(description="The uid of the resource, where known.")] = ""
+    resource_uid: Annotated[str, Meta(description="The uid of the resource, if it is known.")] = ""
     policy: Annotated[
-        str, Meta(description="The policy, as namespace/name where it is namespaced.")
+        str, Meta(description="The policy, as namespace/name if it is namespaced.")
     ] = ""
     policy_kind: Annotated[
-        str, Meta(description="The kind of the policy; left out for failures.")
+        str, Meta(description="The kind of the policy; absent for failures.")
     ] = ""
     rule: Annotated[str, Meta(description="The rule of the policy.")] = ""
     severity: Annotated[
@@ -107,11 +111,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     source: Annotated[str, Meta(description="The source of the result, as in the metrics.")] = ""
     controller: Annotated[
         str,
-        Meta(description="Which controller wrote the Event: admission or scan."),
+        Meta(description="The controller that wrote the Event: admission or scan."),
     ] = ""
     ordinal: Annotated[
         int,
-        Meta(description="Which of the violations that its Event represents this is, from 1."),
+        Meta(description="Number of the violation, from 1, among those that its Event represents."),
     ] = 0
     since: Annotated[str, Meta(description="Start of the failure, RFC 3339 in UTC.")] = ""
     duration_seconds: Annotated[
@@ -120,8 +124,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     reason: Annotated[
         str,
         Meta(
-            description="failure_closed: what the report has now (pass, warn, error, skip, "
-            "not_reported, report_deleted). policy_changed: created, changed or deleted. "
+            description="failure_closed: the result now (pass, warn, error, skip), not_reported "
+            "or report_deleted. policy_changed: created, changed or deleted. "
             "exporter_started: checkpoint or no_checkpoint. gap: why something may be missing."
         ),
     ] = ""
@@ -138,11 +142,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
         bool | None, Meta(description="policy_changed: whether it was ready before.")
     ] = None
     seconds: Annotated[
-        int | None, Meta(description="gap: the time whose Events may be missing, in seconds.")
+        int | None, Meta(description="gap: length of the time without Events, in seconds.")
     ] = None
-    lines: Annotated[int | None, Meta(description="gap: how many lines the journal left out.")] = (
-        None
-    )
+    lines: Annotated[int | None, Meta(description="gap: number of missing lines.")] = None
     version: Annotated[str, Meta(description="exporter_started: the exporter's version.")] = ""
     truncated: Annotated[
         bool,

@@ -108,8 +108,8 @@ class Journal:
         """Count lines that are not written."""
         if not self._missing:
             log.warning(
-                "the journal leaves lines out: %s; policyreport_exporter_journal_dropped_total "
-                "counts them",
+                "lines are missing from the journal: %s; "
+                "policyreport_exporter_journal_dropped_total counts them",
                 _REASONS[reason],
             )
         self._missing += count
@@ -149,7 +149,7 @@ class Journal:
             self._metrics.written(name, count)
         if self._missing and self.pending_bytes < self._limit // 2:
             missing, self._missing = self._missing, 0
-            log.warning("the journal left %d lines out", missing)
+            log.warning("%d lines are missing from the journal", missing)
             if self.on_gap is not None:
                 self.on_gap(missing)
 
@@ -163,7 +163,11 @@ class Journal:
             writer.abandon()
         self.reap()
         if self._sent:
-            log.error("journal %s: %d lines are not written", writer.target.file, len(self._sent))
+            log.error(
+                "journal %s: %d lines could not be written before the exit",
+                writer.target.file,
+                len(self._sent),
+            )
 
     def _forget(self, entry: Entry) -> None:
         size = len(entry.line)
@@ -174,7 +178,7 @@ class Journal:
 
 
 _REASONS: Final = {
-    "full": "they are written too slowly, or not at all",
-    "share": "one namespace has too many that are not written yet",
+    "full": "the file cannot be written, or not fast enough",
+    "share": "too many lines of one namespace wait to be written",
     "repeats": "one Event represents too many violations",
 }

@@ -238,7 +238,7 @@ class LineWriter:
                 self._lines.popleft()
             self.written += whole
             if self._complaint:
-                log.info("journal %s: lines are written again", self.target.file)
+                log.info("journal %s: lines can be written again", self.target.file)
                 self._complaint = ""
         self._sink.close()
 
@@ -260,7 +260,7 @@ class LineWriter:
         if complaint != self._complaint:
             self._complaint = complaint
             log.error(
-                "journal %s: %s; metrics are not affected, lines wait in memory up to a limit",
+                "journal %s: %s; metrics are not affected, and lines wait in memory up to a limit",
                 self.target.file,
                 complaint,
             )

@@ -87,7 +87,7 @@ def own_namespace(service_account: Path = SERVICE_ACCOUNT) -> str:
         return (service_account / "namespace").read_text(encoding="ascii").strip()
     except OSError as error:
         raise ConfigError(
-            "--state.configmap: this is not a Pod, whose namespace would be used: expected "
+            "--state.configmap: this is not a Pod, so there is no default namespace: expected "
             "NAMESPACE/NAME"
         ) from error
 

@@ -94,7 +94,7 @@ class User(msgspec.Struct, frozen=True, rename="kebab"):
             headers += [(f"Impersonate-Extra-{_escaped(key)}", value) for value in values]
         headers = [(name, value) for name, value in headers if value]
         if headers and not self.as_user:
-            raise ConfigError("as-uid, as-groups and as-user-extra need the key as")
+            raise ConfigError("as-uid, as-groups and as-user-extra need the key `as`")
         for name, value in headers:
             if not is_header_value(value):
                 raise ConfigError(f"{name}: expected ASCII without control characters")
@@ -169,7 +169,7 @@ def read_context(paths: str, wanted: str = "") -> KubeContext:
     name = wanted or next(filter(None, (config.current_context for _, config in read)), "")
     if not name:
         known = _names(each for _, each in contexts)
-        raise ConfigError(f"{where}: no current-context; choose with --context; {known}")
+        raise ConfigError(f"{where}: no current-context; choose one with --context; {known}")
     _, chosen = _find(where, "context", name, contexts)
     where = f"{where}, context {name}"
     context = chosen.context

@@ -139,8 +139,8 @@ OWN: Final = (
         "events_ignored_total",
         "counter",
         "Violation Events that are not counted, by reason: a note that cannot be parsed (grammar), "
-        "a namespace that Kyverno does not write to (namespace), another controller, an unknown "
-        "policy.",
+        "a namespace that Kyverno does not write to (namespace), another controller (controller), "
+        "or a policy that does not exist (unknown_policy).",
         ("reason",),
         stability="experimental",
     ),
@@ -217,8 +217,8 @@ OWN: Final = (
     OwnFamily(
         "journal_lines_total",
         "counter",
-        "Lines written to the journal, by event_name; replayed lines were written again after a "
-        "restart, because it was not known whether they had been written.",
+        "Lines written to the journal, by event_name; replayed counts lines that were written "
+        "again after a restart, in case they were lost.",
         ("event_name",),
         stability="experimental",
     ),

@@ -207,7 +207,7 @@ def _complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
 
 def _top_level_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
     if not config.sources:
-        yield "sources", "expected at least one source; leave the key out for Kyverno's own"
+        yield "sources", "expected at least one source; remove the key to count Kyverno's own"
     if not config.results:
         yield "results", f"expected at least one of {', '.join(RESULTS)}"
     if config.grafana_url and not is_url(config.grafana_url):

@@ -75,10 +75,10 @@ def _not_read(made: SnapshotDocument) -> Iterator[str]:
     """Give why single results are missing."""
     yield from made.problems
     if made.failing is None:
-        yield "Only summaries were read (reports.detail: summary): no single result is known"
+        yield "Only summaries were read (reports.detail: summary): single results are not known"
     if made.not_itemised.failing:
         what = counted(made.not_itemised.failing, "failing result")
-        yield f"{what} of summaries not itemised by the reports"
+        yield f"{what} in summaries, not itemised by the reports"
 
 
 def as_junit(made: SnapshotDocument) -> str:
@@ -195,7 +195,7 @@ def as_sarif(made: SnapshotDocument) -> str:
     if len(found) > MOST_SARIF_RESULTS:
         problems.append(
             f"{len(found) - MOST_SARIF_RESULTS} of {len(found)} results are left out, the least "
-            f"severe ones: GitHub takes at most {MOST_SARIF_RESULTS}"
+            f"severe ones: GitHub accepts at most {MOST_SARIF_RESULTS}"
         )
     results = [_incomplete_result(each, rules) for each in problems]
     room = MOST_SARIF_RESULTS - len(results)

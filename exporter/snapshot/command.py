@@ -127,8 +127,8 @@ def _check_judged(ask: SnapshotOptions, config: ConfigFile) -> None:
     missing = [word for word in judged if word not in config.results]
     if missing:
         raise ConfigError(
-            f"results: {', '.join(missing)} left out by the configuration file, and judged by "
-            "--fail-on"
+            f"results: the configuration file leaves out {', '.join(missing)}, which --fail-on "
+            "evaluates"
         )
 
 

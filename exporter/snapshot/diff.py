@@ -118,16 +118,16 @@ def _differences(baseline: SnapshotDocument, made: SnapshotDocument) -> Iterator
     if baseline.cluster_uid and made.cluster_uid:
         if baseline.cluster_uid != made.cluster_uid:
             uids = f"the uids of kube-system are {baseline.cluster_uid} and {made.cluster_uid}"
-            yield f"it is of cluster {baseline.cluster!r}, not of {made.cluster!r}: {uids}"
+            yield f"it is from cluster {baseline.cluster!r}, not from {made.cluster!r}: {uids}"
     elif baseline.cluster != made.cluster:
         yield (
-            f"it is of cluster {baseline.cluster!r}, not of {made.cluster!r}; "
-            "--cluster names the cluster that files are from"
+            f"it is from cluster {baseline.cluster!r}, not from {made.cluster!r}; "
+            "for files, set the name with --cluster"
         )
     for name in SnapshotScope.__struct_fields__:
         one, other = getattr(baseline.scope, name), getattr(made.scope, name)
         if one != other:
-            yield f"it was made with other {name}: {_spelled(one)}, not {_spelled(other)}"
+            yield f"it was written with other {name}: {_spelled(one)}, not {_spelled(other)}"
 
 
 def _spelled(value: object) -> str:

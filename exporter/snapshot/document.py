@@ -178,7 +178,7 @@ def headline(made: SnapshotDocument) -> str:
     """Sum the snapshot up in a sentence; nothing is fine while there is a problem."""
     failing_count = made.results.failing
     if made.compliance is None:
-        return f"{counted(made.reports, 'report')}, no check is pass, fail or error"
+        return f"{counted(made.reports, 'report')}, no check passed, failed or ended with an error"
     checks, reports = counted(made.results.scored, "check"), counted(made.reports, "report")
     text = f"{percent(made.compliance)} of {checks} comply; {reports}"
     if not failing_count:
@@ -210,7 +210,7 @@ def caveats(made: SnapshotDocument) -> list[str]:
     lines = []
     if made.not_itemised.failing:
         lines.append(
-            f"Not itemised: {counted(made.not_itemised.failing, 'failing result')} of summaries; "
+            f"Not itemised: {counted(made.not_itemised.failing, 'failing result')} in summaries; "
             "the results of their reports were cut or are absent"
         )
     lines += describe_cut(made.cut_reports)

@@ -289,16 +289,16 @@ def _verdict(evidence: _Evidence) -> Verdict:
 
 def _notes(evidence: _Evidence) -> Iterator[str]:
     if not evidence.infos:
-        yield "the policy was not read, so that its mode is not known"
+        yield "the policy was not read, so its mode is not known"
     if not evidence.counts.all:
-        yield "no report has a result of it"
+        yield "no report contains a result of this policy"
     if any(not each.background for each in evidence.infos):
-        yield "it is not scanned in the background: only objects that changed since are evaluated"
+        yield "background scans skip this policy: only objects that change are evaluated"
     if evidence.counts.warn:
-        yield f"{evidence.counts.warn} checks warn, as of rules that are not scored"
+        yield f"{evidence.counts.warn} checks warn, for example because their rules are not scored"
     owned = len(evidence.rows) - evidence.counts.failing
     if owned > 0:
-        yield f"{counted(owned, 'more failing result')} of objects that another one owns"
+        yield f"{counted(owned, 'more failing result')} of objects that another object owns"
     if evidence.unknown:
         yield "not all results could be read"
 

@@ -162,7 +162,7 @@ def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObje
     try:
         for item in window.items():
             if is_array and item[:1] not in (b"{", b"["):
-                raise ConfigError(f"{place}: {_EXPECTED}: an item of the list is no object")
+                raise ConfigError(f"{place}: {_EXPECTED}: an item of the list is not an object")
             yield from _objects(place, item, kind, 1, nameless)
     except Uncut as error:
         raise ConfigError(f"{place}: {_EXPECTED}: the list is not closed") from error
@@ -201,7 +201,7 @@ def _objects(
     An object without a kind goes to *nameless* if that of its list is not known yet.
     """
     if depth > _DEEPEST:
-        raise ConfigError(f"{place}: lists in lists more than {_DEEPEST} deep")
+        raise ConfigError(f"{place}: lists are nested more than {_DEEPEST} levels deep")
     with suppress(*BROKEN):  # what is wrong is found when it is decoded
         body = compact(body)
     try:
@@ -238,7 +238,7 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
         except Uncut as error:
             raise msgspec.DecodeError("the list is not closed") from error
         if not all(inner.startswith((b"{", b"[")) for inner in items):
-            raise msgspec.ValidationError("an item of the list is no object")
+            raise msgspec.ValidationError("an item of the list is not an object")
         return _Item(), items
     try:
         item = _item(body)

@@ -79,12 +79,12 @@ def _unmatched(reading: Reading, ask: SnapshotOptions, config: ConfigFile) -> It
     if ask.files:
         for name in ask.namespaces:
             if name not in known["namespace"]:
-                text = f"--namespace {name}: no report in the input is of this namespace"
+                text = f"--namespace {name}: the input contains no report of this namespace"
                 yield Finding(text, EMPTY_STATUS)
     for name, patterns, text in (
         ("if-enforced", ask.if_enforced, "no report and no policy matches"),
         ("policy", ask.policies, "no report and no policy matches"),
-        ("kind", ask.kinds, "no report is of an object of this kind"),
+        ("kind", ask.kinds, "no report is about an object of this kind"),
     ):
         for pattern in patterns:
             if not _matches(Globs((pattern,)), known["kind" if name == "kind" else "policy"]):
@@ -107,7 +107,7 @@ def _unmatched_team(reading: Reading, ask: SnapshotOptions) -> Iterator[Finding]
     elif not reading.team:
         known = "no namespace has this label and value"
         if ask.files and not reading.state.namespaces.labels:
-            known = "no namespace is in the input; add namespaces to what kubectl gets"
+            known = "the input contains no namespaces; add namespaces to the kubectl command"
         yield Finding(f"--team {ask.team}: {known}", EMPTY_STATUS)
 
 
@@ -221,7 +221,7 @@ def _uncompared(made: SnapshotDocument, fail_on: tuple[str, str]) -> Iterator[Fi
     count = made.not_itemised.failing
     if fail_on[0] == NEW and count:
         what = counted(count, "failing result")
-        text = f"not itemised, so that it is not known whether they are new: {what}"
+        text = f"not itemised, so it is not known whether they are new: {what}"
         yield Finding(text, UNKNOWN_STATUS)
 
 
@@ -264,8 +264,8 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     lines = [head + (f" ({named})" if named else "")]
     if missing:
         lines.append(
-            f"  {missing} of them not itemised: counted by summaries of reports whose results were "
-            "cut or are absent, severity unknown"
+            f"  {missing} of them not itemised: only the summaries of their reports count them, so "
+            "their severity is unknown"
         )
     return lines + _first(_rows(reading, words, severities))
 

@@ -113,9 +113,9 @@ def read_options(given: Mapping[str, object]) -> SnapshotOptions:
     )
     ask = _diff(ask)
     for this, other in (*_contradictions(ask), *_diff_contradictions(ask)):
-        raise ConfigError(f"{this} does not go with {other}")
+        raise ConfigError(f"{this} cannot be combined with {other}")
     if given.get("all_namespaces") and ask.namespaces:
-        raise ConfigError("--all-namespaces does not go with --namespace")
+        raise ConfigError("--all-namespaces cannot be combined with --namespace")
     return ask
 
 
@@ -123,8 +123,8 @@ def _output(text: str) -> Output:
     form, equals, path = text.partition("=")
     if form not in FORMS or (equals and not path):
         raise ConfigError(
-            f"--output {text}: expected one of {', '.join(FORMS)}, perhaps with a file, "
-            "as in junit=report.xml"
+            f"--output {text}: expected one of {', '.join(FORMS)}, with or without "
+            "a file, as in junit=report.xml"
         )
     return Output(form, path)
 
@@ -133,8 +133,8 @@ def _fail_on(text: str) -> tuple[str, str]:
     word, colon, severity = text.partition(":")
     if word not in ("fail", "error", "warn", NEW) or (colon and severity not in SEVERITIES):
         raise ConfigError(
-            f"--fail-on {text}: expected fail, error, warn or new, perhaps with a least severity, "
-            f"as in fail:high; severities are {', '.join(SEVERITIES)}"
+            f"--fail-on {text}: expected fail, error, warn or new, with or without a minimum "
+            f"severity, as in fail:high; severities are {', '.join(SEVERITIES)}"
         )
     return word, severity or SEVERITIES[-1]
 
@@ -150,7 +150,7 @@ def _team(text: str) -> str:
 
 def _limit(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise ConfigError(f"--limit {text}: expected a number of rows, 1 or more; --all is all")
+        raise ConfigError(f"--limit {text}: expected a number of rows, at least 1; --all shows all")
     return int(text)
 
 
@@ -170,11 +170,11 @@ def _contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
         (ask.watch and ask.fail_on, "--fail-on", "--watch, which never ends"),
         (ask.watch and "-" in ask.files, "- (standard input)", "--watch, which reads again"),
         (ask.watch and ask.outputs != tuple(printed), "--output to a file", "--watch"),
-        (ask.fail_on and ask.results, "--result", "--fail-on, which judges every result"),
+        (ask.fail_on and ask.results, "--result", "--fail-on, which evaluates every result"),
         (
             ask.fail_on and ask.severities,
             "--severity",
-            "--fail-on: name the least severity there, as in --fail-on fail:high",
+            "--fail-on; append the minimum severity, as in --fail-on fail:high",
         ),
         (
             new and not (ask.baseline or ask.diffed),
@@ -184,17 +184,17 @@ def _contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
         (
             ask.allow_empty and not ask.fail_on,
             "--allow-empty",
-            "a snapshot without --fail-on, which judges nothing",
+            "a snapshot without --fail-on, which evaluates nothing",
         ),
         (
             ask.team and ask.namespaces,
             "--team",
-            "--namespace: a Role in a namespace cannot read the labels of namespaces",
+            "--namespace: a Role in a namespace does not permit reading labels of namespaces",
         ),
         (
             len(printed) > 1,
             f"--output {printed[-1].form if printed else ''}",
-            "another one to standard output: name a file, as in csv=report.csv",
+            "another output to standard output; write it to a file, as in csv=report.csv",
         ),
     )
     for is_there, this, other in pairs:
@@ -210,7 +210,7 @@ def _metric_contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
     for form in sorted(ask.forms.intersection(METRIC_FORMS)):
         for name in ("severities", "team", "baseline", "if_enforced"):
             if getattr(ask, name):
-                yield _flag_of(name), f"--output {form}, where series have labels to choose by"
+                yield _flag_of(name), f"--output {form}, whose series have labels to select by"
 
 
 def _diff_contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
@@ -226,9 +226,9 @@ def _diff_contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
         *("baseline", "if_enforced", "watch"),
     ):
         if getattr(ask, name) != getattr(default, name):
-            yield _flag_of(name), "diff, which compares what was read before"
+            yield _flag_of(name), "diff, which compares two files as they are"
     if ask.fail_on and ask.fail_on[0] != NEW:
-        yield f"--fail-on {ask.fail_on[0]}", "diff, which judges what is new"
+        yield f"--fail-on {ask.fail_on[0]}", "diff, which evaluates only new failures"
 
 
 def _flag_of(name: str) -> str:
@@ -257,7 +257,9 @@ def narrowed(config: ConfigFile, ask: SnapshotOptions, flags: Flags) -> ConfigFi
         reports = ReportSettings(namespace_objects=reports.namespace_objects)
     if reports.detail == "summary":
         for flag in _unknown_to_summaries(ask):
-            raise ConfigError(f"{flag} does not go with reports.detail: summary, which reads none")
+            raise ConfigError(
+                f"{flag} cannot be used with reports.detail: summary, which reads no results"
+            )
     in_files = flags.namespaces if ask.files else ()
     filters = Filters(
         _included(filters.namespaces, in_files),

@@ -105,7 +105,7 @@ def _lost(watched: Sequence[Watched]) -> ClusterConnection | None:
             "lost", message, first.since, counted=True, error=first.error, as_of=first.since
         )
     kinds = ", ".join(each.resource for each in down)
-    message = f"Not watched: {kinds}; the numbers that depend on them are old"
+    message = f"Not watched: {kinds}; the numbers that depend on them are outdated"
     reports = [each for each in down if each.resource in REPORT_NAMES]
     as_of = min((each.since for each in reports), default=0.0)
     return ClusterConnection(

@@ -16,14 +16,14 @@ def scope_sentence(namespaces: Sequence[str], shard: tuple[int, int]) -> str:
     """Describe the part of the cluster that is read; "" for the whole."""
     if namespaces:
         names = ", ".join(namespaces)
-        plural = "s" if len(namespaces) > 1 else ""
+        plural, verb = ("s", "are") if len(namespaces) > 1 else ("", "is")
         return (
-            f"Only the namespace{plural} {names}: nothing of other namespaces is known, "
-            "and no report about the cluster's own resources."
+            f"Only the namespace{plural} {names} {verb} read. Other namespaces and cluster-scoped "
+            "resources are not included."
         )
     index, shards = shard
     if shards > 1:
-        return f"Only shard {index} of {shards}: other namespaces are on the pages of other shards."
+        return f"Only shard {index} of {shards}. The other shards' pages show the other namespaces."
     return ""
 
 
@@ -125,7 +125,7 @@ def _described(row: values.LeftOut) -> str:
     of = f"of source {row.source}" if row.source else "without a source"
     results, are = counted(row.results, "result"), "is" if row.results == 1 else "are"
     if row.reason == "word":
-        return f"{results} {of} {are} skipped: none of pass, fail, warn, error, skip"
+        return f"{results} {of} {are} skipped: not pass, fail, warn, error or skip"
     them = "it" if row.results == 1 else "them"
     return f'{results} {of} {are} left out; to count {them}, add "{row.source}" to sources:'
 

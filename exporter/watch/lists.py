@@ -239,7 +239,7 @@ class Lister:
             self._doubted = False
             return
         self._doubted = True
-        message = f"the list is empty, but there were {self._feed.listed} objects; retrying"
+        message = f"the list is empty, but the last one had {self._feed.listed} objects; retrying"
         raise Unavailable(message, 200, self._options.confirm_seconds)
 
     def _begin(self) -> None:

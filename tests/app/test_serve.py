@@ -46,7 +46,10 @@ def test_without_a_state_directory_it_says_what_does_not_count(
     run: Run, beside: Beside, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("serve", f"--kubeconfig={beside.kubeconfig}", drive=lambda _: None)
-    assert "no --state.configmap, no --state.dir: counters start at 0" in capsys.readouterr().err
+    assert (
+        "neither --state.configmap nor --state.dir is set: counters start at 0"
+        in capsys.readouterr().err
+    )
 
 
 def test_counters_go_on_after_a_stop(run: Run, beside: Beside, tmp_path: Path) -> None:
@@ -254,7 +257,7 @@ def test_a_state_directory_that_cannot_be_written_is_said_and_survived(
     flags = (f"--kubeconfig={beside.kubeconfig}", f"--state.dir={state}")
     assert run("serve", *flags, drive=drive) == 143
     assert (failures[0] or 0) >= 1
-    assert f"--state.dir {state}: Not a directory; going on without" in capsys.readouterr().err
+    assert f"--state.dir {state}: Not a directory; continuing without" in capsys.readouterr().err
 
 
 def test_logs_can_be_json(run: Run, beside: Beside, capsys: pytest.CaptureFixture[str]) -> None:

@@ -249,7 +249,7 @@ def test_a_changed_count_is_damage() -> None:
     body = encode(checkpoint())
     changed = body.replace(b'"high","kyverno"],0]', b'"high","kyverno"],1]')
     assert changed != body
-    with pytest.raises(StateError, match="damaged: its checksum"):
+    with pytest.raises(StateError, match="damaged: the checksum"):
         decode(changed)
 
 

@@ -162,7 +162,7 @@ async def test_a_checkpoint_of_another_process_is_not_overwritten() -> None:
     await store.save(saying(1))
     theirs = fit(saying(2), LIMIT_BYTES).content
     api.put(theirs, "pod-b")
-    with pytest.raises(OvertakenError, match="pod-b wrote it meanwhile"):
+    with pytest.raises(OvertakenError, match="pod-b wrote it in the meantime"):
         await store.save(saying(3))
     assert api.stored.content == theirs
     assert store.following

@@ -131,7 +131,7 @@ async def test_what_has_no_room_is_counted_and_logged_once(
     assert it.value("checkpoint_left_out", "failures") == 301 - len(kept.failures) > 0
     assert it.value("checkpoint_left_out", "counters") == 0
     assert it.writer.left_out == {"failures": 301 - len(kept.failures)}
-    assert caplog.text.count("has no room for all") == 1
+    assert caplog.text.count("not everything fits into the checkpoint") == 1
 
 
 @virtual

@@ -155,7 +155,9 @@ def test_a_full_journal_drops_counts_logs_once_and_reports_a_gap(
         outbox.add("failures", entry(str(number), f"n{number}", size=1000))
     assert desk.counts.left_out["full"] > 150
     assert desk.journal.pending_bytes <= 100_000
-    assert len([r for r in caplog.records if "leaves lines out" in r.message]) == 1
+    assert (
+        len([r for r in caplog.records if "lines are missing from the journal: " in r.message]) == 1
+    )
     desk.file.unlink()
     written = desk.written()
     assert len(written) == 300 - desk.counts.left_out.total()

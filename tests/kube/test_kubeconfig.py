@@ -209,7 +209,7 @@ def test_a_wrong_context_is_told_the_right_ones(tmp_path: Path) -> None:
 def test_a_kubeconfig_without_a_current_context_asks_for_one(tmp_path: Path) -> None:
     path = Path(kubeconfig(tmp_path, SERVER, {}))
     path.write_text(path.read_text().replace("current-context: here\n", ""))
-    assert "no current-context; choose with --context; available: here" in refused(str(path))
+    assert "no current-context; choose one with --context; available: here" in refused(str(path))
 
 
 def test_a_malformed_kubeconfig_is_told_where(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ async def test_impersonation_is_sent_as_headers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user", "complaint"),
     [
-        ({"as-groups": ["dev"]}, "as-uid, as-groups and as-user-extra need the key as"),
+        ({"as-groups": ["dev"]}, "as-uid, as-groups and as-user-extra need the key `as`"),
         ({"as": "two\nlines"}, "Impersonate-User: expected ASCII without control characters"),
         ({"auth-provider": {"name": "gcp"}}, "auth-provider gcp is not supported"),
         ({"client-certificate-data": "%"}, "client-certificate-data: expected PEM in base64"),

@@ -143,7 +143,7 @@ MISTAKES = {
     ),
     "no source": (
         "sources: []",
-        "1: sources: expected at least one source; leave the key out for Kyverno's own",
+        "1: sources: expected at least one source; remove the key to count Kyverno's own",
     ),
     "no result": (
         "results: []",

@@ -437,7 +437,7 @@ NOT_TOGETHER = {
 @pytest.mark.parametrize("flags", NOT_TOGETHER.values(), ids=NOT_TOGETHER.keys())
 def test_flags_that_do_not_go_together_are_said(flags: list[str], capsys: Text) -> None:
     assert main(["snapshot", *flags]) == 2
-    assert "does not go with" in capsys.readouterr().err
+    assert "cannot be combined with" in capsys.readouterr().err
 
 
 NARROWED = {
@@ -582,13 +582,16 @@ BROKEN = {
     "a second YAML document": (b"kind: A\n---\na: [\n", ":4: neither JSON nor YAML"),
     "a repeated key": (
         b"kind: Pod\nmetadata:\n  name: a\n  name: b\n",
-        ":4: neither JSON nor YAML: the key name is there twice",
+        ":4: neither JSON nor YAML: the key name is repeated",
     ),
     "a repeated key of the object": (
         b"kind: Pod\nspec: {}\nspec: {}\n",
-        "the key spec is there twice",
+        "the key spec is repeated",
     ),
-    "lists in lists without an end": (b"[" * 20 + b"]" * 20, "lists in lists more than 8 deep"),
+    "lists in lists without an end": (
+        b"[" * 20 + b"]" * 20,
+        "lists are nested more than 8 levels deep",
+    ),
 }
 
 
@@ -642,7 +645,7 @@ def test_summaries_refuse_what_they_cannot_tell(
     flag: str, beside: Beside, tmp_path: Path, capsys: Text
 ) -> None:
     assert main([*summarised(beside, tmp_path), flag]) == 2
-    assert "does not go with reports.detail: summary" in capsys.readouterr().err
+    assert "cannot be used with reports.detail: summary" in capsys.readouterr().err
 
 
 def test_one_namespace_of_a_cluster_can_be_asked_for(beside: Beside, capsys: Text) -> None:
@@ -769,7 +772,7 @@ def test_results_that_the_file_leaves_out_cannot_be_judged(tmp_path: Path, capsy
     config = tmp_path / "config.yaml"
     config.write_text("results: [pass]\n")
     assert gated(reports("fail"), tmp_path, f"--config.file={config}") == 2
-    assert "results: fail left out by the configuration file" in capsys.readouterr().err
+    assert "results: the configuration file leaves out fail" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("word", "status"), [("pass", 0), ("fail", 1)])

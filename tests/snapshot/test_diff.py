@@ -125,18 +125,18 @@ def grouped(rows: list[Object]) -> Counter[Any]:
 
 
 REFUSED = {
-    "another cluster": ({"cluster": "test"}, "it is of cluster 'test', not of 'prod'"),
+    "another cluster": ({"cluster": "test"}, "it is from cluster 'test', not from 'prod'"),
     "another uid": (
         {"cluster_uid": "1"},
         "the uids of kube-system are 1 and 2",
     ),
     "another scope": (
         {"scope": SnapshotScope(namespaces=("shop",))},
-        "it was made with other namespaces: shop, not all",
+        "it was written with other namespaces: shop, not all",
     ),
     "other sources": (
         {"scope": SnapshotScope(sources=("falco",))},
-        "it was made with other sources: falco, not all",
+        "it was written with other sources: falco, not all",
     ),
     "only summaries": ({"failing": None}, "only summaries were read"),
 }
@@ -226,7 +226,7 @@ UNKNOWN: dict[str, tuple[list[Object], int, str]] = {
     "results that are not itemised": (
         [report("web", result("p", "fail"), summary={"fail": 4})],
         3,
-        "not itemised, so that it is not known whether they are new: 3 failing results",
+        "not itemised, so it is not known whether they are new: 3 failing results",
     ),
     "a report that is malformed": (
         [report("web", result("p", "fail")), report("bad", {"policy": 7})],
@@ -290,11 +290,20 @@ def test_a_file_that_is_no_snapshot_is_named(
 
 USAGE = {
     "one file": (["diff", "a"], "expected two files"),
-    "a filter": (["diff", "a", "b", "--policy=x"], "--policy does not go with diff"),
-    "metrics": (["diff", "a", "b", "-o", "prometheus"], "does not go with diff"),
-    "another gate": (["diff", "a", "b", "--fail-on=fail"], "--fail-on fail does not go with diff"),
-    "no baseline": (["a", "--fail-on=new"], "--fail-on new does not go with a snapshot without"),
-    "a baseline of metrics": (["a", "--baseline=b", "-o", "prometheus"], "--baseline does not go"),
+    "a filter": (["diff", "a", "b", "--policy=x"], "--policy cannot be combined with diff"),
+    "metrics": (["diff", "a", "b", "-o", "prometheus"], "cannot be combined with diff"),
+    "another gate": (
+        ["diff", "a", "b", "--fail-on=fail"],
+        "--fail-on fail cannot be combined with diff",
+    ),
+    "no baseline": (
+        ["a", "--fail-on=new"],
+        "--fail-on new cannot be combined with a snapshot without",
+    ),
+    "a baseline of metrics": (
+        ["a", "--baseline=b", "-o", "prometheus"],
+        "--baseline cannot be combined",
+    ),
 }
 
 

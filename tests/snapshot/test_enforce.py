@@ -93,7 +93,7 @@ def test_what_would_be_refused_is_listed_with_its_namespaces_team(
     ]
     assert (found["failing"], found["unevaluated"], found["skipped"]) == (2, 1, 1)
     assert found["modes"] == ["audit"]
-    assert found["notes"][0].startswith("it is not scanned in the background")
+    assert found["notes"][0].startswith("background scans skip this policy")
     capsys.readouterr()
     outputs = [f"--output={form}={tmp_path / form}" for form in ("table", "markdown", "html")]
     assert taken(path, "--if-enforced=p", *outputs) == 1
@@ -189,7 +189,7 @@ USAGE = {
 @pytest.mark.parametrize("flags", USAGE.values(), ids=USAGE.keys())
 def test_what_narrows_the_results_of_a_policy_is_refused(flags: list[str], capsys: Text) -> None:
     assert taken("x", *flags) == 2
-    assert "does not go with" in capsys.readouterr().err
+    assert "cannot be combined with" in capsys.readouterr().err
 
 
 TEAMS: dict[str, tuple[list[str], int, set[str]]] = {
@@ -268,7 +268,7 @@ def test_a_policy_that_only_pods_violate_is_not_ready(tmp_path: Path, capsys: Te
     [found] = json.loads(capsys.readouterr().out)["if_enforced"]
     assert (found["verdict"], found["failing"]) == ("would block", 0)
     assert [(each["kind"], each["name"]) for each in found["workloads"]] == [("Deployment", "web")]
-    assert "1 more failing result of objects that another one owns" in found["notes"]
+    assert "1 more failing result of objects that another object owns" in found["notes"]
 
 
 LIMITS = {"--limit=2": 2, "--all": 40, "--limit=40": 40}

@@ -276,7 +276,7 @@ def test_a_cluster_that_cannot_be_read_is_reported_and_replaces_older_files(
 BAD_OUTPUTS: dict[str, tuple[list[str], str]] = {
     "no such form": (["--output=xml"], "--output xml: expected one of table, json"),
     "no file": (["--output=junit="], "--output junit=: expected one of"),
-    "two to standard output": (["-o", "csv", "-o", "json"], "name a file"),
+    "two to standard output": (["-o", "csv", "-o", "json"], "write it to a file"),
     "no such directory": (["-o", "csv=/nonexistent/x"], "--output csv=/nonexistent/x: No such"),
 }
 

@@ -87,7 +87,7 @@ def test_one_item_that_no_decoder_takes_is_the_only_one_that_is_lost(tmp_path: P
 BROKEN = {
     "cut": (lambda text: text[:-100], "the list is not closed"),
     "cut within an item": (lambda text: text[: len(text) // 2], "the list is not closed"),
-    "an array of numbers": (lambda _: f"[{'1, ' * CHUNK_BYTES}1]", "an item of the list is no obj"),
+    "an array of numbers": (lambda _: f"[{'1, ' * CHUNK_BYTES}1]", "an item of the list is not an"),
     "text behind it": (lambda text: f"{text}\nError: x", ":2: expected a JSON object or list"),
 }
 

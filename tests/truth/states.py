@@ -214,7 +214,7 @@ STATES = (
     ),
     State(
         "T3",
-        "Some kinds are forbidden (403), a kind of report among them",
+        "Some kinds are forbidden (403), including a kind of report",
         "partial",
         3,
         "clusterpolicyreports.wgpolicyk8s.io cannot be read",
@@ -240,7 +240,7 @@ STATES = (
     ),
     State(
         "T5",
-        "Nothing is served at all: a wrong path, or no API server",
+        "The server serves no API: the path is wrong, or it is no API server",
         "not kubernetes",
         3,
         "not a Kubernetes API server, or a wrong path",
@@ -260,7 +260,7 @@ STATES = (
         only(report("a", "pass")),
         page=(
             "Not connected to the API server since ",
-            "The numbers below are of ",
+            "The numbers below are from ",
             "No failing checks among the 1 that are known.",
         ),
         metrics=("policyreport_results{", 'policyreport_exporter_watch_up{resource="events'),
@@ -275,7 +275,7 @@ STATES = (
         3,
         "connection refused",
         only(report("a", "fail")),
-        page=("Not connected to the API server since ", "The numbers below are of "),
+        page=("Not connected to the API server since ", "The numbers below are from "),
         metrics=("policyreport_results{",),
         log="not watched",
         lose=True,
@@ -296,7 +296,7 @@ STATES = (
     ),
     State(
         "T8",
-        "Connected, and there is no report",
+        "Connected, but there are no reports",
         "live",
         2,
         "No policy reports found",
@@ -306,7 +306,7 @@ STATES = (
     ),
     State(
         "T9",
-        "There are reports, all of sources that do not count",
+        "All reports are from sources that do not count",
         "live",
         2,
         '2 results of source Falco are left out; to count them, add "Falco" to sources:',
@@ -317,7 +317,7 @@ STATES = (
     ),
     State(
         "T10",
-        "A filter or argument matches nothing",
+        "A filter or flag matches nothing",
         "live",
         2,
         "--policy requier-labels: no report and no policy matches",
@@ -327,7 +327,7 @@ STATES = (
     ),
     State(
         "T10b",
-        "A namespace is named that does not exist",
+        "`--namespace` names a namespace that does not exist",
         "live",
         2,
         "--namespace shopp: there is no such namespace",
@@ -358,15 +358,15 @@ STATES = (
         1,
         "7 of them not itemised",
         only(report("a", "pass", summary={"pass": 1, "fail": 7})),
-        page=("Not itemised: 7 failing results of summaries.", "12.5 %"),
+        page=("Not itemised: 7 failing results in summaries.", "12.5 %"),
         metrics=('policyreport_exporter_results_not_itemised{result="fail"} 7\n',),
     ),
     State(
         "T13",
-        "A result is none of the five words",
+        "A result has an unknown value",
         "live",
         3,
-        "2 results of source kyverno are skipped: none of pass, fail, warn, error, skip",
+        "2 results of source kyverno are skipped: not pass, fail, warn, error or skip",
         only(report("a", "pass", "Fail", "failed")),
         page=("2 results of source kyverno are skipped",),
         metrics=('policyreport_exporter_results_left_out{reason="word",source="kyverno"} 2\n',),
@@ -374,7 +374,7 @@ STATES = (
     ),
     State(
         "T14",
-        "A list is cut to its newest rows",
+        "More requests are blocked than the list shows",
         "live",
         0,
         "",
@@ -385,7 +385,7 @@ STATES = (
     ),
     State(
         "T15",
-        "No scan has refreshed the results for a day",
+        "All results are older than a day",
         "live",
         0,
         "",
@@ -396,7 +396,7 @@ STATES = (
     ),
     State(
         "T16",
-        "Nothing fails, really",
+        "Everything was read, and nothing fails",
         "live",
         0,
         "",
@@ -411,7 +411,7 @@ STATES = (
         "",
         other_teams,
         page=(
-            "Only the namespace shop: nothing of other namespaces is known",
+            "Only the namespace shop is read",
             "No failing checks in 1 check of 1 resource.",
         ),
         flags=("--namespace=shop",),
@@ -424,7 +424,7 @@ STATES = (
         1,
         "",
         other_teams,
-        page=("Only shard 0 of 3: other namespaces are on the pages of other shards.",),
+        page=("Only shard 0 of 3. The other shards' pages show the other namespaces.",),
         flags=("--shard=0/3",),
     ),
     State(

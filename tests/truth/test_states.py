@@ -239,15 +239,21 @@ CELLS = (
 HEAD = """\
 # What is reported in every state
 
-Generated from the table that the tests hold the program to, by real HTTP and the real command:
-`UPDATE_GOLDENS=1 pytest tests/truth` writes this page. Unknown is never shown as zero, nor as fine.
+This table shows what the status page, the metrics, the command `snapshot` and the alerts report in
+each state of the cluster. A value that is not known is never shown as 0 or as compliant. The tests
+create each state and check it over HTTP and with the real command; `UPDATE_GOLDENS=1 pytest
+tests/truth` writes this page.
 
-"Alerts" are those that the rules fire after the state has lasted for two hours, and those that
-the exporter pushes itself; nothing that was pushed is resolved because the connection is lost.
+The column "alerts" lists the alerts of the rules after the state has lasted for two hours, and the
+alerts that the exporter pushes. A lost connection resolves no pushed alert.
 
-Exit statuses of `snapshot --fail-on`: 0 nothing fails; 1 something fails; 2 nothing was evaluated
-(`--allow-empty` accepts that where there is no report, or none of a counted source); 3 the cluster
-could not be reached or not everything could be read.
+The column "`--fail-on fail`" shows the exit status and the message of `snapshot`:
+
+- 0: nothing fails.
+- 1: something fails.
+- 2: nothing was evaluated. `--allow-empty` accepts this if there are no reports, or none of a
+  counted source.
+- 3: the cluster could not be reached, or not everything could be read.
 
 """
 

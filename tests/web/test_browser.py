@@ -172,7 +172,7 @@ async def test_a_lost_api_server_turns_the_page_red_and_back_without_a_reload(
         said = await aside(browser.text, "#connection")
         assert "Not connected to the API server since" in said
         assert "connection refused" in said
-        assert "The numbers below are of" in said
+        assert "The numbers below are from" in said
         good = "return document.querySelectorAll('.chip.good, #live.on').length"
         assert await aside(browser.run, good) == 0
         await aside(beside.run, beside.api.start(port=port))

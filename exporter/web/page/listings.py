@@ -36,7 +36,7 @@ def failing(
     """
     warnings = [tag("p", each, class_="complaint") for each in complaints]
     warnings += [
-        tag("p", f"{_value(query, name)!r} is no {name} in any report.", class_="complaint")
+        tag("p", f"No report has the {name} {_value(query, name)!r}.", class_="complaint")
         for name in page.unknown
     ]
     return panel(

@@ -32,9 +32,9 @@ _GOOD: Final = frozenset({"live"})
 _WAITING: Final = frozenset({"connecting", "reading", "no report api", "partial"})
 _CHIPS: Final = {"live": "connected", "lost": "not connected", "unreachable": "not connected"}
 ONBOARDING: Final = (
-    "Is an engine such as Kyverno installed, with policies: kubectl get clusterpolicies?",
+    "Is an engine such as Kyverno installed, and are there policies (kubectl get clusterpolicies)?",
     "Is the background scan on, and are admission reports (features.policyReports) enabled?",
-    "Do filters: or sources: in the configuration exclude them?",
+    "Do filters or sources in the configuration exclude them?",
 )
 
 
@@ -82,7 +82,7 @@ def banner(overview: Overview, now: float) -> Markup:
     if link.error:
         lines.append(tag("p", "Last error: ", link.error))
     if link.as_of:
-        lines.append(tag("p", "The numbers below are of ", clock(link.as_of), "."))
+        lines.append(tag("p", "The numbers below are from ", clock(link.as_of), "."))
     return tag(
         "section",
         *lines,
@@ -100,7 +100,7 @@ def notes(overview: Overview, now: float) -> Markup:
     if overview.not_itemised is not None and overview.not_itemised.failing:
         failing = counted(overview.not_itemised.failing, "failing result")
         lines.append(
-            f"Not itemised: {failing} of summaries. The reports do not list them, because their "
+            f"Not itemised: {failing} in summaries. The reports do not list them, because their "
             "results were cut or are absent. The numbers include them, but the lists do not."
         )
     lines += [f"{line}." for line in describe_cut(overview.cut_reports)]
@@ -154,7 +154,7 @@ def _numbers(overview: Overview) -> list[Content]:
             _severity_count(each, severities.get(each, 0), overview.count) for each in SEVERITIES
         ]
     if overview.compliance is None:
-        share = _figure("n/a", "no check is pass, fail or error")
+        share = _figure("n/a", "no check passed, failed or ended with an error")
     else:
         counted = f"{number(results.passed)} of {number(results.scored)} checks"
         share = _figure(

@@ -189,7 +189,7 @@ async def test_a_lost_connection_is_red_and_its_numbers_are_dated(status: FakeSt
     async with served(status=status) as server:
         found = await page(server)
     assert 'class="chip bad" role="status"' in found
-    assert "The numbers below are of" in found
+    assert "The numbers below are from" in found
     assert "No failing checks among the 900,163 that are known." in found
 
 
@@ -216,7 +216,7 @@ async def test_a_filter_that_occurs_nowhere_is_named(status: FakeStatus) -> None
     status.unknown = ("namespace",)
     async with served(status=status) as server:
         words = Elements(await page(server, "?namespace=prodd")).words
-    assert "'prodd' is no namespace in any report." in words
+    assert "No report has the namespace 'prodd'." in words
 
 
 async def test_the_cluster_is_in_title_header_and_json(status: FakeStatus) -> None:
