@@ -223,7 +223,8 @@ def parser() -> Parser:
     whole = Parser(
         prog=PROGRAM,
         description="Prometheus exporter for Kubernetes policy reports and violations.",
-        epilog="The default command is serve. [ ] contains the environment variable of a flag.",
+        epilog="The default command is serve. "
+        "Brackets [ ] contain the environment variable of a flag.",
         allow_abbrev=False,
     )
     whole.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")

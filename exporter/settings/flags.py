@@ -68,7 +68,7 @@ CLUSTER: Final = (
         "kubeconfig file; default: in-cluster, else $KUBECONFIG, else ~/.kube/config",
     ),
     Flag("context", "NAME", "context of the kubeconfig"),
-    Flag("namespace", "NS", "watch only this namespace; needs a Role in it", repeats=True),
+    Flag("namespace", "NS", "limit to this namespace; needs a Role in it", repeats=True),
 )
 CLUSTER_NAME: Final = (
     Flag(
@@ -164,7 +164,8 @@ SNAPSHOT: Final = tuple(
         Flag(
             "if-enforced",
             "GLOB",
-            "show what breaks if matching policies are enforced; exit with status 1 if any does",
+            "show what breaks if matching policies are enforced; exit with status 1 if an object "
+            "would be refused",
             repeats=True,
         ),
         Flag("kind", "GLOB", "only objects of kinds that match this pattern", repeats=True),

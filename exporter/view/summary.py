@@ -103,8 +103,9 @@ def describe_cut(reports: int) -> list[str]:
     """Write how many reports were cut, and what to do about it; nothing where none was."""
     if not reports:
         return []
-    what = f"Cut: {counted(reports, 'report')} above limits.report_results or limits.report_bytes"
-    return [f"{what}. Further results are only counted; raise the limits to list them"]
+    verb, their = ("exceeds", "Its") if reports == 1 else ("exceed", "Their")
+    what = f"{counted(reports, 'report')} {verb} limits.report_results or limits.report_bytes"
+    return [f"{what}. {their} other results are only counted; raise the limits to list them"]
 
 
 def _reason(reason: str) -> values.LeftOutReason:

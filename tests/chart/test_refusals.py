@@ -53,7 +53,7 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
     ),
     "an Alertmanager that nothing lets the pods reach": (
         {"alertmanager": {"urls": ["http://am:9093/"]}, "networkPolicy": {"enabled": True}},
-        "http://am:9093/: name your Alertmanagers in networkPolicy.egress.extra",
+        "http://am:9093/: allow your Alertmanagers in networkPolicy.egress.extra",
         {"networkPolicy": {"enabled": True, "egress": {"extra": [{"ports": [{"port": 9093}]}]}}},
     ),
     "one of the configuration": (

@@ -156,7 +156,7 @@ def test_reports_that_were_cut_are_counted_until_they_are_not() -> None:
     seen, cache = Seen(), ResultCache(limits=FEW)
     seen.sees(read(cache, results(*["fail"] * 30)))
     assert seen.ledger.totals.cut_reports == 1
-    assert describe_cut(1)[0].startswith("Cut: 1 report above limits.report_results or ")
+    assert describe_cut(1)[0].startswith("1 report exceeds limits.report_results or ")
     seen.sees(read(cache, results("fail")))
     assert (seen.ledger.totals.cut_reports, describe_cut(0)) == (0, [])
     assert seen.not_itemised == [0] * 5

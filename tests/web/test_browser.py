@@ -200,7 +200,7 @@ async def test_an_exporter_that_is_gone_leaves_nothing_green(browser: Browser) -
         await aside(browser.wait, STATE, "good")
         address = server.url.removeprefix("http://")
     await aside(browser.wait, STATE, "bad", within=15)
-    assert "has not answered since" in await aside(browser.text, "#connection")
+    assert "has not responded since" in await aside(browser.text, "#connection")
     async with served(status=status, listen=address):
         await aside(browser.wait, STATE, "good", within=15)
 

@@ -12,7 +12,7 @@
 {{- fail "replicas is above 1 and state.persistence.enabled is true: a checkpoint belongs to one pod. Set replicas to 1, use shards, or leave persistence off." }}
 {{- end }}
 {{- if and .Values.state.persistence.existingClaim (gt $pods 1) }}
-{{- fail "state.persistence.existingClaim is set, but there is more than one pod. Leave it empty, and each pod gets its own claim." }}
+{{- fail "state.persistence.existingClaim is set, but there is more than one pod. If you leave it empty, each pod gets its own claim." }}
 {{- end }}
 {{- if and .Values.state.persistence.existingClaim (not $claim) }}
 {{- fail "state.persistence.existingClaim is set but not used: set state.enabled and state.persistence.enabled to true." }}
@@ -71,7 +71,7 @@
 {{- $url := urlParse . }}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- if not (has $port $ports) }}
-{{- fail (printf "networkPolicy.enabled is true and does not allow traffic to %s: name your Alertmanagers in networkPolicy.egress.extra." .) }}
+{{- fail (printf "networkPolicy.enabled is true and does not allow traffic to %s: allow your Alertmanagers in networkPolicy.egress.extra." .) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -109,7 +109,7 @@ function showLost(reason) {
   const banner = document.getElementById("connection");
   const since = lostAt.toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
   const line = document.createElement("p");
-  line.textContent = `The exporter has not answered since ${since}: the numbers below are old. ${reason}`;
+  line.textContent = `The exporter has not responded since ${since}. The numbers below are outdated. ${reason}`;
   banner.replaceChildren(line);
   banner.className = "bad";
   banner.hidden = false;
@@ -123,7 +123,7 @@ async function refresh() {
   try {
     const timeout = AbortSignal.timeout(FETCH_MS);
     const answer = await fetch(location.pathname + location.search, { signal: timeout });
-    if (!answer.ok) return showLost(`It answered with HTTP status ${answer.status}.`);
+    if (!answer.ok) return showLost(`Its last response had HTTP status ${answer.status}.`);
     text = await answer.text();
   } catch {
     return showLost("");
