@@ -24,7 +24,7 @@ from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingRe
 from exporter.web.page.html import Content, Markup, document, number, percent, tag
 
 TITLE: Final = "Policy reports"
-INCOMPLETE_TITLE: Final = "Warning: this does not show everything"
+INCOMPLETE_TITLE: Final = "Warning: this report is incomplete"
 MOST_WORST: Final = 10
 """Rows of the lists of worst policies, namespaces and resources."""
 PAPER_ROWS: Final = {"failing": 25, "policies": 10, "namespaces": 10, "workloads": 10, "claimed": 0}

@@ -265,7 +265,7 @@ def table() -> str:
         tone = {"good": "green", "wait": "yellow", "bad": "red"}
         texts = [f"{tone[TONES.get(each.connection, 'bad')]}, `{each.connection}`"]
         texts += [f'"{text.strip()}"' for text in each.page]
-        numbers = "as of the loss" if each.lose else "yes" if each.counted else "none"
+        numbers = "those before the loss" if each.lose else "yes" if each.counted else "none"
         gate = f"{each.gate}" + (f': "{each.reason}"' if each.reason else "")
         alerts = ", ".join((*each.alerts, *(f"pushed: {name}" for name in each.pushed)))
         rows.append(
