@@ -86,7 +86,7 @@ class FailureColumns(msgspec.Struct, frozen=True):
 def _unpacked(code: str, column: bytes) -> Iterator[tuple[int]]:
     width = Struct(code).size
     if len(column) % width:
-        raise ValueError(f"failures: a column of {len(column)} bytes, expected {width} for each")
+        raise ValueError(f"failures: {len(column)} bytes in a column of {width}-byte numbers")
     return iter_unpack(code, column)
 
 
