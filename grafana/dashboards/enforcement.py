@@ -171,8 +171,8 @@ def _first_ever() -> Table:
     panel = tables.table_of(
         "Which policies blocked for the first time?",
         "Policies that refused their first request in the selected time. Metric: "
-        "policyviolation_events_total. Check which namespaces a new policy affects. Without a "
-        "state directory, a policy can appear again after the exporter restarts.",
+        "policyviolation_events_total. Check which namespaces a new policy affects. Without "
+        "stored state, a policy can appear again after the exporter restarts.",
         [
             tables.policy(),
             Column("Value", "Blocked so far").wide(140),

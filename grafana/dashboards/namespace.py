@@ -85,7 +85,7 @@ def _rated(title: str, severities: str, color: str, every: str) -> Stat:
     rated = total(of(UNMET, *MINE, FAIL, f'severity=~"{severities}"'))
     return panels.number(
         title,
-        f"Failing checks of policies whose severity is {severities.replace('|', ', ')}. Metric: "
+        f"Failing checks of policies whose severity is {severities.replace('|', ' or ')}. Metric: "
         "policyreport_results. The table below lists them.",
         known(rated, every),
     ).thresholds(palette.none_allowed(color))
