@@ -159,7 +159,7 @@ def decode(body: bytes) -> Checkpoint:
         if schema == 1:
             return msgspec.json.decode(body, type=CheckpointOfSchema1).converted()
         if schema != SCHEMA:
-            raise StateError(f"schema {schema} is not known here, expected {SCHEMA} or 1")
+            raise StateError(f"unknown schema {schema}, expected {SCHEMA} or 1")
         return msgspec.json.decode(body, type=Checkpoint)
     except _BROKEN as error:
         raise StateError(f"not a checkpoint: {error}") from error
