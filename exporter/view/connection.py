@@ -47,7 +47,7 @@ def _refused(watched: Sequence[Watched]) -> ClusterConnection | None:
     first = served[0]
     kinds = ", ".join(each.resource for each in served)
     what = "Credentials are refused" if first.status == 401 else "Permission is refused"
-    message = f"{what}: list and watch of {kinds}"
+    message = f"{what} for list and watch of {kinds}"
     counted = any(each.last_sync for each in served)
     as_of = first.since if counted else 0.0
     return ClusterConnection(

@@ -192,8 +192,8 @@ def _teams() -> Table:
     return (
         tables.table_of(
             "Which teams need help?",
-            "The same by the owner label of namespaces (team), if labels.namespace_labels contains"
-            " it; otherwise one row without a name. Metrics: policyreport_results, "
+            "One row for each value of the owner label (team), or one row without a name if "
+            "labels.namespace_labels does not contain this label. Metrics: policyreport_results, "
             "policyreport_failures_opened_total and policyviolation_events_total.",
             columns,
             _share_by_owner(),

@@ -16,7 +16,7 @@ HEAD = """\
 Generated from the program: `UPDATE_GOLDENS=1 pytest tests/truth` writes this page. The default
 command is `serve`. A flag overrides its environment variable, which overrides the
 [configuration file](configuration.md). If a flag may repeat, its variable contains a list separated
-by commas. [states.md](states.md) lists the exit statuses.
+by commas. [configuration.md](configuration.md) lists the exit statuses.
 """
 
 

@@ -244,6 +244,9 @@ each state of the cluster. A value that is not known is never shown as 0 or as c
 create each state and check it over HTTP and with the real command; `UPDATE_GOLDENS=1 pytest
 tests/truth` writes this page.
 
+The column "page and `/api/v1`" shows the colour of the page, `connection.state` of the API, and
+texts of the page. The column "numbers" shows which numbers both contain.
+
 The column "alerts" lists the alerts of the rules after the state has lasted for two hours, and the
 alerts that the exporter pushes. A lost connection resolves no pushed alert.
 
