@@ -97,7 +97,4 @@ def _catch_up(new: Exporter, old: Exporter) -> None:
     new.exposition.go_on_from(old.exposition)
     new.state.violation_events.go_on_from(old.state.violation_events)
     new.state.register.go_on_from(old.state.register)
-    newest = new.state.ledger.newest
-    for labels, seconds in old.state.ledger.newest.rows.items():
-        if labels in newest.rows:
-            newest.put(labels, max(seconds, newest.rows[labels]))
+    new.state.ledger.newest.go_on_from(old.state.ledger.newest)

@@ -1,9 +1,10 @@
 """How much the reports of one namespace keep: distinct names, failing results, messages."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from sys import getsizeof, maxsize
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from exporter.state.contribution import Contribution, Group, OutcomeSet, ReportPart, parts
 from exporter.state.profile import Outcome
@@ -17,6 +18,61 @@ NOT_KEPT: Final = (
 MAX_OUTCOMES_PER_NAMESPACE: Final = 10_000
 MAX_NAMED_PER_NAMESPACE: Final = 20_000
 """Resources that results (not ``scope``) name."""
+MAX_SOURCES: Final = 100
+"""Sources that are counted separately in the whole cluster; reports choose them."""
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class NamesInShares(Generic[Name]):
+    """The names of the whole cluster that are counted separately, in fair shares by namespace.
+
+    At most *limit* are: the first of each namespace before the second of any. So a namespace that
+    uses at most limit / namespaces of them has all of its own, whatever the others use. At most
+    *limit* names of a namespace are remembered; none is forgotten, so that what was counted under
+    a name is also subtracted there.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._of: dict[str, dict[Name, None]] = {}
+        self._all = set[Name]()
+        self._chosen: AbstractSet[Name] | None = self._all
+
+    def of(self, namespace: str) -> Mapping[Name, None]:
+        """Return the names that a namespace uses, as far as they are remembered."""
+        return self._of.get(namespace, {})
+
+    def add(self, namespace: str, name: Name) -> bool:
+        """Let a namespace use a name; False where it uses too many others already."""
+        names = self._of.setdefault(namespace, {})
+        if name in names:
+            return True
+        if len(names) >= self._limit:
+            return False
+        names[name] = None
+        if name in self._all or len(self._all) >= self._limit:
+            self._chosen = None
+        self._all.add(name)
+        return True
+
+    @property
+    def chosen(self) -> AbstractSet[Name]:
+        """The names that are counted separately."""
+        if self._chosen is None:
+            self._chosen = self._all if len(self._all) <= self._limit else self._first()
+        return self._chosen
+
+    def _first(self) -> set[Name]:
+        """Choose the first name of each namespace, then the second, until there are enough."""
+        chosen, names = set[Name](), [*map(list, self._of.values())]
+        for turn in range(self._limit):
+            names = [each for each in names if turn < len(each)]
+            for each in names:
+                if len(chosen) == self._limit:
+                    return chosen
+                chosen.add(each[turn])
+        return chosen
 
 
 class Budget:

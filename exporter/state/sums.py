@@ -5,14 +5,11 @@ from typing import Final
 
 from exporter.state.contribution import Group
 from exporter.state.profile import LeftOut, Verdict
+from exporter.state.shares import MAX_SOURCES, NamesInShares
 from exporter.state.tally import NOTHING, OVERFLOW, Labels
 
 CROWD: Final = 20_000
 """How much may wait for somebody who looks: what waits takes a hundred bytes."""
-
-
-MOST_SOURCES: Final = 100
-"""Reasons and sources of left-out results that are counted separately; reports choose them."""
 
 
 class SumTable(dict[Labels, list[int]]):
@@ -35,20 +32,30 @@ class SumTable(dict[Labels, list[int]]):
 class LeftOutResults:
     """Results in current reports that are in no other count.
 
-    ``by_source`` counts, by reason and source, those of sources that are not configured and those
-    whose word is none of the five; at most MOST_SOURCES are counted separately.
+    Those of sources that are not configured, and those whose word is none of the five.
     """
 
     def __init__(self) -> None:
-        self.by_source: dict[LeftOut, int] = {}
+        self._counts: dict[LeftOut, int] = {}
+        self._names = NamesInShares[LeftOut](MAX_SOURCES)
 
     def take(self, group: Group, times: int) -> None:
         """Count what a group leaves out *times* times more."""
-        for (reason, source), count in group.profile.left_out:
-            # A row stays at 0: so the same ones are folded when they are subtracted.
-            room = (reason, source) in self.by_source or len(self.by_source) < MOST_SOURCES
-            row = (reason, source if room else OVERFLOW)
-            self.by_source[row] = self.by_source.get(row, 0) + count * times
+        for row, count in group.profile.left_out:
+            own = row if self._names.add(group.namespace, row) else (row[0], OVERFLOW)
+            self._counts[own] = self._counts.get(own, 0) + count * times
+
+    @property
+    def by_source(self) -> dict[LeftOut, int]:
+        """The numbers by reason and source; at most MAX_SOURCES are counted separately.
+
+        Those of the others are in rows with the source ``__overflow__``.
+        """
+        chosen, found = self._names.chosen, dict[LeftOut, int]()
+        for (reason, source), count in self._counts.items():
+            row = (reason, source if (reason, source) in chosen else OVERFLOW)
+            found[row] = found.get(row, 0) + count
+        return found
 
 
 class Sums:

@@ -10,8 +10,8 @@ from exporter.model.report import Reference, Report, Result
 from exporter.state.selection import remembered
 from exporter.state.shares import MAX_NAMED_PER_NAMESPACE as NAMED
 from exporter.state.shares import MAX_OUTCOMES_PER_NAMESPACE as SHARE
+from exporter.state.shares import MAX_SOURCES
 from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
-from exporter.state.totals import MOST_SOURCES
 from tests.hostile.objects import EVIL, Watched, report, resident_bytes, result, scattered
 from tests.state.violations import Cluster, event
 
@@ -162,10 +162,10 @@ def test_sources_are_bounded() -> None:
     for number in range(3):
         rows = [
             Result("p", source=f"Kyverno{number}-{n}", timestamp=result().timestamp)
-            for n in range(MOST_SOURCES)
+            for n in range(MAX_SOURCES)
         ]
         watched.sees(report("r", rows))
-    assert len(watched.state.ledger.newest.rows) == MOST_SOURCES + 1
+    assert len(watched.state.ledger.newest.rows) == MAX_SOURCES + 1
 
 
 def test_messages_that_came_and_went_are_forgotten() -> None:

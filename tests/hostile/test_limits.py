@@ -12,11 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model.changes import Applied, Deleted, Init, InitDone
-from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result
+from exporter.model.report import BADNESS, RESULTS, Instant, Reference, Report, Result
 from exporter.state.cluster import ClusterState
 from exporter.state.failures import OpenFailure, standing
 from exporter.state.selection import Selection
-from exporter.state.shares import DEFAULT_SHARES, NOT_KEPT, NamespaceShares, size_of, weight
+from exporter.state.shares import (
+    DEFAULT_SHARES,
+    MAX_SOURCES,
+    NOT_KEPT,
+    NamespaceShares,
+    size_of,
+    weight,
+)
+from exporter.state.tally import OVERFLOW
 from exporter.view.summary import describe_cut, figures
 from exporter.wire.report_limits import ReportLimits
 from exporter.wire.result_cache import ResultCache, WireReport
@@ -229,6 +237,67 @@ def test_a_uid_of_a_megabyte_is_not_kept(kind: Callable[..., Report]) -> None:
     sizes = [len(each) for each in gc.get_objects() if isinstance(each, str)]
     assert max(sizes, default=0) < 2**20
     assert all(len(s) < 2**10 for p in seen.ledger._shared._statuses for s in p)
+
+
+def naming(namespace: str, name: str, sources: list[str]) -> Report:
+    stamp = Instant(NOW - 60)
+    rows = [Result("p", "r", "fail", source=each, timestamp=stamp) for each in sources]
+    return report(name, rows, namespace=namespace)
+
+
+def shown(seen: Seen, first: str) -> dict[str, float]:
+    """The numbers of sources that count, or that are left out, whose names begin with *first*."""
+    newest = {source: seconds for (source,), seconds in seen.ledger.newest.rows.items()}
+    counts = {source: n for (_, source), n in seen.ledger.left_out.by_source.items() if n}
+    return {source: n for source, n in (newest | counts).items() if source.startswith(first)}
+
+
+@pytest.mark.parametrize("first", [EVIL, "team-a"])
+@pytest.mark.parametrize("source", ["Kyverno", "other"], ids=["newest", "left out"])
+def test_sources_that_one_namespace_invents_fold_no_source_of_another(
+    source: str, first: str
+) -> None:
+    invented = naming(EVIL, "r", [f"{source}-evil-{n}" for n in range(3 * MAX_SOURCES)])
+    named = naming("team-a", "r", [f"{source}-a-{n}" for n in range(MAX_SOURCES // 2)])
+    seen = Seen()
+    seen.sees(*((invented, named) if first == EVIL else (named, invented)))
+    assert len(shown(seen, f"{source}-a-")) == MAX_SOURCES // 2
+    assert len(shown(seen, f"{source}-evil-")) == MAX_SOURCES // 2
+    assert OVERFLOW in shown(seen, "")
+
+
+def test_left_out_results_that_are_gone_are_subtracted_where_they_were_added() -> None:
+    seen = Seen()
+    for count in (3 * MAX_SOURCES, 0, MAX_SOURCES, 0):
+        seen.sees(naming(EVIL, "r", [f"other-{n}" for n in range(count)]))
+        assert sum(shown(seen, "").values()) == count
+
+
+TEAMS = "abcdef"
+naming_steps = st.tuples(
+    st.sampled_from(TEAMS), st.sampled_from("rs"), st.lists(st.integers(0, 200), max_size=9)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(naming_steps, max_size=8), st.sets(st.sampled_from(TEAMS), min_size=1, max_size=3))
+def test_sources_within_the_share_of_a_namespace_are_shown_whatever_the_others_name(
+    steps: list[tuple[str, str, list[int]]], evil: set[str]
+) -> None:
+    beside, alone = Seen(), Seen()
+    within = MAX_SOURCES // len(TEAMS) // 2
+    for team, name, numbers in steps:
+        chosen = range(min(numbers, default=0)) if team in evil else {n % within for n in numbers}
+        kinds = ("Kyverno", "other")
+        written = naming(team, name, [f"{kind}-{team}-{n}" for kind in kinds for n in chosen])
+        beside.sees(written)
+        if team not in evil:
+            alone.sees(written)
+    for team in set(TEAMS) - evil:
+        for kind in ("Kyverno", "other"):
+            assert shown(beside, f"{kind}-{team}-") == shown(alone, f"{kind}-{team}-")
+    assert len(beside.ledger.newest.rows) <= MAX_SOURCES + 1
+    assert len(beside.ledger.left_out.by_source) <= MAX_SOURCES + 1
 
 
 MANY = NamespaceShares(failures=6, message_bytes=size_of(["x" * 100]) * 4)
