@@ -168,7 +168,7 @@ class Checkpointer:
         if self._learning:
             return False
         judges = judges_of(checkpoint, self.choice)
-        memory = memory_of(checkpoint, judges)
+        memory = memory_of(checkpoint, judges, self.choice)
         self.drop_covered(checkpoint)
         shown = {name: c.shown for name, c in counters_of(self._state).items()}
         events, ledger = self._state.violation_events, self._state.ledger

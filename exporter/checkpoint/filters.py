@@ -11,9 +11,11 @@ from exporter.state.violation_events import CONTROLLERS
 
 
 class CountingFilters(msgspec.Struct, frozen=True):
-    """What counts: of which sources, by which filters, in which shard.
+    """What counts: of which sources, by which filters, in which shard, within which limits.
 
-    ``failures``: whether failures are read at all; summaries do not hold them.
+    ``failures``: whether failures are read at all; summaries do not hold them. ``limits`` are those
+    that decide which failures are kept: results and bytes of a report, failures of a namespace.
+    None is for checkpoints of versions that had no limits.
     """
 
     sources: tuple[str, ...] = KYVERNO_SOURCES
@@ -21,6 +23,7 @@ class CountingFilters(msgspec.Struct, frozen=True):
     controllers: tuple[str, ...] = CONTROLLERS
     failures: bool = True
     shard: tuple[int, int] = (0, 1)
+    limits: tuple[int, int, int] | None = None
 
     def judge(self) -> "CompiledFilters":
         """Compile the filters."""

@@ -222,7 +222,7 @@ def restore(
         StateError: a part of it is broken; the state is as it was.
     """
     judges = judges_of(checkpoint, choice)
-    memory = memory_of(checkpoint, judges)
+    memory = memory_of(checkpoint, judges, choice)
     for name, width in _WIDTHS.items():
         if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
             raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
@@ -272,8 +272,12 @@ def judges_of(checkpoint: Checkpoint, choice: CountingFilters) -> tuple[Compiled
     return (choice.judge(), *([former.judge()] if former != choice else ()))
 
 
-def memory_of(checkpoint: Checkpoint, judges: tuple[CompiledFilters, ...]) -> FailureMemory:
+def memory_of(
+    checkpoint: Checkpoint, judges: tuple[CompiledFilters, ...], choice: CountingFilters
+) -> FailureMemory:
     """Return the failures of a checkpoint that all *judges* let count.
+
+    They are not comparable with those of the present reports where *choice* has other limits.
 
     Raises:
         StateError: they are broken.
@@ -290,4 +294,5 @@ def memory_of(checkpoint: Checkpoint, judges: tuple[CompiledFilters, ...]) -> Fa
                 known[row.hash] = (row.since, counted)
     except _BROKEN as error:
         raise StateError(f"not a checkpoint: {error}") from error
-    return FailureMemory(known, checkpoint.failures.cut.keys())
+    comparable = checkpoint.choice is None or checkpoint.choice.limits == choice.limits
+    return FailureMemory(known, checkpoint.failures.cut.keys(), comparable=comparable)

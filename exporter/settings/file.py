@@ -138,7 +138,15 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def choice(self, shard: tuple[int, int] = (0, 1)) -> CountingFilters:
         """Describe what counts, as a checkpoint remembers it."""
         failures = self.reports.detail == "full" and "fail" in self.results
-        return CountingFilters(self.sources, self.filters, self.events.controllers, failures, shard)
+        limits = self.limits
+        return CountingFilters(
+            self.sources,
+            self.filters,
+            self.events.controllers,
+            failures,
+            shard,
+            (limits.report_results, limits.report_bytes, limits.namespace_failures),
+        )
 
     def exposure(self) -> ExposureSettings:
         """Give what is exposed."""

@@ -25,16 +25,20 @@ class FailureMemory:
     """When the failures that a checkpoint knows began, and their counters' labels, by hash.
 
     ``partial`` are the namespaces of which the checkpoint does not have all failures: those that
-    it does not know are not new.
+    it does not know are not new. Where the checkpoint is not *comparable*, because other limits cut
+    other failures from the same reports, none is new and none is closed.
     """
 
     def __init__(
         self,
         known: dict[int, tuple[int, Labels]] | None = None,
         partial: AbstractSet[str] = frozenset(),
+        *,
+        comparable: bool = True,
     ) -> None:
         self._known = known or {}
         self._partial = partial
+        self._comparable = comparable
 
     def of(self, place: ReportKey, contribution: Contribution | None) -> Remembered:
         """Return what is known of the failures in a report."""
@@ -56,7 +60,7 @@ class FailureMemory:
 
     def take(self, place: ReportKey, after: Remembered) -> Remembered:
         """Return which of the failures in *after* are known, and forget them."""
-        if place.namespace in self._partial:
+        if not self._comparable or place.namespace in self._partial:
             for identity in after:
                 self._known.pop(hash_of(place, identity), None)
             return after
@@ -69,4 +73,4 @@ class FailureMemory:
 
     def rest(self) -> Iterable[tuple[int, tuple[int, Labels]]]:
         """Return hash, start and labels of each failure that was not taken: it is closed."""
-        return self._known.items()
+        return self._known.items() if self._comparable else ()

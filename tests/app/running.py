@@ -217,9 +217,8 @@ async def living(
     file = StateFile(state) if isinstance(state, Path) else state
     async with KubeClient(Anonymous(cluster.api.url), self_metrics) as client:
         keeping = CheckpointTarget(file, lambda: cluster_id(client)) if file else None
-        exporter = Exporter(
-            Plan(config), KubeSource(client, self_metrics), self_metrics, clock, keeping
-        )
+        source = KubeSource(client, self_metrics, limits=config.limits.report)
+        exporter = Exporter(Plan(config), source, self_metrics, clock, keeping)
         task = asyncio.create_task(exporter.follow())
         try:
             yield Life(exporter, task)

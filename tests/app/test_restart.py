@@ -11,7 +11,7 @@ import pytest
 
 from exporter.checkpoint.file import NAME
 from exporter.model.resource import EVENTS, POLICY_REPORTS
-from exporter.settings.file import ConfigFile
+from exporter.settings.file import ConfigFile, Limits
 from exporter.state.selection import Filters, Globs
 from tests.apiserver.faults import Answer
 from tests.app.running import (
@@ -20,7 +20,9 @@ from tests.app.running import (
     EVENTS_TOTAL,
     Cluster,
     Increase,
+    Life,
     Mortal,
+    Samples,
     living,
     self_metrics,
     total,
@@ -157,6 +159,40 @@ async def test_other_filters_at_a_restart_neither_open_nor_close_and_lose_no_cou
             samples = await life.until(lambda s: total(s, OPENED) is not None)
             assert total(samples, EVENTS_TOTAL) == 2
             assert (total(samples, OPENED), total(samples, CLOSED)) == (0, 0)
+
+
+def limited(**limits: int) -> ConfigFile:
+    return ConfigFile(birth_hold=0.0, checkpoint_interval=0.1, limits=Limits(**limits))
+
+
+def has_learned(life: Life) -> Callable[[Samples], bool]:
+    """Whether the differences from the checkpoint are counted."""
+    return lambda _: life.exporter.state.ledger.memory is None
+
+
+@pytest.mark.parametrize("limits", [{"report_results": 1}, {"namespace_failures": 1}], ids=str)
+@pytest.mark.parametrize("change", ["lowered", "raised"])
+async def test_other_limits_at_a_restart_neither_open_nor_close(
+    tmp_path: Path, limits: dict[str, int], change: str
+) -> None:
+    configs = [AT_ONCE, limited(**limits)]
+    long_ago = time.time() - 30 * HOUR
+    async with Cluster() as cluster:
+        cluster.store.clock = lambda: long_ago
+        cluster.report("web", LABELS, REGISTRIES)
+        cluster.store.clock = time.time
+        for config in configs if change == "lowered" else reversed(configs):
+            async with living(cluster, tmp_path, config) as life:
+                await life.remembers()
+                await life.until(has_learned(life))
+                await life.commit()
+                samples = await life.scrape()
+                assert (total(samples, OPENED), total(samples, CLOSED)) == (0, 0)
+                assert total(samples, OLDEST, policy=LABELS) in (None, int(long_ago))
+        async with living(cluster, tmp_path) as life:
+            await life.remembers()
+            cluster.report("api", LABELS)
+            await life.until(lambda s: total(s, OPENED) == 1)
 
 
 async def test_another_cluster_begins_anew(tmp_path: Path) -> None:
