@@ -21,18 +21,23 @@ from exporter.model.changes import Applied, Init, InitDone, Scope
 from exporter.model.metadata import version_number
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import all_pages
+from exporter.watch.pace import TimeSlice
 from exporter.watch.ports import Source
 
 log = logging.getLogger(__name__)
 
 
-async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
+async def survey(
+    source: Source, scope: Scope, state: ClusterState, turns: TimeSlice | None = None
+) -> str:
     """List a scope into the state and return the version of the list; empty when it failed.
 
     The list brings what lives, and counts what is newer than the checkpoint. The watch that then
     goes on from the checkpoint also brings what came and went meanwhile; what both bring counts
-    once. The watermark is then how far that watch must come to cover what is counted.
+    once. The watermark is then how far that watch must come to cover what is counted. Others get
+    their turn between objects, as *turns* divide the work.
     """
+    turns = turns or TimeSlice()
     try:
         resource = await source.resolve(scope.resource)
         if resource is None:
@@ -43,6 +48,8 @@ async def survey(source: Source, scope: Scope, state: ClusterState) -> str:
             for item in page.objects:
                 state.apply(Applied(scope, item))
                 newest = max(newest, version_number(item.version))
+                if turns.over:
+                    await asyncio.sleep(0)
             version = page.version
         state.apply(InitDone(scope))
         state.violation_events.watermarks[scope] = newest

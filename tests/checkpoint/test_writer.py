@@ -1,7 +1,10 @@
 """A writer whose store fails, to which nothing happens, and which has too little room."""
 
 import asyncio
+import itertools
 import logging
+from collections.abc import Sequence
+from typing import NoReturn
 
 import pytest
 
@@ -9,14 +12,19 @@ from exporter.checkpoint.capture import Checkpointer
 from exporter.checkpoint.filters import CountingFilters
 from exporter.checkpoint.format import Checkpoint, decode
 from exporter.checkpoint.object import REFRESH_SECONDS, ObjectStore
-from exporter.checkpoint.writer import CheckpointWriter
+from exporter.checkpoint.writer import CheckpointWriter, survey
 from exporter.metrics.self_metrics import SelfMetrics, new_self_metrics
-from exporter.model.changes import Applied, Init, InitDone
+from exporter.model.changes import Applied, Init, InitDone, Scope
+from exporter.model.event import Event
+from exporter.model.resource import EVENTS, Resource
 from exporter.state.cluster import ClusterState
 from exporter.state.selection import Selection
+from exporter.watch.pace import TimeSlice
+from exporter.wire.codec import ListPage
 from tests.checkpoint.objects import MemoryObject
 from tests.checkpoint.test_capture import failing
 from tests.metrics.clusters import NOW, REPORTS
+from tests.state.violations import event
 from tests.virtual_time import virtual
 
 SMALL_BYTES = 2_000
@@ -206,3 +214,40 @@ async def test_a_store_that_cannot_be_used_at_the_start_keeps_counting_as_failed
     assert it.opened == 1, "counters are shown as they are"
     failures = it.self_metrics.counter("checkpoint_failures_total")
     assert failures.value == 4, "one for the start, so that an increase is seen later"
+
+
+class OnePage:
+    """A source whose list is one page."""
+
+    def __init__(self, objects: Sequence[Event]) -> None:
+        self._page = ListPage(objects, (), "", "9000")
+
+    async def resolve(self, resource: Resource) -> Resource:
+        return resource
+
+    async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
+        return self._page
+
+    def watch(self, *_: object, **__: object) -> NoReturn:
+        raise AssertionError
+
+    async def namespaces(self) -> NoReturn:
+        raise AssertionError
+
+
+@virtual
+async def test_a_survey_leaves_the_loop_to_others_between_objects() -> None:
+    state, seen = ClusterState(Selection(), lambda: NOW), [0]
+
+    async def look() -> None:
+        while True:
+            seen.append(state.violation_events.live_objects)
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    source = OnePage([event(f"p.{n}") for n in range(250)])
+    turns = TimeSlice(itertools.count(step=0.001).__next__)
+    assert await survey(source, Scope(EVENTS), state, turns) == "9000"
+    looking.cancel()
+    assert state.violation_events.live_objects == 250
+    assert max(after - before for before, after in itertools.pairwise(seen)) < 10
