@@ -20,7 +20,8 @@ what they create from their own name, so the owner can be found among the object
 Where no owner is known, or several fit, an object is its own workload.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from sys import intern
 from typing import Final
 
@@ -72,8 +73,40 @@ The form is the kind, or for a Pod how its name may have been generated: ``rando
 name, of a Pod without its generated end.
 """
 
-Names = Mapping[str, tuple[str, ...]]
-"""Kinds of possible owners by name."""
+
+class OwnersByName(dict[str, tuple[str, ...]]):
+    """Kinds of possible owners by name. It must not change once names were found by their start."""
+
+    def __init__(self, names: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        super().__init__(names or {})
+        self._in_order: list[str] = []
+        self._of_jobs: dict[str, list[Workload]] = {}
+
+    def starting_with(self, prefix: str) -> Iterator[str]:
+        """Give the names that start with *prefix*, without a look at the others."""
+        names = self._in_order = self._in_order or sorted(self)
+        at = bisect_left(names, prefix)
+        while at < len(names) and names[at].startswith(prefix):
+            yield names[at]
+            at += 1
+
+    def of_jobs(self, prefix: str) -> list[Workload]:
+        """Give the tops of the Jobs whose names start with *prefix*, and are longer.
+
+        At most two: more make no difference.
+        """
+        found = self._of_jobs.get(prefix)
+        if found is not None:
+            return found
+        tops: dict[Workload, None] = {}
+        for name in self.starting_with(prefix):
+            if name != prefix and "Job" in self.get(name, ()):
+                tops[_top(("Job", name), self)] = None
+                if len(tops) > 1:
+                    break
+        found = self._of_jobs[prefix] = list(tops)
+        return found
+
 
 _RANDOM: Final = frozenset({"random", "random ordinal"})
 _CUT: Final = frozenset({"cut", "cut ordinal"})
@@ -115,7 +148,7 @@ def family_of(text: str) -> str:
     return text[:_FAMILY_LENGTH].rstrip(_GENERATED)
 
 
-def workload_of(member: Member, names: Names) -> Workload | None:
+def workload_of(member: Member, names: OwnersByName) -> Workload | None:
     """Find the workload that an object belongs to among *names*; None where it is its own."""
     form, text = member
     owners: list[Workload] = []
@@ -135,7 +168,7 @@ def workload_of(member: Member, names: Names) -> Workload | None:
 _WITH_PARENTS: Final = frozenset({"ReplicaSet", "Job"})
 
 
-def _add_owners_of_random(text: str, names: Names, owners: list[Workload]) -> None:
+def _add_owners_of_random(text: str, names: OwnersByName, owners: list[Workload]) -> None:
     """Add the owners of a Pod whose prefix was *text* and a dash."""
     _add(POD_OWNERS, text, names, owners)
     head, _, tail = text.rpartition("-")
@@ -146,21 +179,20 @@ def _add_owners_of_random(text: str, names: Names, owners: list[Workload]) -> No
         _add_parents("Job", head, names, owners)
 
 
-def _add_owners_of_cut(prefix: str, names: Names, owners: list[Workload]) -> None:
+def _add_owners_of_cut(prefix: str, names: OwnersByName, owners: list[Workload]) -> None:
     """Add the owners of a Pod whose prefix has 58 characters, and may have had more."""
     index_of = ""
     if prefix.endswith("-"):
         _add_owners_of_random(prefix[:-1], names, owners)
         head, _, tail = prefix[:-1].rpartition("-")
         index_of = head if _is_number(tail) else ""
-    for name in names:
-        if len(name) >= LONGEST_PREFIX and name.startswith(prefix):
-            _add(POD_OWNERS, name, names, owners)
-        if index_of and len(name) > len(index_of) and name.startswith(index_of):
-            _add(("Job",), name, names, owners)
+    for name in names.starting_with(prefix):
+        _add(POD_OWNERS, name, names, owners)
+    if index_of:
+        owners += names.of_jobs(index_of)
 
 
-def _add_parents(kind: str, name: str, names: Names, owners: list[Workload]) -> None:
+def _add_parents(kind: str, name: str, names: OwnersByName, owners: list[Workload]) -> None:
     """Add the owners of a ReplicaSet or a Job, whether or not it is known itself."""
     head, _, tail = name.rpartition("-")
     if kind == "ReplicaSet" and _is_hash(tail):
@@ -169,7 +201,7 @@ def _add_parents(kind: str, name: str, names: Names, owners: list[Workload]) -> 
         _add(("CronJob",), head, names, owners)
 
 
-def _top(owner: Workload, names: Names) -> Workload:
+def _top(owner: Workload, names: OwnersByName) -> Workload:
     """Follow an owner to the top; where two may own it, it is the top itself."""
     if owner[0] not in _WITH_PARENTS:
         return owner
@@ -178,7 +210,7 @@ def _top(owner: Workload, names: Names) -> Workload:
     return parents[0] if len(parents) == 1 else owner
 
 
-def _add(kinds: tuple[str, ...], name: str, names: Names, owners: list[Workload]) -> None:
+def _add(kinds: tuple[str, ...], name: str, names: OwnersByName, owners: list[Workload]) -> None:
     for kind in names.get(name, ()):
         if kind in kinds:
             owners.append((kind, name))  # noqa: PERF401 - most often there is none

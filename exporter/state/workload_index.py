@@ -6,6 +6,7 @@ from typing import Final
 from exporter.model.ownership import (
     DEPENDENT,
     KINDS,
+    OwnersByName,
     Workload,
     family_of,
     member_of,
@@ -201,9 +202,9 @@ def _rows(members: list[str]) -> Iterator[tuple[str, str, str]]:
     return zip(entries, entries, entries, strict=True)
 
 
-def _owners(members: list[str]) -> dict[str, tuple[str, ...]]:
+def _owners(members: list[str]) -> OwnersByName:
     """Give the kinds of a family's possible owners by name."""
-    names: dict[str, tuple[str, ...]] = {}
+    names = OwnersByName()
     for _, form, text in _rows(members):
         if form in KINDS:
             kinds = names.get(text)

@@ -1,7 +1,7 @@
 """Whose an object is, read from names: against the owner references that controllers write."""
 
 import random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from exporter.model.ownership import (
     LONGEST_PREFIX,
     SUFFIX_LETTERS,
+    OwnersByName,
     Workload,
     encode_digits,
     family_of,
@@ -109,14 +110,14 @@ class Namespace:
 
 def found(objects: list[Made]) -> dict[Made, Workload | None]:
     """Apply the rules as the exporter does, family by family."""
-    families: dict[str, dict[str, tuple[str, ...]]] = {}
+    families: dict[str, OwnersByName] = {}
     members = {made: member_of(made.kind, made.name) for made in objects}
     for made, member in members.items():
         if member is not None and made.kind != "Pod":
-            names = families.setdefault(family_of(member[1]), {})
+            names = families.setdefault(family_of(member[1]), OwnersByName())
             names[made.name] = (*names.get(made.name, ()), made.kind)
     return {
-        made: workload_of(member, families.get(family_of(member[1]), {}))
+        made: workload_of(member, families.get(family_of(member[1]), OwnersByName()))
         for made, member in members.items()
         if member is not None
     }
@@ -173,7 +174,7 @@ OWNERS = {
 @pytest.mark.parametrize(("kind", "name", "workload"), CASES.values(), ids=CASES)
 def test_names_reveal_the_workload(kind: str, name: str, workload: Workload | None) -> None:
     member = member_of(kind, name)
-    assert (None if member is None else workload_of(member, OWNERS)) == workload
+    assert (None if member is None else workload_of(member, OwnersByName(OWNERS))) == workload
 
 
 def test_a_pod_whose_long_owner_was_cut_finds_the_top() -> None:
@@ -183,5 +184,34 @@ def test_a_pod_whose_long_owner_was_cut_finds_the_top() -> None:
     member = member_of("Pod", pod)
     assert member is not None
     assert family_of(member[1]) == family_of(name)
-    names = {name: ("Deployment",), replica_set: ("ReplicaSet",)}
+    names = OwnersByName({name: ("Deployment",), replica_set: ("ReplicaSet",)})
     assert workload_of(member, names) == ("Deployment", name)
+
+
+class Counting(OwnersByName):
+    """Counts the looks at single names."""
+
+    looks = 0
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("owners", ["one CronJob", "many Jobs"])
+def test_the_work_for_many_pods_whose_prefix_was_cut_grows_with_their_number(owners: str) -> None:
+    number, long = 500, "j" * 50
+    jobs = {
+        "one CronJob": {long: ("CronJob",)}
+        | {f"{long}-{MINUTES + n}": ("Job",) for n in range(number)},
+        "many Jobs": {f"{long}-{n}-job": ("Job",) for n in range(number)},
+    }
+    names = Counting(jobs[owners])
+    found = set()
+    for index in range(1_000_000, 1_000_000 + number):
+        end = f"-{index}-"
+        member = member_of("Pod", f"{long[: LONGEST_PREFIX - len(end)]}{end}x7k2p")
+        assert member is not None
+        found.add(workload_of(member, names))
+    assert found == {("CronJob", long) if owners == "one CronJob" else None}
+    assert names.looks < 30 * number

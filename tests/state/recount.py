@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.model.metadata import Metadata
-from exporter.model.ownership import Workload, member_of, workload_of
+from exporter.model.ownership import OwnersByName, Workload, member_of, workload_of
 from exporter.model.report import BADNESS, RESULTS, Reference, Report, Result, Summary, fold_rule
 from exporter.model.resource import POLICY_REPORTS
 from exporter.state.profile import severity_of
@@ -170,7 +170,7 @@ class Owners:
     def workload(self, report: Told, about: Reference) -> Workload | None:
         member = member_of(about.kind, about.name)
         kinds = {n: tuple(dict.fromkeys(k)) for n, k in self._names[report.namespace].items()}
-        return None if member is None else workload_of(member, kinds)
+        return None if member is None else workload_of(member, OwnersByName(kinds))
 
     def controlled(self, report: Told, about: Reference) -> str:
         return "false" if self.workload(report, about) is None else "true"
