@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,11 +47,15 @@ Alerts = set[tuple[str, str, str]]
 
 
 class Alertmanager:
-    """Takes alerts at ``url``, or answers with ``status`` and counts that in ``refused``."""
+    """Takes alerts at ``url``, or answers with ``status`` and counts that in ``refused``.
+
+    Each answer has ``headers``.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.status = 200
+        self.headers: Mapping[str, str] = {}
         self.refused = 0
         self.fired: Alerts = set()
         self.resolved: Alerts = set()
@@ -77,6 +81,8 @@ def alertmanager() -> Iterator[Alertmanager]:
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response(here.take(self.rfile.read(int(self.headers["Content-Length"]))))
+            for header in here.headers.items():
+                self.send_header(*header)
             self.end_headers()
 
         def log_request(self, *_: object) -> None:
