@@ -162,8 +162,12 @@ def _engines(contribution: Contribution) -> set[str] | None:
     return {engine for engines in found for engine in engines} if found else None
 
 
-def are_alike(old: ReportPart, new: ReportPart) -> bool:
+def are_alike(old: Contribution | None, new: Contribution | None) -> bool:
     """Whether nothing but messages and timestamps changed."""
+    if isinstance(old, tuple) and isinstance(new, tuple):
+        return len(old) == len(new) and all(map(are_alike, old, new))
+    if not (isinstance(old, ReportPart) and isinstance(new, ReportPart)):
+        return old is new
     return old.group is new.group and old.name == new.name and old.subject == new.subject
 
 

@@ -87,13 +87,8 @@ class Ledger:
                 report_store.date(namespace, name, newest)
                 return
         place = ReportKey(namespace, name)
-        if (
-            isinstance(contribution, ReportPart)
-            and isinstance(old, ReportPart)
-            and are_alike(old, contribution)
-        ):
-            self._report_stores.usage.reword(namespace, old.messages, contribution.messages)
-            old.messages = contribution.messages
+        if are_alike(old, contribution):
+            self._reword(namespace, old, contribution)
             contribution = old
         if old is not contribution:
             twice = not other.is_empty and covers_resource(other, place)
@@ -228,6 +223,13 @@ class Ledger:
             self._exchange(place, before, after, count=scope in self.counting)
         if old is not new and not any(old is one for one in before):
             self._dirty.update(map(group_of, parts(old)))  # settle looks whether they are used
+
+    def _reword(self, namespace: str, old: Contribution | None, new: Contribution | None) -> None:
+        """Let a contribution have the messages of another one that is alike."""
+        for before, after in zip(parts(old), parts(new), strict=True):
+            if isinstance(before, ReportPart) and isinstance(after, ReportPart):
+                self._report_stores.usage.reword(namespace, before.messages, after.messages)
+                before.messages = after.messages
 
     def settle_workloads(self) -> int:
         """Resolve whose some objects are; return about how many, 0 where nothing is left."""

@@ -160,6 +160,36 @@ def test_a_scan_of_a_cut_report_opens_and_closes_nothing() -> None:
     assert seen.moved == (10, 0)
 
 
+def test_a_scan_of_a_report_on_many_resources_exchanges_nothing_but_messages() -> None:
+    def scanned(seconds: int, message: str) -> Report:
+        return scattered(
+            "r",
+            (
+                Result(
+                    "p",
+                    "r",
+                    "fail",
+                    source="kyverno",
+                    timestamp=Instant(seconds),
+                    message=message,
+                    resources=[Reference("Pod", f"x{n}")],
+                )
+                for n in range(50)
+            ),
+        )
+
+    seen, exchanged = Seen(), list[object]()
+    seen.sees(scanned(NOW - 60, "before"))
+    first = seen.failing(EVIL)
+    seen.ledger.failures.listeners.append(lambda *_: exchanged.append(None))
+    seen.sees(scanned(NOW - 5, "after"))
+    seen.relist(scanned(NOW - 1, "after"))
+    assert exchanged == []
+    assert seen.failing(EVIL) == [one._replace(message="after") for one in first]
+    used = seen.ledger._report_stores.usage.of(EVIL)
+    assert used.message_bytes == 50 * size_of(["after"])
+
+
 def test_reports_that_were_cut_are_counted_until_they_are_not() -> None:
     seen, cache = Seen(), ResultCache(limits=FEW)
     seen.sees(read(cache, results(*["fail"] * 30)))
