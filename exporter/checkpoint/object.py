@@ -224,7 +224,7 @@ class ObjectStore:
         except (ApiError, Malformed) as error:
             raise self._failure(error) from error
         if found.content and _digest(found.content) not in self._ours:
-            self.following = True
+            self.following, self._ours = True, set()  # what did not arrive by now never will
             writer = found.annotations.get(f"{PREFIX}writer") or "another process"
             raise OvertakenError(f"{self.name}: {writer} wrote it in the meantime")
         self._version = found.version

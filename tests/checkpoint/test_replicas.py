@@ -240,8 +240,16 @@ SEEN_LATE = [
 """A follower sees an Event after the checkpoint that covers it."""
 
 
+SAME_BYTES = [
+    *(("block", 0), ("wait", 0), ("work", 2), ("wait", 0), ("work", 2), ("block", 0)),
+    *(("turn", 0), ("crash", 0), ("crash", 0), ("work", 1), ("wait", 0), ("stop", 1)),
+]
+"""A process that was overtaken meets the bytes that it tried to write, written by another one."""
+
+
 @settings(max_examples=100)
 @given(STEPS)
 @example(SEEN_LATE)
+@example(SAME_BYTES)
 def test_everything_counts_once_and_no_counter_falls(steps: list[tuple[str, int]]) -> None:
     run(lived(steps))
