@@ -1,6 +1,7 @@
 """Everything that a snapshot shows, added up from what was read."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
@@ -29,7 +30,7 @@ from exporter.view.failing import failing, order
 from exporter.view.summary import blocked, counted, left_out, total, worst
 from exporter.view.values import COUNT_CHOICES, SEVERITIES, Counts, FailingResult, NamedCounts
 
-_NAMESPACE, _CONTROLLED, _POLICY, _SEVERITY = 0, 2, 3, 5
+_NAMESPACE, _KIND, _CONTROLLED, _POLICY, _SEVERITY = 0, 1, 2, 3, 5
 """Where the ledger's rows of results have these labels."""
 
 
@@ -153,17 +154,15 @@ def _figures(reading: Reading, ask: SnapshotOptions, chosen: Callable[[Labels], 
 
 def _summary(rows: FiveFold) -> list[SummaryRow]:
     """Add up summaries by namespace and kind."""
+    found = sorted(_by(rows, _NAMESPACE, _KIND).items())
+    return [SummaryRow(n, kind, Counts(*row)) for (n, kind), row in found]
+
+
+def _by(rows: FiveFold, *at: int) -> SumTable:
+    """Add rows up by the labels at these positions."""
     found = SumTable()
     for labels, row in rows.items():
-        found.add_all(labels[:2], row)
-    return [SummaryRow(n, kind, Counts(*row)) for (n, kind), row in sorted(found.items())]
-
-
-def _by(results: FiveFold, label: int) -> SumTable:
-    """Add up results by one of their labels."""
-    found = SumTable()
-    for labels, row in results.items():
-        found.add_all((labels[label],), row)
+        found.add_all(tuple(labels[each] for each in at), row)
     return found
 
 
@@ -224,8 +223,11 @@ def if_enforced(
     rows: dict[str, list[FailingResult]] = {}
     for row in _failing(reading, ask):
         rows.setdefault(row.policy, []).append(row)
+    every = _figures(reading, ask, lambda row: reading.in_team(row[_NAMESPACE])).results
     found = _figures(reading, ask, _chooser(reading, ask)).results
-    counts = _by(found, _POLICY)
+    known, counts = _by(every, _POLICY), _by(found, _POLICY)
+    spread = _by(found, _POLICY, _NAMESPACE)
+    namespaces = Counter(policy for (policy, _), row in spread.items() if Counts(*row).fail)
     unknown = bool(made.not_itemised.failing or made.skipped or reading.unreadable_reports)
     return [
         _if_enforced(
@@ -233,26 +235,31 @@ def if_enforced(
                 policy=policy,
                 infos=infos.get(policy, []),
                 counts=Counts(*counts.get((policy,), (0,) * 5)),
+                namespaces=namespaces[policy],
+                has_results=(policy,) in known,
                 rows=rows.get(policy, []),
                 unknown=unknown,
             ),
             reading,
             config.labels.namespace_labels,
         )
-        for policy in sorted({*infos, *(p for (p,) in counts)})
+        for policy in sorted({*infos, *(p for (p,) in known)})
         if chosen(policy)
     ]
 
 
 class _Evidence(NamedTuple):
-    """What is known of a policy: *counts* are of what ``--count`` counts, *rows* of every object.
+    """What is known of a policy.
 
-    *unknown* says that some of its results may not be known.
+    *counts* and *namespaces* (that fail) are of what ``--count`` counts, *has_results* and *rows*
+    of every object. *unknown* says that some of its results may not be known.
     """
 
     policy: str
     infos: list[PolicyInfo]
     counts: Counts
+    namespaces: int
+    has_results: bool
     rows: list[FailingResult]
     unknown: bool
 
@@ -260,16 +267,15 @@ class _Evidence(NamedTuple):
 def _if_enforced(
     evidence: _Evidence, reading: Reading, label_names: tuple[str, ...]
 ) -> EnforcedPolicy:
-    counts, infos = evidence.counts, evidence.infos
-    exceptions = reading.exceptions
+    counts, exceptions = evidence.counts, reading.exceptions
     return EnforcedPolicy(
         policy=evidence.policy,
-        modes=tuple(sorted({each.mode for each in infos})),
+        modes=tuple(sorted({each.mode for each in evidence.infos})),
         verdict=_verdict(evidence),
         failing=counts.fail,
         unevaluated=counts.error,
         skipped=counts.skip,
-        namespaces=len({row.namespace for row in evidence.rows if row.result == "fail"}),
+        namespaces=evidence.namespaces,
         workloads=_refused(evidence.rows, reading, label_names),
         exceptions=None if exceptions is None else sorted(exceptions.get(evidence.policy, ())),
         notes=list(_notes(evidence)),
@@ -280,9 +286,9 @@ def _verdict(evidence: _Evidence) -> Verdict:
     """Judge a policy: what is left unevaluated is no reason to enforce."""
     if any(each.mode == "enforce" for each in evidence.infos):
         return "enforced"
-    if evidence.counts.failing or evidence.rows:
+    if evidence.rows:
         return "would block"
-    if evidence.unknown or not evidence.counts.all:
+    if evidence.unknown or not evidence.has_results:
         return "unknown"
     return "ready"
 
@@ -290,7 +296,7 @@ def _verdict(evidence: _Evidence) -> Verdict:
 def _notes(evidence: _Evidence) -> Iterator[str]:
     if not evidence.infos:
         yield "the policy was not read, so its mode is not known"
-    if not evidence.counts.all:
+    if not evidence.has_results:
         yield "no report contains a result of this policy"
     if any(not each.background for each in evidence.infos):
         yield "background scans skip this policy: only objects that change are evaluated"

@@ -128,8 +128,9 @@ def _readiness() -> Table:
     ]
     return tables.table_of(
         "Which policies can enforce?",
-        "The column If it enforced shows ready if nothing fails and everything was evaluated. "
-        "Otherwise, failing resources would be refused at their next change. Loaded is Kyverno's "
+        "The column If it enforced shows ready if nothing fails and everything was evaluated, in "
+        "every object, whatever Count counts. Otherwise, failing resources would be refused at "
+        "their next change. Loaded is Kyverno's "
         "Ready condition. New covers the selected time. Metrics: policyreport_policy_info, "
         "policyreport_policy_ready, policyreport_results, policyreport_failures_opened_total, "
         "policyreport_oldest_failure_timestamp_seconds and "
@@ -147,7 +148,10 @@ def _readiness_queries(by: str) -> list[str]:
     ready = now("policyreport_policy_ready", CLUSTER, POLICY)
     changed = now("policyreport_policy_last_changed_timestamp_seconds", CLUSTER, POLICY)
     every, failing = f"group by ({by}) ({_results()})", total(_results(FAIL), by)
-    unfit = known(total(_results(promql.BAD), by), every)
+    # Enforcement refuses objects that others own, too, whatever the variable Count counts.
+    objects = now("policyreport_results", *THIS)
+    bad = now("policyreport_results", *THIS, promql.BAD)
+    unfit = known(total(bad, by), f"group by ({by}) ({objects})")
     spread = total(_results(FAIL), "cluster, policy, namespace")
     enforced = f"group by ({by}) ({promql.policies(POLICY, ENFORCED)})"
     return [

@@ -35,10 +35,11 @@ class Selector(NamedTuple):
     window: str
 
 
-def runnable(expr: str) -> str:
-    """Fill the variables with something that parses."""
+def runnable(expr: str, **chosen: str) -> str:
+    """Fill the variables with what is chosen, or with something that parses."""
+    values = SUBSTITUTES | chosen
     return re.sub(
-        r"\$\{?([A-Za-z_]\w*)(?::\w+)?\}?", lambda match: SUBSTITUTES.get(match[1], "some"), expr
+        r"\$\{?([A-Za-z_]\w*)(?::\w+)?\}?", lambda match: values.get(match[1], "some"), expr
     )
 
 

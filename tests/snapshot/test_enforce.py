@@ -10,7 +10,6 @@ from exporter.simulator.registry import Served
 from exporter.snapshot.reading import POLICY_EXCEPTIONS
 from tests.apiserver.faults import Answer
 from tests.app.conftest import Beside
-from tests.app.running import parse
 from tests.snapshot.inputs import Object, Text, json_of, report, result, saved, taken
 
 pytestmark = pytest.mark.tier("simulator")
@@ -102,36 +101,6 @@ def test_what_would_be_refused_is_listed_with_its_namespaces_team(
         assert "would block" in text, form
         assert "team=storefront" in text, form
         assert "q is violated" not in text, form
-
-
-def test_the_numbers_are_those_of_the_dashboard(beside: Beside, tmp_path: Path) -> None:
-    access = f"--kubeconfig={beside.kubeconfig}"
-    found = json_of(tmp_path / "json", access, "--if-enforced=*")["if_enforced"]
-    assert taken(access, f"--output=prometheus={tmp_path / 'metrics'}") == 0
-    samples = parse((tmp_path / "metrics").read_text())
-    counted: dict[tuple[str, str], float] = {}
-    every: dict[tuple[str, str], float] = {}
-    for series, value in samples.items():
-        labels = dict(series.labels)
-        if series.name == "policyreport_results":
-            key = labels["policy"], labels["result"]
-            every[key] = every.get(key, 0) + value
-            if labels["controlled"] != "true":  # as the dashboards' variable Count has it
-                counted[key] = counted.get(key, 0) + value
-    modes = {
-        dict(series.labels)["policy"]: dict(series.labels)["mode"]
-        for series in samples
-        if series.name == "policyreport_policy_info"
-    }
-    assert len(found) == len(modes) > 5
-    for each in found:
-        name = each["policy"]
-        failing, error = (counted.get((name, word), 0) for word in ("fail", "error"))
-        assert (each["failing"], each["unevaluated"]) == (failing, error)
-        known = any((name, word) in counted for word in ("pass", "skip"))
-        bad = every.get((name, "fail"), 0) + every.get((name, "error"), 0)
-        ready = "would block" if bad else "ready" if known else "unknown"
-        assert each["verdict"] == ("enforced" if modes[name] == "enforce" else ready)
 
 
 def serve(beside: Beside, wanted: Resource, *items: Object) -> None:
