@@ -73,6 +73,8 @@ class Journal:
             return
         self._writer, self._reaped = None, 0
         if target is not None:
+            for reason in _REASONS:  # only a counter that is exposed at 0 shows its first increase
+                self._metrics.dropped(reason, 0)
             self._writer = LineWriter(target)
             self._writer.put(entry.line for entry in self._sent)
             if former is not None:

@@ -142,7 +142,7 @@ def test_one_namespace_alone_loses_nothing_of_a_burst(tmp_path: Path) -> None:
     outbox.cover("events")
     outbox.release(outbox.mark)
     assert desk.written() == [str(number) for number in range(count)]
-    assert desk.counts.left_out == {}
+    assert +desk.counts.left_out == {}
 
 
 def test_a_full_journal_drops_counts_logs_once_and_reports_a_gap(
@@ -164,6 +164,14 @@ def test_a_full_journal_drops_counts_logs_once_and_reports_a_gap(
     assert desk.gaps == [desk.counts.left_out.total()]
 
 
+def test_each_reason_is_counted_from_zero_while_there_is_a_journal(tmp_path: Path) -> None:
+    counts = Counts()
+    journal = Journal(counts)
+    assert counts.left_out == {}
+    journal.open(Target(str(tmp_path / "journal")))
+    assert counts.left_out == {"full": 0, "share": 0, "repeats": 0}
+
+
 def test_a_namespace_leaves_room_to_others(tmp_path: Path) -> None:
     desk = Desk(tmp_path, 400_000)
     desk.file.symlink_to("/dev/full")
@@ -172,7 +180,7 @@ def test_a_namespace_leaves_room_to_others(tmp_path: Path) -> None:
         outbox.add("failures", entry(f"loud {number}", "loud", size=1000))
     for number in range(50):
         outbox.add("failures", entry(f"quiet {number}", "quiet", size=1000))
-    assert desk.counts.left_out == {"share": 1000 - 200_000 // 1001}
+    assert +desk.counts.left_out == {"share": 1000 - 200_000 // 1001}
     desk.file.unlink()
     assert sum(line.startswith("quiet") for line in desk.written()) == 50
 
