@@ -25,10 +25,12 @@ MOST_REPEATS: Final = 100
 STOP_SECONDS: Final = 3.0
 """How long the end of the program waits for a journal that is written slowly."""
 
-_LOOK_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.02
 _SEVERITIES: Final = (*SEVERITIES, "none")
 _ADMISSION_POLICIES: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
-_SPOKEN: Final = ("mode", "ready", "background", "severity", "category", "title")
+_INFORMATIVE: Final = frozenset({"failure_closed", "policy_changed", "exporter_started"})
+"""Kinds of occurrence that need no action."""
+_COMPARED: Final = ("mode", "ready", "background", "severity", "category", "title")
 
 
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +103,7 @@ class Recorder:
         """Wait until the lines that no checkpoint is waited for are written, or for *seconds*."""
         deadline = asyncio.get_running_loop().time() + seconds
         while self._journal.unwritten() and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _take(self, occurrence: Occurrence) -> None:
         match occurrence:
@@ -120,27 +122,18 @@ class Recorder:
         source = _source_of(policy_kind)
         if not self._chooses(name, severity, namespace, source):
             return
-        now = self._clock()
         skipped = max(len(counted.ordinals) - MOST_REPEATS, 0)
         if skipped:
             self._journal.drop("repeats", skipped)
-        workload_kind, workload = self._workloads.find(namespace, kind, counted.resource)
+        now = self._clock()
         for ordinal in counted.ordinals[skipped:]:
-            line = Line(
+            line = self._line(
+                name,
+                now,
+                ("event", *counted.event, ordinal),
                 timestamp=rfc3339(counted.seconds),
-                observed_timestamp=rfc3339(now),
-                event_name=name,
-                id=occurrence_id(self._place.cluster, "event", *counted.event, ordinal),
-                severity_text="WARN",
                 body=counted.message,
-                cluster=self._place.cluster,
-                namespace=namespace,
-                namespace_labels=self._labels_of(namespace),
-                workload_kind=workload_kind,
-                workload=workload,
-                resource_kind=kind,
-                resource_name=counted.resource,
-                resource_uid=counted.uid,
+                **self._resource(namespace, kind, counted.resource, counted.uid),
                 policy=policy,
                 policy_kind=policy_kind,
                 rule=rule,
@@ -152,8 +145,7 @@ class Recorder:
             )
             key = (counted.event, ordinal)
             row, origin = counted.labels, (counted.scope, counted.version)
-            entry = Entry(name, namespace, encode_line(line), key, row, origin)
-            self.outbox.add("events", entry)
+            self.outbox.add("events", Entry(name, namespace, line, key, row, origin))
 
     def _failure(self, counted: FailureCounted) -> None:
         namespace, policy, severity, source = counted.group
@@ -161,23 +153,13 @@ class Recorder:
         if not self._chooses(name, severity, namespace, source):
             return
         now, (kind, resource, _, rule, _) = self._clock(), counted.check
-        seen = counted.version or self._instant()
-        workload_kind, workload = self._workloads.find(namespace, kind, resource)
-        line = Line(
+        line = self._line(
+            name,
+            now,
+            (name, *counted.place, *counted.check, counted.version or self._instant()),
             timestamp=rfc3339(counted.since if counted.opened else now),
-            observed_timestamp=rfc3339(now),
-            event_name=name,
-            id=occurrence_id(self._place.cluster, name, *counted.place, *counted.check, seen),
-            severity_text="WARN" if counted.opened else "INFO",
             body=counted.message,
-            cluster=self._place.cluster,
-            namespace=namespace,
-            namespace_labels=self._labels_of(namespace),
-            workload_kind=workload_kind,
-            workload=workload,
-            resource_kind=kind,
-            resource_name=resource,
-            resource_uid=counted.uid,
+            **self._resource(namespace, kind, resource, counted.uid),
             policy=policy,
             rule=rule,
             severity=severity,
@@ -192,8 +174,7 @@ class Recorder:
         if kind or resource:
             hashed = f"#{hash_of(counted.place, Identity(*counted.check)):x}"
         key = (counted.opened, namespace, hashed)
-        row = (name, *counted.group)
-        self.outbox.add("failures", Entry(name, namespace, encode_line(line), key, row))
+        self.outbox.add("failures", Entry(name, namespace, line, key, (name, *counted.group)))
 
     def _policy(self, change: PolicyChanged) -> None:
         before, after, version = change
@@ -228,18 +209,36 @@ class Recorder:
         self, name: EventName, now: float, identity: tuple[str, ...], **fields: object
     ) -> None:
         """Write a line that no counter covers."""
-        if name not in self._kinds:
-            return
+        if name in self._kinds:
+            line = self._line(name, now, (name, *identity), timestamp=rfc3339(now), **fields)
+            self.outbox.add_now(Entry(name, str(fields.get("namespace", "")), line))
+
+    def _line(
+        self, name: EventName, now: float, identity: tuple[str | int, ...], **fields: object
+    ) -> bytes:
+        """Encode a line with what all lines have; *identity* is what its id is a hash of."""
         line = Line(
-            timestamp=rfc3339(now),
             observed_timestamp=rfc3339(now),
             event_name=name,
-            id=occurrence_id(self._place.cluster, name, *identity),
-            severity_text="WARN" if name == "gap" else "INFO",
+            id=occurrence_id(self._place.cluster, *identity),
+            severity_text="INFO" if name in _INFORMATIVE else "WARN",
             cluster=self._place.cluster,
             **fields,  # type: ignore[arg-type]  # the callers are above
         )
-        self.outbox.add_now(Entry(name, line.namespace, encode_line(line)))
+        return encode_line(line)
+
+    def _resource(self, namespace: str, kind: str, name: str, uid: str) -> dict[str, object]:
+        """Give the fields that name a resource, its namespace and its workload."""
+        workload_kind, workload = self._workloads.find(namespace, kind, name)
+        return {
+            "namespace": namespace,
+            "namespace_labels": self._labels_of(namespace),
+            "workload_kind": workload_kind,
+            "workload": workload,
+            "resource_kind": kind,
+            "resource_name": name,
+            "resource_uid": uid,
+        }
 
     def _instant(self) -> str:
         """Give a time in microseconds that no other occurrence has: it identifies this one."""
@@ -275,5 +274,5 @@ def _source_of(policy_kind: str) -> str:
 def _differences(before: PolicyInfo | None, after: PolicyInfo | None) -> tuple[str, ...]:
     if before is None or after is None:
         return ()
-    fields = [name for name in _SPOKEN if getattr(before, name) != getattr(after, name)]
+    fields = [name for name in _COMPARED if getattr(before, name) != getattr(after, name)]
     return (*fields, *(["spec"] if before.generation != after.generation else ()))
