@@ -67,7 +67,7 @@ class Listing(NamedTuple):
 def _listings(made: SnapshotDocument, limit: int | None) -> Iterator[Listing]:
     """List what is to be shown, the most important first; empty lists are left out."""
     if made.if_enforced is not None:
-        yield _enforced(made)
+        yield _enforced(made, limit)
         yield _refused(made, limit)
     if made.comparison:
         yield _results("new", "New failing results", made.comparison.new, made.time, limit)
@@ -137,8 +137,8 @@ def _place(row: FailingResult | BlockedRequest) -> tuple[Cell, Cell, Cell]:
     return Cell(resource_of(row)), Cell(rule_of(row)), Cell(_brief(row.message), "message")
 
 
-def _enforced(made: SnapshotDocument) -> Listing:
-    found = made.if_enforced or []
+def _enforced(made: SnapshotDocument, limit: int | None) -> Listing:
+    found = sorted(made.if_enforced or [], key=lambda each: each.verdict != "would block")
     rows = [
         (
             Cell(each.policy),
@@ -147,7 +147,7 @@ def _enforced(made: SnapshotDocument) -> Listing:
             *(Cell(number(n), "number") for n in (each.failing, each.unevaluated, each.skipped)),
             Cell(remarks(each), "message"),
         )
-        for each in found
+        for each in found[:limit]
     ]
     names = ("Policy", "Mode", "If enforced", "Failing", "Not evaluated", "Skipped", "Remarks")
     return Listing("enforced", "If enforced", names, rows, str(len(found)))

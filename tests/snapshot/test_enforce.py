@@ -1,6 +1,7 @@
 """What breaks if a policy enforces: verdicts, objects, exceptions, exit statuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,18 @@ def test_what_would_be_refused_is_listed_with_its_namespaces_team(
         assert "would block" in text, form
         assert "team=storefront" in text, form
         assert "q is violated" not in text, form
+
+
+def test_a_comment_about_hundreds_of_policies_has_those_that_would_block(
+    tmp_path: Path, capsys: Text
+) -> None:
+    policies = [policy(f"policy-{number}") for number in range(600)]
+    path = saved(tmp_path / "list", *policies, report("web", result("policy-599", "fail")))
+    assert taken(path, "--if-enforced=*", "--limit=600", "--output=markdown") == 1
+    out = capsys.readouterr().out
+    assert len(out) <= 65_536
+    row, *_ = re.findall(r"(?m)^\| <code>policy-599</code>.*", out)
+    assert "would block" in row
 
 
 def serve(beside: Beside, wanted: Resource, *items: Object) -> None:
