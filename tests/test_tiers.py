@@ -122,7 +122,7 @@ def test_a_tier_upon_another_lacks_what_that_one_lacks(
 
 def test_controllers_and_manifests_are_of_the_version_that_go_mod_requires() -> None:
     version = pins.required("github.com/kyverno/kyverno", pins.KYVERNO)
-    for name in ("kyverno", "reports-controller", "background-controller"):
+    for name in ("kyverno", "reports-controller", "background-controller", "kyverno-cli"):
         cached = pins.TOOLS[name].cached(name)
         assert cached is not None
         assert cached.parent.name == version

@@ -168,10 +168,10 @@ def _etcd() -> Go:
     return Go(module, required(module), CONTROL_PLANE)
 
 
-def _kyverno(controller: str) -> Go:
+def _kyverno(command: str) -> Go:
     version = required("github.com/kyverno/kyverno", KYVERNO)
     return Go(
-        f"github.com/kyverno/kyverno/cmd/{controller}",
+        f"github.com/kyverno/kyverno/cmd/{command}",
         version,
         KYVERNO,
         ldflags=f"-X github.com/kyverno/kyverno/pkg/version.BuildVersion={version}",
@@ -263,6 +263,7 @@ TOOLS = {
     "kyverno": Tool("kyverno", _kyverno("kyverno")),
     "reports-controller": Tool("kyverno", _kyverno("reports-controller")),
     "background-controller": Tool("kyverno", _kyverno("background-controller")),
+    "kyverno-cli": Tool("kyverno", _kyverno("cli/kubectl-kyverno")),
     "kyverno-manifests": Tool("kyverno", _kyverno_manifests()),
     "helm3": Tool("chart", _helm(3)),
     "helm4": Tool("chart", _helm(4)),

@@ -228,7 +228,8 @@ def if_enforced(
     known, counts = _by(every, _POLICY), _by(found, _POLICY)
     spread = _by(found, _POLICY, _NAMESPACE)
     namespaces = Counter(policy for (policy, _), row in spread.items() if Counts(*row).fail)
-    unknown = bool(made.not_itemised.failing or made.skipped or reading.unreadable_reports)
+    unread = (made.skipped, reading.unreadable_reports, reading.unevaluated)
+    unknown = bool(made.not_itemised.failing or any(unread))
     return [
         _if_enforced(
             _Evidence(

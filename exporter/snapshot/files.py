@@ -5,16 +5,26 @@ Of a List in JSON only a part is in memory, so that files may be larger than mem
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.errors import ConfigError, Malformed
 from exporter.model.changes import Object
-from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from exporter.model.resource import (
+    CLUSTER_REPORTS,
+    EVENTS,
+    NAMESPACES,
+    POLICY_RESOURCES,
+    REPORT_RESOURCES,
+    REPORTS,
+    Resource,
+)
 from exporter.wire.codec import BROKEN, Codec, codec_for
 from exporter.wire.report_limits import UNLIMITED
 from exporter.wire.slices import (
@@ -33,26 +43,41 @@ from exporter.yamlfile import documents
 _KNOWN: Final = {
     ("" if r.kind == "Event" else r.group, r.kind): r
     for r in (*REPORT_RESOURCES, *POLICY_RESOURCES, NAMESPACES, EVENTS)
+} | {
+    # kyverno apply of Kyverno 1.15 to 1.19 writes PolicyReport where the API group has Report.
+    (REPORTS.group, "PolicyReport"): REPORTS,
+    (REPORTS.group, "ClusterPolicyReport"): CLUSTER_REPORTS,
 }
+_REPORT_GROUPS: Final = {r.group for r in REPORT_RESOURCES}
+_REPORT_KINDS: Final = {r.kind for r in REPORT_RESOURCES}
 _CODECS: Final[dict[Resource, Codec]] = {}
 """Of each resource in each version met: an old version spells fields in another way."""
-_DEEPEST: Final = 8
-"""Lists in lists."""
-_SHOWN: Final = 40
-"""Characters of what is not JSON that an error quotes."""
+_DEEPEST: Final = 8  # lists in lists
+_SHOWN: Final = 40  # characters of what is not JSON, quoted by an error
 _EXPECTED: Final = "not JSON as kubectl prints it"
 _SEPARATORS: Final = re.compile(rb"(?:\s|---(?=\s))*+")
 _SPACE: Final = re.compile(rb"\s*+")
-_HEADING: Final = re.compile(rb"\A[^{\[]{0,65536}?^POLICY REPORT:\s*^-+\s*$", re.MULTILINE)
-"""What ``kyverno apply --policy-report`` prints before the report."""
+_LEFT_OUT: Final = re.compile(
+    rb"(?ms)^(?:(?:Mutation has been applied|Generation completed) successfully\.)?-{70}\n"
+    rb"((?:Policies Skipped|Invalid Policies|failed to load|resource ).*?)^-{70}$"
+)
+"""What ``kyverno apply`` prints of what it did not evaluate."""
+_PRINTED: Final = re.compile(
+    rb"(?m)\A[^{\[]{0,65536}?^POLICY REPORT:\s*^-+\s*$"
+    rb"|^(?:-{70}|Applying \d+ policy rule.*|policy \S+ applied to .*:|patched targets:"
+    rb"|Mutation:|Generate:|exit as (?:warnExitCode is \d+|no objects.*))[ \r]*$"
+    rb"|^(?:Mutation has been applied|Generation completed) successfully\."
+)
+"""What else ``kyverno apply --policy-report`` prints around reports; no newline ends the last."""
 
 
 class FileObject(NamedTuple):
-    """An object of a file, or what is wrong with it."""
+    """An object of a file, or what is wrong with it, or what the program that wrote it left out."""
 
     resource: Resource | None
     object: Object | None
     complaint: str = ""
+    is_unevaluated: bool = False
 
 
 class _Item(msgspec.Struct, rename={"api_version": "apiVersion"}):
@@ -75,6 +100,7 @@ def read_files(
     Raises:
         ConfigError: a file cannot be read, is empty, or is neither JSON nor YAML.
     """
+    seen: Counter[tuple[Resource, str, str]] = Counter()
     for name in names:
         empty = True
         try:
@@ -82,12 +108,30 @@ def read_files(
                 for one in _objects_of(name, StreamWindow(stream, progress)):
                     empty = False
                     if one is not None:
-                        yield one
+                        yield _distinct(one, seen)
         except OSError as error:
             raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
         if empty:
             # What a kubectl that failed left in the pipe is not a cluster without failures.
-            raise ConfigError(f"{name}: empty, expected what kubectl get -o json or yaml prints")
+            raise ConfigError(
+                f"{name}: empty, expected what kubectl get -o json or yaml prints, or kyverno "
+                "apply --policy-report (nothing if no policy matches a resource)"
+            )
+
+
+def _distinct(one: FileObject, seen: Counter[tuple[Resource, str, str]]) -> FileObject:
+    """Rename a report that no API server named if its name was there before.
+
+    ``kyverno apply`` names reports ``merged``, or as a policy: those of two runs, or of two kinds
+    of policy, are two. Objects of an API server have a resourceVersion.
+    """
+    resource, item = one.resource, one.object
+    if resource in REPORT_RESOURCES and item is not None and not item.version:
+        key = (resource, item.namespace, item.name)
+        seen[key] += 1
+        if seen[key] > 1:
+            item.metadata = replace(item.metadata, name=f"{item.name} ({seen[key]})")
+    return one
 
 
 @contextmanager
@@ -102,11 +146,18 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 def _objects_of(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
     """Read the objects of a file; None is a document without any."""
     window.grow()
-    window.body = _HEADING.sub(b"", window.body.removeprefix(b"\xef\xbb\xbf"), count=1)
+    window.body = window.body.removeprefix(b"\xef\xbb\xbf")
     if window.body.lstrip()[:1] in (b"{", b"["):
         yield from _json_objects(name, window)
         return
-    for line, document in documents(name, window.whole()):
+    body = window.whole()
+    for found in _LEFT_OUT.finditer(body):
+        place = _place(name, body.count(b"\n", 0, found.start(1)))
+        text = " ".join(found[1].decode(errors="replace").split())
+        yield FileObject(None, None, f"{place}: kyverno apply: {text}", is_unevaluated=True)
+    for pattern in (_LEFT_OUT, _PRINTED):
+        body = pattern.sub(lambda each: b"\n" * each[0].count(b"\n"), body)
+    for line, document in documents(name, body):
         yield None
         yield from _objects(_place(name, line), document)
 
@@ -116,6 +167,9 @@ def _json_objects(name: str, window: StreamWindow) -> Iterator[FileObject | None
     while first := window.skip(_SEPARATORS):
         place = _place(name, window.lines())
         if first not in (b"{", b"["):
+            if printed := _PRINTED.match(window.body, window.at):  # a line behind the last report
+                window.at = printed.end()
+                continue
             found = window.body[window.at : window.at + _SHOWN]
             shown = found.split(b"\n")[0].decode(errors="replace")
             raise ConfigError(f"{place}: expected a JSON object or list, found {shown!r}")
@@ -257,6 +311,11 @@ def _one(name: str, body: bytes, item: _Item) -> FileObject:
     group, _, version = item.api_version.rpartition("/")
     resource = _KNOWN.get(("" if item.kind == "Event" else group, item.kind))
     if resource is None:
+        is_report = item.kind in _REPORT_KINDS and not group
+        if is_report or (group in _REPORT_GROUPS and not item.kind.endswith("List")):
+            found = f"found apiVersion {item.api_version!r} and kind {item.kind!r}"
+            text = f"{name}: {identify(body)}: expected a kind of report, {found}"
+            return FileObject(None, None, text)
         return FileObject(None, None)
     try:
         return FileObject(resource, _codec(resource._replace(version=version)).one(body))

@@ -66,6 +66,8 @@ def _unread(reading: Reading) -> Iterator[Finding]:
         plural = "report was" if count == 1 else "reports were"
         text = f"{count} {plural} skipped, first: {reading.skipped[0]}"
         yield Finding(text, UNKNOWN_STATUS, is_logged=True)
+    for text in reading.unevaluated:
+        yield Finding(f"Not everything was evaluated: {text}", UNKNOWN_STATUS, is_logged=True)
     words = [each for each in left_out(reading.state) if each.reason == "word"]
     for text in describe(words):
         yield Finding(text, UNKNOWN_STATUS)

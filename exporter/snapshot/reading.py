@@ -21,7 +21,7 @@ from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.settings.file import ConfigFile, Plan
 from exporter.settings.flags import Flags
-from exporter.snapshot.files import read_files
+from exporter.snapshot.files import FileObject, read_files
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import all_pages
 
@@ -39,7 +39,8 @@ class Reading:
     """The state that was read, and what is missing from it.
 
     ``refused`` has the errors by resource, ``served`` the report resources that the API server
-    serves (all of them for files), ``skipped`` the complaint about each broken report, ``names``
+    serves (all of them for files), ``skipped`` the complaint about each broken report,
+    ``unevaluated`` what the program that wrote a file reports as not evaluated, ``names``
     all that reports name of each: "namespace", "policy" and "kind". ``missing`` are the
     namespaces of ``--namespace`` that do not exist, ``team`` those of ``--team``, None for all.
     ``exceptions`` names the PolicyExceptions of each policy, None where they were not read.
@@ -62,6 +63,7 @@ class Reading:
         self.refused: dict[str, ApiError] = {}
         self.served: set[str] = set()
         self.skipped: list[str] = []
+        self.unevaluated: list[str] = []
         self.missing: list[str] = []
         self.names: dict[str, set[str]] = {"namespace": set(), "policy": set(), "kind": set()}
 
@@ -81,11 +83,15 @@ class Reading:
             self.names["policy"].add(prefix + item.name)
         self.state.apply(Applied(scope, item))
 
-    def skip(self, resource: Resource | None, complaint: str) -> None:
+    def skip(self, one: FileObject) -> None:
         """Report a broken object; remember it where it is, or may be, a report."""
-        warn(f"skipped: {complaint}")
-        if resource is None or resource in REPORT_RESOURCES:
-            self.skipped.append(complaint)
+        if one.is_unevaluated:
+            warn(one.complaint)
+            self.unevaluated.append(one.complaint)
+            return
+        warn(f"skipped: {one.complaint}")
+        if one.resource is None or one.resource in REPORT_RESOURCES:
+            self.skipped.append(one.complaint)
 
     def count_events(self) -> None:
         """Let every Event count: a snapshot has no before."""
@@ -146,7 +152,7 @@ def _read_files(reading: Reading, files: Sequence[str]) -> None:
     for one in read_files(files, progress.took):
         if one.complaint:
             progress.clear()
-            reading.skip(one.resource, one.complaint)
+            reading.skip(one)
         elif one.resource is None or one.object is None:
             passed_over += 1
         elif one.resource in REPORT_RESOURCES:

@@ -16,6 +16,7 @@ from exporter.snapshot.options import FORMS
 from tests.app.commands import COMMAND, ROOT
 from tests.app.conftest import Beside
 from tests.snapshot.inputs import Object, json_of, listed, report, result
+from tests.snapshot.test_outputs import FORMATS
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -136,22 +137,13 @@ def test_a_cluster_that_cannot_be_read_uploads_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "policies.sarif").exists()
 
 
-APPLIED = """
-Applying 2 policy rule(s) to 1 resource(s)...
-----------------------------------------------------------------------
-POLICY REPORT:
-----------------------------------------------------------------------
-"""
-
-
 def test_the_job_of_manifests_takes_what_kyverno_apply_prints(tmp_path: Path) -> None:
     runner = Runner(tmp_path)
-    found = report("web", result("require-labels", "fail", "medium"))
-    (tmp_path / "printed").write_text(APPLIED + yaml.safe_dump(found))
-    runner.command("kyverno", f"cat {tmp_path / 'printed'}; exit 1")
+    printed = FORMATS.parent / "kyverno-apply-1.19" / "report-yaml.txt"
+    runner.command("kyverno", f"cat {printed}; exit 1")
     ran = runner.run(*steps("GitHub Actions: manifests in a repository"))
     assert ran.status == 1
-    assert "failed: 1 failing result (1 medium)" in ran.err
+    assert "failed: 6 failing results (1 critical, 4 high, 1 medium)" in ran.err
     assert "<code>shop/manifests</code>" in ran.text("summary.md")
     runner.command("kyverno", "echo 'Error: no such file'; exit 1")
     assert runner.run(*steps("GitHub Actions: manifests in a repository")).status == 2

@@ -97,7 +97,7 @@ FORMS: dict[str, Callable[[list[Object]], dict[str, str]]] = {
         "a.yaml": "".join(map(yaml.safe_dump, items))
     },
     "kyverno apply": lambda items: {
-        "a.yaml": "\nApplying 2 policy rule(s) to 3 resource(s)...\n"
+        "a.yaml": "\nApplying 2 policy rules to 3 resources...\n(The count may vary.)\n"
         + "-" * 70
         + "\nPOLICY REPORT:\n"
         + "-" * 70
