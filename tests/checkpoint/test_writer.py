@@ -225,6 +225,9 @@ class OnePage:
     async def resolve(self, resource: Resource) -> Resource:
         return resource
 
+    async def pages_from_memory(self) -> NoReturn:
+        raise AssertionError
+
     async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:
         return self._page
 

@@ -23,12 +23,18 @@ pytestmark = pytest.mark.tier("cluster")
 NAMESPACE = "team-a"
 PATH = POLICY_REPORTS.path(NAMESPACE)
 WITHIN_SECONDS = 60.0
-WATCH_LIST = {"streamed": "true", "by pages": "false"}
+# From servers before 1.34 long lists are streamed where the feature is on, else read by pages.
+OLD = "--emulated-version=1.33"
+FLAGS = {
+    "streamed": [OLD, "--feature-gates=WatchList=true"],
+    "by pages": [OLD, "--feature-gates=WatchList=false"],
+    "by pages from memory": [],
+}
 
 
-@pytest.fixture(scope="module", params=WATCH_LIST)
+@pytest.fixture(scope="module", params=FLAGS)
 def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
-    with control_plane([f"--feature-gates=WatchList={WATCH_LIST[request.param]}"]) as running:
+    with control_plane(FLAGS[request.param]) as running:
         running.create_namespace(NAMESPACE)
         yield running
 
