@@ -115,7 +115,7 @@ def read_files(
             # What a kubectl that failed left in the pipe is not a cluster without failures.
             raise ConfigError(
                 f"{name}: empty, expected what kubectl get -o json or yaml prints, or kyverno "
-                "apply --policy-report (nothing if no policy matches a resource)"
+                "apply --policy-report, which prints nothing if no policy matches a resource"
             )
 
 

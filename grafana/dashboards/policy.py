@@ -128,9 +128,9 @@ def _readiness() -> Table:
     ]
     return tables.table_of(
         "Which policies can enforce?",
-        "The column If it enforced shows ready if nothing fails and everything was evaluated, in "
-        "every object, whatever Count counts. Otherwise, failing resources would be refused at "
-        "their next change. Loaded is Kyverno's "
+        "The column If it enforced covers every object, whatever Count is. It shows ready if "
+        "nothing fails and everything was evaluated. Otherwise, failing resources would be refused "
+        "at their next change. Loaded is Kyverno's "
         "Ready condition. New covers the selected time. Metrics: policyreport_policy_info, "
         "policyreport_policy_ready, policyreport_results, policyreport_failures_opened_total, "
         "policyreport_oldest_failure_timestamp_seconds and "
