@@ -73,6 +73,18 @@ def answers(url: str, *, trust: ssl.SSLContext | None = None) -> bool:
         return False
 
 
+def is_alive(group: int) -> bool:
+    """Whether a process of a group runs that is no zombie."""
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member = entry.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(member) == group and state != "Z":
+            return True
+    return False
+
+
 class Process:
     """A child that runs until it is stopped; ``log`` is everything it wrote.
 

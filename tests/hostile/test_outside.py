@@ -18,7 +18,7 @@ from tests.app.commands import Command
 from tests.endtoend.town import Town, town
 from tests.hostile.tenants import MOST_BYTES, Liveness, peak_bytes
 from tests.kube.kubeconfigs import kubeconfig
-from tests.tools import eventually
+from tests.tools import eventually, is_alive
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -129,18 +129,6 @@ def groups(directory: Path) -> list[int]:
     """The process groups of the plugin so far, in their order."""
     file = directory / "groups"
     return [int(line) for line in file.read_text().split()] if file.exists() else []
-
-
-def is_alive(group: int) -> bool:
-    """Whether a process of a group runs that is no zombie."""
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, member = entry.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(member) == group and state != "Z":
-            return True
-    return False
 
 
 def wait_for_the_end(group: int) -> None:

@@ -15,6 +15,7 @@ from exporter.kube.exec_plugin import ExecPlugin, ExecStatus, run_plugin
 from exporter.kube.kubeconfig import Kubeconfig
 from tests.kube.kubeconfigs import kubeconfig
 from tests.pki import Authority
+from tests.tools import is_alive
 
 API = "client.authentication.k8s.io/v1"
 SERVER = "https://api.example:6443"
@@ -147,22 +148,10 @@ async def test_a_plugin_that_hangs_is_killed_with_its_children(
         await run_plugin(plugin, Path(), {}, os.environ, seconds=2)
     group = int((tmp_path / "pid").read_text())
     for _ in range(100):  # until the system has reaped what was killed
-        if not _alive(group):
+        if not is_alive(group):
             break
         await asyncio.sleep(0.05)
-    assert not _alive(group)
-
-
-def _alive(group: int) -> bool:
-    """Look for processes of a group that are no zombies."""
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, member = entry.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(member) == group and state != "Z":
-            return True
-    return False
+    assert not is_alive(group)
 
 
 async def test_a_plugin_that_is_no_longer_waited_for_is_killed(tmp_path: Path) -> None:
@@ -173,7 +162,7 @@ async def test_a_plugin_that_is_no_longer_waited_for_is_killed(tmp_path: Path) -
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not _alive(int((tmp_path / "pid").read_text()))
+    assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
 async def test_a_plugin_that_needs_a_terminal_is_refused() -> None:

@@ -23,9 +23,9 @@ from tests.hostile.tenants import (
     alertmanager,
     peak_bytes,
 )
-from tests.hostile.test_outside import HANGING, groups, is_alive, plugged
+from tests.hostile.test_outside import HANGING, groups, plugged
 from tests.hostile.test_tenants import CONFIG
-from tests.tools import eventually
+from tests.tools import eventually, is_alive
 
 pytestmark = [pytest.mark.tier("simulator"), pytest.mark.slow]
 
