@@ -49,11 +49,12 @@ class CompiledFilters:
 
     def transition(self, labels: Labels) -> bool:
         """Judge a row of the counters of failures that began or ended."""
-        namespace, policy, _, source = labels
+        namespace, policy, severity, source = labels
         return (
             self._failures
             and _passes(self._chosen.namespace, namespace)
             and _passes(self._chosen.policy, policy)
+            and _passes(self._chosen.severity, severity)
             and _passes(self._chosen.source, source)
         )
 

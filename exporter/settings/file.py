@@ -19,7 +19,7 @@ from exporter.model.changes import Scope
 from exporter.model.report import RESULTS
 from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from exporter.settings.flags import is_url
-from exporter.state.selection import KYVERNO_SOURCES, Filters, Selection
+from exporter.state.selection import KYVERNO_SOURCES, Filters, Globs, Selection
 from exporter.state.shares import DEFAULT_SHARES, NamespaceShares
 from exporter.state.violation_events import CONTROLLERS
 from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
@@ -202,6 +202,7 @@ def _line(text: str, key: str) -> int:
 def _complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
     """Find what msgspec cannot know to be wrong: the key, and what is wrong with it."""
     yield from _top_level_complaints(config)
+    yield from _severity_complaints(config.filters)
     yield from _family_complaints(config)
     for label in config.labels.drop:
         if label not in DROPPABLE:
@@ -232,6 +233,15 @@ def _top_level_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
                 f"alerting.{key}.severities",
                 f"expected all of {', '.join(SEVERITIES)}; missing {', '.join(missing)}",
             )
+
+
+def _severity_complaints(filters: Filters) -> Iterator[tuple[str, str]]:
+    chosen = filters.severities
+    for key, patterns in (("include", chosen.include), ("exclude", chosen.exclude)):
+        for pattern in patterns:
+            if not any(map(Globs((pattern,)).matcher(), SEVERITIES)):
+                name = f"filters.severities.{key}"
+                yield name, f"{pattern!r} is none of {', '.join(SEVERITIES)}"
 
 
 def _family_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:

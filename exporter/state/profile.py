@@ -305,10 +305,10 @@ class Profiles:
         source = source_of(policy, rule, source)
         chosen = self.selection
         allowed = chosen.source(source)
-        counts = word in chosen.results and allowed and chosen.policy(policy)
-        outcome = Outcome(
-            policy, fold_rule(rule), severity_of(severity), category or "none", source
-        )
+        severity = severity_of(severity)
+        chosen_here = chosen.policy(policy) and chosen.severity(severity)
+        counts = word in chosen.results and allowed and chosen_here
+        outcome = Outcome(policy, fold_rule(rule), severity, category or "none", source)
         index = RESULT_INDEX.get(word, -1) if counts else -1
         verdict = Verdict(outcome, index, allowed=allowed, unknown=word not in RESULT_INDEX)
         verdict = self._judged[raw_result] = self._shared(verdict)

@@ -52,11 +52,12 @@ def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 class Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What counts, by namespace, policy and kind of the resource."""
+    """What counts, by namespace, policy, kind of the resource and severity of the result."""
 
     namespaces: Globs = Globs()
     policies: Globs = Globs()
     kinds: Globs = Globs()
+    severities: Globs = Globs()
 
 
 class Selection:
@@ -81,6 +82,7 @@ class Selection:
         self.namespace = remembered(lambda n: crc32(n.encode()) % total == index and chosen(n))
         self.policy = remembered(filters.policies.matcher())
         self.kind = remembered(filters.kinds.matcher())
+        self.severity = remembered(filters.severities.matcher())
         self.source = remembered(Globs(sources).matcher())
         self.results = frozenset(results)
         self.own_namespace = own_namespace

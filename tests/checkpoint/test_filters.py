@@ -23,6 +23,7 @@ CHOICES = {
     "other namespaces": (without(namespaces="team-*"), False, False, False),
     "other policies": (without(policies="p"), False, False, False),
     "other kinds": (without(kinds="Pod"), False, True, False),
+    "other severities": (without(severities="high"), True, False, False),
     "other sources": (CountingFilters(sources=("trivy",)), True, False, False),
     "other controllers": (CountingFilters(controllers=("kyverno-scan",)), False, True, True),
     "no failures": (CountingFilters(failures=False), True, False, False),

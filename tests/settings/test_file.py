@@ -17,6 +17,7 @@ filters:
   namespaces: {include: ["team-*"], exclude: ["team-x"]}
   policies: {exclude: ["p*"]}
   kinds: {include: [Pod]}
+  severities: {exclude: [low, "in*"]}
 results: [fail, error]
 labels: {namespace_labels: [team, app.kubernetes.io/part-of], drop: [rule, category]}
 families:
@@ -43,6 +44,7 @@ def test_everything_that_it_may_say_is_read(tmp_path: Path) -> None:
     config = read(tmp_path, WHOLE)
     assert config.sources == ("kyverno", "trivy*")
     assert config.filters.namespaces == Globs(("team-*",), ("team-x",))
+    assert config.filters.severities == Globs(exclude=("low", "in*"))
     assert config.results == ("fail", "error")
     assert config.checkpoint_interval == 2.5
     assert not config.policies.watch
@@ -140,6 +142,10 @@ MISTAKES = {
     "a label with a typing error": (
         "labels: {drop: [severitty]}",
         "1: labels.drop: 'severitty' cannot be dropped, did you mean severity?",
+    ),
+    "no severity": (
+        "filters: {severities: {include: [high, crit]}}",
+        "1: filters.severities.include: 'crit' is none of critical, high, medium, low, info, none",
     ),
     "no source": (
         "sources: []",
