@@ -109,9 +109,10 @@ class OwnersByName(dict[str, tuple[str, ...]]):
 
 
 _RANDOM: Final = frozenset({"random", "random ordinal"})
-_CUT: Final = frozenset({"cut", "cut ordinal"})
+CUT: Final = frozenset({"cut", "cut ordinal"})
+"""Forms of members whose owner's name may be longer than their text."""
 _ORDINAL: Final = frozenset({"ordinal", "random ordinal", "cut ordinal"})
-DEPENDENT: Final = _RANDOM | _CUT | _ORDINAL | {"ReplicaSet", "Job"}
+DEPENDENT: Final = _RANDOM | CUT | _ORDINAL | {"ReplicaSet", "Job"}
 """Forms of members that may have an owner."""
 
 
@@ -154,7 +155,7 @@ def workload_of(member: Member, names: OwnersByName) -> Workload | None:
     owners: list[Workload] = []
     if form in _RANDOM:
         _add_owners_of_random(text, names, owners)
-    elif form in _CUT:
+    elif form in CUT:
         _add_owners_of_cut(text, names, owners)
     elif form in DEPENDENT:
         _add_parents(form, text, names, owners)

@@ -233,7 +233,7 @@ class Ledger:
 
     def settle_workloads(self) -> int:
         """Resolve whose some objects are; return about how many, 0 where nothing is left."""
-        if not self.workloads.pending:
+        if self.workloads.is_settled:
             return 0
         found = self.workloads.take()
         for namespace, reports in found.items():

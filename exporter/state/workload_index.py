@@ -1,9 +1,11 @@
 """The objects of each namespace whose names reveal who owns whom, by family."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from exporter.model.ownership import (
+    CUT,
     DEPENDENT,
     KINDS,
     OwnersByName,
@@ -29,20 +31,71 @@ _AT_ONCE: Final = 200
 """Members that are resolved in one turn: some milliseconds."""
 _STRIDE: Final = 3
 """Entries of a family's list for each member: its report's name, the form and the text."""
+_LARGE: Final = 250 * _STRIDE
+"""Entries of a family above which only what a change may concern is resolved again."""
+_MOST_OWNERS: Final = 20
+"""Owners of one family that changed; where more did, all of it is resolved again."""
+
+_Row = tuple[str, str, str]
+_FamilyKey = tuple[str, str]
+"""A namespace, and what ``family_of`` gives."""
+
+
+class _Resolution:
+    """A family of which members are resolved, some at a time; *rows* are those left.
+
+    ``gone`` are members that were removed meanwhile. A change of the family is resolved after it.
+    """
+
+    __slots__ = ("_known", "_names", "_rows", "family", "gone")
+
+    def __init__(self, family: _FamilyKey, names: OwnersByName, rows: Iterable[_Row]) -> None:
+        self.family = family
+        self.gone: set[_Row] = set()
+        self._names = names
+        self._rows = iter(rows)
+        self._known: dict[tuple[str, str, bool], Owned] = {}
+
+    def take(self, most: int, found: dict[str, list[Owned]]) -> int:
+        """Resolve at most *most* members into *found*, by report; return how many."""
+        count = 0
+        for row in islice(self._rows, most):
+            count += 1
+            report, form, text = row
+            if form not in DEPENDENT or row in self.gone:
+                continue
+            direct = not report.startswith(_SCATTERED)
+            owned = self._known.get((form, text, direct))
+            if owned is None:
+                workload = workload_of((form, text), self._names)
+                owned = Owned(self.family[0], (form, text), workload, direct=direct)
+                self._known[form, text, direct] = owned
+            found.setdefault(report if direct else report[len(_SCATTERED) :], []).append(owned)
+        return count
 
 
 class WorkloadIndex:
     """Finds workloads from names, family by family.
 
     Reports arrive in any order, an owner's after those of its Pods or before, so on arrival there
-    is only a guess by the name (``expected``): a family that changed is ``pending`` until
-    :meth:`take` resolves it, once for all its changes. That of a new dependent always is. A
-    family is one flat list, because most have few members and there are many.
+    is only a guess by the name (``expected``): a family that changed is pending until :meth:`take`
+    resolves it, once for all its changes. That of a new dependent always is. A family is one flat
+    list, because most have few members and there are many.
+
+    Of a large family the members that changed are pending, None for all. A change of an owner
+    concerns only members whose text starts with its name, and those whose text was cut.
     """
 
     def __init__(self) -> None:
-        self.pending: dict[tuple[str, str], None] = {}
         self._families: dict[str, dict[str, list[str]]] = {}
+        self._pending: dict[_FamilyKey, list[str] | None] = {}
+        self._names: dict[_FamilyKey, OwnersByName] = {}
+        self._under_way: _Resolution | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every object's workload was given."""
+        return not self._pending and self._under_way is None
 
     def record(
         self,
@@ -72,7 +125,7 @@ class WorkloadIndex:
         elif scope is not None and before is None and not twice:
             self._add(after.namespace, place.name, scope.kind, scope.name)
         elif scope is not None and (before is None or _lacks_workload(new)):
-            self._touch(after.namespace, scope.kind, scope.name)
+            self._touch(after.namespace, place.name, scope.kind, scope.name)
 
     def forget(
         self, gone: Iterable[tuple[ReportKey, Contribution]], twice: Callable[[ReportKey], bool]
@@ -124,7 +177,21 @@ class WorkloadIndex:
                 return
         else:
             members += (report, form, text)
-        self.pending[namespace, key] = None
+            if len(members) > _LARGE:
+                self._mark((namespace, key), (report, form, text))
+                return
+        self._pending[namespace, key] = None
+
+    def _mark(self, family: _FamilyKey, row: _Row) -> None:
+        """Let a member of a large family be resolved, and what it may own."""
+        if row[1] in KINDS:
+            self._names.pop(family, None)
+        if family not in self._pending:
+            self._pending[family] = list(row)
+        elif (changes := self._pending[family]) is not None:
+            changes += row
+            if len(changes) > _LARGE:
+                self._pending[family] = None
 
     def _remove(self, namespace: str, report: str, kind: str, name: str) -> bool:
         """Remove an object; False where it is not known."""
@@ -136,7 +203,7 @@ class WorkloadIndex:
         for at in range(0, len(members), _STRIDE):
             if members[at] == report and (members[at + 1], members[at + 2]) == member:
                 del members[at : at + _STRIDE]
-                self._changed(namespace, key, members)
+                self._removed((namespace, key), members, [(report, *member)])
                 return True
         return False
 
@@ -145,48 +212,93 @@ class WorkloadIndex:
         for key, members in list(self._families.get(namespace, {}).items()):
             if reports.isdisjoint(members[::_STRIDE]):
                 continue
-            rows = [members[at : at + _STRIDE] for at in range(0, len(members), _STRIDE)]
+            rows = list(_rows(members))
             members[:] = [each for row in rows if row[0] not in reports for each in row]
-            self._changed(namespace, key, members)
+            gone = [row for row in rows if row[0] in reports]
+            self._removed((namespace, key), members, gone)
 
-    def _touch(self, namespace: str, kind: str, name: str) -> None:
-        """Let the family of an object be resolved again."""
+    def _removed(self, family: _FamilyKey, members: list[str], gone: Sequence[_Row]) -> None:
+        """Note what was removed from a family; *members* are left."""
+        namespace, key = family
+        if self._under_way is not None and self._under_way.family == family:
+            self._under_way.gone.update(gone)
+        if not members:
+            families = self._families[namespace]
+            del families[key]
+            if not families:
+                del self._families[namespace]
+            self._pending.pop(family, None)
+            self._names.pop(family, None)
+        elif len(members) <= _LARGE or len(gone) > 1:
+            self._names.pop(family, None)
+            self._pending[family] = None
+        elif gone[0][0] in (self._pending.get(family) or ()):
+            self._names.pop(family, None)
+            self._pending[family] = None  # what is pending must not speak of what is gone
+        elif gone[0][1] in KINDS:
+            self._mark(family, ("", *gone[0][1:]))
+
+    def _touch(self, namespace: str, report: str, kind: str, name: str) -> None:
+        """Let an object be resolved again."""
         member = member_of(kind, name) if kind in KINDS else None
-        if member is not None:
-            self.pending[namespace, family_of(member[1])] = None
+        if member is None:
+            return
+        family = (namespace, family_of(member[1]))
+        if len(self._families.get(namespace, {}).get(family[1], ())) > _LARGE:
+            self._mark(family, (report, *member))
+        else:
+            self._pending[family] = None
 
     def find(self, namespace: str, kind: str, name: str) -> Workload:
         """Give the workload of an object that need not have a report, itself if none is known."""
         member = member_of(kind, name) if kind in KINDS else None
         if member is None or member[0] not in DEPENDENT:
             return (kind, name)
-        members = self._families.get(namespace, {}).get(family_of(member[1]), [])
-        return workload_of(member, _owners(members)) or (kind, name)
+        family = (namespace, family_of(member[1]))
+        members = self._families.get(namespace, {}).get(family[1], [])
+        return workload_of(member, self._owners(family, members)) or (kind, name)
 
     def take(self) -> dict[str, dict[str, list[Owned]]]:
-        """Resolve pending families: who owns their members, by namespace and report.
+        """Resolve what is pending, some members at a time: by namespace and report.
 
-        Several at once, because a report may name a thousand resources, each of another family.
+        Several families at once, because a report may name a thousand resources, each of another.
         """
         found: dict[str, dict[str, list[Owned]]] = {}
-        count = 0
-        while self.pending and count < _AT_ONCE:
-            (namespace, key), _ = self.pending.popitem()
-            members = self._families.get(namespace, {}).get(key, [])
-            reports = found.setdefault(namespace, {})
-            for report, owned in _resolved(namespace, members):
-                reports.setdefault(report, []).append(owned)
-                count += 1
+        left = _AT_ONCE
+        while left > 0:
+            if self._under_way is None:
+                if not self._pending:
+                    break
+                self._under_way = self._next()
+            taken = self._under_way.take(left, found.setdefault(self._under_way.family[0], {}))
+            if taken < left:
+                self._under_way = None
+            left -= taken
         return found
 
-    def _changed(self, namespace: str, key: str, members: list[str]) -> None:
-        if members:
-            self.pending[namespace, key] = None
-            return
-        families = self._families[namespace]
-        del families[key]
-        if not families:
-            del self._families[namespace]
+    def _owners(self, family: _FamilyKey, members: list[str]) -> OwnersByName:
+        names = self._names.get(family)
+        if names is None:
+            names = _owners(members)
+            if len(members) > _LARGE:
+                self._names[family] = names
+        return names
+
+    def _next(self) -> _Resolution:
+        family, changes = self._pending.popitem()
+        members = self._families.get(family[0], {}).get(family[1], [])
+        names = self._owners(family, members)
+        if changes is None:
+            return _Resolution(family, names, _rows(members.copy()))
+        rows = [row for row in _rows(changes) if row[0]]
+        owners = tuple({text for _, form, text in _rows(changes) if form in KINDS})
+        if len(owners) > _MOST_OWNERS:
+            rows = list(_rows(members))
+        elif owners:
+            rows += [
+                each for each in _rows(members) if each[1] in CUT or each[2].startswith(owners)
+            ]
+        return _Resolution(family, names, rows)
 
 
 def _lacks_workload(contribution: Contribution | None) -> bool:
@@ -213,18 +325,3 @@ def _owners(members: list[str]) -> OwnersByName:
             elif form not in kinds:
                 names[text] = (*kinds, form)
     return names
-
-
-def _resolved(namespace: str, members: list[str]) -> Iterator[tuple[str, Owned]]:
-    names = _owners(members)
-    known: dict[tuple[str, str, bool], Owned] = {}
-    for report, form, text in _rows(members):
-        if form not in DEPENDENT:
-            continue
-        direct = not report.startswith(_SCATTERED)
-        owned = known.get((form, text, direct))
-        if owned is None:
-            member = (form, text)
-            owned = Owned(namespace, member, workload_of(member, names), direct=direct)
-            known[form, text, direct] = owned
-        yield (report if direct else report[len(_SCATTERED) :]), owned
