@@ -269,8 +269,8 @@ def test_a_uid_of_a_megabyte_is_not_kept(kind: Callable[..., Report]) -> None:
     assert all(len(s) < 2**10 for p in seen.ledger._shared._statuses for s in p)
 
 
-def naming(namespace: str, name: str, sources: list[str]) -> Report:
-    stamp = Instant(NOW - 60)
+def naming(namespace: str, name: str, sources: list[str], seconds: int = NOW - 60) -> Report:
+    stamp = Instant(seconds)
     rows = [Result("p", "r", "fail", source=each, timestamp=stamp) for each in sources]
     return report(name, rows, namespace=namespace)
 
@@ -294,6 +294,16 @@ def test_sources_that_one_namespace_invents_fold_no_source_of_another(
     assert len(shown(seen, f"{source}-a-")) == MAX_SOURCES // 2
     assert len(shown(seen, f"{source}-evil-")) == MAX_SOURCES // 2
     assert OVERFLOW in shown(seen, "")
+
+
+def test_after_a_reload_no_source_s_newest_result_is_older() -> None:
+    many = [f"Kyverno-{n}" for n in range(3 * MAX_SOURCES)]
+    former, successor = Seen(), Seen()
+    former.sees(naming(EVIL, "r", many, NOW - 10))
+    successor.sees(naming(EVIL, "r", many, NOW - 60))
+    successor.ledger.newest.go_on_from(former.ledger.newest)
+    assert successor.ledger.newest.rows == former.ledger.newest.rows
+    assert set(successor.ledger.newest.rows.values()) == {NOW - 10}
 
 
 def test_left_out_results_that_are_gone_are_subtracted_where_they_were_added() -> None:
