@@ -157,6 +157,18 @@ CATALOGUE: Final = (
         stability="experimental",
     ),
     Family(
+        "policyreport_oldest_result_timestamp_seconds",
+        "gauge",
+        "Oldest timestamp of a policy's current results, updated every 5 minutes. A result at most "
+        "an hour older than the newest in its report counts as new as that.",
+        ("policy", "source"),
+        lambda state: state.ledger.oldest,
+        "reports",
+        fractional=True,
+        join="least",
+        stability="experimental",
+    ),
+    Family(
         "policyviolation_events_total",
         "counter",
         "Violations counted from Kyverno's Events: a lower bound, because Kyverno drops Events "

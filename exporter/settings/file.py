@@ -37,6 +37,7 @@ FROM_RESULTS: Final = frozenset(
         "policyreport_failures_closed_total",
         "policyreport_oldest_failure_timestamp_seconds",
         "policyreport_newest_result_timestamp_seconds",
+        "policyreport_oldest_result_timestamp_seconds",
     }
 )
 """The families that summaries cannot fill; unknown is not zero, so they are left out."""

@@ -20,6 +20,7 @@ from exporter.state.failures import Failures, remember
 from exporter.state.memory import FailureMemory
 from exporter.state.report_store import (
     GROUPS,
+    Dated,
     Pair,
     ReportKey,
     ReportStore,
@@ -31,7 +32,8 @@ from exporter.state.selection import Selection
 from exporter.state.shares import DEFAULT_SHARES, NamespaceShares
 from exporter.state.sums import LeftOutResults, Sums
 from exporter.state.tally import Gauge
-from exporter.state.totals import NewestTimestamps, SharedResources, Totals
+from exporter.state.timestamps import NewestTimestamps, OldestTimestamps, date_of
+from exporter.state.totals import SharedResources, Totals
 from exporter.state.workload_index import WorkloadIndex
 
 
@@ -64,6 +66,7 @@ class Ledger:
         self.counting: set[Scope] = set()
         self._selection = selection
         self._report_stores = ReportStores(clock, shares)
+        self.oldest = OldestTimestamps(self._report_stores, clock)
         self._accountant = Accountant(selection, self._report_stores.usage)
         self.workloads = WorkloadIndex()
         self._dirty: set[Group] = set()
@@ -78,13 +81,13 @@ class Ledger:
         unlisted = report_store.unlisted(namespace, name) if held is None else None
         old = unlisted if held is None else held
         contribution = self._accountant.account(report, held, unlisted)
-        newest = report.newest
+        date = date_of(report, contribution, self._selection.results)
         if contribution is not None:
             self.newest.note(report)
             if contribution is held and (
                 other.is_empty or other.find(ReportKey(namespace, name)) is None
             ):
-                report_store.date(namespace, name, newest)
+                report_store.date(namespace, name, date)
                 return
         place = ReportKey(namespace, name)
         if are_alike(old, contribution):
@@ -94,17 +97,16 @@ class Ledger:
             twice = not other.is_empty and covers_resource(other, place)
             self.workloads.record(place, report.scope, old, contribution, twice=twice)
         if contribution and self._exchange_alone(scope, stores, place, old, contribution):
-            report_store.date(namespace, name, newest)
+            report_store.date(namespace, name, date)
         else:
-            self._put(scope, place, old, contribution, newest)
+            self._put(scope, place, old, contribution, date)
 
     def delete(self, scope: Scope, report: Report) -> None:
         """Let a report count no more."""
         place = ReportKey(report.namespace, report.name)
         report_store, other = self._report_stores.of(scope)
         old = report_store.find(place)
-        twice = covers_resource(other, place)
-        self.workloads.record(place, report.scope, old, None, twice=twice)
+        self.workloads.record(place, report.scope, old, None, twice=covers_resource(other, place))
         self._put(scope, place, old)
 
     def begin_list(self, scope: Scope) -> None:
@@ -118,6 +120,7 @@ class Ledger:
         self.workloads.forget(gone, lambda place: covers_resource(other, place))
         for place, contribution in gone:
             self._put(scope, place, contribution)
+        self.oldest.restart()
         self.counting.add(scope)
 
     def finish_restore(self) -> None:
@@ -147,7 +150,7 @@ class Ledger:
             else:
                 self._dirty.clear()  # a set that was large stays so until this
                 cost = self.sums.take() if sums or self.sums.crowded else 0
-                if not cost:
+                if not (cost := cost or self.oldest.take()):
                     return False
                 most -= cost
         return True
@@ -177,11 +180,9 @@ class Ledger:
         False where that is not so, and nothing was done.
         """
         before, after = None if old is None else direct_group(old), direct_group(new)
-        if (
-            after is None
-            or (before is None) != (old is None)
-            or not self._is_alone(stores[1], place)
-        ):
+        if after is None or (before is None) != (old is None):
+            return False
+        if not self._is_alone(stores[1], place):
             return False
         stores[0].put(place.namespace, place.name, new)
         if old is new:
@@ -199,9 +200,8 @@ class Ledger:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
         if self.memory is not None:
             return False
-        if self._shared.are_none and other.is_empty:
-            return True
-        return place not in self._shared and other.find(place) is None
+        is_only = self._shared.are_none and other.is_empty
+        return is_only or (place not in self._shared and other.find(place) is None)
 
     def _put(
         self,
@@ -209,7 +209,7 @@ class Ledger:
         place: ReportKey,
         old: Contribution | None,
         new: Contribution | None = None,
-        newest: float = 0,
+        date: float | Dated = 0,
     ) -> None:
         report_store, _ = self._report_stores.of(scope)
         before = self._report_stores.counting(place)
@@ -217,7 +217,7 @@ class Ledger:
             report_store.remove(place)
         else:
             report_store.put(place.namespace, place.name, new)
-            report_store.date(place.namespace, place.name, newest)
+            report_store.date(place.namespace, place.name, date)
         after = self._report_stores.counting(place)
         if any(one is not other for one, other in zip(before, after, strict=True)):
             self._exchange(place, before, after, count=scope in self.counting)

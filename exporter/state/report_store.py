@@ -13,6 +13,7 @@ from exporter.state.contribution import (
     of_one_engine,
     parts,
 )
+from exporter.state.profile import Outcome
 from exporter.state.shares import NamespaceShares, Usage
 
 DAY: Final = 86_400.0
@@ -34,6 +35,18 @@ class ReportKey(NamedTuple):
     name: str
 
 
+class Dated(NamedTuple):
+    """The timestamps of a report (Unix seconds) in which some results lag behind the newest.
+
+    ``oldest`` has the oldest timestamp for each policy and source that lags, in the order of
+    ``lagging``, where each is one outcome of the report's profiles.
+    """
+
+    newest: float
+    lagging: tuple[Outcome, ...]
+    oldest: tuple[float, ...]
+
+
 class ReportStore:
     """Contributions, and during a list those that it has not brought again yet.
 
@@ -44,7 +57,7 @@ class ReportStore:
     def __init__(self, usage: Usage) -> None:
         self.changed: set[str] = set()
         self._usage = usage
-        self._newest: dict[str, dict[str, float]] = {}
+        self._dates: dict[str, dict[str, float | Dated]] = {}
         self._held: dict[str, dict[str, Contribution]] = {}
         self._unlisted: dict[str, dict[str, Contribution]] = {}
 
@@ -82,15 +95,19 @@ class ReportStore:
 
     def newest(self, place: ReportKey) -> float:
         """Give the newest timestamp in a report, in Unix seconds; 0 where there is none."""
-        names = self._newest.get(place.namespace)
-        return 0 if names is None else names.get(place.name, 0)
+        date = self.dates(place.namespace).get(place.name, 0)
+        return date.newest if isinstance(date, Dated) else date
 
-    def date(self, namespace: str, name: str, newest: float) -> None:
-        """Keep the newest timestamp in a report that is in the store."""
+    def dates(self, namespace: str) -> Mapping[str, float | Dated]:
+        """Give the timestamps of a namespace's reports by name."""
+        return self._dates.get(namespace, {})
+
+    def date(self, namespace: str, name: str, date: float | Dated) -> None:
+        """Keep the timestamps of a report that is in the store."""
         try:
-            self._newest[namespace][name] = newest
+            self._dates[namespace][name] = date
         except KeyError:
-            self._newest[namespace] = {name: newest}
+            self._dates[namespace] = {name: date}
 
     def count(self, namespace: str) -> int:
         """Count the reports of a namespace."""
@@ -99,6 +116,10 @@ class ReportStore:
     def namespaces(self) -> set[str]:
         """Name the namespaces that have reports."""
         return {*self._held, *self._unlisted}
+
+    def listed(self, namespace: str) -> list[str]:
+        """Name the reports of a namespace."""
+        return [*self._held.get(namespace, ()), *self._unlisted.get(namespace, ())]
 
     def put(self, namespace: str, name: str, contribution: Contribution) -> None:
         """Keep a contribution in place of the report's former one."""
@@ -124,7 +145,7 @@ class ReportStore:
         """Forget a report."""
         for held in (self._held, self._unlisted):
             self._usage.exchange(place.namespace, _forget(held, place), None)
-        _forget(self._newest, place)
+        _forget(self._dates, place)
         self.changed.add(place.namespace)
 
     def begin_list(self, scope: Scope) -> None:
@@ -230,7 +251,7 @@ def merged(pair: Pair) -> Contribution | None:
     return (*parts(one), *parts(other))
 
 
-Value = TypeVar("Value", Contribution, float)
+Value = TypeVar("Value", Contribution, float | Dated)
 
 
 def _forget(held: dict[str, dict[str, Value]], place: ReportKey) -> Value | None:

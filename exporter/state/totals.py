@@ -2,10 +2,9 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Final
 
-from exporter.model.report import BADNESS_INDICES, Report, clip
+from exporter.model.report import BADNESS_INDICES
 from exporter.state.contribution import (
     Contribution,
     Group,
@@ -16,70 +15,8 @@ from exporter.state.contribution import (
 )
 from exporter.state.minbag import MinBag
 from exporter.state.report_store import GROUPS, Pair, ReportKey
-from exporter.state.selection import Selection
-from exporter.state.shares import MAX_SOURCES, NamesInShares
 from exporter.state.sums import SumTable
-from exporter.state.tally import NOTHING, OVERFLOW, WORDS, Gauge, Labels, Tally
-
-
-class NewestTimestamps(Gauge):
-    """The newest timestamp of each source (Unix seconds) that is not in the future.
-
-    At most MAX_SOURCES have rows; the newest of all others is in the row ``__overflow__``.
-    """
-
-    def __init__(self, selection: Selection, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._selection = selection
-        self._clock = clock
-        self._newest: dict[str, float] = {}
-        self._names = NamesInShares[str](MAX_SOURCES)
-
-    def note(self, report: Report) -> None:
-        """Look at the timestamps of a report; most often none is newer."""
-        namespace = report.namespace
-        named, chosen = self._names.of(namespace), self._names.chosen
-        for piece in report.pieces:
-            source = piece.result_set.source
-            if source is not None:
-                source = source or report.source
-                if source in named and piece.newest <= self._newest[source]:
-                    continue
-                if piece.newest <= self._clock():
-                    self._raise(namespace, source, piece.newest, chosen)
-                    continue
-            for raw_result, stamp in zip(piece.result_set.raw_results, piece.stamps, strict=True):
-                self._raise(namespace, raw_result[5] or report.source, stamp, chosen)
-        if self._names.chosen is not chosen:
-            self._show_all()
-
-    def go_on_from(self, former: "NewestTimestamps") -> None:
-        """Let no source that is known here have an older timestamp than it had in *former*."""
-        for source, seconds in former._newest.items():  # noqa: SLF001 - one of the same class
-            if seconds > self._newest.get(source, seconds):
-                self._newest[source] = seconds
-        self._show_all()
-
-    def _raise(self, namespace: str, source: str, seconds: float, chosen: AbstractSet[str]) -> None:
-        if 0 < seconds <= self._clock() and self._selection.source(source):
-            source = clip(source)
-            own = source if self._names.add(namespace, source) else OVERFLOW
-            if seconds > self._newest.get(own, 0):
-                self._newest[own] = seconds
-                row = (own if own in chosen else OVERFLOW,)
-                if seconds > self.rows.get(row, 0):
-                    self.put(row, seconds)
-
-    def _show_all(self) -> None:
-        """Set the rows again, as other sources have rows of their own now."""
-        chosen, rows = self._names.chosen, dict[Labels, float]()
-        for source, seconds in self._newest.items():
-            row = (source if source in chosen else OVERFLOW,)
-            rows[row] = max(seconds, rows.get(row, 0))
-        for labels in {*self.rows, *rows}:
-            if self.rows.get(labels) != rows.get(labels):
-                self.put(labels, rows.get(labels))
-
+from exporter.state.tally import NOTHING, WORDS, Tally
 
 _UNRATED: Final = len(BADNESS_INDICES)
 """The rank of a report without a result for a resource."""

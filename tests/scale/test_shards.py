@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from operator import add
 
 import pytest
 
@@ -20,7 +21,9 @@ pytestmark = pytest.mark.tier("simulator")
 
 NUMBERS = [1, 2, 3, 5]
 NEWEST = "policyreport_newest_result_timestamp_seconds"
+OLDEST = "policyreport_oldest_result_timestamp_seconds"
 RECENT = "policyviolation_recent_block_timestamp_seconds"
+JOINS = {NEWEST: max, OLDEST: min}
 FAMILIES = {
     "policyreport_results",
     "policyreport_failures_opened_total",
@@ -40,8 +43,8 @@ def added_up(parts: Sequence[Samples]) -> Samples:
     found: Samples = {}
     for samples in parts:
         for series, value in samples.items():
-            known = found.get(series, 0.0)
-            found[series] = max(known, value) if series.name == NEWEST else known + value
+            join = JOINS.get(series.name, add)
+            found[series] = join(found[series], value) if series in found else value
     return found
 
 
@@ -86,7 +89,7 @@ async def test_each_series_and_each_namespace_lives_on_one_shard() -> None:
     async with Living() as cluster, cluster.shards(3) as shards:
         await cluster.advance(240, *shards)
         parts = await scraped(*shards)
-    times = Counter(series for samples in parts for series in samples if series.name != NEWEST)
+    times = Counter(series for samples in parts for series in samples if series.name not in JOINS)
     assert set(times.values()) == {1}
     homes = defaultdict(set)
     for index, samples in enumerate(parts):

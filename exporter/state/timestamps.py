@@ -1,0 +1,224 @@
+"""The newest and the oldest timestamps of results: what no scan renews any more."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from math import inf
+from typing import Final
+
+from exporter.model.report import EARLIEST_SECONDS, Piece, Report, clip, source_of
+from exporter.state.contribution import Contribution, direct_group, group_of, parts
+from exporter.state.profile import Outcome, Profile, Verdict
+from exporter.state.report_store import Dated, ReportKey, ReportStores
+from exporter.state.selection import Selection
+from exporter.state.shares import MAX_SOURCES, NamesInShares
+from exporter.state.tally import OVERFLOW, Gauge, Labels
+
+LAG: Final = 3600.0
+"""Seconds; the interval of Kyverno's scans.
+
+After a change of a policy Kyverno renews the results of that policy alone until the next scan, so a
+result that is older than others of its report by no more than this is no sign of anything.
+"""
+
+SWEEP_SECONDS: Final = 300.0
+"""Between two looks at all reports for the oldest results."""
+
+MOST_CHECKS: Final = 10_000
+"""Policies whose oldest result has a number of its own; those with the oldest come first."""
+
+_SLICE: Final = 200
+_MOST_PROFILES: Final = 10_000
+
+
+class NewestTimestamps(Gauge):
+    """The newest timestamp of each source (Unix seconds) that is not in the future.
+
+    At most MAX_SOURCES have rows; the newest of all others is in the row ``__overflow__``.
+    """
+
+    def __init__(self, selection: Selection, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._selection = selection
+        self._clock = clock
+        self._newest: dict[str, float] = {}
+        self._names = NamesInShares[str](MAX_SOURCES)
+
+    def note(self, report: Report) -> None:
+        """Look at the timestamps of a report; most often none is newer."""
+        namespace = report.namespace
+        named, chosen = self._names.of(namespace), self._names.chosen
+        for piece in report.pieces:
+            source = piece.result_set.source
+            if source is not None:
+                source = source or report.source
+                if source in named and piece.newest <= self._newest[source]:
+                    continue
+                if not piece.result_set.raw_results:
+                    continue
+                if piece.newest <= self._clock():
+                    self._raise(namespace, source, piece.newest, chosen)
+                    continue
+            for raw_result, stamp in zip(piece.result_set.raw_results, piece.stamps, strict=True):
+                self._raise(namespace, raw_result[5] or report.source, stamp, chosen)
+        if self._names.chosen is not chosen:
+            self._show_all()
+
+    def go_on_from(self, former: "NewestTimestamps") -> None:
+        """Let no source that is known here have an older timestamp than it had in *former*."""
+        for source, seconds in former._newest.items():  # noqa: SLF001 - one of the same class
+            if seconds > self._newest.get(source, seconds):
+                self._newest[source] = seconds
+        self._show_all()
+
+    def _raise(self, namespace: str, source: str, seconds: float, chosen: AbstractSet[str]) -> None:
+        if 0 < seconds <= self._clock() and self._selection.source(source):
+            source = clip(source)
+            own = source if self._names.add(namespace, source) else OVERFLOW
+            if seconds > self._newest.get(own, 0):
+                self._newest[own] = seconds
+                row = (own if own in chosen else OVERFLOW,)
+                if seconds > self.rows.get(row, 0):
+                    self.put(row, seconds)
+
+    def _show_all(self) -> None:
+        """Set the rows again, as other sources have rows of their own now."""
+        chosen, rows = self._names.chosen, dict[Labels, float]()
+        for source, seconds in self._newest.items():
+            row = (source if source in chosen else OVERFLOW,)
+            rows[row] = max(seconds, rows.get(row, 0))
+        for labels in {*self.rows, *rows}:
+            if self.rows.get(labels) != rows.get(labels):
+                self.put(labels, rows.get(labels))
+
+
+class OldestTimestamps(Gauge):
+    """The oldest plausible timestamp (Unix seconds) of the results of a policy, by its source.
+
+    A scan rewrites every timestamp, and only what it leaves out is of interest, so nothing is kept
+    in order: every SWEEP_SECONDS one pass looks at all reports, a few at a time.
+    """
+
+    def __init__(self, stores: ReportStores, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._stores = stores
+        self._clock = clock
+        self._swept_at = inf
+        self._sweep: Iterator[int] | None = None
+
+    def restart(self) -> None:
+        """Look at all reports at the next chance: a list has ended."""
+        self._swept_at, self._sweep = -inf, None
+
+    def take(self) -> int:
+        """Do a part of what is due; return about how much, 0 where nothing is."""
+        if self._sweep is None:
+            now = self._clock()
+            if self._swept_at == inf or 0 <= now - self._swept_at < SWEEP_SECONDS:
+                return 0
+            self._swept_at, self._sweep = now, self._look(now)
+        cost = next(self._sweep, None)
+        if cost is None:
+            self._sweep = None
+        return cost or 1
+
+    def _look(self, now: float) -> Iterator[int]:
+        """Look at all reports; yields about how much it did wherever others can work."""
+        oldest: dict[Verdict, float] = {}
+        known: dict[Profile, float] = {}
+        for slot, store in enumerate(self._stores.stores):
+            for namespace in store.namespaces():
+                names = store.listed(namespace)
+                for first in range(0, len(names), _SLICE):
+                    yield _SLICE // 4
+                    part = names[first : first + _SLICE]
+                    for profile, date in self._profiles(slot, namespace, part):
+                        if isinstance(date, Dated):
+                            _take_each(oldest, profile, date, now)
+                            yield len(profile.rows)
+                        elif EARLIEST_SECONDS <= date <= now and date < known.get(profile, inf):
+                            if len(known) >= _MOST_PROFILES:
+                                known.clear()
+                            known[profile] = date
+                            _take_all(oldest, profile, date)
+                            yield len(profile.rows) // 4
+        self._show(oldest)
+
+    def _profiles(
+        self, slot: int, namespace: str, names: Iterable[str]
+    ) -> Iterator[tuple[Profile, float | Dated]]:
+        """Give the profiles and the timestamps of those of some reports that count."""
+        store, other = self._stores.stores[slot], self._stores.stores[1 - slot]
+        find, dates = store.finder(namespace), store.dates(namespace)
+        if find is None:
+            return
+        for name in names:
+            contribution = find(name)
+            if not other.is_empty:
+                contribution = self._stores.counting(ReportKey(namespace, name))[slot]
+            if contribution is None:
+                continue
+            date, group = dates.get(name, 0), direct_group(contribution)
+            if group is not None:
+                yield group.profile, date
+                continue
+            for part in parts(contribution):
+                yield group_of(part).profile, date
+
+    def _show(self, oldest: Mapping[Verdict, float]) -> None:
+        found: dict[Labels, float] = {}
+        for verdict, stamp in oldest.items():
+            labels: Labels = (verdict.outcome.policy, verdict.outcome.source)
+            found[labels] = min(stamp, found.get(labels, stamp))
+        if len(found) > MOST_CHECKS:
+            by_age = sorted(found, key=lambda labels: (found[labels], labels))
+            rest = min(found[labels] for labels in by_age[MOST_CHECKS:])
+            found = {labels: found[labels] for labels in by_age[:MOST_CHECKS]}
+            labels = (OVERFLOW, OVERFLOW)
+            found[labels] = min(rest, found.get(labels, rest))
+        for labels in {*self.rows, *found}:
+            if self.rows.get(labels) != found.get(labels):
+                self.put(labels, found.get(labels))
+
+
+def _take_all(oldest: dict[Verdict, float], profile: Profile, stamp: float) -> None:
+    for verdict in profile.rows:
+        if stamp < oldest.get(verdict, inf):
+            oldest[verdict] = stamp
+
+
+def _take_each(oldest: dict[Verdict, float], profile: Profile, date: Dated, now: float) -> None:
+    stamps = zip(date.lagging, date.oldest, strict=True)
+    lagging = {(outcome.policy, outcome.source): stamp for outcome, stamp in stamps}
+    for verdict in profile.rows:
+        stamp = lagging.get((verdict.outcome.policy, verdict.outcome.source), date.newest)
+        if EARLIEST_SECONDS <= stamp <= now and stamp < oldest.get(verdict, inf):
+            oldest[verdict] = stamp
+
+
+def date_of(
+    report: Report, contribution: Contribution | None, results: AbstractSet[str]
+) -> float | Dated:
+    """Give the timestamps of a report: most often all of its results have the same.
+
+    *results* are the words that count.
+    """
+    pieces = report.pieces
+    if len(pieces) == 1 and not pieces[0].apart:
+        return pieces[0].newest
+    newest, oldest = report.newest, dict[tuple[str, str], float]()
+    for piece in map(Piece.current, pieces):
+        for raw_result, stamp in zip(piece.result_set.raw_results, piece.stamps, strict=True):
+            policy, rule, word, _, _, source = raw_result
+            if EARLIEST_SECONDS <= stamp < newest - LAG and word in results:
+                key = clip(policy), clip(source_of(policy, rule, source or report.source))
+                oldest[key] = min(stamp, oldest.get(key, stamp))
+    if not oldest:
+        return newest
+    lagging: dict[tuple[str, str], tuple[Outcome, float]] = {}
+    for profile in {group_of(part).profile: None for part in parts(contribution)}:
+        for verdict in profile.rows:
+            key = (verdict.outcome.policy, verdict.outcome.source)
+            if stamp := min(oldest.values()) if profile.key.folded else oldest.get(key, 0):
+                lagging[key] = verdict.outcome, stamp
+    outcomes, stamps = zip(*lagging.values(), strict=True) if lagging else ((), ())
+    return Dated(newest, outcomes, stamps)
