@@ -92,7 +92,7 @@ def error_of_status(status: int, message: str, retry_after: float = 0.0) -> ApiE
 _QUOTED: Final = re.compile(r"`([^`]*)`")
 _JSON_TYPES: Final = {
     "str": "a string",
-    "int": "a number",
+    "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
     "array": "a list",
@@ -116,6 +116,10 @@ def explain(what: str, error: Exception) -> str:
 def _in_json(match: re.Match[str]) -> str:
     """Name a type, or several as in "int | null"; quote a field."""
     types = match[1].split(" | ")
+    if types == ["float"] and match.string[: match.start()].endswith("got "):
+        return "a decimal number"
+    if {"int", "float"} <= {*types}:
+        types.remove("int")
     if all(each in _JSON_TYPES or each == "null" for each in types):
         return " or ".join(_JSON_TYPES.get(each, each) for each in types)
     return f"`{match[1]}`"
