@@ -47,6 +47,16 @@ def clip(text: str) -> str:
 _ADMISSION_POLICIES: Final = frozenset({"ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"})
 
 
+_KYVERNO_KINDS: Final = ("Validating", "ImageValidating", "Mutating", "Generating", "Deleting")
+
+
+def sources_like(source: str) -> tuple[str, ...]:
+    """Name the sources that a report may have whose results are not known, only its own source."""
+    if source != "kyverno":
+        return (source,)
+    return (source, *_ADMISSION_POLICIES, *[f"Kyverno{kind}Policy" for kind in _KYVERNO_KINDS])
+
+
 def engine_of(source: str) -> str:
     """Name the engine that writes results of a source; Kyverno's have one per kind of policy."""
     if source in _ADMISSION_POLICIES:

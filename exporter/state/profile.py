@@ -19,6 +19,7 @@ from exporter.model.report import (
     engine_of,
     fold_rule,
     source_of,
+    sources_like,
 )
 from exporter.state.selection import Selection
 from exporter.state.tally import NOTHING, OVERFLOW, Counts
@@ -112,7 +113,7 @@ class Profile:
             found[verdict.word_index] += 1
         counts: Counts = (found[0], found[1], found[2], found[3], found[4])
         self.counts = self.summary if counts == self.summary else counts
-        self.left_out = _left_out(verdicts) if -1 in words else ()
+        self.left_out = _left_out(key) if -1 in words or not key.allowed else ()
         self.failures = () if words.isdisjoint(_FAILING) else _failures(verdicts, key.folded)
         beyond = key.not_itemised if verdicts else self.summary
         if beyond is not NOTHING:
@@ -129,9 +130,11 @@ LeftOut = tuple[str, str]
 """Why results do not count, "source" or "word", and their source."""
 
 
-def _left_out(verdicts: Sequence[Verdict]) -> tuple[tuple[LeftOut, int], ...]:
+def _left_out(key: "Key") -> tuple[tuple[LeftOut, int], ...]:
     found: Counter[LeftOut] = Counter()
-    for verdict in verdicts:
+    if not key.verdicts:
+        found["source", key.engines[0]] = sum(key.summary or NOTHING)
+    for verdict in key.verdicts:
         if not verdict.allowed:
             found["source", verdict.outcome.source] += 1
         elif verdict.unknown:
@@ -278,7 +281,7 @@ class Profiles:
         if not verdicts and source:
             sources = {clip(source)}
         if not verdicts:  # no source at all is no objection
-            allowed = not source or self.selection.source(clip(source))
+            allowed = not source or any(map(self.selection.source, sources_like(clip(source))))
         engines = tuple(sorted({engine_of(each) for each in sources}))
         if len(self._engines) >= _MOST_VERDICTS:
             self._engines.clear()
@@ -311,15 +314,12 @@ class Profiles:
         outcome = Outcome(policy, fold_rule(rule), severity, category or "none", source)
         index = RESULT_INDEX.get(word, -1) if counts else -1
         verdict = Verdict(outcome, index, allowed=allowed, unknown=word not in RESULT_INDEX)
-        verdict = self._judged[raw_result] = self._shared(verdict)
-        return verdict
+        return self._judged.setdefault(raw_result, self._shared(verdict))
 
     def _blurred(self, verdict: Verdict) -> Verdict:
         outcome = Outcome(OVERFLOW, OVERFLOW, verdict.outcome.severity, OVERFLOW, OVERFLOW)
-        unknown = verdict.unknown
-        return self._shared(
-            Verdict(outcome, verdict.word_index, allowed=verdict.allowed, unknown=unknown)
-        )
+        index, allowed, unknown = verdict.word_index, verdict.allowed, verdict.unknown
+        return self._shared(Verdict(outcome, index, allowed=allowed, unknown=unknown))
 
     def _shared(self, verdict: Verdict) -> Verdict:
         """Give the one that all equal ones share, as far as it is remembered."""

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from exporter.errors import Malformed, explain
-from exporter.model.metadata import Metadata
-from exporter.model.report import Reference, Report, Summary
+from exporter.model.metadata import ManagedField, Metadata, unix_seconds
+from exporter.model.report import Piece, Reference, Report, ResultSet, Summary
 from exporter.model.resource import Resource
 from exporter.wire.codec import (
     BROKEN,
@@ -26,6 +26,11 @@ from exporter.wire.result_cache import ResultCache, WireReport
 
 ACCEPT: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _COUNTS: Final = ("Pass", "Fail", "Warn", "Error", "Skip")
+_SOURCES: Final = {"kyverno": "kyverno", "kubewarden": "kubewarden", "falcosidekick": "Falco"}
+"""The source of an engine's reports, by what it writes as the label managed-by.
+
+Others are not known: Trivy's adapter, for one, writes several sources.
+"""
 Cell = int | float | str | bool | None
 
 
@@ -33,8 +38,14 @@ class _Owner(msgspec.Struct, gc=False):
     uid: str = ""
 
 
+class _Labels(msgspec.Struct, gc=False):
+    manager: str = msgspec.field(default="", name="app.kubernetes.io/managed-by")
+
+
 class _RowMetadata(Metadata, frozen=True, gc=False, rename="camel"):
     name: str = ""  # a bookmark has none
+    labels: _Labels | None = None
+    managed_fields: list[ManagedField] | None = None
     owner_references: list[_Owner] | None = None
     annotations: dict[str, str] | None = None
 
@@ -74,6 +85,7 @@ class TableCodec(Codec):
         super().__init__(resource, WireReport, ResultCache().report)
         self._name = resource.name
         self._columns: dict[str, int] = {}
+        self._no_results = ResultSet((), ())
 
     def page_in_turns(self, body: bytes) -> PageTurns:
         """Decode a page of rows, which are short.
@@ -129,7 +141,11 @@ class TableCodec(Codec):
         kind, name = self._cell(row.cells, "Kind"), self._cell(row.cells, "Name")
         scope = Reference(str(kind or ""), str(name or ""), metadata.namespace, owners[0].uid)
         counts = [self._number(row, word) for word in _COUNTS]
-        return Report.of(metadata, scope, Summary(*counts))
+        source = _SOURCES.get(metadata.labels.manager, "") if metadata.labels else ""
+        written = max((field.time for field in metadata.managed_fields or ()), default="")
+        piece = Piece(scope, self._no_results, unix_seconds(written))
+        about = scope if scope.kind else None
+        return Report(metadata, Summary(*counts), source, about, (piece,) if about else ())
 
     def _number(self, row: _Row, word: str) -> int:
         value = self._cell(row.cells, word)

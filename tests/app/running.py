@@ -217,7 +217,8 @@ async def living(
     file = StateFile(state) if isinstance(state, Path) else state
     async with KubeClient(Anonymous(cluster.api.url), self_metrics) as client:
         keeping = CheckpointTarget(file, lambda: cluster_id(client)) if file else None
-        source = KubeSource(client, self_metrics, limits=config.limits.report)
+        summaries, limits = config.reports.detail == "summary", config.limits.report
+        source = KubeSource(client, self_metrics, summaries=summaries, limits=limits)
         exporter = Exporter(Plan(config), source, self_metrics, clock, keeping)
         task = asyncio.create_task(exporter.follow())
         try:

@@ -1,7 +1,9 @@
 """Summary mode: from the rows that kubectl prints, the same sums as from whole reports."""
 
 import logging
+import time
 from asyncio import sleep
+from functools import partial
 
 import pytest
 from aiohttp import web
@@ -12,12 +14,13 @@ from exporter.errors import Malformed
 from exporter.kube.client import KubeClient, Request
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
-from exporter.model.resource import POLICY_REPORTS, REPORT_RESOURCES
-from exporter.settings.file import FROM_RESULTS
+from exporter.model.resource import POLICY_REPORTS, REPORT_RESOURCES, REPORTS, Resource
+from exporter.settings.file import FROM_RESULTS, ConfigFile, ReportSettings
 from exporter.simulator.registry import REGISTRY, Registry
+from exporter.state.selection import KYVERNO_SOURCES
 from exporter.view.values import Query
 from exporter.wire.table import ACCEPT
-from tests.app.running import Samples, body
+from tests.app.running import Cluster, Samples, body, living, self_metrics, total
 from tests.kube.serving import json, serving
 from tests.scale.living import FULL, SUMMARY, Living, scraped
 from tests.virtual_time import virtual
@@ -144,3 +147,86 @@ async def test_rows_are_less_than_half_of_the_bytes_where_reports_are_small() ->
         whole = await client.get(Request(POLICY_REPORTS.path()))
         rows = await client.get(Request(POLICY_REPORTS.path(), accept=ACCEPT))
     assert len(rows) * 2 < len(whole), (len(rows), len(whole))
+
+
+OLD, NEW = POLICY_REPORTS, REPORTS
+ABOUT = {"kind": "Deployment", "name": "cart", "namespace": "team-a", "uid": "5f1c"}
+
+
+def written(resource: Resource, manager: str, **summary: int) -> dict[str, object]:
+    """A report that is named after its resource, as two engines name theirs."""
+    labels = {"app.kubernetes.io/managed-by": manager} if manager else {}
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": "5f1c",
+            "namespace": "team-a",
+            "labels": labels,
+            "ownerReferences": [ABOUT],
+        },
+        "scope": ABOUT,
+        "summary": summary,
+    }
+
+
+Row = tuple[Resource, int, str, int, int]
+"""A report's group, its age in seconds, who manages it, and how much passes and fails."""
+
+
+async def counted(sources: tuple[str, ...], *rows: Row) -> Samples:
+    """Scrape an exporter that reads these rows."""
+    summary = ReportSettings("summary")
+    config = ConfigFile(sources=sources, birth_hold=0.0, reports=summary)
+    async with Cluster() as cluster:
+        for resource, age, manager, passes, failures in rows:
+            cluster.store.clock = partial(ago, age)
+            body = written(resource, manager, **{"pass": passes, "fail": failures})
+            cluster.store.create(resource.name, body)
+        async with living(cluster, config=config) as life:
+            return await life.ready()
+
+
+def ago(seconds: int) -> float:
+    return time.time() - seconds
+
+
+def words_of(samples: Samples, family: str, label: str) -> tuple[float | None, float | None]:
+    return (total(samples, family, **{label: "pass"}), total(samples, family, **{label: "fail"}))
+
+
+async def test_rows_of_two_engines_that_share_a_name_are_two_reports() -> None:
+    samples = await counted(
+        (*KYVERNO_SOURCES, "kubewarden"), (OLD, 60, "kyverno", 3, 2), (NEW, 0, "kubewarden", 1, 0)
+    )
+    assert words_of(samples, "policyreport_summary", "result") == (4, 2)
+    assert words_of(samples, "policyreport_resources", "status") == (0, 1)
+
+
+async def test_the_row_of_an_engine_that_is_no_source_is_left_out_and_reported() -> None:
+    samples = await counted(
+        KYVERNO_SOURCES, (OLD, 60, "kyverno", 3, 2), (NEW, 0, "kubewarden", 4, 1)
+    )
+    assert words_of(samples, "policyreport_summary", "result") == (3, 2)
+    assert self_metrics(samples, "results_left_out", source="kubewarden") == 5
+
+
+async def test_any_of_kyvernos_sources_lets_its_rows_count() -> None:
+    samples = await counted(("KyvernoValidatingPolicy",), (OLD, 60, "kyverno", 3, 2))
+    assert words_of(samples, "policyreport_summary", "result") == (3, 2)
+
+
+@pytest.mark.parametrize("manager", ["", "trivy-operator-polr-adapter"])
+async def test_a_row_that_does_not_name_its_source_counts(manager: str) -> None:
+    samples = await counted(KYVERNO_SOURCES, (OLD, 60, manager, 3, 2))
+    assert words_of(samples, "policyreport_summary", "result") == (3, 2)
+
+
+@pytest.mark.parametrize("ages", [(0, 7200), (7200, 0)], ids=["switched back", "switched on"])
+async def test_of_kyvernos_rows_in_both_groups_the_one_written_last_counts(
+    ages: tuple[int, int],
+) -> None:
+    rows = ((OLD, ages[0], "kyverno", 5, 0), (NEW, ages[1], "kyverno", 3, 2))
+    samples = await counted(KYVERNO_SOURCES, *rows)
+    last = min(rows, key=lambda row: row[1])
+    assert words_of(samples, "policyreport_summary", "result") == last[3:]
