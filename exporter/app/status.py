@@ -10,7 +10,15 @@ from exporter.state.recent import Block
 from exporter.view import values
 from exporter.view.connection import connection
 from exporter.view.failing import failing_page
-from exporter.view.summary import Figures, blocked, figures, left_out, scope_sentence, worst
+from exporter.view.summary import (
+    Figures,
+    blocked,
+    figures,
+    left_out,
+    scope_sentence,
+    unrenewed,
+    worst,
+)
 
 
 class BlockFeed:
@@ -58,6 +66,7 @@ class LiveStatus:
         found = figures(state, count, whole=whole) if link.counted else None
         blocks = len(self.blocked()) if self._knows_events(seen) else None
         self_metrics = exporter.self_metrics
+        old = unrenewed(state, exporter.clock() - values.OLD_SECONDS) if found and whole else None
         return values.Overview(
             version=__version__,
             cluster=self._about.cluster,
@@ -83,6 +92,8 @@ class LiveStatus:
             policies=_policies(found, most),
             blocked=blocks,
             blocked_capped=blocks is not None and blocks >= values.MOST_BLOCKED,
+            unrenewed=tuple((old or [])[:most]),
+            unrenewed_policies=None if old is None else len(old),
             not_stored=exporter.checkpoint_writer.left_out,
         )
 

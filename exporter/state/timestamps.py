@@ -95,13 +95,15 @@ class OldestTimestamps(Gauge):
     """The oldest plausible timestamp (Unix seconds) of the results of a policy, by its source.
 
     A scan rewrites every timestamp, and only what it leaves out is of interest, so nothing is kept
-    in order: every SWEEP_SECONDS one pass looks at all reports, a few at a time.
+    in order: every SWEEP_SECONDS one pass looks at all reports, a few at a time. ``is_known`` says
+    that one has ended.
     """
 
     def __init__(self, stores: ReportStores, clock: Callable[[], float]) -> None:
         super().__init__()
         self._stores = stores
         self._clock = clock
+        self.is_known = False
         self._swept_at = inf
         self._sweep: Iterator[int] | None = None
 
@@ -175,6 +177,7 @@ class OldestTimestamps(Gauge):
             found = {labels: found[labels] for labels in by_age[:MOST_CHECKS]}
             labels = (OVERFLOW, OVERFLOW)
             found[labels] = min(rest, found.get(labels, rest))
+        self.is_known = True
         for labels in {*self.rows, *found}:
             if self.rows.get(labels) != found.get(labels):
                 self.put(labels, found.get(labels))

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.state.cluster import ClusterState
 from exporter.state.recent import Block
 from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold
 from exporter.view import values
+
+SHOWN_OLD: Final = 3
+"""Policies with old results that are named."""
 
 
 def scope_sentence(namespaces: Sequence[str], shard: tuple[int, int]) -> str:
@@ -106,6 +109,30 @@ def describe_cut(reports: int) -> list[str]:
     verb, their = ("exceeds", "Its") if reports == 1 else ("exceed", "Their")
     what = f"{counted(reports, 'report')} {verb} limits.report_results or limits.report_bytes"
     return [f"{what}. {their} other results are only counted; raise the limits to list them"]
+
+
+def unrenewed(state: ClusterState, before: float) -> list[values.Unrenewed] | None:
+    """List the policies with results older than a moment, the oldest first; None: not known yet.
+
+    Of policies without a background scan nothing else is to be expected.
+    """
+    if not state.ledger.oldest.is_known:
+        return None
+    unscanned = {(row[0], row[2]) for row in state.register.info.rows if row[4] == "false"}
+    found = [
+        values.Unrenewed(policy, source, oldest)
+        for (policy, source), oldest in state.ledger.oldest.rows.items()
+        if oldest < before and (policy, source) not in unscanned
+    ]
+    return sorted(found, key=lambda each: (each.oldest, each.policy, each.source))
+
+
+def describe_unrenewed(rows: Sequence[values.Unrenewed], total: int) -> str:
+    """Name the policies whose results are old, at most SHOWN_OLD of them."""
+    shown = [each.policy for each in rows[:SHOWN_OLD]]
+    more = f" and {total - len(shown):,} more" if total > len(shown) else ""
+    of = "1 policy" if total == 1 else f"{total:,} policies"
+    return f"No scan has renewed some results of {of} for a day: {', '.join(shown)}{more}"
 
 
 def _reason(reason: str) -> values.LeftOutReason:

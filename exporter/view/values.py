@@ -6,6 +6,8 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 MOST_BLOCKED: Final = 100
+OLD_SECONDS: Final = 86_400.0
+"""Age above which a result is old; Kyverno rescans each hour."""
 SEVERITIES: Final = ("critical", "high", "medium", "low", "info", "none")
 
 COUNT_CHOICES: Final = {
@@ -127,12 +129,21 @@ class NamedCounts(msgspec.Struct, frozen=True):
     results: Counts
 
 
+class Unrenewed(msgspec.Struct, frozen=True):
+    """A policy some of whose results no scan has renewed for a day; ``oldest`` is Unix seconds."""
+
+    policy: str
+    source: str
+    oldest: float
+
+
 class Overview(msgspec.Struct, frozen=True):
     """The whole state; most failing first, and no longer than was asked for.
 
     Numbers are None where they are not known: before the first sync, and where only summaries are
     read. ``count`` names the choice of COUNT_CHOICES that they are of. ``compliance`` is of checks.
     ``scope`` is a sentence about the part of the cluster that is read, "" where it is the whole.
+    ``unrenewed`` are some of the ``unrenewed_policies``: with old results and a background scan.
     ``not_stored`` counts the failures and counters that the stored state has no room for.
     """
 
@@ -160,6 +171,8 @@ class Overview(msgspec.Struct, frozen=True):
     policies: tuple[NamedCounts, ...] | None
     blocked: int | None
     blocked_capped: bool
+    unrenewed: tuple[Unrenewed, ...] = ()
+    unrenewed_policies: int | None = None
     not_stored: dict[str, int] = {}
 
 

@@ -12,19 +12,22 @@ from exporter.model.report import Result
 from exporter.state.failures import OpenFailure, standing
 from exporter.view import failing as pages
 from exporter.view.failing import failing, failing_page, order
-from exporter.view.summary import blocked, by_severity, figures, total, worst
+from exporter.view.summary import blocked, by_severity, figures, total, unrenewed, worst
 from exporter.view.values import (
     COUNT_CHOICES,
     DEFAULT_COUNT,
+    OLD_SECONDS,
     SEVERITIES,
     Counts,
     FailingResult,
     Query,
+    Unrenewed,
 )
 from exporter.web.page.panels import count_names
 from grafana.dashboards.variables import COUNTS
 from tests.alerting.cluster import Cluster
 from tests.alerting.cluster import failing as failed
+from tests.engines.reading import NOW, Object, watched
 
 NAMESPACES = ("", "team-a", "team-b", "team-c")
 POLICIES = ("probes", "labels", "images")
@@ -150,6 +153,32 @@ def test_what_could_not_be_judged_counts_as_failing_in_every_figure() -> None:
     assert [each.name for each in worst(ledger.sums.by_namespace, 3)] == ["bad", "team-a", "good"]
     chips = by_severity(cluster.state)
     assert sum(chips.values()) == total(ledger.sums.by_severity).failing == len(rows(cluster)) == 5
+
+
+def test_policies_with_old_results_are_named_unless_none_of_theirs_is_ever_scanned() -> None:
+    ages = {"gone": 40, "scanned": 0, "forgotten": 2, "admission-only": 90}
+    results = [
+        {"policy": name, "rule": "r", "result": "pass", "source": "kyverno"}
+        | {"timestamp": {"seconds": NOW - 60 - days * 86_400, "nanos": 0}}
+        for name, days in ages.items()
+    ]
+    policies: list[Object] = [
+        {"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": name}}
+        | {"spec": {"background": name != "admission-only", "rules": []}}
+        for name in ages
+        if name != "gone"
+    ]
+    about = {"kind": "Pod", "name": "a", "namespace": "shop", "uid": "a"}
+    report: Object = {
+        "apiVersion": "wgpolicyk8s.io/v1alpha2",
+        "kind": "PolicyReport",
+        "scope": about,
+    }
+    report |= {"metadata": {"name": "a", "namespace": "shop"}, "results": results}
+    assert unrenewed(watched([*policies, report]), NOW - OLD_SECONDS) == [
+        Unrenewed("gone", "kyverno", NOW - 60 - 40 * 86_400),
+        Unrenewed("forgotten", "kyverno", NOW - 60 - 2 * 86_400),
+    ]
 
 
 REPLICA_SET = "web-5d59d67564"

@@ -390,7 +390,7 @@ STATES = (
         0,
         "",
         only(OLD),
-        page=("The newest result is from ",),
+        page=("Old results: the newest is from ",),
         metrics=("policyreport_newest_result_timestamp_seconds{",),
         alerts=("PolicyReportsStale",),
     ),

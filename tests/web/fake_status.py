@@ -16,6 +16,7 @@ from exporter.view.values import (
     NamedCounts,
     Overview,
     Query,
+    Unrenewed,
     Watched,
 )
 
@@ -55,6 +56,10 @@ class FakeStatus:
     made: int = 0
     queries: list[Query] = field(default_factory=list)
     not_stored: dict[str, int] = field(default_factory=dict)
+    newest_age: float = 60
+    events: bool = True
+    unrenewed: tuple[Unrenewed, ...] = ()
+    nothing_counts: bool = False
 
     def overview(self, most: int, count: str = DEFAULT_COUNT) -> Overview:
         counts = [Counts(9 * n, 7 * n, n, n // 3, 2) for n in range(60, 0, -7)]
@@ -62,6 +67,8 @@ class FakeStatus:
         given = self.policies or dict(zip(POLICIES, counts, strict=False))
         policies = [NamedCounts(name, each) for name, each in given.items()]
         results = Counts(900_123, self.failures, 1200, 40, 9_000)
+        if self.nothing_counts:
+            results = Counts()
         counted = self.connection.counted
         return Overview(
             version="1.0.0",
@@ -74,8 +81,10 @@ class FakeStatus:
                 Watched("policyreports.wgpolicyk8s.io", "synced", True, 98_732,
                         self.now - 7100, self.now - 3, True, self.now - 7100),
                 Watched("reports.openreports.io", "not served", False, since=self.now - 7100),
-                Watched("events.events.k8s.io", "failing", True, 17, self.now - 70, self.now - 9,
+                Watched("policies.kyverno.io", "failing", True, 17, self.now - 70, self.now - 9,
                         False, self.now - 60, EVIL, 503),
+                Watched("events.events.k8s.io", "synced" if self.events else "refused", True, 17,
+                        self.now - 70, self.now - 9, self.events, self.now - 60),
             ),
             detail="full" if self.whole else "summary",
             scope="",
@@ -88,7 +97,7 @@ class FakeStatus:
             cut_reports=self.cut_reports,
             left_out=self.left_out,
             ignored=(),
-            newest_result=self.now - 60,
+            newest_result=self.now - self.newest_age,
             failing_by_severity=(
                 {"critical": 12, "high": 4_031, "medium": 61_200, "low": 34_797}
                 if self.whole and counted else None
@@ -97,6 +106,8 @@ class FakeStatus:
             policies=tuple(policies[:most]) if self.whole and counted else None,
             blocked=len(self.blocked()) if counted else None,
             blocked_capped=len(self.blocked()) >= 100,
+            unrenewed=self.unrenewed,
+            unrenewed_policies=len(self.unrenewed),
             not_stored=self.not_stored,
         )  # fmt: skip
 

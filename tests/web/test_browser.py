@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from exporter.view.values import ClusterConnection
 from tests.app.commands import serving
 from tests.app.conftest import Beside
 from tests.tools import eventually
@@ -152,6 +153,28 @@ async def test_nothing_is_wider_than_the_screen_and_all_text_can_be_read(
         assert await aside(browser.run, FAINTEST) == []
 
 
+async def test_on_a_phone_the_name_of_a_resource_is_one_line(browser: Browser) -> None:
+    async with served(status=FakeStatus(time.time())) as server:
+        await aside(browser.view, 360, 900)
+        await aside(browser.open, server.url)
+        assert await aside(browser.run, LINES) == [1, 1, 1, 1]
+
+
+async def test_blocks_are_live_only_while_events_are_watched(browser: Browser) -> None:
+    partial = ClusterConnection("partial", "Not readable: events", 1.0, counted=True)
+    status = FakeStatus(time.time(), connection=partial)
+    async with served(status=status) as server:
+        await aside(browser.open, server.url)
+        await aside(browser.wait, LIVE_IS, "live")
+        status.events = False
+        await aside(browser.wait, LIVE_IS, "Events are not watched")
+
+
+LINES = """
+return [...document.querySelectorAll('#watched tbody th')].map(
+  name => Math.round(name.offsetHeight / parseFloat(getComputedStyle(name).lineHeight)));
+"""
+LIVE_IS = "return document.getElementById('live').innerText === arguments[0]"
 STATE = "return document.getElementById('state').className.includes(arguments[0])"
 
 

@@ -51,7 +51,7 @@ def status_page(page_model: PageModel, links: Sequence[Link], assets: Assets) ->
             id="worst",
         ),
         failing(page_model.query, page_model.failing, overview, page_model.complaints, now),
-        watched(overview.watched, now),
+        watched(overview.watched, overview.connection.error, now),
     )
     body = (_header(overview, links), tag("main", *parts), _footer(overview, now))
     return _page(assets, overview.cluster, *body)
@@ -81,7 +81,7 @@ def _title(cluster: str) -> Content:
 
 
 def _header(overview: Overview, links: Sequence[Link]) -> Markup:
-    return tag("header", _title(overview.cluster), state_chip(overview.connection), _links(links))
+    return tag("header", _title(overview.cluster), state_chip(overview), _links(links))
 
 
 def _links(links: Sequence[Link]) -> Markup:

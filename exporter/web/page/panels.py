@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from exporter.view.summary import counted, describe, describe_cut
+from exporter.view.summary import counted, describe, describe_cut, describe_unrenewed
 from exporter.view.values import (
     DEFAULT_COUNT,
     MOST_BLOCKED,
+    OLD_SECONDS,
     SEVERITIES,
     BlockedRequest,
     ClusterConnection,
@@ -58,8 +59,14 @@ def tone(connection: ClusterConnection) -> str:
     return "wait" if connection.state in _WAITING else "bad"
 
 
-def state_chip(connection: ClusterConnection) -> Markup:
-    """Show in one or two words whether the numbers are those of the cluster now."""
+def state_chip(overview: Overview) -> Markup:
+    """Show in one or two words whether the numbers are those of the cluster now.
+
+    The script reads in it whether blocked requests are live.
+    """
+    connection = overview.connection
+    events = [each.up for each in overview.watched if each.resource.startswith("events.")]
+    events_up = bool(events) and all(events)
     word = _CHIPS.get(connection.state, connection.state)
     return tag(
         "p",
@@ -68,6 +75,7 @@ def state_chip(connection: ClusterConnection) -> Markup:
         class_=f"chip {tone(connection)}",
         role="status",
         data_state=connection.state,
+        data_events="up" if events_up else "down",
         data_refresh=True,
     )
 
@@ -96,7 +104,8 @@ def banner(overview: Overview, now: float) -> Markup:
 def notes(overview: Overview, now: float) -> Markup:
     """List what the numbers do not hold, and what to do about it."""
     lines: list[Content] = [overview.scope] if overview.scope else []
-    lines += describe(overview.left_out)
+    if overview.results is None or overview.results.all:  # else the figures name them
+        lines += describe(overview.left_out)
     if overview.not_itemised is not None and overview.not_itemised.failing:
         failing = counted(overview.not_itemised.failing, "failing result")
         lines.append(
@@ -114,14 +123,14 @@ def notes(overview: Overview, now: float) -> Markup:
             f"The stored state has no room for {stored}: after a restart, the failures have no "
             "start time and the counters restart at 0. Use shards, or a volume claim."
         )
-    if overview.newest_result and now - overview.newest_result > STALE_SECONDS:
-        lines.append(["The newest result is from ", moment(overview.newest_result, now), "."])
+    if overview.newest_result and now - overview.newest_result > OLD_SECONDS:
+        newest = moment(overview.newest_result, now)
+        lines[:0] = [["Old results: the newest is from ", newest, ". Does the engine still scan?"]]
+    elif overview.unrenewed_policies:
+        old = describe_unrenewed(overview.unrenewed, overview.unrenewed_policies)
+        lines.append([old, " (the oldest from ", moment(overview.unrenewed[0].oldest, now), ")."])
     items = tag("ul", *(tag("li", line) for line in lines))
-    return panel("notes", "Not counted", items, live=True) if lines else _hidden("notes")
-
-
-STALE_SECONDS: Final = 86_400.0
-"""Age of the newest result above which the page mentions it; Kyverno rescans each hour."""
+    return panel("notes", "About these numbers", items, live=True) if lines else _hidden("notes")
 
 
 def _hidden(name: str) -> Markup:
@@ -145,8 +154,9 @@ def _numbers(overview: Overview) -> list[Content]:
     if results is None or resources is None:
         return [tag("div", tag("p", UNKNOWN), class_="figure")]
     if not overview.reports:
-        hints = tag("ul", *(tag("li", hint) for hint in ONBOARDING))
-        return [tag("div", tag("strong", "No policy reports found"), hints, class_="figure wide")]
+        return [_nothing("No policy reports found", ONBOARDING)]
+    if not results.all:
+        return [_nothing("No results count", describe(overview.left_out) or ONBOARDING[-1:])]
     severities = overview.failing_by_severity
     by_severity: Content = "severities are not read"
     if severities is not None:
@@ -168,6 +178,11 @@ def _numbers(overview: Overview) -> list[Content]:
         number(results.failing), "failing checks", tag("p", by_severity), tag("p", on)
     )
     return [share, failing]
+
+
+def _nothing(what: str, hints: Iterable[str]) -> Markup:
+    items = tag("ul", *(tag("li", hint) for hint in hints))
+    return tag("div", tag("strong", what), items, class_="figure wide")
 
 
 def _blocked_figure(overview: Overview, blocked: Sequence[BlockedRequest], now: float) -> Markup:
@@ -270,13 +285,13 @@ def count_names() -> dict[str, str]:
     return {"workloads": "Workloads", "objects": "Objects"}
 
 
-def watched(items: Iterable[Watched], now: float) -> Markup:
-    """Show what is watched, and how fresh it is."""
+def watched(items: Iterable[Watched], known_error: str, now: float) -> Markup:
+    """Show what is watched, and how fresh it is; *known_error* is shown above."""
     rows = [
         tag(
             "tr",
             tag("th", each.resource, scope="row"),
-            tag("td", _watch_state(each, now)),
+            tag("td", _watch_state(each, known_error, now)),
             tag("td", number(each.objects) if each.last_sync else "n/a", class_="number"),
             tag("td", moment(each.last_sync, now)),
             tag("td", moment(each.last_change, now)),
@@ -287,14 +302,15 @@ def watched(items: Iterable[Watched], now: float) -> Markup:
     return panel("watched", "Watched", table(head, rows, "Nothing yet."), live=True)
 
 
-def _watch_state(each: Watched, now: float) -> Content:
+def _watch_state(each: Watched, known_error: str, now: float) -> Content:
     if each.up:
         return tag("span", each.state, class_="chip good")
     if each.state == "not served":
         return tag("span", each.state, class_="chip")
     css = "bad" if each.error else "wait"
     since: Content = [" since ", moment(each.since, now)] if each.since else None
-    error = tag("div", each.error, class_="message") if each.error else None
+    is_new = each.error not in ("", known_error)
+    error = tag("div", each.error, class_="message") if is_new else None
     return [tag("span", each.state, class_=f"chip {css}"), since, error]
 
 

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.view.values import ClusterConnection, Counts, LeftOut
+from exporter.view.values import ClusterConnection, Counts, LeftOut, Unrenewed
 from exporter.web import live
 from exporter.web.page.document import CONTENT_SECURITY_POLICY
 from exporter.web.page.html import ago, percent, render, tag
@@ -210,6 +210,48 @@ async def test_a_source_that_is_left_out_is_named_with_the_line_that_lets_it_in(
         words = Elements(await page(server)).words
     expected = '4 results of source Falco are left out; to count them, add "Falco" to sources:'
     assert expected in words
+
+
+async def test_where_no_result_counts_nothing_is_counted_and_the_reason_comes_first(
+    status: FakeStatus,
+) -> None:
+    status.nothing_counts, status.left_out = True, (LeftOut("source", "Falco", 4),)
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert "No results count4 results of source Falco are left out" in words
+    assert words.count("source Falco") == 1
+    assert "failing checks" not in words
+
+
+async def test_results_that_no_scan_renews_are_on_the_page_with_their_policies(
+    status: FakeStatus,
+) -> None:
+    old = [Unrenewed(f"p{n}", "kyverno", status.now - 40 * 86_400 + n) for n in range(5)]
+    status.unrenewed = tuple(old)
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert (
+        "No scan has renewed some results of 5 policies for a day: p0, p1, p2 and 2 more" in words
+    )
+    assert "the oldest from 40 d ago" in words
+
+
+async def test_a_cluster_that_is_scanned_no_more_is_named_before_all_else(
+    status: FakeStatus,
+) -> None:
+    status.newest_age, status.left_out = 2 * 86_400, (LeftOut("source", "Falco", 4),)
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert "About these numbersOld results: the newest is from 2 d ago." in words
+
+
+async def test_one_cause_is_shown_once(status: FakeStatus) -> None:
+    status.connection = ClusterConnection("unreachable", "Not connected", NOW, False, error=EVIL)
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert words.count(f"Last error: {EVIL}") == 1
+    rows = words[words.index("Watched") :]
+    assert EVIL not in rows
 
 
 async def test_a_filter_that_occurs_nowhere_is_named(status: FakeStatus) -> None:

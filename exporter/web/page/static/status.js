@@ -74,12 +74,13 @@ function show(event) {
   tick();
 }
 
-// Blocks are live only while the exporter itself is connected to the cluster.
+// Blocks are live only while the exporter itself watches Events.
 let streaming = false;
 function showStream() {
-  const connected = document.getElementById("state").dataset.state === "live";
-  live.classList.toggle("on", streaming && connected);
-  live.textContent = !streaming ? "reconnecting" : connected ? "live" : "not connected to the cluster";
+  const { state, events } = document.getElementById("state").dataset;
+  const broken = state === "partial" ? "Events are not watched" : "not connected to the cluster";
+  live.classList.toggle("on", streaming && events === "up");
+  live.textContent = !streaming ? "reconnecting" : events === "up" ? "live" : broken;
 }
 
 function setStreaming(on) {
@@ -105,6 +106,7 @@ function showLost(reason) {
   const state = document.getElementById("state");
   state.className = "chip bad";
   state.dataset.state = "exporter lost";
+  state.dataset.events = "down";
   state.textContent = "exporter not reachable";
   const banner = document.getElementById("connection");
   const since = lostAt.toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
