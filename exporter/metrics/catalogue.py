@@ -159,8 +159,8 @@ CATALOGUE: Final = (
     Family(
         "policyreport_oldest_result_timestamp_seconds",
         "gauge",
-        "Oldest timestamp of a policy's current results, updated every 5 minutes. A result at most "
-        "an hour older than the newest in its report counts as new as that.",
+        "Oldest timestamp of a policy's current results, updated every 15 minutes. A result at "
+        "most an hour older than the newest in its report counts as new as that.",
         ("policy", "source"),
         lambda state: state.ledger.oldest,
         "reports",

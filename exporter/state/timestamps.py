@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from math import inf
+from math import inf, nextafter
 from typing import Final
 
 from exporter.model.report import EARLIEST_SECONDS, Piece, Report, clip, source_of
-from exporter.state.contribution import Contribution, direct_group, group_of, parts
+from exporter.state.contribution import Contribution, Group, direct_group, group_of, parts
 from exporter.state.profile import Outcome, Profile, Verdict
 from exporter.state.report_store import Dated, ReportKey, ReportStores
 from exporter.state.selection import Selection
@@ -20,7 +20,7 @@ After a change of a policy Kyverno renews the results of that policy alone until
 result that is older than others of its report by no more than this is no sign of anything.
 """
 
-SWEEP_SECONDS: Final = 300.0
+SWEEP_SECONDS: Final = 900.0
 """Between two looks at all reports for the oldest results."""
 
 MOST_CHECKS: Final = 10_000
@@ -127,44 +127,55 @@ class OldestTimestamps(Gauge):
         """Look at all reports; yields about how much it did wherever others can work."""
         oldest: dict[Verdict, float] = {}
         known: dict[Profile, float] = {}
+        latest = nextafter(now, inf)
         for slot, store in enumerate(self._stores.stores):
             for namespace in store.namespaces():
                 names = store.listed(namespace)
                 for first in range(0, len(names), _SLICE):
-                    yield _SLICE // 4
+                    cost = _SLICE // 8
                     part = names[first : first + _SLICE]
-                    for profile, date in self._profiles(slot, namespace, part):
-                        if isinstance(date, Dated):
-                            _take_each(oldest, profile, date, now)
-                            yield len(profile.rows)
-                        elif EARLIEST_SECONDS <= date <= now and date < known.get(profile, inf):
-                            if len(known) >= _MOST_PROFILES:
-                                known.clear()
-                            known[profile] = date
-                            _take_all(oldest, profile, date)
-                            yield len(profile.rows) // 4
+                    for profile, date in self._profiles(slot, namespace, part, known, latest):
+                        _take(oldest, profile, date, now)
+                        cost += len(profile.rows) // 4
+                        if cost > _SLICE:
+                            yield cost
+                            cost = 0
+                    yield cost
         self._show(oldest)
 
     def _profiles(
-        self, slot: int, namespace: str, names: Iterable[str]
+        self,
+        slot: int,
+        namespace: str,
+        names: Iterable[str],
+        known: dict[Profile, float],
+        latest: float,
     ) -> Iterator[tuple[Profile, float | Dated]]:
-        """Give the profiles and the timestamps of those of some reports that count."""
+        """Give the profiles of some reports and their timestamps where that may be news.
+
+        Nearly every report has one profile and one timestamp that is no older than those seen
+        before, in *known*, so that most often this costs two look-ups.
+        """
         store, other = self._stores.stores[slot], self._stores.stores[1 - slot]
-        find, dates = store.finder(namespace), store.dates(namespace)
+        find, dates, alone = store.finder(namespace), store.dates(namespace), other.is_empty
         if find is None:
             return
         for name in names:
             contribution = find(name)
-            if not other.is_empty:
+            if not alone:
                 contribution = self._stores.counting(ReportKey(namespace, name))[slot]
-            if contribution is None:
-                continue
-            date, group = dates.get(name, 0), direct_group(contribution)
-            if group is not None:
+            date = dates.get(name, 0.0)
+            group = contribution if isinstance(contribution, Group) else None
+            if group is None and contribution is not None:
+                group = direct_group(contribution)
+            if group is None or isinstance(date, Dated):
+                for part in parts(contribution):
+                    yield group_of(part).profile, date
+            elif EARLIEST_SECONDS <= date < known.get(group.profile, latest):
+                if len(known) >= _MOST_PROFILES:
+                    known.clear()
+                known[group.profile] = date
                 yield group.profile, date
-                continue
-            for part in parts(contribution):
-                yield group_of(part).profile, date
 
     def _show(self, oldest: Mapping[Verdict, float]) -> None:
         found: dict[Labels, float] = {}
@@ -183,13 +194,13 @@ class OldestTimestamps(Gauge):
                 self.put(labels, found.get(labels))
 
 
-def _take_all(oldest: dict[Verdict, float], profile: Profile, stamp: float) -> None:
-    for verdict in profile.rows:
-        if stamp < oldest.get(verdict, inf):
-            oldest[verdict] = stamp
-
-
-def _take_each(oldest: dict[Verdict, float], profile: Profile, date: Dated, now: float) -> None:
+def _take(oldest: dict[Verdict, float], profile: Profile, date: float | Dated, now: float) -> None:
+    """Take up when a report's results were written, as far as that is plausible."""
+    if not isinstance(date, Dated):
+        for verdict in profile.rows if EARLIEST_SECONDS <= date <= now else ():
+            if date < oldest.get(verdict, inf):
+                oldest[verdict] = date
+        return
     stamps = zip(date.lagging, date.oldest, strict=True)
     lagging = {(outcome.policy, outcome.source): stamp for outcome, stamp in stamps}
     for verdict in profile.rows:
