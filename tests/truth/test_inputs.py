@@ -20,7 +20,10 @@ from exporter.model.resource import (
 )
 from exporter.settings.file import ConfigFile
 from exporter.state.selection import KYVERNO_SOURCES
-from tests.app.running import OWN, Cluster, Samples, living, total
+from tests.alerts.rulebook import promtool
+from tests.app.commands import ROOT
+from tests.app.running import OWN, Cluster, Samples, Series, living, total
+from tests.tools import tool
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -313,3 +316,47 @@ def test_in_a_snapshot_it_counts_for_the_same(
     ) == Counted(given.results, given.resources, sorted(given.failing))
     assert status == given.gate
     assert [text for text in given.reason if text not in shown.err] == []
+
+
+OLDEST = "policyreport_oldest_result_timestamp_seconds"
+GONE = '{policy="gone", source="kyverno"}'
+UNSCANNED = [
+    report("old", [result("admitted", "r", "pass", **at(NOW - 60 * DAY))], **pod("a")),
+    CLUSTER_POLICY | {"metadata": {"name": "admitted"}, "spec": {"background": False, "rules": []}},
+]
+
+
+@pytest.mark.tier("monitoring")
+async def test_the_queries_of_the_docs_find_what_no_scan_renews(tmp_path: Path) -> None:
+    stale = next(each for each in INPUTS if each.name == "a result that no scan renews")
+    samples = await served(stale._replace(objects=[*stale.objects, *UNSCANNED]))
+    page = (ROOT / "docs" / "engines.md").read_text().partition("## Results that no scan renews")[2]
+    queries = page.partition("```promql\n")[2].partition("```")[0].split("\n\n")
+    tests = {
+        "interval": "1d",
+        "input_series": [
+            _input_series(each, value)
+            for each, value in samples.items()
+            if each.name.startswith("policyreport_") and not each.name.startswith(OWN)
+        ],
+        "promql_expr_test": [
+            {"expr": query, "eval_time": "70d", "exp_samples": [{"labels": labels, "value": value}]}
+            for query, labels, value in (
+                (queries[0], GONE, 60 * DAY),
+                (queries[1], f"{OLDEST}{GONE}", 10 * DAY),
+            )
+        ],
+    }
+    (tmp_path / "tests.yaml").write_text(
+        json.dumps({"evaluation_interval": "1d", "tests": [tests]})
+    )
+    content, output = promtool(tool("promtool"), "test", "rules", "tests.yaml", at=tmp_path)
+    assert content, output
+
+
+def _input_series(series: Series, value: float) -> Object:
+    """Write a sample for promtool, whose tests take place from 1970 on: now is day 70."""
+    labels = ",".join(f"{name}={json.dumps(text)}" for name, text in series.labels)
+    if series.name.endswith("_timestamp_seconds"):
+        value -= NOW - 70 * DAY
+    return {"series": f"{series.name}{{{labels}}}", "values": f"{value}+0x70"}
