@@ -341,7 +341,10 @@ STATES = (
         3,
         "1 report was skipped, first: PolicyReport shop/bad: results[0].policy",
         only(report("a", "pass"), report("bad") | {"results": [{"policy": 7}]}),
-        page=("policyreports.wgpolicyk8s.io: objects skipped 1 time (malformed).",),
+        page=(
+            "policyreports.wgpolicyk8s.io: objects skipped 1 time (malformed).",
+            "No failing checks among the 1 that are known.",
+        ),
         metrics=(
             (
                 "policyreport_exporter_objects_skipped_total"
@@ -358,7 +361,11 @@ STATES = (
         1,
         "7 of them not itemised",
         only(report("a", "pass", summary={"pass": 1, "fail": 7})),
-        page=("Not itemised: 7 failing results in summaries.", "12.5 %"),
+        page=(
+            "Not itemised: 7 failing results in summaries.",
+            "The reports do not list the 7 failing checks.",
+            "12.5 %",
+        ),
         metrics=('policyreport_exporter_results_not_itemised{result="fail"} 7\n',),
     ),
     State(

@@ -12,6 +12,7 @@ from exporter.view.values import (
     Counts,
     FailingPage,
     FailingResult,
+    Ignored,
     LeftOut,
     NamedCounts,
     Overview,
@@ -58,6 +59,7 @@ class FakeStatus:
     not_stored: dict[str, int] = field(default_factory=dict)
     newest_age: float = 60
     events: bool = True
+    ignored: tuple[Ignored, ...] = ()
     unrenewed: tuple[Unrenewed, ...] = ()
     nothing_counts: bool = False
 
@@ -66,7 +68,8 @@ class FakeStatus:
         named = [NamedCounts(name, each) for name, each in zip(NAMESPACES, counts, strict=False)]
         given = self.policies or dict(zip(POLICIES, counts, strict=False))
         policies = [NamedCounts(name, each) for name, each in given.items()]
-        results = Counts(900_123, self.failures, 1200, 40, 9_000)
+        errors = 40 if self.failures else 0
+        results = Counts(900_123, self.failures, 1200, errors, 9_000)
         if self.nothing_counts:
             results = Counts()
         counted = self.connection.counted
@@ -96,7 +99,7 @@ class FakeStatus:
             not_itemised=Counts() if counted and self.whole else None,
             cut_reports=self.cut_reports,
             left_out=self.left_out,
-            ignored=(),
+            ignored=self.ignored,
             newest_result=self.now - self.newest_age,
             failing_by_severity=(
                 {"critical": 12, "high": 4_031, "medium": 61_200, "low": 34_797}

@@ -248,7 +248,10 @@ def nothing_fails(overview: Overview) -> str:
         return UNKNOWN
     if not results.scored:
         return "No checks were evaluated."
-    if overview.connection.state != "live":
+    if results.failing:
+        return f"The reports do not list the {counted(results.failing, 'failing check')}."
+    skipped = any("reports." in each.resource for each in overview.ignored)
+    if overview.connection.state != "live" or skipped:
         return f"No failing checks among the {number(results.scored)} that are known."
     checks, on = counted(results.scored, "check"), counted(resources.all, "resource")
     return f"No failing checks in {checks} of {on}."

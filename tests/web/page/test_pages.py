@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.view.values import ClusterConnection, Counts, LeftOut, Unrenewed
+from exporter.view.values import ClusterConnection, Counts, Ignored, LeftOut, Unrenewed
 from exporter.web import live
 from exporter.web.page.document import CONTENT_SECURITY_POLICY
 from exporter.web.page.html import ago, percent, render, tag
@@ -159,7 +159,7 @@ async def test_an_empty_cluster_says_so(status: FakeStatus) -> None:
     status.failures = 0
     async with served(status=status) as server:
         found = await page(server)
-        assert "No failing checks in 900,163 checks of 98,036 resources." in found
+        assert "No failing checks in 900,123 checks of 98,036 resources." in found
         assert "None in the last hour." in found
         found = await page(server, "?policy=other")
         assert "No failing resources match these filters." in found
@@ -190,7 +190,7 @@ async def test_a_lost_connection_is_red_and_its_numbers_are_dated(status: FakeSt
         found = await page(server)
     assert 'class="chip bad" role="status"' in found
     assert "The numbers below are from" in found
-    assert "No failing checks among the 900,163 that are known." in found
+    assert "No failing checks among the 900,123 that are known." in found
 
 
 async def test_no_reports_is_no_share_and_names_what_to_check(status: FakeStatus) -> None:
@@ -243,6 +243,15 @@ async def test_a_cluster_that_is_scanned_no_more_is_named_before_all_else(
     async with served(status=status) as server:
         words = Elements(await page(server)).words
     assert "About these numbersOld results: the newest is from 2 d ago." in words
+
+
+async def test_nothing_is_said_to_pass_that_was_skipped(status: FakeStatus) -> None:
+    status.failures, status.policies = 0, {"p": Counts(9)}
+    status.ignored = (Ignored("policyreports.wgpolicyk8s.io", "malformed", 1),)
+    async with served(status=status) as server:
+        words = Elements(await page(server)).words
+    assert "No failing checks among the 900,123 that are known." in words
+    assert "No failing checks in" not in words
 
 
 async def test_one_cause_is_shown_once(status: FakeStatus) -> None:
