@@ -5,12 +5,14 @@ from collections.abc import Set as AbstractSet
 from heapq import nsmallest
 from typing import Final, NamedTuple
 
+from exporter.model.report import engine_of
 from exporter.state.cluster import ClusterState
 from exporter.state.recent import Block
 from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold
 from exporter.view import values
 
+KYVERNO: Final = "kyverno"
 SHOWN_OLD: Final = 3
 """Policies with old results that are named."""
 
@@ -112,9 +114,10 @@ def describe_cut(reports: int) -> list[str]:
 
 
 def unrenewed(state: ClusterState, before: float) -> list[values.Unrenewed] | None:
-    """List the policies with results older than a moment, the oldest first; None: not known yet.
+    """List Kyverno's policies with results older than a moment, the oldest first.
 
-    Of policies without a background scan nothing else is to be expected.
+    None where that is not known yet. Policies without a background scan are left out: their results
+    are as old as the last change of their resources. How often other engines scan is not known.
     """
     if not state.ledger.oldest.is_known:
         return None
@@ -122,7 +125,7 @@ def unrenewed(state: ClusterState, before: float) -> list[values.Unrenewed] | No
     found = [
         values.Unrenewed(policy, source, oldest)
         for (policy, source), oldest in state.ledger.oldest.rows.items()
-        if oldest < before and (policy, source) not in unscanned
+        if oldest < before and engine_of(source) == KYVERNO and (policy, source) not in unscanned
     ]
     return sorted(found, key=lambda each: (each.oldest, each.policy, each.source))
 
