@@ -52,8 +52,7 @@ OWN: Final = (
     OwnFamily(
         "synced",
         "gauge",
-        "Whether a first complete list of the resource has been read; absent while it is not "
-        "served.",
+        "Whether a complete list of the resource has been read; absent while it is not served.",
         _RESOURCE,
     ),
     OwnFamily("objects", "gauge", "Current objects of the resource.", _RESOURCE),
@@ -115,32 +114,32 @@ OWN: Final = (
     OwnFamily(
         "results_left_out",
         "gauge",
-        "Results in current reports that no other family counts: from a source that is not "
-        'configured (reason="source"), or with an unknown result (reason="word").',
+        "Results in current reports that no other family counts: of a source that is not "
+        "configured (source), or unknown (word).",
         ("reason", "source"),
         stability="experimental",
     ),
     OwnFamily(
         "results_not_itemised",
         "gauge",
-        "Results of current reports that are counted by result only, because the list in the "
-        "report was cut or is absent, or exceeds the limits of one report.",
+        "Results that only the summaries of current reports count: the report's list was cut, is "
+        "absent, or is too long.",
         ("result",),
         stability="experimental",
     ),
     OwnFamily(
         "reports_cut",
         "gauge",
-        "Current reports that exceed limits.report_results or limits.report_bytes; their "
-        "further results are in results_not_itemised.",
+        "Current reports above limits.report_results or limits.report_bytes; "
+        "results_not_itemised has the rest.",
         stability="experimental",
     ),
     OwnFamily(
         "events_ignored_total",
         "counter",
-        "Violation Events that are not counted, by reason: a note that cannot be parsed (grammar), "
-        "a namespace that Kyverno does not write to (namespace), another controller (controller), "
-        "or a policy that does not exist (unknown_policy).",
+        "Violation Events that are not counted, by reason: unknown text (grammar), a namespace "
+        "that Kyverno does not write to (namespace), another controller (controller), or a policy "
+        "that does not exist (unknown_policy).",
         ("reason",),
         stability="experimental",
     ),
@@ -206,7 +205,7 @@ OWN: Final = (
     OwnFamily(
         "event_gap_seconds_total",
         "counter",
-        "Time during which Events may have been created and expired without being counted.",
+        "Time in which Events may have expired without being counted.",
     ),
     OwnFamily(
         "counter_resets_total",

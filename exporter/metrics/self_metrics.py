@@ -217,7 +217,8 @@ class SelfMetrics:
 def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Followed]]]) -> None:
     """Expose reflectors; several of one resource (namespaces) are shown as their worst.
 
-    Of a resource that is not served there is only that. What never happened has no time.
+    Of a resource that is not served there is only that. What never happened has no time; what did
+    is exposed to the millisecond, as further digits are bytes without use.
     """
 
     def least(read: Callable[[Followed], float]) -> dict[str, float]:
@@ -235,7 +236,7 @@ def follow(readings: Readings, followed: Callable[[], Iterable[tuple[str, Follow
 
     def times(read: Callable[[Followed], float]) -> Callable[[], Iterable[Row]]:
         rows = where_served(read)
-        return lambda: [(labels, value) for labels, value in rows() if value]
+        return lambda: [(labels, round(value, 3)) for labels, value in rows() if value]
 
     readings.on("served", lambda: [((n,), value) for n, value in least(lambda f: f.served).items()])
     readings.on("watch_up", where_served(lambda f: f.up))
