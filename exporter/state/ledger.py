@@ -81,7 +81,10 @@ class Ledger:
         unlisted = report_store.unlisted(namespace, name) if held is None else None
         old = unlisted if held is None else held
         contribution = self._accountant.account(report, held, unlisted)
-        date = date_of(report, contribution, self._selection.results)
+        pieces = report.pieces
+        date: float | Dated = pieces[0].newest if pieces else 0
+        if len(pieces) > 1 or (pieces and pieces[0].apart):
+            date = date_of(report, contribution, self._selection.results)
         if contribution is not None:
             self.newest.note(report)
             if contribution is held and (

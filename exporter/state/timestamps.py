@@ -212,15 +212,12 @@ def _take(oldest: dict[Verdict, float], profile: Profile, date: float | Dated, n
 def date_of(
     report: Report, contribution: Contribution | None, results: AbstractSet[str]
 ) -> float | Dated:
-    """Give the timestamps of a report: most often all of its results have the same.
+    """Give the timestamps of a report whose results do not have the same one.
 
     *results* are the words that count.
     """
-    pieces = report.pieces
-    if len(pieces) == 1 and not pieces[0].apart:
-        return pieces[0].newest
     newest, oldest = report.newest, dict[tuple[str, str], float]()
-    for piece in map(Piece.current, pieces):
+    for piece in map(Piece.current, report.pieces):
         for raw_result, stamp in zip(piece.result_set.raw_results, piece.stamps, strict=True):
             policy, rule, word, _, _, source = raw_result
             if EARLIEST_SECONDS <= stamp < newest - LAG and word in results:
