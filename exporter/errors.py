@@ -98,6 +98,7 @@ _JSON_TYPES: Final = {
     "array": "a list",
     "object": "an object",
 }
+_FOUND: Final = {"int": "a number", "float": "a decimal number"}
 
 
 def explain(what: str, error: Exception) -> str:
@@ -116,8 +117,8 @@ def explain(what: str, error: Exception) -> str:
 def _in_json(match: re.Match[str]) -> str:
     """Name a type, or several as in "int | null"; quote a field."""
     types = match[1].split(" | ")
-    if types == ["float"] and match.string[: match.start()].endswith("got "):
-        return "a decimal number"
+    if match.string[: match.start()].endswith("got ") and match[1] in _FOUND:
+        return _FOUND[match[1]]
     if {"int", "float"} <= {*types}:
         types.remove("int")
     if all(each in _JSON_TYPES or each == "null" for each in types):
