@@ -191,7 +191,6 @@ def as_sarif(made: SnapshotDocument) -> str:
     GitHub shows no result without one.
     """
     rules, problems, found = _SarifRules(), list(_not_read(made)), list(changed_results(made))
-    is_known = made.is_scored or not made.problems
     if len(found) > MOST_SARIF_RESULTS:
         problems.append(
             f"{len(found) - MOST_SARIF_RESULTS} of {len(found)} results are left out, the least "
@@ -207,13 +206,14 @@ def as_sarif(made: SnapshotDocument) -> str:
         "endTimeUtc": at,
         "toolExecutionNotifications": notes,
     }
+    summary = headline(made)
     driver = {"name": PROGRAM, "semanticVersion": made.version, "rules": rules.descriptors}
     run = {
         "tool": {"driver": driver},
         "automationDetails": {"id": f"{PROGRAM}/{one_line(made.cluster) or 'snapshot'}/"},
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
-        "properties": {"summary": headline(made), "caveats": caveats(made)} if is_known else {},
+        "properties": {"summary": summary, "caveats": caveats(made)} if summary else {},
         "results": results,
     }
     document = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -269,8 +269,7 @@ def as_github(made: SnapshotDocument, limit: int | None) -> str:
         title = f"{row.severity} {row.result}: {rule_of(row)}"
         lines.append(_command(level, title, f"{resource_of(row)}: {failure_text(row)}"))
     shown = f"; {len(rows) - most} more are not annotated" if len(rows) > most else ""
-    parts = (change_line(made), headline(made) if made.is_scored or not made.problems else "")
-    text = ". ".join(filter(None, parts))
+    text = ". ".join(filter(None, (change_line(made), headline(made))))
     lines.append(_command("notice", "Policy reports", f"{text}{shown}" or "no numbers"))
     return "\n".join(lines) + "\n"
 

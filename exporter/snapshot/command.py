@@ -17,7 +17,7 @@ from exporter.settings.flags import Flags, read_flags
 from exporter.snapshot.ci import as_csv, as_github, as_junit, as_sarif
 from exporter.snapshot.diff import compared, read_snapshot
 from exporter.snapshot.document import SnapshotDocument, as_json
-from exporter.snapshot.figures import document, if_enforced, nothing_read
+from exporter.snapshot.figures import document, if_enforced, scope_of
 from exporter.snapshot.gate import (
     EMPTY_STATUS,
     FAILING_STATUS,
@@ -41,6 +41,7 @@ from exporter.snapshot.options import (
 from exporter.snapshot.page import as_html, as_markdown
 from exporter.snapshot.reading import Reading, read, warn
 from exporter.snapshot.table import Layout, as_table
+from exporter.view.values import Counts
 
 REDRAW_SECONDS: Final = 5.0
 NARROWEST: Final = 40
@@ -153,8 +154,37 @@ def _write_unread(ask: SnapshotOptions, flags: Flags, config: ConfigFile, error:
     """Let CI systems show why there is no snapshot, instead of an older file, or of nothing."""
     outputs = tuple(each for each in ask.outputs if each.form in REPORT_FORMS)
     cluster = flags.cluster or config.cluster
-    made = nothing_read(cluster, ask, config, f"The cluster could not be read: {error}")
+    made = _nothing_read(cluster, ask, config, f"The cluster could not be read: {error}")
     _write_all(ask._replace(outputs=outputs), None, None, made)
+
+
+def _nothing_read(
+    cluster: str, ask: SnapshotOptions, config: ConfigFile, problem: str
+) -> SnapshotDocument:
+    """Give a snapshot that has nothing but the reason why."""
+    return SnapshotDocument(
+        cluster=cluster,
+        cluster_uid="",
+        time=time.time(),
+        scope=scope_of(ask, config),
+        problems=[problem],
+        count=ask.counting,
+        reports=0,
+        compliance=None,
+        resources=Counts(),
+        results=Counts(),
+        not_itemised=Counts(),
+        left_out=[],
+        skipped=[],
+        unreadable={},
+        failing_by_severity=None,
+        summary=[],
+        namespaces=[],
+        policies=None,
+        failing=[],
+        blocked=None,
+        claimed=None,
+    )
 
 
 def _write_all(

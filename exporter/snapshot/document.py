@@ -122,7 +122,8 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     ``compliance`` is of checks (results) of the kinds that ``count`` counts; so are the numbers.
     ``problems`` are why it may not show all that fails: while there is one, nothing is fine.
     ``claimed`` are blocks of CEL policies that were not read, so that only the Event claims them.
-    ``blocked`` and ``claimed`` are None where no Event was read. ``by_workload`` is of all objects.
+    ``blocked`` and ``claimed`` are None where no Event was read; if they are ``blocked_capped``,
+    the last hour had more. ``by_workload`` is of all objects.
     """
 
     schema: int = SCHEMA
@@ -149,6 +150,7 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     failing: list[FailingResult] | None
     blocked: list[BlockedRequest] | None
     claimed: list[BlockedRequest] | None
+    blocked_capped: bool = False
     by_workload: list[WorkloadFailure] | None = None
     comparison: Comparison | None = None
     if_enforced: list[EnforcedPolicy] | None = None
@@ -175,7 +177,9 @@ def as_json(made: SnapshotDocument) -> str:
 
 
 def headline(made: SnapshotDocument) -> str:
-    """Sum the snapshot up in a sentence; nothing is fine while there is a problem."""
+    """Sum the snapshot up in a sentence, empty if a problem left nothing to sum up."""
+    if made.problems and not made.is_scored:
+        return ""
     failing_count = made.results.failing
     if made.compliance is None:
         return f"{counted(made.reports, 'report')}, no check passed, failed or ended with an error"
@@ -203,6 +207,11 @@ def change_line(made: SnapshotDocument) -> str:
         f"{len(change.fixed)} fixed, {change.still} still failing; compliance "
         f"{percent(change.baseline_compliance)} before, {percent(made.compliance)} now"
     )
+
+
+def blocked_count(found: Iterable[BlockedRequest] | None, made: SnapshotDocument) -> str:
+    """Count blocked requests as far as they are listed."""
+    return ("at least " if made.blocked_capped else "") + str(len(list(found or ())))
 
 
 def caveats(made: SnapshotDocument) -> list[str]:

@@ -28,7 +28,14 @@ from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold, Labels
 from exporter.view.failing import failing, order
 from exporter.view.summary import blocked, counted, left_out, total, worst
-from exporter.view.values import COUNT_CHOICES, SEVERITIES, Counts, FailingResult, NamedCounts
+from exporter.view.values import (
+    COUNT_CHOICES,
+    MOST_BLOCKED,
+    SEVERITIES,
+    Counts,
+    FailingResult,
+    NamedCounts,
+)
 
 _NAMESPACE, _KIND, _CONTROLLED, _POLICY, _SEVERITY = 0, 1, 2, 3, 5
 """Where the ledger's rows of results have these labels."""
@@ -62,7 +69,7 @@ def document(
         cluster=reading.cluster,
         cluster_uid=reading.cluster_uid,
         time=time.time(),
-        scope=_scope(ask, config),
+        scope=scope_of(ask, config),
         problems=list(problems),
         count=ask.counting,
         reports=state.ledger.count(),
@@ -82,35 +89,7 @@ def document(
         by_workload=by_workload(_failing(reading, ask)) if whole else None,
         blocked=[blocked(b) for b in blocks if not b.claimed] if reading.events_read else None,
         claimed=[blocked(b) for b in blocks if b.claimed] if reading.events_read else None,
-    )
-
-
-def nothing_read(
-    cluster: str, ask: SnapshotOptions, config: ConfigFile, problem: str
-) -> SnapshotDocument:
-    """Give a snapshot that has nothing but the reason why."""
-    return SnapshotDocument(
-        cluster=cluster,
-        cluster_uid="",
-        time=time.time(),
-        scope=_scope(ask, config),
-        problems=[problem],
-        count=ask.counting,
-        reports=0,
-        compliance=None,
-        resources=Counts(),
-        results=Counts(),
-        not_itemised=Counts(),
-        left_out=[],
-        skipped=[],
-        unreadable={},
-        failing_by_severity=None,
-        summary=[],
-        namespaces=[],
-        policies=None,
-        failing=[],
-        blocked=None,
-        claimed=None,
+        blocked_capped=len(state.violation_events.recent.blocks) >= MOST_BLOCKED,
     )
 
 
@@ -119,7 +98,8 @@ def _excluded(ask: SnapshotOptions) -> frozenset[str]:
     return frozenset() if ask.kinds else COUNT_CHOICES[ask.counting]
 
 
-def _scope(ask: SnapshotOptions, config: ConfigFile) -> SnapshotScope:
+def scope_of(ask: SnapshotOptions, config: ConfigFile) -> SnapshotScope:
+    """Give what a snapshot is asked for."""
     return SnapshotScope(
         namespaces=tuple(sorted(ask.namespaces)),
         policies=tuple(sorted(ask.policies or ask.if_enforced)),

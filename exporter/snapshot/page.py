@@ -10,6 +10,7 @@ from exporter.snapshot.document import (
     CLUSTER_SCOPE,
     SnapshotDocument,
     ago,
+    blocked_count,
     caveats,
     change_line,
     headline,
@@ -20,7 +21,7 @@ from exporter.snapshot.document import (
     utc,
     worst_workloads,
 )
-from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingResult
+from exporter.view.values import BlockedRequest, Counts, FailingResult
 from exporter.web.page.html import Content, Markup, document, number, percent, tag
 
 TITLE: Final = "Policy reports"
@@ -77,8 +78,8 @@ def _listings(made: SnapshotDocument, limit: int | None) -> Iterator[Listing]:
     if made.by_workload is not None:
         rows, title = [each.result for each in made.by_workload], f"{title} by workload"
     yield _results("failing", title, rows, made.time, limit)
-    yield _blocks("blocked", BLOCKED_TITLE, made.blocked or [], made.time, limit)
-    yield _blocks("claimed", CLAIMED_TITLE, made.claimed or [], made.time, limit)
+    yield _blocks("blocked", BLOCKED_TITLE, made.blocked or [], made, limit)
+    yield _blocks("claimed", CLAIMED_TITLE, made.claimed or [], made, limit)
 
 
 def _worst(made: SnapshotDocument) -> Iterator[Listing]:
@@ -123,14 +124,18 @@ def _results(
 
 
 def _blocks(
-    slug: str, title: str, found: Sequence[BlockedRequest], now: float, limit: int | None
+    slug: str,
+    title: str,
+    found: Sequence[BlockedRequest],
+    made: SnapshotDocument,
+    limit: int | None,
 ) -> Listing:
     rows = [
-        (Cell(row.severity, "severity"), *_place(row), Cell(ago(now - row.time), "number"))
+        (Cell(row.severity, "severity"), *_place(row), Cell(ago(made.time - row.time), "number"))
         for row in found[:limit]
     ]
-    known = f"at least {len(found)}" if len(found) >= MOST_BLOCKED else str(len(found))
-    return Listing(slug, title, ("Severity", "Resource", "Policy", "Message", "Ago"), rows, known)
+    columns = ("Severity", "Resource", "Policy", "Message", "Ago")
+    return Listing(slug, title, columns, rows, blocked_count(found, made))
 
 
 def _place(row: FailingResult | BlockedRequest) -> tuple[Cell, Cell, Cell]:
@@ -193,10 +198,7 @@ def _markdown(made: SnapshotDocument, limit: int | None) -> str:
     if made.problems:
         lines = "\n".join(f"> - {_code(each)}" for each in made.problems)
         parts.append(f"> **{INCOMPLETE_TITLE}**\n>\n{lines}")
-    if made.is_scored or not made.problems:
-        parts.append(f"**{headline(made)}**")
-    if made.comparison:
-        parts.append(f"**{change_line(made)}**")
+    parts += [f"**{text}**" for text in (headline(made), change_line(made)) if text]
     parts += [_markdown_list(each) for each in _listings(made, limit) if each.rows]
     notes = [f"{utc(made.time)}, policy-report-exporter {made.version}", *caveats(made)]
     parts.append("\n".join(f"- {one_line(each).translate(_SPECIAL)}" for each in notes))
@@ -263,7 +265,7 @@ def _warning(problems: Iterable[str]) -> Content:
 
 def _tiles(made: SnapshotDocument) -> Content:
     """Show the numbers that matter, each with the change against the baseline."""
-    if made.problems and not made.is_scored:
+    if not headline(made):
         return None
     change = made.comparison
     before = change.baseline_compliance if change else None
@@ -289,19 +291,13 @@ def _tiles(made: SnapshotDocument) -> Content:
     if change:
         tiles.append(("New", number(len(change.new)), f"since {utc(change.baseline_time)}"))
         tiles.append(("Fixed", number(len(change.fixed)), f"{number(change.still)} still failing"))
-    tiles.append(("Requests blocked", _blocked_count(made), "in the last hour"))
+    blocks = "not read" if made.blocked is None else blocked_count(made.blocked, made)
+    tiles.append(("Requests blocked", blocks, "in the last hour"))
     made_tiles = [
         tag("div", tag("span", name), tag("strong", value), tag("small", note))
         for name, value, note in tiles
     ]
     return tag("section", *made_tiles, class_="tiles")
-
-
-def _blocked_count(made: SnapshotDocument) -> str:
-    if made.blocked is None:
-        return "not read"
-    count = len(made.blocked)
-    return f"at least {count}" if count >= MOST_BLOCKED else number(count)
 
 
 def _panel(each: Listing) -> Markup:

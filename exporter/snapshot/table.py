@@ -17,6 +17,7 @@ from exporter.snapshot.document import (
     SnapshotDocument,
     WorkloadFailure,
     ago,
+    blocked_count,
     caveats,
     change_line,
     headline,
@@ -26,7 +27,7 @@ from exporter.snapshot.document import (
     rule_of,
     utc,
 )
-from exporter.view.values import MOST_BLOCKED, BlockedRequest, Counts, FailingResult, NamedCounts
+from exporter.view.values import BlockedRequest, Counts, FailingResult, NamedCounts
 
 WORST: Final = 10
 """Rows of the summary's lists at most, however many ``--limit`` allows for the failing ones."""
@@ -174,8 +175,8 @@ def _tables(made: SnapshotDocument, limit: int | None, form: Layout) -> Iterator
         yield _workload_table(made.by_workload, limit, form, now)
     else:
         yield _failing_table("Failing results", made.failing or [], limit, form, now)
-    yield _blocked_table(BLOCKED_TITLE, made.blocked or [], limit, form, now)
-    yield _blocked_table(CLAIMED_TITLE, made.claimed or [], limit, form, now)
+    yield _blocked_table(BLOCKED_TITLE, made.blocked or [], limit, form, made)
+    yield _blocked_table(CLAIMED_TITLE, made.claimed or [], limit, form, made)
     only_summaries = made.summary if made.failing is None else []
     rows = [((s.namespace or CLUSTER_SCOPE, s.kind), s.counts) for s in only_summaries]
     shown = rows[:limit]
@@ -216,12 +217,15 @@ def _workload_table(
 
 
 def _blocked_table(
-    title: str, found: list[BlockedRequest], limit: int | None, form: Layout, now: float
+    title: str,
+    found: list[BlockedRequest],
+    limit: int | None,
+    form: Layout,
+    made: SnapshotDocument,
 ) -> TextTable:
-    shown = found[:limit]
-    known = f"at least {MOST_BLOCKED}" if len(found) >= MOST_BLOCKED else str(len(found))
-    more = f", newest {len(shown)} of {known}" if len(shown) < len(found) else ""
-    rows = [_row((row.severity, ago(now - row.time)), row, form) for row in shown]
+    shown, known = found[:limit], blocked_count(found, made)
+    more = f", newest {len(shown)} of {known}" if known != str(len(shown)) else ""
+    rows = [_row((row.severity, ago(made.time - row.time)), row, form) for row in shown]
     return TextTable(f"{title}{more}", ("SEVERITY", "AGO", *_where_names(form)), rows)
 
 
@@ -309,10 +313,8 @@ def _totals(made: SnapshotDocument, form: Layout) -> Iterator[Text]:
     yield Text(f"{one_line(made.cluster)}  {when}" if made.cluster else when, "dim")
     for line in made.problems:
         yield from _sentence(f"Warning: {one_line(line)}", form, "bold yellow")
-    if made.is_scored or not made.problems:
-        yield from _sentence(headline(made), form, "bold")
-    if made.comparison:
-        yield from _sentence(change_line(made), form, "bold")
+    for line in filter(None, (headline(made), change_line(made))):
+        yield from _sentence(line, form, "bold")
     for line in caveats(made):
         yield from _sentence(one_line(line), form, "yellow")
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,12 +15,21 @@ import xmlschema
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # no stubs in the lock
 from markdown_it import MarkdownIt
 
-from exporter.model.resource import CLUSTER_POLICY_REPORTS
+from exporter.model.resource import (
+    CLUSTER_POLICIES,
+    CLUSTER_POLICY_REPORTS,
+    EVENTS,
+    NAMESPACES,
+)
+from exporter.simulator import Store
+from exporter.simulator.checks import CHECKS
+from exporter.simulator.kyverno import ReportTarget
 from exporter.snapshot.ci import CSV_COLUMNS
 from exporter.snapshot.document import one_line, printable
 from tests.apiserver.faults import Answer
 from tests.app.conftest import Beside
 from tests.snapshot.inputs import FORMS, Object, Text, report, result, saved, taken
+from tests.truth.states import bare
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -308,3 +318,25 @@ def test_sarif_leaves_the_least_severe_out_where_github_takes_no_more(tmp_path: 
     assert len(run["results"]) == 25_000
     assert "251 of 25251 results are left out" in run["results"][0]["message"]["text"]
     assert run["results"][1]["level"] == "error"
+
+
+def test_blocks_that_no_list_has_room_for_are_not_counted_as_none(
+    tmp_path: Path, capsys: Text
+) -> None:
+    store = Store(time.time)
+    world = bare(store)
+    enforced = next(check for check in CHECKS if check.ready and check.action == "Enforce")
+    for number in range(140):
+        namespace = ("shop", "default")[number % 2]
+        target = ReportTarget("Pod", namespace, f"pod-{number}", store.uid())
+        world.block(enforced, target, time.time() - 60)
+    resources = (EVENTS, NAMESPACES, CLUSTER_POLICIES)
+    items = [each.data for resource in resources for each in store.all(resource.name)]
+    path = saved(tmp_path / "list.json", *items, report("web", result("p", "pass")))
+    outputs = [f"--output={form}={tmp_path / form}" for form in ("json", "table", "html")]
+    assert taken(path, "--team=team=shop", "--all", *outputs, "--output=markdown") == 0
+    made = json.loads((tmp_path / "json").read_text())
+    assert (len(made["blocked"]), made["blocked_capped"]) == (50, True)
+    assert "(50 of at least 50)" in capsys.readouterr().out
+    assert ", newest 50 of at least 50" in (tmp_path / "table").read_text()
+    assert "at least 50" in Elements.of((tmp_path / "html").read_text()).text
