@@ -57,9 +57,10 @@ def cluster() -> Iterator[Series]:
         mode = ("audit", "enforce")[policy % 2]
         yield Series("policyreport_policy_info", what | {"mode": mode, "title": "A policy"}, 1)
     for severity in SEVERITIES:
+        rated = {"severity": severity, "source": "kyverno"}
+        yield Series(promql.FLEET_WORKLOADS, rated, 8_000)
         for result, value in (("pass", 90_000), ("fail", 9_000)):
-            rated = {"severity": severity, "source": "kyverno", "result": result}
-            yield Series(promql.FLEET, rated, value)
+            yield Series(promql.FLEET, rated | {"result": result}, value)
 
 
 def _of_policy(
@@ -71,7 +72,8 @@ def _of_policy(
     for result in ("pass", "fail"):
         value = 2.0 if result == "pass" or fails else 0.0
         for kind in KINDS:
-            yield Series("policyreport_results", full | {"kind": kind, "result": result}, value)
+            labels = full | {"kind": kind, "controlled": _controlled(kind), "result": result}
+            yield Series("policyreport_results", labels, value)
         recorded = rated | {"category": full["category"], "result": result}
         yield Series(promql.BY_POLICY, recorded, 2 * value)
     for family, flow in (("opened", promql.OPENED), ("closed", promql.CLOSED)):
@@ -91,19 +93,27 @@ def _of_policy(
         yield Series(promql.OLDEST, rated, began)
         yield Series(promql.SINCE, rated, began)
         yield Series(promql.UNMET, full | {"result": "fail"}, 4)
+        failing = rated | {"workload_kind": "Deployment", "result": "fail"}
+        yield Series("policyreport_failing_workloads", failing, 2)
+        yield Series(promql.WORKLOADS, failing, 2)
         for name in range(5):
-            named = rated | {"rule": full["rule"], "kind": "Deployment", "name": f"web-{name}"}
-            yield Series("policyreport_resource_results", named | {"result": "fail"}, 1)
+            named = failing | {"rule": full["rule"], "kind": KINDS[name % 3], "name": f"web-{name}"}
+            named |= {"workload": f"web-{name % 2}", "controlled": _controlled(named["kind"])}
+            yield Series(promql.RESOURCES, named, 1)
+
+
+def _controlled(kind: str) -> str:
+    return str(kind != "Deployment").lower()
 
 
 def _of_namespace(where: dict[str, str]) -> Iterator[Series]:
     yield Series("policyreport_reports", where | {"group": "wgpolicyk8s.io"}, 40)
     yield Series("policyreport_namespace_info", where, 1)
     for status in ("fail", "pass"):
-        yield Series(promql.RESOURCES, where | {"status": status}, 10)
         for kind in KINDS:
-            yield Series("policyreport_resources", where | {"kind": kind, "status": status}, 5)
-            yield Series("policyreport_summary", where | {"kind": kind, "result": status}, 50)
+            of_kind = where | {"kind": kind, "controlled": _controlled(kind)}
+            yield Series("policyreport_resources", of_kind | {"status": status}, 5)
+            yield Series("policyreport_summary", of_kind | {"result": status}, 50)
     for severity in SEVERITIES:
         for result, value in (("pass", 40), ("fail", 8)):
             rated = where | {"severity": severity, "source": "kyverno", "result": result}

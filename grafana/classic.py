@@ -81,38 +81,11 @@ class Override(Shape, frozen=True):
     properties: list[Property]
 
 
-class Step(Shape, frozen=True):
-    """A colour from a value on."""
-
-    color: str
-    value: float | None = None
-
-
-class Thresholds(Shape, frozen=True):
-    """Colours by value."""
-
-    steps: list[Step]
-
-
-class Color(Shape, frozen=True):
-    """Where a colour comes from."""
-
-    mode: str
-    fixed_color: str = ""
-
-
 class Defaults(Shape, frozen=True):
     """Settings for every field of a panel."""
 
     unit: str = ""
-    decimals: int | None = None
-    min: float | None = None
-    max: float | None = None
     no_value: str = ""
-    mappings: Sequence[JsonDict] = ()
-    thresholds: Thresholds | None = None
-    color: Color | None = None
-    custom: JsonDict = {}
 
 
 class FieldConfig(Shape, frozen=True):

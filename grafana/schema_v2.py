@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from grafana import classic
 from grafana.classic import JsonDict
 
@@ -37,7 +39,7 @@ def _spec(board: classic.Dashboard) -> JsonDict:
         "preload": False,
         "cursorSync": SYNC[board.graph_tooltip],
         "timeSettings": _time(board),
-        "links": [_link(link) for link in board.links],
+        "links": msgspec.to_builtins(board.links),
         "annotations": [_annotation(note) for note in board.annotations.list],
         "variables": [_variable(variable) for variable in board.templating.list],
         "elements": {_name(panel): _panel(panel) for panel in board.all_panels()},
@@ -54,21 +56,6 @@ def _time(board: classic.Dashboard) -> JsonDict:
         "timezone": board.timezone,
         "hideTimepicker": False,
         "fiscalYearStartMonth": 0,
-    }
-
-
-def _link(link: classic.Link) -> JsonDict:
-    return {
-        "title": link.title,
-        "type": link.type,
-        "url": link.url,
-        "tags": list(link.tags),
-        "asDropdown": link.as_dropdown,
-        "includeVars": link.include_vars,
-        "keepTime": link.keep_time,
-        "targetBlank": link.target_blank,
-        "icon": link.icon,
-        "tooltip": link.tooltip,
     }
 
 

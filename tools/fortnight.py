@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import yaml
 
 from alerts.build import HERE as ALERTS
+from grafana.build import HERE as BOARDS
 from tests.servers import Prometheus, prometheus
 from tests.tools import own_directory, tool
 
@@ -186,7 +187,7 @@ class Cluster:
         checked = {"rule": policy.rule, "category": policy.category}
         for kind, copies in (("Deployment", 1), ("Pod", 2)):
             every, labels = copies * self.workloads[namespace], common | rated | checked
-            labels["kind"] = kind
+            labels |= {"kind": kind, "controlled": _controlled(kind)}
             fails = {t: copies * count for t, count in failing.items()}
             passes = {t: every - count for t, count in fails.items()}
             for result, counts in (("fail", fails), ("pass", passes)):
@@ -196,6 +197,7 @@ class Cluster:
                 )
         if namespace == "ci" and policy.severity == "high":
             labels = common | rated | checked | {"kind": "Deployment", "result": "skip"}
+            labels["controlled"] = "false"
             yield self._line("policyreport_results", labels), [(t, 2) for t in known]
         flow = common | rated
         if mine:
@@ -207,17 +209,21 @@ class Cluster:
             self._line("policyreport_oldest_failure_timestamp_seconds", flow),
             [(t, min(begun)) for t, begun in since.items() if begun],
         )
-        for failure in (f for f in mine if f.begins <= END < f.ends):
-            named = {
-                "kind": "Deployment",
-                "name": failure.workload,
-                "rule": policy.rule,
-                "result": "fail",
-            }
-            yield (
-                self._line("policyreport_resource_results", common | rated | named),
-                [(t, 1) for t in LATELY if failure.begins <= t],
-            )
+        failed = flow | {"workload_kind": "Deployment", "result": "fail"}
+        yield (
+            self._line("policyreport_failing_workloads", failed),
+            [(t, count) for t, count in failing.items() if count],
+        )
+        latest = {f.workload: f.begins for f in mine if f.begins <= END < f.ends}
+        for workload, begins in latest.items():
+            pods = (("Pod", f"{workload}-5d59d67564-{suffix}") for suffix in ("8x7kq", "zl2tn"))
+            for kind, name in (("Deployment", workload), *pods):
+                named = failed | {"workload": workload, "kind": kind, "name": name}
+                named |= {"rule": policy.rule, "controlled": _controlled(kind)}
+                yield (
+                    self._line("policyreport_resource_results", named),
+                    [(t, 1) for t in LATELY if begins <= t],
+                )
         yield from self._refused(namespace, policy)
 
     def _refused(self, namespace: str, policy: Policy) -> Iterator[tuple[str, Samples]]:
@@ -262,7 +268,7 @@ class Cluster:
         mine = [f for f in self.failures if f.namespace == namespace]
         failing = {t: len({f.workload for f in mine if f.begins <= t < f.ends}) for t in TIMES}
         for status in ("fail", "pass"):
-            labels = team | {"kind": "Deployment", "status": status}
+            labels = team | {"kind": "Deployment", "controlled": "false", "status": status}
             yield (
                 self._line("policyreport_resources", labels),
                 [(t, count if status == "fail" else every - count) for t, count in failing.items()],
@@ -375,6 +381,11 @@ class Cluster:
         return f"{family}{{{','.join(pairs)}}}"
 
 
+def _controlled(kind: str) -> str:
+    """Return whether another reported object owns objects of this kind."""
+    return str(kind == "Pod").lower()
+
+
 def clusters() -> list[Cluster]:
     """Return the company's clusters, the largest first."""
     return [
@@ -427,22 +438,29 @@ def _promtool(*words: str) -> None:
 
 
 def _levels() -> list[str]:
-    """Return the recording rules in files, each of which needs only what those before it made.
+    """Return the dashboards' recording rules in files, which need only what those before made.
 
     They are evaluated every STEP seconds here: what they compare with an interval ago is that old.
+    Rules for alerts are left out: they read what they recorded before.
     """
     text = (ALERTS / "recording.rules.yaml").read_text(encoding="utf-8")
     # The group's offset within the interval adds to the age of the sample before.
     text = text.replace("[5m] offset 1m", f"[{STEP + 300}s] offset {STEP}s")
     groups = yaml.safe_load(text.replace("offset 1m", f"offset {STEP}s"))["groups"]
-    rules = [rule for group in groups for rule in group["rules"]]
-    made: list[list[dict[str, str]]] = []
-    while rules:
-        waiting = {rule["record"] for rule in rules}
-        level = [r for r in rules if not any(_asks(r["expr"], name) for name in waiting)]
-        made.append(level)
-        rules = [rule for rule in rules if rule not in level]
-    return [yaml.safe_dump({"groups": [{"name": "level", "rules": level}]}) for level in made]
+    every = {rule["record"]: rule for group in groups for rule in group["rules"]}
+    boards = "".join(path.read_text(encoding="utf-8") for path in BOARDS.glob("*.json"))
+    needed = {name for name in every if _asks(boards, name)}
+    while more := {n for r in needed for n in every if _asks(every[r]["expr"], n)} - needed:
+        needed |= more
+    made: list[str] = []
+    while needed:
+        level = [n for n in needed if not any(_asks(every[n]["expr"], name) for name in needed)]
+        if not level:
+            raise ValueError(f"recording rules that read each other: {sorted(needed)}")
+        rules = [every[name] for name in sorted(level)]
+        made.append(yaml.safe_dump({"groups": [{"name": "level", "rules": rules}]}))
+        needed -= set(level)
+    return made
 
 
 def _asks(expr: str, name: str) -> bool:

@@ -4,28 +4,12 @@ from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
-from grafana.dashboards import annotations, palette, panels, promql, shared, tables, variables
+from grafana.dashboards import annotations, palette, panels, shared, tables, variables
+from grafana.dashboards import promql as q
 from grafana.dashboards.frame import Frame, Section
-from grafana.dashboards.promql import (
-    ALLOWED,
-    BLOCKED,
-    CLUSTER,
-    EVENTS,
-    EVENTS_SYNCED,
-    POLICY,
-    SCOPE,
-    VIOLATED,
-    happened,
-    increase,
-    now,
-    of,
-    rate,
-    total,
-    while_known,
-)
-from grafana.dashboards.tables import Column
+from grafana.dashboards.tables import Column, value
 
-THESE = (SCOPE, POLICY)
+THESE = (q.SCOPE, q.POLICY)
 SYSTEM = 'namespace=~"$system"'
 WEBHOOK = 'name=~".*kyverno.*"'
 ENFORCED = 'mode=~"enforce|mixed"'
@@ -65,64 +49,64 @@ def _headline() -> list[Stat]:
             "Blocked in 5 minutes",
             "Requests refused in the last five minutes, independent of the selected time. Metric: "
             "policyviolation_events_total. If it is above 0, see the table below.",
-            total(increase(*THESE, BLOCKED, window="5m")),
+            q.total(q.increase(*THESE, q.BLOCKED, window="5m")),
         ).thresholds(palette.none_allowed("orange")),
         _number(
             "Blocks still in Events",
             "Blocked requests whose Event the API server still has, usually those of the last "
             "hour. Metric: policyviolation_live_events. Correct even if the exporter has just "
             "started.",
-            total(now("policyviolation_live_events", *THESE, BLOCKED)),
+            q.total(q.now("policyviolation_live_events", *THESE, q.BLOCKED)),
         ),
         _number(
             "In system namespaces",
             "Requests refused in the selected time in the namespaces listed at the top. Metric: "
             "policyviolation_events_total. The cluster may be unable to recover: exempt the "
             "namespace first, then investigate.",
-            happened(VIOLATED, *THESE, SYSTEM, BLOCKED),
+            q.happened(q.VIOLATED, *THESE, SYSTEM, q.BLOCKED),
         ).thresholds(palette.none_allowed()),
         _number(
             "Namespaces hit",
             "Namespaces with a refused request in the selected time. Metric: "
             "policyviolation_events_total. If there are many, the cause is probably the policy, "
             "not the teams.",
-            f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, namespace')} > 0)",
+            f"count({q.happened(q.VIOLATED, *THESE, q.BLOCKED, by='cluster, namespace')} > 0)",
         ),
         _number(
             "Policies blocking",
             "Policies that refused a request in the selected time. Metric: "
             "policyviolation_events_total.",
-            f"count({happened(VIOLATED, *THESE, BLOCKED, by='cluster, policy')} > 0)",
+            f"count({q.happened(q.VIOLATED, *THESE, q.BLOCKED, by='cluster, policy')} > 0)",
         ),
         _number(
             "Allowed (audit)",
             "Requests in the selected time that violated a policy which only audits. Metric: "
             "policyviolation_events_total. If the policy were enforced, it would have refused "
             "them.",
-            happened(VIOLATED, *THESE, ALLOWED),
+            q.happened(q.VIOLATED, *THESE, q.ALLOWED),
         ),
         panels.number(
             "Enforced policies",
             "Policies that refuse violating requests. Metric: policyreport_policy_info. If"
             " there are fewer than yesterday, a policy was changed to audit or deleted.",
-            f"count({promql.policies(POLICY, ENFORCED)})",
+            f"count({q.policies(q.POLICY, ENFORCED)})",
         ),
         panels.number(
             "Events watched",
             "Whether the exporter currently watches the cluster's Events. Metric: "
             "policyreport_exporter_watch_up. If not, the numbers here do not change: see the "
             "Exporter dashboard.",
-            f'min(policyreport_exporter_watch_up{{{CLUSTER},resource=~"events.*"}})',
+            f'min(policyreport_exporter_watch_up{{{q.CLUSTER},resource=~"events.*"}})',
         ).mappings([palette.words({"0": ("no", "red"), "1": ("yes", "green")})]),
     ]
 
 
 def _number(title: str, description: str, expr: str) -> Stat:
-    return panels.number(title, description, while_known(expr, EVENTS_SYNCED)).decimals(0)
+    return panels.number(title, description, q.while_known(expr, q.EVENTS_SYNCED)).decimals(0)
 
 
 def _by_policy() -> TimeSeries:
-    by_policy = f"60 * {total(rate(*THESE, BLOCKED), 'policy')} > 0"
+    by_policy = f"60 * {q.total(q.rate(*THESE, q.BLOCKED), 'policy')} > 0"
     panel = panels.bars(
         "Blocked per minute, by policy",
         "Refused requests by policy. Metric: policyviolation_events_total. A new colour is a "
@@ -132,19 +116,18 @@ def _by_policy() -> TimeSeries:
 
 
 def _by_namespace() -> TimeSeries:
-    blocked = f"60 * {total(rate(*THESE, BLOCKED), 'namespace')} > 0"
+    blocked = f"60 * {q.total(q.rate(*THESE, q.BLOCKED), 'namespace')} > 0"
     panel = panels.bars(
         "Blocked per minute, by namespace",
         "Refused requests by the namespace of the resource. Metric: policyviolation_events_total. "
         "A constant rate usually is a controller that keeps retrying.",
-    ).with_target(
-        panels.over_time(promql.named(blocked, "namespace", "(cluster)"), "{{namespace}}")
-    )
+    ).with_target(panels.over_time(q.named(blocked, "namespace", "(cluster)"), "{{namespace}}"))
     return panel.no_value("nothing blocked")
 
 
 def _repeated() -> Table:
     by = "cluster, namespace, kind, policy, rule"
+    refused = q.happened(q.VIOLATED, *THESE, q.BLOCKED, by=by)
     panel = tables.table_of(
         "Who was blocked most?",
         "Requests refused in the selected time, by namespace, kind, policy and rule. Metric: "
@@ -155,10 +138,9 @@ def _repeated() -> Table:
             Column("kind", "Kind").wide(120),
             tables.policy(),
             Column("rule", "Rule"),
-            Column("Value", "Blocked").wide(100),
+            value("Blocked", f"topk(50, {refused})").wide(100),
             tables.cluster(),
         ],
-        f"topk(50, {happened(VIOLATED, *THESE, BLOCKED, by=by)})",
         sort=["-Blocked"],
     )
     return panel.no_value("nothing was blocked in this time").span(14)
@@ -166,8 +148,8 @@ def _repeated() -> Table:
 
 def _first_ever() -> Table:
     by = "cluster, policy"
-    counter = total(now(EVENTS, *THESE, BLOCKED), by)
-    before = f"{of(EVENTS, SCOPE, BLOCKED)} offset $__range"
+    counter = q.total(q.now(q.EVENTS, *THESE, q.BLOCKED), by)
+    before = f"{q.of(q.EVENTS, q.SCOPE, q.BLOCKED)} offset $__range"
     panel = tables.table_of(
         "Which policies blocked for the first time?",
         "Policies that refused their first request in the selected time. Metric: "
@@ -175,10 +157,9 @@ def _first_ever() -> Table:
         "stored state, a policy can appear again after the exporter restarts.",
         [
             tables.policy(),
-            Column("Value", "Blocked so far").wide(140),
+            value("Blocked so far", f"({counter} > 0) unless on ({by}) ({before} > 0)").wide(140),
             tables.cluster(),
         ],
-        f"({counter} > 0) unless on ({by}) ({before} > 0)",
         sort=["-Blocked so far"],
     )
     return panel.no_value("none, or no data from before the selected time").span(10)
@@ -186,9 +167,9 @@ def _first_ever() -> Table:
 
 def _kyverno() -> list[TimeSeries]:
     by = "sum by (le, cluster)"
-    buckets = f"{by} (rate({of(ADMISSION, CLUSTER)}[$__rate_interval]))"
-    reviews = of("kyverno_admission_requests_total", CLUSTER)
-    drops = of("kyverno_controller_drop_total", CLUSTER)
+    buckets = f"{by} (rate({q.of(ADMISSION, q.CLUSTER)}[$__rate_interval]))"
+    reviews = q.of("kyverno_admission_requests_total", q.CLUSTER)
+    drops = q.of("kyverno_controller_drop_total", q.CLUSTER)
     return [
         _foreign(
             "Admission latency, 99th percentile",
@@ -263,5 +244,5 @@ def _foreign(title: str, description: str, expr: str, legend: str, *, lacking: s
 
 
 def _webhook_rate(name: str) -> str:
-    family = of(f"apiserver_admission_webhook_{name}", CLUSTER, WEBHOOK)
+    family = q.of(f"apiserver_admission_webhook_{name}", q.CLUSTER, WEBHOOK)
     return f"rate({family}[$__rate_interval])"

@@ -124,19 +124,11 @@ def _counted(family: str) -> str:
 
 def _resources() -> Table:
     by = "cluster, instance, resource"
+    served = f"max by ({by}) ({own('served')})"
+    changed = f"1000 * max by ({by}) ({own('last_change_timestamp_seconds')})"
+    listed = f"1000 * max by ({by}) ({own('last_sync_timestamp_seconds')})"
     relists = f"round(sum by ({by}) (increase({own('relists_total')}[$__range])))"
-    columns = [
-        tables.cluster(),
-        Column("instance", "Instance").wide(170),
-        Column("resource", "Resource"),
-        Column(value(0), "Served").words(palette.words(SERVED)).wide(85),
-        Column(value(1), "Synced").words(palette.words(YES_NO)).wide(100),
-        Column(value(2), "Watched").words(palette.words(YES_NO)).wide(100),
-        Column(value(3), "Objects").wide(95),
-        Column(value(4), "Last change").unit("dateTimeFromNow").wide(150),
-        Column(value(5), "Last full list").unit("dateTimeFromNow").wide(150),
-        tables.count(value(6), "Relists"),
-    ]
+    yes_no = palette.words(YES_NO)
     return tables.table_of(
         "What is watched, and how well?",
         "One row for each resource: whether the API server serves it, whether its first list is "
@@ -145,14 +137,18 @@ def _resources() -> Table:
         "policyreport_exporter_objects, policyreport_exporter_last_change_timestamp_seconds, "
         "policyreport_exporter_last_sync_timestamp_seconds and policyreport_exporter_relists_total"
         ' (selected time). "not served" is normal for resources whose CRD you have not installed.',
-        columns,
-        f"max by ({by}) ({own('served')})",
-        _unless_absent("synced", by),
-        _unless_absent("watch_up", by),
-        f"max by ({by}) ({own('objects')})",
-        f"1000 * max by ({by}) ({own('last_change_timestamp_seconds')})",
-        f"1000 * max by ({by}) ({own('last_sync_timestamp_seconds')})",
-        promql.known(relists, f"max by ({by}) ({own('served')})"),
+        [
+            tables.cluster(),
+            Column("instance", "Instance").wide(170),
+            Column("resource", "Resource"),
+            value("Served", served).words(palette.words(SERVED)).wide(85),
+            value("Synced", _unless_absent("synced", by)).words(yes_no).wide(100),
+            value("Watched", _unless_absent("watch_up", by)).words(yes_no).wide(100),
+            value("Objects", f"max by ({by}) ({own('objects')})").wide(95),
+            value("Last change", changed).unit("dateTimeFromNow").wide(150),
+            value("Last full list", listed).unit("dateTimeFromNow").wide(150),
+            tables.count("Relists", promql.known(relists, served)),
+        ],
         sort=["-Objects"],
     ).height(14)
 

@@ -4,32 +4,17 @@ from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
-from grafana.dashboards import annotations, palette, panels, promql, shared, tables, variables
+from grafana.dashboards import annotations, palette, panels, shared, tables, variables
+from grafana.dashboards import promql as q
 from grafana.dashboards.frame import Frame, Section
 from grafana.dashboards.links import EXPORTER_ROW_URL
 from grafana.dashboards.palette import HOUR
-from grafana.dashboards.promql import (
-    BLOCKED,
-    CLUSTER,
-    FAIL,
-    FLEET,
-    NEWEST,
-    OPENED,
-    RATED,
-    SINCE,
-    SOURCE,
-    VIOLATED,
-    happened,
-    known,
-    of,
-    total,
-)
-from grafana.dashboards.tables import Column, value
+from grafana.dashboards.tables import value
 
-ALL = (CLUSTER, SOURCE)
-REPORTING = f"group by (cluster) ({of(FLEET, CLUSTER)})"
+ALL = (q.CLUSTER, q.SOURCE)
+REPORTING = f"group by (cluster) ({q.of(q.FLEET, q.CLUSTER)})"
 # Whoever reported within a week: a cluster that is gone on purpose leaves the list after that.
-EXPECTED = f"group by (cluster) (last_over_time({of(FLEET, CLUSTER)}[1w]))"
+EXPECTED = f"group by (cluster) (last_over_time({q.of(q.FLEET, q.CLUSTER)}[1w]))"
 REPORTS = {"0": ("no", "red"), "1": ("yes", "green")}
 
 
@@ -64,10 +49,10 @@ def fleet() -> Frame:
 
 
 def _headline() -> list[Stat]:
-    every = f"group({of(FLEET, *ALL)})"
+    every = f"group({q.of(q.FLEET, *ALL)})"
     silent = f"count({EXPECTED} unless on (cluster) {REPORTING})"
-    urgent = total(of(FLEET, *ALL, FAIL, 'severity="critical"'))
-    below = f"count(({promql.compliance(*ALL, family=FLEET, by='cluster')}) < $target)"
+    urgent = q.total(q.of(q.FLEET_WORKLOADS, *ALL, 'severity="critical"'))
+    below = f"count(({q.compliance(*ALL, family=q.FLEET, by='cluster')}) < $target)"
     return [
         panels.number(
             "Clusters reporting",
@@ -79,41 +64,45 @@ def _headline() -> list[Stat]:
             "Clusters that reported within the last week but no longer do. The exporter, the "
             "scrape or the path to this Prometheus does not work. Metric: policyreport_results "
             "(recorded).",
-            known(silent, f"group({EXPECTED})"),
+            q.known(silent, f"group({EXPECTED})"),
         ).thresholds(palette.none_allowed()),
-        shared.compliance(promql.compliance(*ALL, family=FLEET)),
+        shared.compliance(q.compliance(*ALL, family=q.FLEET)),
         panels.number(
             "Below the target",
             "Clusters whose compliance is below the target at the top. Metric: "
             "policyreport_results.",
-            known(below, every),
+            q.known(below, every),
         ).thresholds(palette.none_allowed("orange")),
         panels.number(
             "Critical",
-            "Failing checks of policies with severity critical. Metric: policyreport_results.",
-            known(urgent, every),
+            "Workloads that fail a policy with severity critical, counted once for each such "
+            "policy. Metric: policyreport_failing_workloads.",
+            q.known(urgent, f"group({q.of(q.FLEET, *ALL, q.RATED)})"),
         ).thresholds(palette.none_allowed()),
         shared.opened(*ALL),
-        shared.blocked(CLUSTER),
+        shared.blocked(q.CLUSTER),
         shared.age_of_data(),
     ]
 
 
 def _clusters() -> Table:
     by = "cluster"
-    share = promql.compliance(*ALL, family=FLEET, by=by)
-    week = promql.compliance(*ALL, family=FLEET, by=by, offset=" offset 1w")
-    critical = total(of(FLEET, *ALL, FAIL, 'severity="critical"'), by)
-    build = of("policyreport_exporter_build_info", CLUSTER)
+    share = q.compliance(*ALL, family=q.FLEET, by=by)
+    week = q.compliance(*ALL, family=q.FLEET, by=by, offset=" offset 1w")
+    critical = q.total(q.of(q.FLEET_WORKLOADS, *ALL, 'severity="critical"'), by)
+    build = q.of("policyreport_exporter_build_info", q.CLUSTER)
     up = f"count by (cluster) (group by (cluster, instance) ({build}))"
-    synced = of("policyreport_exporter_synced", CLUSTER, 'resource=~"events.*"')
-    rated = f"group by ({by}) ({of(FLEET, *ALL, RATED)})"
+    synced = q.of("policyreport_exporter_synced", q.CLUSTER, 'resource=~"events.*"')
+    blocked = q.happened(q.VIOLATED, q.CLUSTER, q.BLOCKED, by=by)
+    rated = f"group by ({by}) ({q.of(q.FLEET, *ALL, q.RATED)})"
     better = palette.steps("red", (-0.02, "orange"), (-0.001, "text"), (0.001, "green"))
     return tables.table_of(
         "Clusters",
         "One row for each cluster that reported within the last week. Change shows how "
-        "compliance changed since last week. New and Blocked cover the selected time. Exporters is "
-        "the number of processes that Prometheus scrapes. Metrics: policyreport_results, "
+        "compliance changed since last week. Failing is the number of failing checks, Critical "
+        "that of workloads that fail a critical policy. New and Blocked cover the selected time. "
+        "Exporters is the number of processes that Prometheus scrapes. Metrics: "
+        "policyreport_results, policyreport_failing_workloads, "
         "policyreport_failures_opened_total, policyviolation_events_total, "
         "policyreport_oldest_failure_timestamp_seconds, "
         "policyreport_newest_result_timestamp_seconds and policyreport_exporter_build_info. Click "
@@ -121,41 +110,35 @@ def _clusters() -> Table:
         "exporter.",
         [
             tables.cluster().wide(160),
-            Column(value(0), "Reports").words(palette.words(REPORTS)).wide(85),
-            Column(value(1), "Compliance").gauge(palette.ratio()),
-            Column(value(2), "Change")
+            value("Reports", f"{REPORTING} or 0 * {EXPECTED}")
+            .words(palette.words(REPORTS))
+            .wide(85),
+            value("Compliance", share).gauge(palette.ratio()),
+            value("Change", f"({share}) - ({week})")
             .unit("percentunit")
             .having(decimals=1)
             .warns(better)
             .wide(90),
-            tables.count(value(3), "Failing"),
-            tables.count(value(4), "Critical", "red"),
-            tables.count(value(5), "New"),
-            tables.count(value(6), "Blocked"),
-            tables.age(value(7), "Oldest"),
-            Column(value(8), "Data age")
+            tables.count("Failing", q.total(q.of(q.FLEET, *ALL, q.FAIL), by)),
+            tables.count("Critical", q.known(critical, rated), "red"),
+            tables.count("New", q.known(q.happened(q.OPENED, *ALL, by=by), rated)),
+            tables.count("Blocked", q.known(blocked, f"max by ({by}) ({synced}) == 1")),
+            tables.age("Oldest", f"time() - min by ({by}) ({q.of(q.SINCE, *ALL)})"),
+            value("Data age", f"time() - max by ({by}) ({q.of(q.NEWEST, q.CLUSTER)})")
             .unit("s")
             .warns(palette.age(2 * HOUR, 3 * HOUR))
             .link("Open the exporter", EXPORTER_ROW_URL)
             .wide(110),
-            Column(value(9), "Exporters").warns(palette.steps("red", (1, "text"))).wide(100),
+            value("Exporters", q.known(up, EXPECTED))
+            .warns(palette.steps("red", (1, "text")))
+            .wide(100),
         ],
-        f"{REPORTING} or 0 * {EXPECTED}",
-        share,
-        f"({share}) - ({week})",
-        total(of(FLEET, *ALL, FAIL), by),
-        known(critical, rated),
-        known(happened(OPENED, *ALL, by=by), rated),
-        known(happened(VIOLATED, CLUSTER, BLOCKED, by=by), f"max by ({by}) ({synced}) == 1"),
-        f"time() - min by ({by}) ({of(SINCE, *ALL)})",
-        f"time() - max by ({by}) ({of(NEWEST, CLUSTER)})",
-        known(up, EXPECTED),
         sort=["Reports", "Compliance"],
     ).height(12)
 
 
 def _over_time() -> TimeSeries:
-    share = promql.compliance(*ALL, family=FLEET, by="cluster")
+    share = q.compliance(*ALL, family=q.FLEET, by="cluster")
     panel = (
         panels.lines(
             "Compliance by cluster",
@@ -166,9 +149,7 @@ def _over_time() -> TimeSeries:
         .decimals(1)
         .max(1)
         .interval("1h")
-        .with_target(
-            panels.over_time(promql.named(share, "cluster", "this cluster"), "{{cluster}}")
-        )
+        .with_target(panels.over_time(q.named(share, "cluster", "this cluster"), "{{cluster}}"))
         .with_target(panels.over_time("vector($target)", "target", "B"))
         .height(9)
     )

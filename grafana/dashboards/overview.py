@@ -5,32 +5,14 @@ from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
-from grafana.dashboards import annotations, palette, panels, promql, shared, tables, variables
+from grafana.dashboards import annotations, palette, panels, shared, tables, variables
+from grafana.dashboards import promql as q
 from grafana.dashboards.frame import Frame, Section
 from grafana.dashboards.links import ENFORCEMENT_URL, EXPORTER_URL, TEAM_URL, to_dashboard
 from grafana.dashboards.palette import SEVERITY as SEVERITY_COLORS
-from grafana.dashboards.promql import (
-    BLOCKED,
-    ERROR,
-    FAIL,
-    OPENED,
-    RATED,
-    RESOURCES,
-    SCOPE,
-    SEVERITY,
-    SINCE,
-    SOURCE,
-    STATE,
-    UNMET,
-    VIOLATED,
-    happened,
-    known,
-    of,
-    total,
-)
 from grafana.dashboards.tables import Column, value
 
-CHOSEN = (SCOPE, SOURCE, SEVERITY)
+CHOSEN = (q.SCOPE, q.SOURCE, q.SEVERITY)
 
 
 def overview() -> Frame:
@@ -68,37 +50,43 @@ def overview() -> Frame:
 
 
 def _state(*matchers: str) -> str:
-    return of(STATE, *CHOSEN, *matchers)
+    return q.of(q.STATE, *CHOSEN, *matchers)
 
 
 def _headline() -> list[Stat]:
     every = f"group({_state()})"
-    urgent = total(_state(FAIL, 'severity=~"critical|high"'))
+    urgent = q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL, 'severity=~"critical|high"'))
     return [
-        shared.compliance(promql.compliance(*CHOSEN)),
-        shared.failing(total(_state(FAIL)), every),
+        shared.compliance(q.compliance(*CHOSEN)),
+        shared.failing(q.total(_state(q.FAIL)), every),
         panels.number(
             "Critical or high",
-            "Failing checks of policies with severity critical or high. Metric: "
-            "policyreport_results. They are urgent enough to interrupt other work.",
-            known(urgent, f"group({_state(RATED)})"),
+            "Workloads that fail a policy with severity critical or high, counted once for each "
+            "such policy. Metric: policyreport_failing_workloads. They are urgent enough to "
+            "interrupt other work.",
+            q.known(urgent, f"group({_state(q.RATED)})"),
         ).thresholds(palette.none_allowed()),
         shared.oldest(every, *CHOSEN),
         shared.opened(*CHOSEN),
-        shared.blocked(SCOPE, SEVERITY).links([to_dashboard("Enforcement", ENFORCEMENT_URL)]),
-        shared.not_evaluated(total(_state(ERROR)), every),
+        shared.blocked(q.SCOPE, q.SEVERITY).links([to_dashboard("Enforcement", ENFORCEMENT_URL)]),
+        panels.number(
+            "Not evaluated",
+            "Checks that ended with an error. It is unknown whether these resources comply. Metric:"
+            ' policyreport_results{result="error"}. Fix the policy; its dashboard shows the rule.',
+            q.known(q.total(_state(q.ERROR)), every),
+        ).thresholds(palette.none_allowed("purple")),
         shared.age_of_data().links([to_dashboard("Exporter", EXPORTER_URL)]),
     ]
 
 
 def _trend() -> TimeSeries:
-    last_week = promql.compliance(*CHOSEN, offset=" offset 1w")
-    share = shared.compliance_over_time(promql.compliance(*CHOSEN), last_week)
+    last_week = q.compliance(*CHOSEN, offset=" offset 1w")
+    share = shared.compliance_over_time(q.compliance(*CHOSEN), last_week)
     return share.span(14).height(9)
 
 
 def _by_severity() -> TimeSeries:
-    failing = promql.named(total(_state(FAIL), "severity"), "severity", "not read")
+    failing = q.named(q.total(_state(q.FAIL), "severity"), "severity", "not read")
     panel = panels.areas(
         "Failing checks by severity",
         "Failing checks over time, by the severity of the policy. Metric: policyreport_results "
@@ -110,98 +98,96 @@ def _by_severity() -> TimeSeries:
 
 def _movers() -> Table:
     by = "cluster, namespace, policy"
-    failing = total(of(UNMET, *CHOSEN, FAIL), by)
-    before = total(of(UNMET, *CHOSEN, FAIL) + " offset $__range", by)
-    change = promql.moved(failing, before)
+    failing = q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL), by)
+    before = q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL) + " offset $__range", by)
+    change = q.moved(failing, before)
+    most = f"topk(7, {change} > 0) or bottomk(7, {change} < 0)"
     return tables.table_of(
         "What changed most?",
-        "Policies and namespaces whose number of failing checks changed most since the start of "
-        "the selected time. Metric: policyreport_results (recorded). Empty if the rules were not "
-        "loaded at that time.",
+        "Policies and namespaces whose number of failing workloads changed most since the start "
+        "of the selected time. Metric: policyreport_failing_workloads (recorded). Empty if the "
+        "rules were not loaded at that time.",
         [
-            Column("Value", "Change").warns(palette.steps("green", (0, "orange"))).wide(80),
+            value("Change", f"({most}) and on () group({before})")
+            .warns(palette.steps("green", (0, "orange")))
+            .wide(80),
             tables.policy(),
             tables.namespace().wide(110),
             tables.cluster().wide(80),
         ],
-        f"(topk(7, {change} > 0) or bottomk(7, {change} < 0)) and on () group({before})",
         sort=["-Change"],
     ).height(8)
 
 
 def _namespaces() -> Table:
     by = "cluster, namespace"
-    worst = f"topk(200, {total(_state(FAIL), by)})"
-    every = f"group by ({by}) ({_state()})"
-    resources = total(of(RESOURCES, SCOPE, 'status="fail"'), by)
-    new, blocked = (
-        f"{happened(OPENED, *CHOSEN, by=by)}",
-        f"{happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by=by)}",
+    checks, workloads = q.total(_state(q.FAIL), by), q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL), by)
+    worst = f"topk(200, {workloads} or {checks})"
+    every, rated = f"group by ({by}) ({_state()})", f"group by ({by}) ({_state(q.RATED)})"
+
+    def failing(severity: str) -> str:
+        rated_so = q.of(q.WORKLOADS, *CHOSEN, q.FAIL, f'severity="{severity}"')
+        return among(q.known(q.total(rated_so, by), rated))
+
+    def among(query: str) -> str:
+        return f"({query}) and on ({by}) {worst}"
+
+    blocked = q.known(
+        q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by=by),
+        f"({every}) and on () ({q.EVENTS_SYNCED})",
     )
-    columns = [
-        tables.namespace(),
-        tables.cluster(),
-        Column(value(0), "Compliance").gauge(palette.ratio()).wide(230),
-        tables.count(value(1), "Failing"),
-        tables.count(value(2), "Critical", "red"),
-        tables.count(value(3), "High", "orange"),
-        tables.count(value(4), "Not evaluated", "purple").wide(125),
-        tables.count(value(5), "Resources").wide(105),
-        tables.count(value(6), "New"),
-        tables.count(value(7), "Blocked"),
-        tables.age(value(8), "Oldest"),
-    ]
+    oldest = f"time() - min by ({by}) ({q.of(q.SINCE, *CHOSEN)})"
+    errors = q.known(q.total(_state(q.ERROR), by), every)
     return tables.table_of(
         "Which namespaces need work?",
-        "One row for each namespace, most failing checks first, at most 200. Resources is the "
-        "number of failing resources. New and Blocked cover the selected time. Metrics: "
-        "policyreport_results, policyreport_resources, policyreport_failures_opened_total, "
-        "policyviolation_events_total and policyreport_oldest_failure_timestamp_seconds. Click a "
-        "name to see what to fix.",
-        columns,
-        *(
-            f"({query}) and on ({by}) {worst}"
-            for query in (
-                promql.compliance(*CHOSEN, by=by),
-                worst,
-                known(total(_state(FAIL, 'severity="critical"'), by), every),
-                known(total(_state(FAIL, 'severity="high"'), by), every),
-                known(total(_state(ERROR), by), every),
-                resources,
-                known(new, every),
-                known(blocked, f"({every}) and on () ({promql.EVENTS_SYNCED})"),
-                f"time() - min by ({by}) ({of(SINCE, *CHOSEN)})",
-            )
-        ),
-        sort=["-Failing"],
+        "One row for each namespace, most failing workloads first, at most 200. Workloads, "
+        "Critical and High are workloads that fail a policy, counted once for each policy. Checks "
+        "is the number of failing checks, from which compliance is computed. New and Blocked cover "
+        "the selected time. Metrics: policyreport_results, policyreport_failing_workloads, "
+        "policyreport_failures_opened_total, policyviolation_events_total and "
+        "policyreport_oldest_failure_timestamp_seconds. Click a name to see what to fix.",
+        [
+            tables.namespace(),
+            tables.cluster(),
+            value("Compliance", among(q.compliance(*CHOSEN, by=by)))
+            .gauge(palette.ratio())
+            .wide(230),
+            tables.count("Workloads", among(q.known(workloads, rated))).wide(100),
+            tables.count("Critical", failing("critical"), "red"),
+            tables.count("High", failing("high"), "orange"),
+            tables.count("Checks", among(checks)),
+            tables.count("Not evaluated", among(errors), "purple").wide(125),
+            tables.count("New", among(q.known(q.happened(q.OPENED, *CHOSEN, by=by), rated))),
+            tables.count("Blocked", among(blocked)),
+            tables.age("Oldest", among(oldest)),
+        ],
+        sort=["-Workloads", "-Checks"],
     ).height(14)
 
 
 def _teams() -> Table:
-    columns = [
-        Column("owner", "Team")
-        .link("Only this team", TEAM_URL)
-        .having(mappings=[palette.empty_is("(no team)")]),
-        Column(value(0), "Compliance").gauge(palette.ratio()).wide(190),
-        tables.count(value(1), "Failing"),
-        tables.count(value(2), "New"),
-        tables.count(value(3), "Blocked"),
-    ]
-    every = promql.owned(f"group by ($owner) ({_state()})")
-    blocked = promql.owned(happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by="$owner"))
+    every = q.owned(f"group by ($owner) ({_state()})")
+    rated = q.owned(f"group by ($owner) ({_state(q.RATED)})")
+    workloads = q.owned(q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL), "$owner"))
+    new = q.owned(q.happened(q.OPENED, *CHOSEN, by="$owner"))
+    blocked = q.owned(q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by="$owner"))
+    blocked = q.known(blocked, f"({every}) and on () ({q.EVENTS_SYNCED})")
+    team = Column("owner", "Team").link("Only this team", TEAM_URL)
     return (
         tables.table_of(
             "Which teams need help?",
             "One row for each value of the owner label (team), or one row without a name if "
             "labels.namespace_labels does not contain this label. Metrics: policyreport_results, "
-            "policyreport_failures_opened_total and policyviolation_events_total.",
-            columns,
-            _share_by_owner(),
-            promql.owned(total(_state(FAIL), "$owner")),
-            known(promql.owned(happened(OPENED, *CHOSEN, by="$owner")), every),
-            f"({known(blocked, f'({every}) and on () ({promql.EVENTS_SYNCED})')}) "
-            f"and on (owner) {every}",
-            sort=["-Failing"],
+            "policyreport_failing_workloads, policyreport_failures_opened_total and "
+            "policyviolation_events_total.",
+            [
+                team.having(mappings=[palette.empty_is("(no team)")]),
+                value("Compliance", _share_by_owner()).gauge(palette.ratio()).wide(190),
+                tables.count("Workloads", q.known(workloads, rated)).wide(100),
+                tables.count("New", q.known(new, rated)),
+                tables.count("Blocked", f"({blocked}) and on (owner) {every}"),
+            ],
+            sort=["-Workloads"],
         )
         .span(10)
         .height(8)
@@ -209,7 +195,7 @@ def _teams() -> Table:
 
 
 def _share_by_owner() -> str:
-    return promql.owned(promql.compliance(*CHOSEN, by="$owner"))
+    return q.owned(q.compliance(*CHOSEN, by="$owner"))
 
 
 def _compliance_by_team() -> TimeSeries:
@@ -224,7 +210,7 @@ def _compliance_by_team() -> TimeSeries:
         .max(1)
         .interval("10m")
         .with_target(
-            panels.over_time(promql.named(_share_by_owner(), "owner", "(no team)"), "{{owner}}")
+            panels.over_time(q.named(_share_by_owner(), "owner", "(no team)"), "{{owner}}")
         )
         .span(14)
     )
@@ -233,41 +219,40 @@ def _compliance_by_team() -> TimeSeries:
 
 def _policies() -> Table:
     by = "cluster, policy"
-    unmet = of(UNMET, *CHOSEN, FAIL)
-    worst = f"topk(50, {total(unmet, f'{by}, severity')})"
-    some = f"group by ({by}) ({unmet})"
-    columns = [
-        tables.policy(),
-        tables.cluster(),
-        tables.mode(),
-        tables.severity(),
-        tables.count(value(0), "Failing"),
-        tables.count(value(1), "Namespaces").wide(110),
-        tables.count(value(2), "Not evaluated", "purple").wide(125),
-        tables.count(value(3), "New"),
-        tables.count(value(4), "Blocked"),
-    ]
-    rest = (
-        f"count by ({by}) ({total(unmet, 'cluster, policy, namespace')})",
-        known(total(of(UNMET, *CHOSEN, ERROR), by), some),
-        known(happened(OPENED, *CHOSEN, by=by), some),
-        known(
-            happened(VIOLATED, SCOPE, SEVERITY, BLOCKED, by=by),
-            f"({some}) and on () ({promql.EVENTS_SYNCED})",
-        ),
+    failing = q.of(q.WORKLOADS, *CHOSEN, q.FAIL)
+    worst = f"topk(50, {q.total(failing, f'{by}, severity')})"
+    some = f"group by ({by}) ({failing})"
+
+    def among(query: str) -> str:
+        return f"({query}) and on ({by}) {worst}"
+
+    workloads = q.with_mode(q.ranked(worst), f"{by}, severity")
+    namespaces = f"count by ({by}) ({q.total(failing, 'cluster, policy, namespace')})"
+    errors = q.known(q.total(q.of(q.WORKLOADS, *CHOSEN, q.ERROR), by), some)
+    blocked = q.known(
+        q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by=by),
+        f"({some}) and on () ({q.EVENTS_SYNCED})",
     )
     return (
         tables.table_of(
             "Which policies fail most?",
-            "One row for each policy with failing checks, most failing checks first, at most 50. "
-            "Namespaces is the number of namespaces with a failing check. Metrics: "
-            "policyreport_results, policyreport_policy_info, policyreport_failures_opened_total "
-            "and policyviolation_events_total. If a policy fails in all namespaces, ask its "
-            "author.",
-            columns,
-            promql.with_mode(promql.ranked(worst), f"{by}, severity"),
-            *(f"({query}) and on ({by}) {worst}" for query in rest),
-            sort=["-Failing"],
+            "One row for each policy that workloads fail, most workloads first, at most 50. "
+            "Namespaces is the number of namespaces with such a workload. Metrics: "
+            "policyreport_failing_workloads, policyreport_policy_info, "
+            "policyreport_failures_opened_total and policyviolation_events_total. If a policy "
+            "fails in all namespaces, ask its author.",
+            [
+                tables.policy(),
+                tables.cluster(),
+                tables.mode(),
+                tables.severity(),
+                tables.count("Workloads", workloads).wide(100),
+                tables.count("Namespaces", among(namespaces)).wide(110),
+                tables.count("Not evaluated", among(errors), "purple").wide(125),
+                tables.count("New", among(q.known(q.happened(q.OPENED, *CHOSEN, by=by), some))),
+                tables.count("Blocked", among(blocked)),
+            ],
+            sort=["-Workloads"],
             hidden=("severity",),
         )
         .span(16)
@@ -276,7 +261,7 @@ def _policies() -> Table:
 
 
 def _categories() -> BarGauge:
-    by_category = f"sort_desc({total(of(UNMET, *CHOSEN, FAIL), 'category')})"
+    by_category = f"sort_desc({q.total(q.of(q.UNMET, *CHOSEN, q.FAIL), 'category')})"
     return (
         panels.ranking(
             "Failing checks by category",
@@ -289,7 +274,7 @@ def _categories() -> BarGauge:
 
 
 def _modes() -> BarGauge:
-    count = f"sort_desc(count by (mode) ({promql.policies()}))"
+    count = f"sort_desc(count by (mode) ({q.policies()}))"
     panel = panels.ranking(
         "Policies by mode",
         "Number of policies that refuse violations (enforce), only report them (audit, warn), or "

@@ -13,9 +13,6 @@ CLUSTER = 'cluster=~"$cluster"'
 # The label of namespaces that names their owner is a variable: clusters call it team, squad, ...
 SCOPE = f'{CLUSTER},$owner=~"$team",namespace=~"$namespace"'
 SOURCE, POLICY, SEVERITY = 'source=~"$source"', 'policy=~"$policy"', 'severity=~"$severity"'
-# Objects that no other reported object owns, and the reader's choice of these or of all.
-WORKLOADS = 'controlled="false"'
-COUNTED = 'controlled=~"$controlled"'
 PASS, FAIL, ERROR = 'result="pass"', 'result="fail"', 'result="error"'
 BAD, SCORED = 'result=~"fail|error"', 'result=~"pass|fail|error"'
 BLOCKED, ALLOWED = 'outcome="blocked"', 'outcome="allowed"'
@@ -23,14 +20,19 @@ SEVERITIES = ("critical", "high", "medium", "low", "info", "none")
 OLDEST = "policyreport_oldest_failure_timestamp_seconds"
 NEWEST = "policyreport_newest_result_timestamp_seconds"
 EVENTS = "policyviolation_events_total"
+RESOURCES = "policyreport_resource_results"
 
-# Recorded: state by policy, severity, cluster; what does not pass, by rule; its age; resources.
+# Recorded: checks by policy, severity, cluster; what does not pass, by rule; its age.
 BY_POLICY = "cluster_namespace_policy_severity_result:policyreport_results:sum"
 STATE = "cluster_namespace_severity_source_result:policyreport_results:sum"
 FLEET = "cluster_severity_source_result:policyreport_results:sum"
 UNMET = "cluster_namespace_policy_rule_result:policyreport_results_unmet:sum"
 SINCE = f"cluster_namespace_policy_severity_source:{OLDEST}:min"
-RESOURCES = "cluster_namespace_status:policyreport_resources:sum"
+# Recorded: failing workloads, each once for a policy, also if only its Pods fail; and policies that
+# are evaluated only for objects that another reported object owns.
+WORKLOADS = "cluster_namespace_policy_result:policyreport_failing_workloads:max"
+FLEET_WORKLOADS = "cluster_severity_source:policyreport_failing_workloads:sum"
+PODS_ONLY = "cluster_namespace_policy_source:policyreport_results_controlled:max"
 # Recorded, and present only in minutes in which something happened.
 OPENED = "cluster_namespace_policy_severity_source:policyreport_failures_opened:increase1m"
 CLOSED = "cluster_namespace_policy_severity_source:policyreport_failures_closed:increase1m"
@@ -77,6 +79,14 @@ def happened(family: str, *matchers: str, by: str = "", window: str = "$__range"
 def known(expr: str, base: str) -> str:
     """``expr``, and 0 where it has no series but ``base`` has."""
     return f"({expr}) or 0 * ({base})"
+
+
+def ending(expr: str, by: str, selector: str) -> str:
+    """Return a trend of what is recorded while it is above 0, with one 0 after that.
+
+    Without it, a legend would show the last value above 0 as the present one.
+    """
+    return known(expr, f"group by ({by}) ({selector} offset $__interval)")
 
 
 def while_known(expr: str, source: str) -> str:

@@ -4,27 +4,13 @@ from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 
-from grafana.dashboards import palette, panels, promql, tables
+from grafana.dashboards import palette, panels, tables
+from grafana.dashboards import promql as q
 from grafana.dashboards.palette import DAY, HOUR
-from grafana.dashboards.promql import (
-    ALLOWED,
-    BLOCKED,
-    CLOSED,
-    CLUSTER,
-    EVENTS_SYNCED,
-    NEWEST,
-    OPENED,
-    SINCE,
-    VIOLATED,
-    happened,
-    known,
-    of,
-    total,
-)
-from grafana.dashboards.tables import Column
+from grafana.dashboards.tables import Column, value
 
 # Events are read, and rules are evaluated.
-BLOCKS_KNOWN = f"{EVENTS_SYNCED} and on () group({of(promql.FLEET, CLUSTER)})"
+BLOCKS_KNOWN = f"{q.EVENTS_SYNCED} and on () group({q.of(q.FLEET, q.CLUSTER)})"
 URGENCY = {"1": ("critical", "red"), "2": ("warning", "orange"), "3": ("info", "blue")}
 
 
@@ -46,18 +32,8 @@ def failing(failing: str, every: str) -> Stat:
         "Failing checks",
         "Failing checks, one for each resource and rule. Metric: policyreport_results, without "
         "objects that another reported object owns.",
-        known(failing, every),
+        q.known(failing, every),
     ).thresholds(palette.none_allowed("orange"))
-
-
-def not_evaluated(errors: str, every: str) -> Stat:
-    """How many checks ended in an error."""
-    return panels.number(
-        "Not evaluated",
-        "Checks that ended with an error. It is unknown whether these resources comply. Metric: "
-        'policyreport_results{result="error"}. Fix the policy; its dashboard shows the rule.',
-        known(errors, every),
-    ).thresholds(palette.none_allowed("purple"))
 
 
 def oldest(every: str, *matchers: str) -> Stat:
@@ -67,7 +43,7 @@ def oldest(every: str, *matchers: str) -> Stat:
         "Age of the oldest failure, as far as the exporter knows; 0 if nothing fails. Metric: "
         "policyreport_oldest_failure_timestamp_seconds. Old failures often have no owner. Find an "
         "owner, or create an exception.",
-        known(f"time() - min({of(SINCE, *matchers)})", every),
+        q.known(f"time() - min({q.of(q.SINCE, *matchers)})", every),
     )
     return stat.unit("s").thresholds(palette.age(7 * DAY, 30 * DAY))
 
@@ -79,19 +55,19 @@ def opened(*matchers: str) -> Stat:
         "Checks that started to fail in the selected time. Failures that existed when the exporter"
         " first started do not count. Metric: policyreport_failures_opened_total. If there are "
         "many, a policy was changed or a release was deployed.",
-        promql.while_known(happened(OPENED, *matchers), promql.RESULTS_KNOWN),
+        q.while_known(q.happened(q.OPENED, *matchers), q.RESULTS_KNOWN),
     )
     return stat.decimals(0)
 
 
 def blocked(*matchers: str) -> Stat:
     """How many requests were refused in the range."""
-    grown = happened(VIOLATED, *matchers, BLOCKED)
+    grown = q.happened(q.VIOLATED, *matchers, q.BLOCKED)
     stat = panels.number(
         "Blocked requests",
         "Requests that a policy in mode enforce refused in the selected time. Metric: "
         "policyviolation_events_total. The Enforcement dashboard shows details.",
-        promql.while_known(grown, BLOCKS_KNOWN),
+        q.while_known(grown, BLOCKS_KNOWN),
     )
     return stat.decimals(0)
 
@@ -104,7 +80,7 @@ def age_of_data(*matchers: str) -> Stat:
         "data. Metric: policyreport_newest_result_timestamp_seconds. Kyverno scans every hour. If "
         "it is above two hours, Kyverno's reports controller or the exporter's watch does not "
         "work.",
-        f"max(time() - max by (cluster) ({of(NEWEST, *(matchers or (CLUSTER,)))}))",
+        f"max(time() - max by (cluster) ({q.of(q.NEWEST, *(matchers or (q.CLUSTER,)))}))",
     )
     return stat.unit("s").thresholds(palette.age(2 * HOUR, 3 * HOUR))
 
@@ -137,8 +113,8 @@ def compliance_over_time(share: str, last_week: str) -> TimeSeries:
 def opened_and_closed(*matchers: str) -> TimeSeries:
     """Flow of failures, new ones up and fixed ones down."""
     # Zeros between what is recorded, or a bar would be as wide as the time until the next.
-    new = known(happened(OPENED, *matchers, window="$__interval"), promql.RESULTS_KNOWN)
-    fixed = known(happened(CLOSED, *matchers, window="$__interval"), promql.RESULTS_KNOWN)
+    new = q.known(q.happened(q.OPENED, *matchers, window="$__interval"), q.RESULTS_KNOWN)
+    fixed = q.known(q.happened(q.CLOSED, *matchers, window="$__interval"), q.RESULTS_KNOWN)
     panel = (
         panels.bars(
             "New and fixed failures",
@@ -156,8 +132,12 @@ def opened_and_closed(*matchers: str) -> TimeSeries:
 
 def outcomes(*matchers: str) -> TimeSeries:
     """Violations at admission, refused and allowed."""
-    refused = known(happened(VIOLATED, *matchers, BLOCKED, window="$__interval"), BLOCKS_KNOWN)
-    passed = known(happened(VIOLATED, *matchers, ALLOWED, window="$__interval"), BLOCKS_KNOWN)
+    refused = q.known(
+        q.happened(q.VIOLATED, *matchers, q.BLOCKED, window="$__interval"), BLOCKS_KNOWN
+    )
+    passed = q.known(
+        q.happened(q.VIOLATED, *matchers, q.ALLOWED, window="$__interval"), BLOCKS_KNOWN
+    )
     panel = (
         panels.bars(
             "Violations at admission",
@@ -173,7 +153,7 @@ def outcomes(*matchers: str) -> TimeSeries:
 
 def recent_blocks(*matchers: str) -> Table:
     """Return the newest refused requests by name."""
-    newest = promql.now("policyviolation_recent_block_timestamp_seconds", *matchers)
+    newest = q.now("policyviolation_recent_block_timestamp_seconds", *matchers)
     by = "cluster, namespace, kind, name, policy, rule"
     return tables.table_of(
         "What was blocked just now?",
@@ -182,7 +162,9 @@ def recent_blocks(*matchers: str) -> Table:
         "search the API server's audit log. To see the message of the rule, run `kubectl get "
         "events -A --field-selector reason=PolicyViolation`.",
         [
-            Column("Value", "When").unit("dateTimeFromNow").wide(145),
+            value("When", f"1000 * max by ({by}) (topk(100, {newest}))")
+            .unit("dateTimeFromNow")
+            .wide(145),
             tables.namespace().wide(110),
             Column("kind", "Kind").wide(100),
             Column("name", "Name"),
@@ -190,41 +172,41 @@ def recent_blocks(*matchers: str) -> Table:
             Column("rule", "Rule"),
             tables.cluster(),
         ],
-        f"1000 * max by ({by}) (topk(100, {newest}))",
         sort=["-When"],
     ).no_value("nothing was blocked in the last hour")
 
 
-def failing_resources(*matchers: str) -> Table:
-    """Who fails what, by name."""
-    by = "cluster, namespace, kind, name, policy, rule, result, severity"
-    one = promql.now("policyreport_resource_results", *matchers)
+def failing_workloads(*matchers: str) -> Table:
+    """Which workloads fail what, by name."""
+    by = "cluster, namespace, workload_kind, workload, policy, rule, result, severity"
+    objects = f"group by ({by}, kind, name) ({q.of(q.RESOURCES, *matchers)})"
+    worst = f"topk by (severity) (200, count by ({by}) ({objects}))"
     return tables.table_of(
-        "Which resources fail?",
-        "One row for each failing check of a resource, the most severe first, at most 500. Metric:"
-        " policyreport_resource_results, which has its own series limit and can be disabled. It "
-        "also lists passing resources if `families` in the configuration includes them. Fix the "
-        "workload that owns a Pod, not the Pod.",
+        "Which workloads fail?",
+        "One row for each workload and rule, the most severe first, at most 200 of each severity. "
+        "Objects is the number of affected objects: a Deployment, its ReplicaSets and its Pods. "
+        "Metric: policyreport_resource_results, which has its own series limit and can be "
+        "disabled.",
         [
             tables.severity(),
             tables.namespace(),
-            Column("kind", "Kind").wide(120),
-            Column("name", "Name"),
+            Column("workload_kind", "Kind").wide(120),
+            Column("workload", "Workload"),
             tables.policy(),
             Column("rule", "Rule"),
             tables.result(),
+            value("Objects", q.ranked(worst)).wide(85),
             tables.cluster(),
         ],
-        promql.ranked(f"topk(500, {total(one, by)})"),
-        sort=["Severity", "Namespace", "Name"],
-        hidden=("Value", "severity"),
+        sort=["Severity", "Namespace", "Workload"],
+        hidden=("severity",),
     ).height(11)
 
 
 def unscored(*matchers: str) -> Table:
     """Exceptions in force, and what could not be evaluated."""
     by = "cluster, namespace, policy, rule, result"
-    found = of(promql.UNMET, *matchers, 'result=~"error|warn|skip"')
+    found = q.of(q.UNMET, *matchers, 'result=~"error|warn|skip"')
     return tables.table_of(
         "Exceptions, skipped and not evaluated",
         "Checks that neither pass nor fail: skip (an exception applies, or a precondition is not "
@@ -235,10 +217,9 @@ def unscored(*matchers: str) -> Table:
             Column("rule", "Rule"),
             tables.namespace(),
             tables.result(),
-            Column("Value", "Checks").wide(90),
+            value("Checks", f"topk(200, {q.total(found, by)})").wide(90),
             tables.cluster(),
         ],
-        f"topk(200, {total(found, by)})",
         sort=["-Checks"],
     ).no_value("no skipped checks, errors or warnings")
 
@@ -246,9 +227,9 @@ def unscored(*matchers: str) -> Table:
 def alerts() -> Table:
     """Return the alerts of this project's rules that fire now."""
     by = "cluster, namespace, policy, alertname, severity"
-    firing = of(
+    firing = q.of(
         "ALERTS",
-        CLUSTER,
+        q.CLUSTER,
         'alertstate="firing"',
         'alertname=~"(Policy|Kyverno).+"',
         'alertname!~".+Watchdog"',
@@ -264,7 +245,7 @@ def alerts() -> Table:
             tables.policy(),
             tables.cluster(),
         ],
-        promql.ranked(total(firing, by), [word for word, _ in URGENCY.values()]),
+        rows_of=q.ranked(q.total(firing, by), [word for word, _ in URGENCY.values()]),
         sort=["Urgency", "Alert"],
-        hidden=("Value", "severity"),
+        hidden=("severity",),
     ).no_value("no alert fires")

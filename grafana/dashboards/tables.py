@@ -20,10 +20,11 @@ from grafana.dashboards.promql import SEVERITIES, named
 
 
 class Column(NamedTuple):
-    """One column: the field it shows, its heading, and how its cells look."""
+    """One column: the label or the query that it shows, its heading, and how its cells look."""
 
-    field: str
+    label: str
     title: str
+    query: str = ""
     properties: tuple[DynamicConfigValue, ...] = ()
 
     def having(self, **properties: object) -> "Column":
@@ -66,23 +67,31 @@ def table_of(
     title: str,
     description: str,
     columns: Sequence[Column],
-    *queries: str,
+    *,
+    rows_of: str = "",
     sort: Sequence[str],
     hidden: Sequence[str] = (),
 ) -> table.Panel:
-    """Return a table whose rows are label sets; query number n is the field ``value(n)``.
+    """Return a table whose rows are label sets; the query ``rows_of`` gives rows and no column.
 
     Sorted by these titles; ``-`` is largest first.
     """
     panel = table.Panel().title(title).description(description).datasource(SOURCE)
-    for index, query in enumerate(queries):
-        panel.with_target(rows(_of_a_cluster(query, columns), chr(ord("A") + index)))
+    queries = [query for query in (rows_of, *(column.query for column in columns)) if query]
+    refs = [chr(ord("A") + index) for index in range(len(queries))]
+    for ref, query in zip(refs, queries, strict=True):
+        panel.with_target(rows(_of_a_cluster(query, columns), ref))
+    values = iter([f"Value #{ref}" for ref in refs] if refs[1:] else ["Value"])
+    hidden = (*hidden, next(values)) if rows_of else hidden
+    fields = [column.label or next(values) for column in columns]
     for column in columns:
         panel.override_by_name(column.title, list(column.properties))
     options: dict[str, object] = {
         "excludeByName": dict.fromkeys(("Time", *hidden), True),
-        "indexByName": {column.field: index for index, column in enumerate(columns)},
-        "renameByName": {column.field: column.title for column in columns},
+        "indexByName": {field: index for index, field in enumerate(fields)},
+        "renameByName": {
+            field: column.title for field, column in zip(fields, columns, strict=True)
+        },
     }
     return (
         panel.unit("short")
@@ -99,18 +108,13 @@ def table_of(
 
 def _of_a_cluster(query: str, columns: Sequence[Column]) -> str:
     """Name the cluster of every row: its links set the variable, and All leaves it open."""
-    carried = any(column.field == "cluster" for column in columns)
+    carried = any(column.label == "cluster" for column in columns)
     return named(query, "cluster", "All") if carried else query
 
 
 def _order(title: str) -> TableSortByFieldState:
     order = TableSortByFieldState().display_name(title.removeprefix("-"))
     return order.desc(title.startswith("-"))
-
-
-def value(index: int) -> str:
-    """Return the field of query ``index`` (from 0) in a table of several queries."""
-    return f"Value #{chr(ord('A') + index)}"
 
 
 def namespace() -> Column:
@@ -145,11 +149,16 @@ def result() -> Column:
     return Column("result", "Result").words(palette.colored(palette.RESULT)).wide(90)
 
 
-def count(field: str, title: str, color: str = "text") -> Column:
+def value(title: str, query: str) -> Column:
+    """Return the number that a query gives for the row."""
+    return Column("", title, query)
+
+
+def count(title: str, query: str, color: str = "text") -> Column:
     """Return a number whose zeros step back."""
-    return Column(field, title).warns(palette.some(color)).wide(95)
+    return value(title, query).warns(palette.some(color)).wide(95)
 
 
-def age(field: str, title: str) -> Column:
+def age(title: str, query: str) -> Column:
     """Return how long something has failed, in seconds."""
-    return Column(field, title).unit("s").warns(palette.age(7 * DAY, 30 * DAY)).wide(115)
+    return value(title, query).unit("s").warns(palette.age(7 * DAY, 30 * DAY)).wide(115)

@@ -16,11 +16,12 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from alerts.build import HERE as ALERTS
 from alerts.build import read_values
+from grafana.dashboards import promql
 from grafana.dashboards.panels import SOURCE
 
 # A Deployment is reported as itself, its ReplicaSets (old ones too) and its Pods; a CronJob as
-# itself, its Jobs and their Pods. Objects that another one owns are left out unless asked for.
-COUNTS = {"Workloads": "false", "Objects": ".*"}
+# itself, its Jobs and their Pods. Either each workload counts once, or all of its objects.
+COUNTS = {"Workloads": promql.WORKLOADS, "Objects": "policyreport_results"}
 # Kyverno's own sources; the empty one is that of an exporter that reads summaries only.
 KYVERNO = "|[Kk]yverno.*|(Validating|Mutating)AdmissionPolicy"
 VALUES = read_values(ALERTS / "values.yaml")
@@ -68,12 +69,12 @@ def source() -> VariableModel:
     return _choice("source", label, known, every=KYVERNO)
 
 
-def controlled() -> VariableModel:
-    """Whether objects that another reported object owns count, by name of what is counted."""
-    values = ", ".join(f"{text} : {pattern}" for text, pattern in COUNTS.items())
-    text, pattern = next(iter(COUNTS.items()))
-    builder = CustomVariable("controlled").label("Count").values(values)
-    return builder.current(VariableOption(selected=True, text=text, value=pattern)).build()
+def count() -> VariableModel:
+    """Return the family whose failures count."""
+    values = ", ".join(f"{text} : {family}" for text, family in COUNTS.items())
+    text, family = next(iter(COUNTS.items()))
+    builder = CustomVariable("count").label("Count").values(values)
+    return builder.current(VariableOption(selected=True, text=text, value=family)).build()
 
 
 def target() -> VariableModel:

@@ -109,10 +109,3 @@ class Client:
 def _numbers(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Leave out what is not a number, as Grafana's pictures do."""
     return [point for point in points if not math.isnan(point[1])]
-
-
-def legend(template: str, labels: Labels) -> str:
-    """Return a series' name: ``{{label}}`` replaced, or the labels where there is no template."""
-    if not template:
-        return ", ".join(f"{k}={v}" for k, v in sorted(labels.items())) or "value"
-    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: labels.get(match[1], ""), template)

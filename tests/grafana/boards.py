@@ -10,6 +10,7 @@ import promql_parser
 
 from grafana import classic
 from grafana.build import HERE, files, releases
+from grafana.dashboards.variables import COUNTS
 
 ROOT = HERE.parent
 FILES = files()
@@ -23,6 +24,7 @@ SUBSTITUTES = {
     "__interval": "1m",
     "owner": "team",
     "target": "0.95",
+    "count": "|".join(COUNTS.values()),
 }
 
 

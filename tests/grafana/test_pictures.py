@@ -8,7 +8,7 @@ import pytest
 
 from grafana.classic import JsonDict
 from grafana.render.__main__ import Answers, browse, picture
-from grafana.render.queries import Window, filled, legend, values
+from grafana.render.queries import Window, filled, values
 from tests.grafana.boards import BOARDS, FILES
 from tests.tools import tool
 
@@ -121,10 +121,6 @@ def test_an_unknown_variable_is_an_error() -> None:
 def test_all_stands_for_the_value_that_matches_everything() -> None:
     names = values(list(OVERVIEW.templating.list), {"namespace": "carts"})
     assert (names["team"], names["namespace"], names["owner"]) == (".*", "carts", "team")
-
-
-def test_legends_fill_labels() -> None:
-    assert legend("{{a}} in {{b}}", {"a": "x"}) == "x in "
 
 
 @pytest.mark.parametrize(("interval", "step"), [("", 60.0), ("10m", 600.0), ("2h", 7200.0)])

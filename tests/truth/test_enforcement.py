@@ -9,10 +9,11 @@ import pytest
 
 from exporter.model.resource import CLUSTER_POLICIES, POLICY_REPORTS
 from exporter.simulator import Store
+from grafana.dashboards.variables import COUNTS
 from tests.alerts.rulebook import Case, Query, Sample, TestFile, promtool, write
 from tests.app.commands import serving
 from tests.app.running import Samples, parse
-from tests.grafana.boards import BOARDS, runnable
+from tests.grafana.boards import BOARDS, ROOT, runnable
 from tests.tools import eventually, tool
 from tests.truth.states import Object, State, bare, report
 from tests.truth.test_states import InState, get, snapshot
@@ -72,17 +73,13 @@ def fill(store: Store) -> None:
 class Surfaces:
     """What a snapshot found of each policy, and what the exporter exposes at the same time."""
 
-    def __init__(self, found: list[dict[str, Any]], exposed: str, controlled: str) -> None:
+    def __init__(self, found: list[dict[str, Any]], exposed: str, count: str) -> None:
         self.found = {each["policy"]: each for each in found}
         self.samples = parse(exposed)
-        self.controlled = controlled
+        self.count = count
 
 
-COUNTS = {"workloads": "false", "objects": ".*"}
-"""The dashboard's variable Count for each value of --count."""
-
-
-@pytest.fixture(scope="module", params=COUNTS)
+@pytest.fixture(scope="module", params=[each.lower() for each in COUNTS])
 def surfaces(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Surfaces]:
@@ -96,7 +93,7 @@ def surfaces(
             done = snapshot(directory, access, *flags)
             assert done.returncode == 1, done.stderr
             found = json.loads(done.stdout)["if_enforced"]
-            yield Surfaces(found, get(f"{command.url}/metrics")[1], COUNTS[request.param])
+            yield Surfaces(found, get(f"{command.url}/metrics")[1], request.param)
     finally:
         beside.close()
 
@@ -114,15 +111,30 @@ def test_each_verdict_occurs(surfaces: Surfaces) -> None:
 def expected(surfaces: Surfaces) -> list[tuple[int, dict[str, float]]]:
     """Give what queries of the table have to return, by their place, from the snapshot."""
 
-    def numbers(name: str) -> dict[str, float]:
-        return {policy: each[name] for policy, each in surfaces.found.items() if each[name]}
+    def places(word: str, *of: str) -> dict[str, float]:
+        """Count the workloads of each policy that have a result, or their namespaces."""
+        found = {
+            policy: {
+                tuple(one[name] for name in of)
+                for one in each["workloads"]
+                if word in one["results"]
+            }
+            for policy, each in surfaces.found.items()
+        }
+        return {policy: len(each) for policy, each in found.items() if each}
 
+    workloads = places("fail", "namespace", "kind", "name")
+    objects = {policy: each["failing"] for policy, each in surfaces.found.items()}
+    failing = {
+        "workloads": workloads,
+        "objects": {policy: number for policy, number in objects.items() if number},
+    }
     verdicts = {policy: each["verdict"] for policy, each in surfaces.found.items()}
     return [
         (2, {policy: VERDICTS[word] for policy, word in verdicts.items() if word in VERDICTS}),
-        (3, numbers("failing")),
-        (4, numbers("namespaces")),
-        (5, numbers("unevaluated")),
+        (3, failing[surfaces.count]),
+        (4, places("fail", "namespace")),
+        (5, places("error", "namespace", "kind", "name")),
     ]
 
 
@@ -136,20 +148,22 @@ def test_the_dashboards_queries_give_the_same_numbers(surfaces: Surfaces, tmp_pa
     every = dict.fromkeys(("cluster", "team", "namespace", "source", "policy"), ".*")
     queries = []
     for at, numbers in expected(surfaces):
-        expr = runnable(panel.targets[at].expr, controlled=surfaces.controlled, **every)
+        count = COUNTS[surfaces.count.title()]
+        expr = runnable(panel.targets[at].expr, count=count, **every)
         is_verdict = at == 2
         samples = [Sample(f'{{policy="{name}"}}', number) for name, number in numbers.items()]
         asked = f"sum by (policy) ({expr})" + ("" if is_verdict else " > 0")
         queries.append(Query(asked, "5m", samples))
     case = Case("enforcement", "1m", rows(surfaces.samples), promql_expr_test=queries)
-    write(tmp_path / "tests.yaml", TestFile([], "1m", [case]))
+    rules = str(ROOT / "alerts/recording.rules.yaml")
+    write(tmp_path / "tests.yaml", TestFile([rules], "1m", [case]))
     content, output = promtool(tool("promtool"), "test", "rules", "tests.yaml", at=tmp_path)
     assert content, output
 
 
 def rows(samples: Samples) -> list[dict[str, str]]:
     """Write what was scraped as the input of a promtool test."""
-    names = ("policyreport_results", "policyreport_policy_info")
+    names = ("policyreport_results", "policyreport_failing_workloads", "policyreport_policy_info")
     return [
         {"series": f"{series.name}{{{labels}}}", "values": f"{value}+0x10"}
         for series, value in samples.items()
