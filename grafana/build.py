@@ -8,6 +8,7 @@ from pathlib import Path
 from grafana.classic import JsonDict
 from grafana.dashboards import frames
 from grafana.dashboards.frame import render
+from grafana.dashboards.journal import journal
 from grafana.importable import importable
 from grafana.schema_v2 import resource
 
@@ -15,8 +16,13 @@ HERE = Path(__file__).parent
 
 
 def files() -> dict[str, str]:
-    """Return the text of every dashboard that the repository keeps, by its name in grafana/."""
+    """Return the text of every dashboard that needs only Prometheus, by its name in grafana/."""
     return {f"{frame.uid}.json": _text(render(frame)) for frame in frames()}
+
+
+def optional() -> dict[str, str]:
+    """Return the text of the dashboard that needs Loki, by its name in grafana/."""
+    return {"loki/policy-journal.json": _text(render(journal()))}
 
 
 def releases() -> dict[str, str]:
@@ -38,7 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="grafana.build", description=__doc__)
     parser.add_argument("--release", type=Path, metavar="DIR")
     home: Path | None = parser.parse_args().release
-    for name, text in (files() if home is None else files() | releases()).items():
+    for name, text in (files() | optional() | ({} if home is None else releases())).items():
         path = (home or HERE) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:

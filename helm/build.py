@@ -17,7 +17,11 @@ NAMESPACE = "monitoring"
 
 # A chart cannot read files outside its directory, but Helm follows links out of it and packages
 # what they lead to: rules and dashboards are committed once.
-LINKS = {"files/rules": "alerts/rules", "files/rule-settings.yaml": "alerts/values.yaml"}
+LINKS = {
+    "files/loki": "grafana/loki",
+    "files/rules": "alerts/rules",
+    "files/rule-settings.yaml": "alerts/values.yaml",
+}
 
 ONLY_HELMS = re.compile(
     r"^(# Source:| +helm\.sh/chart:| +app\.kubernetes\.io/managed-by:).*\n"

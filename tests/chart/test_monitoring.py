@@ -313,6 +313,33 @@ def test_a_dashboard_can_be_left_out_alone() -> None:
     assert "r-policy-report-exporter-policy-exporter" not in names
 
 
+def test_the_dashboard_for_loki_is_there_only_where_it_is_asked_for() -> None:
+    assert not [b for b in boards({"enabled": True}) if "policy-journal.json" in fields(b["data"])]
+    text = journal({})
+    assert json.loads(text) == json.loads((ROOT / "grafana/loki/policy-journal.json").read_text())
+
+
+def test_only_the_choices_of_the_dashboard_for_loki_follow_other_labels() -> None:
+    text = journal(
+        {
+            "monitoring": {"namespaceLabel": "exported_namespace"},
+            "config": {"labels": {"namespace_labels": ["unit"]}},
+        }
+    )
+    plain = json.loads((ROOT / "grafana/loki/policy-journal.json").read_text())
+    assert json.loads(text)["panels"] == plain["panels"]
+    assert "exported_namespace)" in text
+    assert '"query": "unit"' in text
+
+
+def journal(values: Object) -> str:
+    """Return the dashboard for Loki as the chart installs it."""
+    chart = render({"dashboards": {"enabled": True, "loki": {"enabled": True}}, **values})
+    data = [fields(o.get("data") or {}) for o in chart.all("ConfigMap")]
+    [text] = [each["policy-journal.json"] for each in data if "policy-journal.json" in each]
+    return str(text)
+
+
 def test_a_folder_is_an_annotation_only_when_there_is_one() -> None:
     assert at(boards({"enabled": True})[0], "metadata", "annotations") is None
     annotated = boards({"folder": "Policies", "annotations": {"own": "note"}})[0]

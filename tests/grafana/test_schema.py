@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from grafana.build import optional
 from grafana.classic import JsonDict
 from tests.grafana.boards import BOARDS, FILES, RELEASES
 from tests.tools import tool
@@ -33,15 +34,15 @@ def check(schema: str, documents: Mapping[str, JsonDict], home: Path) -> str:
 
 def classic(name: str) -> JsonDict:
     """Return a dashboard without what the schema leaves to others."""
-    document = msgspec.json.decode((FILES | RELEASES)[name], type=JsonDict)
-    notes = msgspec.convert(document["annotations"], dict[str, list[JsonDict]])["list"]
+    document = msgspec.json.decode((FILES | optional() | RELEASES)[name], type=JsonDict)
+    notes = msgspec.convert(document["annotations"], dict[str, list[JsonDict]]).get("list", [])
     bare = [{k: v for k, v in note.items() if k not in PROMETHEUS_NOTE} for note in notes]
     kept = {k: v for k, v in document.items() if k not in {"__inputs", "__requires"}}
     return kept | {"annotations": {"list": bare}}
 
 
 def test_classic_json_fits_the_schema(tmp_path: Path) -> None:
-    names = [*BOARDS, *(f"import/{name}" for name in BOARDS)]
+    names = [*BOARDS, *optional(), *(f"import/{name}" for name in BOARDS)]
     assert check("dashboard.json", {name: classic(name) for name in names}, tmp_path) == ""
 
 

@@ -177,17 +177,23 @@ each is set once for the status page, the pushed alerts and the rules.
 
 {{/*
 A dashboard whose queries select by other labels than namespace and team. Its variables keep their names, so links to it keep
-working: only queries, legends and the columns of tables change. Takes a dict: text, labels (new names by old ones).
+working: only queries, legends and the columns of tables change. Takes a dict: text, labels (new names by old ones), logql
+(whether panels query Loki, whose lines keep their fields: then only variables change).
 */}}
 {{- define "policy-report-exporter.dashboard" -}}
 {{- $all := .text }}
+{{- $logql := .logql }}
+{{- $queries := $logql | ternary "query" "expr|query|definition" }}
 {{- range $old, $new := .labels }}
 {{- if ne $old $new }}
 {{- $text := $all }}
-{{- range regexFindAll `"(?:expr|query|definition)": "(?:[^"\\]|\\.)*"` $all -1 | uniq }}
+{{- range regexFindAll (printf `"(?:%s)": "(?:[^"\\]|\\.)*"` $queries) $all -1 | uniq }}
 {{- $text = replace . (regexReplaceAll (printf `([^$\w{-])%s\b` $old) . (printf "${1}%s" $new)) $text }}
 {{- end }}
+{{- $all = $text }}
+{{- if not $logql }}
 {{- $all = $text | replace (printf "%q:" $old) (printf "%q:" $new) | replace (printf "{{%s}}" $old) (printf "{{%s}}" $new) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $all }}
