@@ -37,28 +37,28 @@ class Row(NamedTuple):
 
 ROWS = [
     Row("carts", "Deployment", "carts", 3, 0, skipped=1),
-    Row("carts", "ReplicaSet", "carts-1", 2, 1),
-    Row("carts", "ReplicaSet", "carts-2", 3, 0),
-    Row("carts", "ReplicaSet", "carts-3", 3, 0),
-    Row("carts", "Pod", "carts-3-a", 3, 0),
+    Row("carts", "ReplicaSet", "carts-5d59d67564", 2, 1),
+    Row("carts", "ReplicaSet", "carts-757dbcfcf7", 3, 0),
+    Row("carts", "ReplicaSet", "carts-995f7768c", 3, 0),
+    Row("carts", "Pod", "carts-995f7768c-x7k2p", 3, 0),
     Row("carts", "Deployment", "carts-dynamodb", 1, 2),
-    Row("carts", "ReplicaSet", "carts-dynamodb-1", 1, 2),
-    Row("carts", "Pod", "carts-dynamodb-1-a", 1, 2),
+    Row("carts", "ReplicaSet", "carts-dynamodb-5d59d67564", 1, 2),
+    Row("carts", "Pod", "carts-dynamodb-5d59d67564-x7k2p", 1, 2),
     Row("catalog", "Deployment", "catalog", 2, 1),
-    Row("catalog", "ReplicaSet", "catalog-1", 2, 1),
-    Row("catalog", "Pod", "catalog-1-a", 2, 1),
+    Row("catalog", "ReplicaSet", "catalog-5d59d67564", 2, 1),
+    Row("catalog", "Pod", "catalog-5d59d67564-x7k2p", 2, 1),
     Row("catalog", "StatefulSet", "catalog-mysql", 2, 1),
     Row("catalog", "Pod", "catalog-mysql-0", 2, 1),
     Row("checkout", "Deployment", "checkout", 2, 1),
-    Row("checkout", "ReplicaSet", "checkout-1", 2, 1),
-    Row("checkout", "Pod", "checkout-1-a", 2, 1),
+    Row("checkout", "ReplicaSet", "checkout-5d59d67564", 2, 1),
+    Row("checkout", "Pod", "checkout-5d59d67564-x7k2p", 2, 1),
     Row("checkout", "Deployment", "checkout-redis", 2, 1),
-    Row("checkout", "ReplicaSet", "checkout-redis-1", 2, 1),
-    Row("checkout", "Pod", "checkout-redis-1-a", 2, 1),
+    Row("checkout", "ReplicaSet", "checkout-redis-5d59d67564", 2, 1),
+    Row("checkout", "Pod", "checkout-redis-5d59d67564-x7k2p", 2, 1),
     Row("default", "Pod", "nginx", 3, 1),
     Row("default", "Pod", "nginx-ecr", 4, 0),
 ]
-"""The page's two tables, with the columns that it prints."""
+"""The page's two tables, with the columns that it prints and names as controllers make them."""
 
 
 def before_kyverno(world: World) -> None:
@@ -81,7 +81,7 @@ def _pod(_kind: str, namespace: str, name: str, *, image: str, labels: dict[str,
 
 
 def _owner(world: World, row: Row) -> Object | None:
-    """Name what a controller would have made this for: carts-1-a is of carts-1, that of carts."""
+    """Name what a controller would have made this for: the name without its generated end."""
     name = row.name.rpartition("-")[0]
     for kind in ("ReplicaSet", "StatefulSet", "Deployment"):
         path = f"{collection('apps/v1', kind, row.namespace)}/{name}"
@@ -101,6 +101,19 @@ def story(world: World) -> None:
     world.apply("seed-then.yaml")
     assert world.create(NGINX_PUBLIC).refused
     assert not world.create(NGINX_ECR).refused
+
+
+def objects(world: World) -> list[Object]:
+    """Read the objects that the tables are about, each with its kind."""
+    versions = {"Pod": "v1"}
+    return [
+        {
+            "kind": row.kind,
+            **world.api.get(f"{collection(version, row.kind, row.namespace)}/{row.name}"),
+        }
+        for row in ROWS
+        for version in [versions.get(row.kind, "apps/v1")]
+    ]
 
 
 def table(world: World) -> list[Row]:

@@ -46,6 +46,36 @@ def test_the_exporter_adds_up_the_columns_of_the_page(shop: World) -> None:
     assert shown == dict(sums(ROWS))
 
 
+def test_the_exporter_finds_the_owners_that_the_references_name(shop: World) -> None:
+    referred = {
+        (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]): (
+            item["metadata"].get("ownerReferences", [])
+        )
+        for item in seed.objects(shop)
+    }
+
+    def workload(kind: str, namespace: str, name: str) -> tuple[str, str]:
+        for owner in referred[kind, namespace, name]:
+            return workload(owner["kind"], namespace, owner["name"])
+        return kind, name
+
+    shown = {
+        (row["kind"], row["namespace"], row["name"]): (row["workload_kind"], row["workload"])
+        for key in shop.exporter.scrape()[FAILING]
+        if (row := dict(key)).get("namespace") in {row.namespace for row in ROWS}
+    }
+    assert shown == {each: workload(*each) for each in shown}
+    assert {row[:3] for row in ROWS if row.failed} == {(n, k, name) for k, n, name in shown}
+    owned = {(row["namespace"], row["kind"], row["controlled"]) for row in summed(shop)}
+    assert owned == {(n, k, str(bool(refs)).lower()) for (k, n, _), refs in referred.items()}
+
+
+def summed(shop: World) -> list[dict[str, str]]:
+    """Return the labels of the counts of the shop."""
+    rows = [dict(key) for key, count in shop.exporter.scrape()[SUMMARY].items() if count]
+    return [row for row in rows if row.get("namespace") in {row.namespace for row in ROWS}]
+
+
 def test_one_pod_is_left_that_fails_and_it_is_named(shop: World) -> None:
     [(series, count)] = [
         (dict(key), count)
