@@ -91,7 +91,7 @@ class Budget:
     def take(self, namespace: str, kind: str, outcomes: OutcomeSet) -> bool:
         """Count outcomes separately once more; False, and nothing changed, if they are too many."""
         held = self._held.get((namespace, kind), {})
-        new = len(outcomes - held.keys())
+        new = sum(each not in held for each in outcomes)  # not a set of all that are held
         if self._sizes[namespace] + new > MAX_OUTCOMES_PER_NAMESPACE:
             return False
         if outcomes:
