@@ -85,7 +85,7 @@ def _owner(world: World, row: Row) -> Object | None:
     name = row.name.rpartition("-")[0]
     for kind in ("ReplicaSet", "StatefulSet", "Deployment"):
         path = f"{collection('apps/v1', kind, row.namespace)}/{name}"
-        found = world.api.found(path) if name and row.kind != "Deployment" else None
+        found = world.api.found(path) if name and row.kind in ("ReplicaSet", "Pod") else None
         if found:
             meta = found["metadata"]
             return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": meta["uid"]}
