@@ -9,7 +9,7 @@ import msgspec
 
 from exporter import __version__
 from exporter.state.selection import Filters
-from exporter.view.summary import counted, describe, describe_cut
+from exporter.view.summary import counted, describe, describe_cut, describe_unrenewed
 from exporter.view.values import (
     COUNT_CHOICES,
     SEVERITIES,
@@ -18,6 +18,7 @@ from exporter.view.values import (
     FailingResult,
     LeftOut,
     NamedCounts,
+    Unrenewed,
 )
 from exporter.web.page.html import percent
 
@@ -123,7 +124,8 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     ``problems`` are why it may not show all that fails: while there is one, nothing is fine.
     ``claimed`` are blocks of CEL policies that were not read, so that only the Event claims them.
     ``blocked`` and ``claimed`` are None where no Event was read; if they are ``blocked_capped``,
-    the last hour had more. ``by_workload`` is of all objects.
+    the last hour had more. ``by_workload`` is of all objects. ``unrenewed`` are Kyverno's policies
+    with results that no scan has renewed for a day; of a file that is not known.
     """
 
     schema: int = SCHEMA
@@ -140,6 +142,7 @@ class SnapshotDocument(msgspec.Struct, kw_only=True):
     results: Counts
     not_itemised: Counts
     cut_reports: int = 0
+    unrenewed: list[Unrenewed] = []
     left_out: list[LeftOut]
     skipped: list[str]
     unreadable: dict[str, str]
@@ -223,6 +226,8 @@ def caveats(made: SnapshotDocument) -> list[str]:
             "the results of their reports were cut or are absent"
         )
     lines += describe_cut(made.cut_reports)
+    if old := made.unrenewed:
+        lines.append(f"{describe_unrenewed(old, len(old))} (the oldest from {utc(old[0].oldest)})")
     excluded = frozenset() if made.scope.kinds else COUNT_CHOICES[made.count]
     if excluded:
         lines.append(

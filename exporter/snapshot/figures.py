@@ -27,10 +27,11 @@ from exporter.state.selection import Globs
 from exporter.state.sums import SumTable
 from exporter.state.tally import FiveFold, Labels
 from exporter.view.failing import failing, order
-from exporter.view.summary import blocked, counted, left_out, total, worst
+from exporter.view.summary import blocked, counted, left_out, total, unrenewed, worst
 from exporter.view.values import (
     COUNT_CHOICES,
     MOST_BLOCKED,
+    OLD_SECONDS,
     SEVERITIES,
     Counts,
     FailingResult,
@@ -78,6 +79,7 @@ def document(
         results=results,
         not_itemised=total(cut),
         cut_reports=state.ledger.totals.cut_reports,
+        unrenewed=unrenewed(state, time.time() - OLD_SECONDS) or [],
         left_out=list(left_out(state)),
         skipped=reading.skipped,
         unreadable={name: str(error) for name, error in reading.refused.items()},

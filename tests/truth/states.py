@@ -33,8 +33,8 @@ class State(NamedTuple):
     ``fill`` writes the cluster's objects, ``prepare`` breaks the API server before the exporter
     starts, ``lose`` says that it goes away once the exporter is ready. What is expected: the API's
     ``connection.state``, whether there are numbers, the HTTP status of ``/-/ready``, texts of the
-    page, of ``/-/ready``, of metrics and of the log, the status of ``snapshot --fail-on fail`` and
-    its reason on standard error.
+    page, of ``/-/ready``, of metrics and of the log, the status of ``snapshot --fail-on fail``, its
+    reason on standard error, and texts on standard output.
     """
 
     number: str
@@ -56,6 +56,7 @@ class State(NamedTuple):
     config: str = ""
     alerts: tuple[str, ...] = ()
     pushed: tuple[str, ...] = ()
+    snapshot: tuple[str, ...] = ()
 
 
 def whole(store: Store) -> None:
@@ -400,6 +401,7 @@ STATES = (
         page=("Old results: the newest is from ",),
         metrics=("policyreport_newest_result_timestamp_seconds{",),
         alerts=("PolicyReportsStale",),
+        snapshot=("No scan has renewed some results of 1 policy for a day: ",),
     ),
     State(
         "T16",

@@ -195,8 +195,9 @@ def the_log_has_one_line_for_it(state: State, seen: Seen) -> None:
 
 
 def the_gate_fails_closed_with_its_reason(state: State, seen: Seen) -> None:
-    status, _, said = seen.gate
+    status, shown, said = seen.gate
     assert status == state.gate, said
+    assert not [text for text in state.snapshot if text not in shown], shown
     assert state.reason in said
     assert "Traceback" not in said
 
