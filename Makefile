@@ -10,7 +10,7 @@ DEV := .venv/.dev-$(call hash,dev)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all kyverno lint bench bench-full soak tools dashboards rules chart docs site \
+.PHONY: help demo run test test-all kyverno lint bench bench-full bench-peers soak tools dashboards rules chart docs site \
   screenshots lock clean
 
 help: ## Print what each target does
@@ -49,6 +49,9 @@ bench: $(DEV) ## Benchmarks, some minutes
 bench-full: $(DEV) ## Benchmarks at full size, and of shards
 	$(V)/python -m bench --full $(ARGS)
 	$(V)/python -m bench.shards --full
+
+bench-peers: tools ## This exporter beside others, on a real kube-apiserver: see docs/performance.md
+	$(V)/python -m bench.peers $(ARGS)
 
 soak: $(DEV) ## The long chaos run
 	$(V)/pytest tests/soak -m slow $(ARGS)
