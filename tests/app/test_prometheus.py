@@ -29,7 +29,9 @@ BLOCKED: Final = 'policyviolation_events_total{outcome="blocked"}'
 
 
 async def test_the_increase_of_all_series_is_what_was_blocked(tmp_path: Path) -> None:
-    await increase_equals_what_was_blocked(tmp_path, interval=1, hold=10.0, seconds=15.0, speed=10.0)
+    await increase_equals_what_was_blocked(
+        tmp_path, interval=1, hold=10.0, seconds=15.0, speed=10.0
+    )
 
 
 async def increase_equals_what_was_blocked(
@@ -78,6 +80,6 @@ def compare(server: Prometheus, scenario: Scenario, blocked: int, seconds: int) 
     assert all(each.values[0][1] == 0 for each in series), "each series is born at 0"
     summary = {
         tuple(each.metric.get(name, "") for name in ("namespace", "kind", "result")): each.value[1]
-        for each in server.query("policyreport_summary > 0")
+        for each in server.query("sum by (namespace, kind, result) (policyreport_summary) > 0")
     }
     assert summary == recount(scenario.world)
