@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from http.client import HTTPSConnection
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ PLURALS = {
     "ClusterReport": "clusterreports",
 }
 MERGE = "application/merge-patch+json"
+CACHE_BUILT_SECONDS = 60
 
 
 class Answer(NamedTuple):
@@ -82,13 +84,22 @@ class Api:
 
     def get(self, path: str) -> Object:
         """Return what is at a path; AssertionError where it is refused."""
-        answer = self.call("GET", path)
+        answer = self._read(path)
         assert not answer.refused, f"GET {path}: {answer.status} {answer.message}"
         return answer.body
 
+    def _read(self, path: str) -> Answer:
+        """Ask again while an API server that has just started builds its cache."""
+        for _ in range(CACHE_BUILT_SECONDS):
+            answer = self.call("GET", path)
+            if answer.status != 429:
+                break
+            time.sleep(1)
+        return answer
+
     def found(self, path: str) -> Object | None:
         """Return what is at a path, None where nothing is."""
-        answer = self.call("GET", path)
+        answer = self._read(path)
         return None if answer.status == 404 else self.get(path)
 
     def items(self, path: str) -> list[Object]:
