@@ -90,10 +90,8 @@ class Api:
 
     def _read(self, path: str) -> Answer:
         """Ask again while an API server that has just started builds its cache."""
-        for _ in range(CACHE_BUILT_SECONDS):
-            answer = self.call("GET", path)
-            if answer.status != 429:
-                break
+        deadline = time.monotonic() + CACHE_BUILT_SECONDS
+        while (answer := self.call("GET", path)).status == 429 and time.monotonic() < deadline:
             time.sleep(1)
         return answer
 
