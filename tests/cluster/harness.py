@@ -272,7 +272,8 @@ class ControlPlane:
         async def work(session: aiohttp.ClientSession) -> None:
             for path, body in left:
                 async with session.request(method, path, json=body) as answer:
-                    assert answer.status in (200, 201), await answer.text()
+                    text = await answer.text()  # else its connection is dropped, and left open
+                    assert answer.status in (200, 201), text
 
         async with (
             aiohttp.ClientSession(self.server, connector=connector) as session,
