@@ -28,6 +28,8 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 # TokenRequest refuses a shorter life; the validator forgives a token its age for a minute.
 SHORTEST_TOKEN_SECONDS = 600
 TOKEN_LEEWAY_SECONDS = 60
+# aiohttp aborts TLS connections, and sockets are closed in later turns of the loop.
+CLOSED_SECONDS = 0.1
 
 Object = Mapping[str, object]
 
@@ -281,6 +283,7 @@ class ControlPlane:
         ):
             for _ in range(at_once):
                 group.create_task(work(session))
+        await asyncio.sleep(CLOSED_SECONDS)
 
 
 def _base64(path: Path) -> str:
