@@ -33,10 +33,11 @@ _STRIDE: Final = 3
 """Entries of a family's list for each member: its report's name, the form and the text."""
 _LARGE: Final = 250 * _STRIDE
 """Entries of a family above which only what a change may concern is resolved again."""
-_MOST_OWNERS: Final = 20
-"""Owners of one family that changed; where more did, all of it is resolved again."""
+_MOST_OWNERS: Final = 20  # that changed; where more did, all of a family is resolved again
 
+_MOST_NAMES: Final = 20  # large families whose owners are remembered by name
 _Row = tuple[str, str, str]
+_ALONE: Final = {kind: (kind,) for kind in KINDS}
 _FamilyKey = tuple[str, str]
 """A namespace, and what ``family_of`` gives."""
 
@@ -281,6 +282,8 @@ class WorkloadIndex:
         if names is None:
             names = _owners(members)
             if len(members) > _LARGE:
+                if len(self._names) >= _MOST_NAMES:
+                    self._names.clear()
                 self._names[family] = names
         return names
 
@@ -321,7 +324,7 @@ def _owners(members: list[str]) -> OwnersByName:
         if form in KINDS:
             kinds = names.get(text)
             if kinds is None:
-                names[text] = (form,)
+                names[text] = _ALONE[form]
             elif form not in kinds:
                 names[text] = (*kinds, form)
     return names
