@@ -242,7 +242,7 @@ def _severity_complaints(filters: Filters) -> Iterator[tuple[str, str]]:
         for pattern in patterns:
             if not any(map(Globs((pattern,)).matcher(), SEVERITIES)):
                 name = f"filters.severities.{key}"
-                yield name, f"{pattern!r} is none of {', '.join(SEVERITIES)}"
+                yield name, f"{pattern!r} matches none of {', '.join(SEVERITIES)}"
 
 
 def _family_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:

@@ -138,7 +138,7 @@ def read(
         _read_files(reading, files)
     else:
         asyncio.run(_read_cluster(reading, flags, config, exceptions=exceptions))
-        reading.state.ledger.oldest.restart()  # of a file nobody knows how old it is itself
+        reading.state.ledger.oldest.restart()  # the age of a file is not known
     reading.state.ledger.settle()
     return reading
 

@@ -29,9 +29,7 @@ BLOCKED: Final = 'policyviolation_events_total{outcome="blocked"}'
 
 
 async def test_the_increase_of_all_series_is_what_was_blocked(tmp_path: Path) -> None:
-    await increase_equals_what_was_blocked(
-        tmp_path, interval=1, hold=10.0, seconds=15.0, speed=10.0
-    )
+    await increase_equals_what_was_blocked(tmp_path, interval=1, hold=4.0, seconds=15.0, speed=10.0)
 
 
 async def increase_equals_what_was_blocked(
