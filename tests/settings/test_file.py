@@ -145,8 +145,8 @@ MISTAKES = {
     ),
     "no severity": (
         "filters: {severities: {include: [high, crit]}}",
-        "1: filters.severities.include: 'crit' matches none of "
-        "critical, high, medium, low, info, none",
+        "1: filters.severities.include: 'crit' matches none of critical, high, medium, low, info, "
+        + "none",
     ),
     "no source": (
         "sources: []",
