@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.alerting.settings import SEVERITIES
 from exporter.cli import main
 from exporter.errors import ConfigError
 from exporter.metrics.catalogue import CATALOGUE
@@ -144,9 +145,8 @@ MISTAKES = {
         "1: labels.drop: 'severitty' cannot be dropped, did you mean severity?",
     ),
     "no severity": (
-        "filters: {severities: {include: [high, crit]}}",
-        "1: filters.severities.include: 'crit' matches none of critical, high, medium, low, info, "
-        + "none",
+        "filters: {severities: {include: [crit]}}",
+        f"1: filters.severities.include: 'crit' matches none of {', '.join(SEVERITIES)}",
     ),
     "no source": (
         "sources: []",
