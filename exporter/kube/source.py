@@ -18,7 +18,7 @@ from exporter.model.report import Report
 from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
 from exporter.watch.lists import all_pages
 from exporter.watch.ports import WatchObserver
-from exporter.wire.codec import Codec, ListPage, PageTurns, WatchLine, codec_for
+from exporter.wire.codec import TURN_BYTES, Codec, ListPage, PageTurns, WatchLine, codec_for
 from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
 from exporter.wire.slices import Uncut, field
 from exporter.wire.table import ACCEPT as TABLES
@@ -186,7 +186,10 @@ class KubeSource:
         codec = self._codec(resource)
         for line in lines:
             try:
-                decoded = yield from codec.line_in_turns(line)
+                if len(line) <= TURN_BYTES:
+                    decoded = codec.line(line)
+                else:
+                    decoded = yield from codec.line_in_turns(line)
             except Malformed as error:
                 decoded = self._rejected(resource, line, error)
             self._note_cut(resource, decoded.object)

@@ -21,7 +21,7 @@ Where no owner is known, or several fit, an object is its own workload.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
 from typing import Final
 
@@ -120,16 +120,16 @@ def member_of(kind: str, name: str) -> Member | None:
     """Read what matters of a name; None for a Pod whose name no controller generated."""
     if kind != "Pod":
         return kind, intern(name)
-    end = name[-SUFFIX_LENGTH:]
-    is_random = not end.strip(SUFFIX_LETTERS)
-    if is_random and len(name) == LONGEST_PREFIX + SUFFIX_LENGTH:
-        is_ordinal = end.isdigit() and name[-SUFFIX_LENGTH - 1] == "-"
-        return ("cut ordinal" if is_ordinal else "cut"), name[:-SUFFIX_LENGTH]
+    if len(name) == LONGEST_PREFIX + SUFFIX_LENGTH:
+        end = name[-SUFFIX_LENGTH:]
+        if not end.strip(SUFFIX_LETTERS):
+            is_ordinal = end.isdigit() and name[-SUFFIX_LENGTH - 1] == "-"
+            return ("cut ordinal" if is_ordinal else "cut"), name[:-SUFFIX_LENGTH]
     head, _, tail = name.rpartition("-")
     if not head:
         return None
-    if is_random and tail == end:
-        return ("random ordinal" if end.isdigit() else "random"), intern(head)
+    if len(tail) == SUFFIX_LENGTH and not tail.strip(SUFFIX_LETTERS):
+        return ("random ordinal" if tail.isdigit() else "random"), intern(head)
     return ("ordinal", intern(head)) if _is_number(tail) else None
 
 
@@ -164,6 +164,36 @@ def workload_of(member: Member, names: OwnersByName) -> Workload | None:
     if len(owners) > 1 or (owners and owners[0][0] in _WITH_PARENTS):
         owners = list({_top(owner, names) for owner in owners})
     return owners[0] if len(owners) == 1 else None
+
+
+_COPIES: Final = frozenset({"ReplicaSet", "random"})
+_PLAIN: Final = {"DaemonSet": {"random"}, "StatefulSet": {"ordinal"}}
+
+
+def workload_of_all(forms: Sequence[str], texts: Sequence[str]) -> Workload | None:
+    """Find the workload of all dependents of a family without a look at each.
+
+    It is what ``workload_of`` finds for each of them. *forms* and *texts* are those of its members.
+    None where the family is not just one Deployment, DaemonSet or StatefulSet with its copies, as
+    most are.
+    """
+    kinds = set(forms)
+    tops = kinds & KINDS - _WITH_PARENTS
+    if len(tops) != 1:
+        return None
+    top = tops.pop()
+    kinds.remove(top)
+    name = texts[forms.index(top)]
+    if top not in DEPLOYMENTS:
+        is_plain = kinds == _PLAIN.get(top) and len(set(texts)) == 1 == forms.count(top)
+        return (top, name) if is_plain else None
+    if not kinds <= _COPIES or texts.count(name) > 1:
+        return None
+    for text in set(texts):
+        head, _, tail = text.rpartition("-")
+        if text != name and (head != name or not _is_hash(tail)):
+            return None
+    return top, name
 
 
 _WITH_PARENTS: Final = frozenset({"ReplicaSet", "Job"})

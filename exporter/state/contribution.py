@@ -64,8 +64,8 @@ class ReportPart:
     """The part of a report that is about one resource, where a group alone does not say it all.
 
     ``since`` (Unix seconds) and ``messages`` stand in the order of the profile's failures.
-    ``subject`` is None when the group is direct, ``workload`` where the resource is its own, or
-    where the ledger has not settled yet whose it is.
+    ``subject`` is None when the group is direct, ``workload`` where the resource is its own, or,
+    if the group is controlled, where the ledger has not settled yet whose it is.
     """
 
     __slots__ = ("group", "messages", "name", "since", "subject", "workload")

@@ -1,50 +1,23 @@
 """Who fails what, since when, and how often that began and ended."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from exporter.model.ownership import Workload
 from exporter.model.report import EARLIEST_SECONDS
-from exporter.state.contribution import Contribution, ReportPart, group_of, parts
+from exporter.state.contribution import (
+    CONTROLLED,
+    Contribution,
+    ReportPart,
+    group_of,
+    has_failures,
+    parts,
+)
 from exporter.state.occurrences import UNKNOWN, FailureCounted, details_of, why_closed
 from exporter.state.profile import Failure
 from exporter.state.report_store import ReportKey
+from exporter.state.sums import FailureBucket, FailureBuckets
 from exporter.state.tally import Counters, Gauge, Labels, Minimum
-
-
-class FailureBucket(NamedTuple):
-    """Failing results of one severity, on one kind of resource in one namespace, by control."""
-
-    severity: str
-    namespace: str
-    kind: str
-    controlled: str
-
-
-class FailureBuckets:
-    """How many failing results each bucket has, and how many of them each report brings.
-
-    What is zero is not there: ``counts`` and ``places`` have the same keys.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[FailureBucket] = Counter()
-        self.places: dict[FailureBucket, dict[ReportKey, int]] = {}
-
-    def add(self, bucket: FailureBucket, place: ReportKey, amount: int) -> None:
-        """Let *amount* more failing results of a report stand, or fewer."""
-        places = self.places.get(bucket)
-        if places is None:
-            places = self.places[bucket] = {}
-        count = places.get(place, 0) + amount
-        if count:
-            places[place] = count
-        else:
-            del places[place]
-        self.counts[bucket] += amount
-        if not places:
-            del self.counts[bucket], self.places[bucket]
 
 
 class FailingWorkloads(Gauge):
@@ -209,9 +182,13 @@ class Failures:
 
     def regroup(self, place: ReportKey, before: Contribution, after: Contribution) -> None:
         """Let the same failures stand for another workload."""
-        self._stand(place, before, -1)
-        if self._stand(place, after, +1):
+        for contribution, amount in ((before, -1), (after, +1)):
+            for part in parts(contribution):
+                if isinstance(part, ReportPart):
+                    self._name(place, part, amount)
+        if has_failures(after):
             self.places[place] = after
+            self.touch(place)
         for listen in self.listeners:
             listen(before, after)
 
@@ -279,23 +256,30 @@ class Failures:
             if not isinstance(part, ReportPart) or not part.failures:
                 continue
             any_stands = True
-            namespace, kind, name, controlled, top = _where(part)
+            self._name(place, part, amount)
             for failure, since in zip(part.failures, part.since, strict=True):
-                policy, rule, severity, _, source = failure.outcome
-                # As policyreport_resource_results has them.
-                resource = (namespace, kind, name, controlled, *top)
-                labels = (*resource, policy, rule, failure.word, severity, source)
-                self.resources.add(labels, amount * failure.times)
-                bucket = FailureBucket(severity, namespace, kind, controlled)
-                self.buckets.add(bucket, place, amount)
-                word = failure.word
-                group = (namespace, top[0], policy, word, severity, source)
-                self.workloads.add_results(top, group, amount * failure.times)
-                if word == "fail":
-                    self._fail((namespace, policy, severity, source), since, amount)
+                if failure.word == "fail":
+                    policy, _, severity, _, source = failure.outcome
+                    group = (part.group.namespace, policy, severity, source)
+                    self._fail(group, since, amount)
         if any_stands:
             self.touch(place)
         return any_stands
+
+    def _name(self, place: ReportKey, part: ReportPart, amount: int) -> None:
+        """Count the failures of a part under its resource and workload, once that is known."""
+        if part.workload is None and part.group.controlled == CONTROLLED:
+            return  # until the index has settled: ``regroup`` follows
+        namespace, kind, name, controlled, top = _where(part)
+        # As policyreport_resource_results has them.
+        resource = (namespace, kind, name, controlled, *top)
+        for failure in part.failures:
+            (policy, rule, severity, _, source), word = failure.outcome, failure.word
+            labels = (*resource, policy, rule, word, severity, source)
+            self.resources.add(labels, amount * failure.times)
+            self.buckets.add(FailureBucket(severity, namespace, kind, controlled), place, amount)
+            group = (namespace, top[0], policy, word, severity, source)
+            self.workloads.add_results(top, group, amount * failure.times)
 
     def _fail(self, group: Labels, since: int, amount: int) -> None:
         if amount < 0:

@@ -182,7 +182,8 @@ class Ledger:
 
         False where that is not so, and nothing was done.
         """
-        before, after = None if old is None else direct_group(old), direct_group(new)
+        before = None if old is None else direct_group(old)
+        after = new if isinstance(new, Group) else direct_group(new)
         if after is None or (before is None) != (old is None):
             return False
         if not self._is_alone(stores[1], place):
@@ -240,9 +241,9 @@ class Ledger:
             return 0
         found = self.workloads.take()
         for namespace, reports in found.items():
-            for slot, place, old, owned in self._report_stores.about(namespace, reports):
+            for slot, where, name, old, owned in self._report_stores.about(namespace, reports):
                 if (new := self._accountant.owned(old, owned)) is not old:
-                    self._regroup(slot, place, old, new)
+                    self._regroup(slot, ReportKey(where, name), old, new)
         return 1 + sum(len(owned) for reports in found.values() for owned in reports.values())
 
     def _regroup(self, slot: int, place: ReportKey, old: Contribution, new: Contribution) -> None:

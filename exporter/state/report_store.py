@@ -216,8 +216,12 @@ class ReportStores:
 
     def about(
         self, namespace: str, reports: Mapping[str, Sequence[Owned]]
-    ) -> Iterator[tuple[int, ReportKey, Contribution, Sequence[Owned]]]:
-        """Give what reports of these names contribute, in both groups and of the cluster, too."""
+    ) -> Iterator[tuple[int, str, str, Contribution, Sequence[Owned]]]:
+        """Give what reports of these names contribute, in both groups and of the cluster, too.
+
+        That is the group's number, the report's namespace and name, its contribution and what it
+        is about.
+        """
         for slot, store in enumerate(self.stores):
             for where in {"", namespace}:
                 find = store.finder(where)
@@ -226,7 +230,7 @@ class ReportStores:
                 for name, owned in reports.items():
                     found = find(name)
                     if found:
-                        yield slot, ReportKey(where, name), found, owned
+                        yield slot, where, name, found, owned
 
     def copies(self) -> int:
         """Count the reports that do not count, as the other group has them newer."""

@@ -1,15 +1,51 @@
-"""Results added up by namespace, policy and severity, for the status page."""
+"""What the status page needs: results by namespace, policy, severity; where failures are."""
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.state.contribution import Group
 from exporter.state.profile import LeftOut, Verdict
+from exporter.state.report_store import ReportKey
 from exporter.state.shares import MAX_SOURCES, NamesInShares
 from exporter.state.tally import NOTHING, OVERFLOW, Labels
 
 CROWD: Final = 20_000
 """How much may wait for somebody who looks: what waits takes a hundred bytes."""
+
+
+class FailureBucket(NamedTuple):
+    """Failing results of one severity, on one kind of resource in one namespace, by control."""
+
+    severity: str
+    namespace: str
+    kind: str
+    controlled: str
+
+
+class FailureBuckets:
+    """How many failing results each bucket has, and how many of them each report brings.
+
+    What is zero is not there: ``counts`` and ``places`` have the same keys.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[FailureBucket] = Counter()
+        self.places: dict[FailureBucket, dict[ReportKey, int]] = {}
+
+    def add(self, bucket: FailureBucket, place: ReportKey, amount: int) -> None:
+        """Let *amount* more failing results of a report stand, or fewer."""
+        places = self.places.get(bucket)
+        if places is None:
+            places = self.places[bucket] = {}
+        count = places.get(place, 0) + amount
+        if count:
+            places[place] = count
+        else:
+            del places[place]
+        self.counts[bucket] += amount
+        if not places:
+            del self.counts[bucket], self.places[bucket]
 
 
 class SumTable(dict[Labels, list[int]]):

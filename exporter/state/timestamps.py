@@ -45,19 +45,23 @@ class NewestTimestamps(Gauge):
 
     def note(self, report: Report) -> None:
         """Look at the timestamps of a report; most often none is newer."""
-        namespace = report.namespace
-        named, chosen = self._names.of(namespace), self._names.chosen
+        named = self._names.of(report.metadata.namespace)
         for piece in report.pieces:
             source = piece.result_set.source
             if source is not None:
                 source = source or report.source
                 if source in named and piece.newest <= self._newest[source]:
                     continue
-                if not piece.result_set.raw_results:
-                    continue
-                if piece.newest <= self._clock():
-                    self._raise(namespace, source, piece.newest, chosen)
-                    continue
+            if piece.result_set.raw_results:
+                self._look(report, piece)
+
+    def _look(self, report: Report, piece: Piece) -> None:
+        """Look at the timestamps of a piece of a report, one of which may be newer."""
+        namespace, chosen = report.metadata.namespace, self._names.chosen
+        source = piece.result_set.source
+        if source is not None and piece.newest <= self._clock():
+            self._raise(namespace, source or report.source, piece.newest, chosen)
+        else:
             for raw_result, stamp in zip(piece.result_set.raw_results, piece.stamps, strict=True):
                 self._raise(namespace, raw_result[5] or report.source, stamp, chosen)
         if self._names.chosen is not chosen:

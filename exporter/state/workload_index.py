@@ -1,7 +1,6 @@
 """The objects of each namespace whose names reveal who owns whom, by family."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from exporter.model.ownership import (
@@ -18,61 +17,31 @@ from exporter.model.report import Reference
 from exporter.state.contribution import (
     CONTROLLED,
     Contribution,
-    Owned,
+    Group,
     ReportPart,
     direct_group,
     parts,
 )
+from exporter.state.families import (
+    SCATTERED,
+    STRIDE,
+    FamilyKey,
+    FoundOwners,
+    Resolution,
+    Row,
+    owners_in,
+    resolve_all,
+    rows_of,
+)
 from exporter.state.report_store import ReportKey
 
-_SCATTERED: Final = "/"
-"""Before the name of a report whose results name resources: no name contains it."""
 _AT_ONCE: Final = 200
 """Members that are resolved in one turn: some milliseconds."""
-_STRIDE: Final = 3
-"""Entries of a family's list for each member: its report's name, the form and the text."""
-_LARGE: Final = 250 * _STRIDE
+_LARGE: Final = 250 * STRIDE
 """Entries of a family above which only what a change may concern is resolved again."""
 _MOST_OWNERS: Final = 20  # that changed; where more did, all of a family is resolved again
 
 _MOST_NAMES: Final = 20  # large families whose owners are remembered by name
-_Row = tuple[str, str, str]
-_ALONE: Final = {kind: (kind,) for kind in KINDS}
-_FamilyKey = tuple[str, str]
-"""A namespace, and what ``family_of`` gives."""
-
-
-class _Resolution:
-    """A family of which members are resolved, some at a time; *rows* are those left.
-
-    ``gone`` are members that were removed meanwhile. A change of the family is resolved after it.
-    """
-
-    __slots__ = ("_known", "_names", "_rows", "family", "gone")
-
-    def __init__(self, family: _FamilyKey, names: OwnersByName, rows: Iterable[_Row]) -> None:
-        self.family = family
-        self.gone: set[_Row] = set()
-        self._names = names
-        self._rows = iter(rows)
-        self._known: dict[tuple[str, str, bool], Owned] = {}
-
-    def take(self, most: int, found: dict[str, list[Owned]]) -> int:
-        """Resolve at most *most* members into *found*, by report; return how many."""
-        count = 0
-        for row in islice(self._rows, most):
-            count += 1
-            report, form, text = row
-            if form not in DEPENDENT or row in self.gone:
-                continue
-            direct = not report.startswith(_SCATTERED)
-            owned = self._known.get((form, text, direct))
-            if owned is None:
-                workload = workload_of((form, text), self._names)
-                owned = Owned(self.family[0], (form, text), workload, direct=direct)
-                self._known[form, text, direct] = owned
-            found.setdefault(report if direct else report[len(_SCATTERED) :], []).append(owned)
-        return count
 
 
 class WorkloadIndex:
@@ -89,9 +58,9 @@ class WorkloadIndex:
 
     def __init__(self) -> None:
         self._families: dict[str, dict[str, list[str]]] = {}
-        self._pending: dict[_FamilyKey, list[str] | None] = {}
-        self._names: dict[_FamilyKey, OwnersByName] = {}
-        self._under_way: _Resolution | None = None
+        self._pending: dict[FamilyKey, list[str] | None] = {}
+        self._names: dict[FamilyKey, OwnersByName] = {}
+        self._under_way: Resolution | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -112,7 +81,7 @@ class WorkloadIndex:
         *scope* is what the report names as its resource. *twice* says that a report of the same
         name in the other API group is about it, too.
         """
-        after = None if new is None else direct_group(new)
+        after = new if new is None or isinstance(new, Group) else direct_group(new)
         if old is None and after is not None and scope is not None and not twice:
             self._add(after.namespace, place.name, scope.kind, scope.name)  # of a first list
             return
@@ -153,7 +122,7 @@ class WorkloadIndex:
     ) -> None:
         for part in parts(contribution):
             if isinstance(part, ReportPart):
-                report = _SCATTERED + place.name
+                report = SCATTERED + place.name
                 act(part.group.namespace, report, part.group.kind, part.name)
 
     def _forget(self, place: ReportKey, namespace: str, scope: Reference | None) -> None:
@@ -183,7 +152,7 @@ class WorkloadIndex:
                 return
         self._pending[namespace, key] = None
 
-    def _mark(self, family: _FamilyKey, row: _Row) -> None:
+    def _mark(self, family: FamilyKey, row: Row) -> None:
         """Let a member of a large family be resolved, and what it may own."""
         if row[1] in KINDS:
             self._names.pop(family, None)
@@ -201,9 +170,9 @@ class WorkloadIndex:
             return True
         key = family_of(member[1])
         members = self._families.get(namespace, {}).get(key, [])
-        for at in range(0, len(members), _STRIDE):
+        for at in range(0, len(members), STRIDE):
             if members[at] == report and (members[at + 1], members[at + 2]) == member:
-                del members[at : at + _STRIDE]
+                del members[at : at + STRIDE]
                 self._removed((namespace, key), members, [(report, *member)])
                 return True
         return False
@@ -211,14 +180,14 @@ class WorkloadIndex:
     def _remove_reports(self, namespace: str, reports: set[str]) -> None:
         """Remove objects of which only the reports' names are known: a look at all of them."""
         for key, members in list(self._families.get(namespace, {}).items()):
-            if reports.isdisjoint(members[::_STRIDE]):
+            if reports.isdisjoint(members[::STRIDE]):
                 continue
-            rows = list(_rows(members))
+            rows = list(rows_of(members))
             members[:] = [each for row in rows if row[0] not in reports for each in row]
             gone = [row for row in rows if row[0] in reports]
             self._removed((namespace, key), members, gone)
 
-    def _removed(self, family: _FamilyKey, members: list[str], gone: Sequence[_Row]) -> None:
+    def _removed(self, family: FamilyKey, members: list[str], gone: Sequence[Row]) -> None:
         """Note what was removed from a family; *members* are left."""
         namespace, key = family
         if self._under_way is not None and self._under_way.family == family:
@@ -259,49 +228,53 @@ class WorkloadIndex:
         members = self._families.get(namespace, {}).get(family[1], [])
         return workload_of(member, self._owners(family, members)) or (kind, name)
 
-    def take(self) -> dict[str, dict[str, list[Owned]]]:
+    def take(self) -> dict[str, FoundOwners]:
         """Resolve what is pending, some members at a time: by namespace and report.
 
         Several families at once, because a report may name a thousand resources, each of another.
         """
-        found: dict[str, dict[str, list[Owned]]] = {}
+        found: dict[str, FoundOwners] = {}
         left = _AT_ONCE
-        while left > 0:
+        while left > 0 and not self.is_settled:
             if self._under_way is None:
-                if not self._pending:
-                    break
-                self._under_way = self._next()
+                family, changes = self._pending.popitem()
+                members = self._families.get(family[0], {}).get(family[1], [])
+                if len(members) <= _LARGE:
+                    resolve_all(family[0], members, found.setdefault(family[0], {}))
+                    left -= len(members) // STRIDE
+                    continue
+                self._under_way = self._begin(family, members, changes)
             taken = self._under_way.take(left, found.setdefault(self._under_way.family[0], {}))
             if taken < left:
                 self._under_way = None
             left -= taken
         return found
 
-    def _owners(self, family: _FamilyKey, members: list[str]) -> OwnersByName:
+    def _owners(self, family: FamilyKey, members: list[str]) -> OwnersByName:
         names = self._names.get(family)
         if names is None:
-            names = _owners(members)
+            names = owners_in(members)
             if len(members) > _LARGE:
                 if len(self._names) >= _MOST_NAMES:
                     self._names.clear()
                 self._names[family] = names
         return names
 
-    def _next(self) -> _Resolution:
-        family, changes = self._pending.popitem()
-        members = self._families.get(family[0], {}).get(family[1], [])
+    def _begin(
+        self, family: FamilyKey, members: list[str], changes: list[str] | None
+    ) -> Resolution:
         names = self._owners(family, members)
         if changes is None:
-            return _Resolution(family, names, _rows(members.copy()))
-        rows = [row for row in _rows(changes) if row[0]]
-        owners = tuple({text for _, form, text in _rows(changes) if form in KINDS})
+            return Resolution(family, names, rows_of(members.copy()))
+        rows = [row for row in rows_of(changes) if row[0]]
+        owners = tuple({text for _, form, text in rows_of(changes) if form in KINDS})
         if len(owners) > _MOST_OWNERS:
-            rows = list(_rows(members))
+            rows = list(rows_of(members))
         elif owners:
             rows += [
-                each for each in _rows(members) if each[1] in CUT or each[2].startswith(owners)
+                each for each in rows_of(members) if each[1] in CUT or each[2].startswith(owners)
             ]
-        return _Resolution(family, names, rows)
+        return Resolution(family, names, rows)
 
 
 def _lacks_workload(contribution: Contribution | None) -> bool:
@@ -309,22 +282,3 @@ def _lacks_workload(contribution: Contribution | None) -> bool:
     if not isinstance(contribution, ReportPart) or contribution.workload is not None:
         return False
     return contribution.group.controlled == CONTROLLED
-
-
-def _rows(members: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Give the report, the form and the text of each member of a family."""
-    entries = iter(members)
-    return zip(entries, entries, entries, strict=True)
-
-
-def _owners(members: list[str]) -> OwnersByName:
-    """Give the kinds of a family's possible owners by name."""
-    names = OwnersByName()
-    for _, form, text in _rows(members):
-        if form in KINDS:
-            kinds = names.get(text)
-            if kinds is None:
-                names[text] = _ALONE[form]
-            elif form not in kinds:
-                names[text] = (*kinds, form)
-    return names

@@ -5,7 +5,8 @@ from heapq import merge
 from itertools import islice
 from typing import Final
 
-from exporter.state.failures import FailureBucket, Failures, OpenFailure, standing_in
+from exporter.state.failures import Failures, OpenFailure, standing_in
+from exporter.state.sums import FailureBucket
 from exporter.view import values
 
 SLICE: Final = 500

@@ -175,13 +175,7 @@ class Codec:
         return ListPage(objects, [], page.metadata.cont, page.metadata.version)
 
     def line(self, body: bytes) -> WatchLine:
-        """Decode a watch line without pauses; see ``line_in_turns``."""
-        return drained(self.line_in_turns(body))
-
-    def line_in_turns(self, body: bytes) -> Generator[None, None, WatchLine]:
-        """Decode a watch line; object lines, nearly all of them, in one pass.
-
-        Yields wherever others can work; returns the line.
+        """Decode a watch line without pauses; object lines, nearly all of them, in one pass.
 
         Raises:
             Malformed: the line, or the object in it; the message names the field.
@@ -190,12 +184,22 @@ class Codec:
             line = self._line(body)
             if line.type not in _OBJECT_LINES:
                 return self._control(body, None)
-            if len(body) > TURN_BYTES:
-                yield
-                found = yield from self._finish_in_turns(line.object)
-                yield
-            else:
-                found = self._finish(line.object)
+            found = self._finish(line.object)
+        except BROKEN as error:
+            return self._control(body, error)
+        return WatchLine(line.type, found, found.metadata.resource_version, False, None)
+
+    def line_in_turns(self, body: bytes) -> Generator[None, None, WatchLine]:
+        """Decode a watch line as ``line`` does; yields in a long one, so that others can work."""
+        if len(body) <= TURN_BYTES:
+            return self.line(body)
+        try:
+            line = self._line(body)
+            if line.type not in _OBJECT_LINES:
+                return self._control(body, None)
+            yield
+            found = yield from self._finish_in_turns(line.object)
+            yield
         except BROKEN as error:
             return self._control(body, error)
         return WatchLine(line.type, found, found.metadata.resource_version, False, None)

@@ -104,7 +104,12 @@ class TableCodec(Codec):
         return ListPage(reports, [], table.metadata.cont, table.metadata.version)
 
     def line_in_turns(self, body: bytes) -> Generator[None, None, WatchLine]:
-        """Decode a watch line; a row is short, so there is no turn but in other lines.
+        """Decode a watch line; a row is short, so there is no turn."""
+        yield from ()
+        return self.line(body)
+
+    def line(self, body: bytes) -> WatchLine:
+        """Decode a watch line.
 
         Raises:
             Malformed: the line is no Table's.
@@ -112,9 +117,9 @@ class TableCodec(Codec):
         try:
             line = _line(body)
         except BROKEN:
-            return (yield from super().line_in_turns(body))
+            return super().line(body)
         if line.type == "ERROR" or not line.object.rows:
-            return (yield from super().line_in_turns(body))
+            return super().line(body)
         self._learn(line.object)
         row = line.object.rows[0]
         metadata = row.object.metadata

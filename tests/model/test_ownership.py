@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.ownership import (
+    DEPENDENT,
+    KINDS,
     LONGEST_PREFIX,
     SUFFIX_LETTERS,
     OwnersByName,
@@ -16,6 +18,7 @@ from exporter.model.ownership import (
     family_of,
     member_of,
     workload_of,
+    workload_of_all,
 )
 
 MINUTES: Final = 29_800_000
@@ -215,3 +218,39 @@ def test_the_work_for_many_pods_whose_prefix_was_cut_grows_with_their_number(own
         found.add(workload_of(member, names))
     assert found == {("CronJob", long) if owners == "one CronJob" else None}
     assert names.looks < 30 * number
+
+
+POD_TEMPLATE: Final = "5d59d67564"
+TEXTS: Final = (
+    "web",
+    f"web-{POD_TEMPLATE}",
+    "web-5947866",
+    f"web-{MINUTES}",
+    f"web-api-{POD_TEMPLATE}",
+    "web-3",
+)
+MEMBERS = st.tuples(st.sampled_from(sorted(DEPENDENT | KINDS - {"Pod"})), st.sampled_from(TEXTS))
+PLAIN = st.tuples(st.sampled_from(["ReplicaSet", "random", "ordinal"]), st.sampled_from(TEXTS))
+
+
+@given(st.lists(MEMBERS, max_size=4), st.lists(PLAIN, max_size=4), MEMBERS)
+def test_what_a_family_has_in_common_is_what_each_of_its_members_has(
+    some: list[tuple[str, str]], copies: list[tuple[str, str]], top: tuple[str, str]
+) -> None:
+    for family in ([*some, *copies], [top, *copies]):
+        names = OwnersByName()
+        for form, text in family:
+            if form in KINDS:
+                names[text] = (*names.get(text, ()), form)
+        common = workload_of_all([form for form, _ in family], [text for _, text in family])
+        if common is not None:
+            each = {workload_of(member, names) for member in family if member[0] in DEPENDENT}
+            assert each <= {common}
+
+
+@pytest.mark.parametrize("top", ["Deployment", "Rollout", "DaemonSet", "StatefulSet"])
+def test_a_workload_with_its_copies_needs_no_look_at_each(top: str) -> None:
+    form = {"DaemonSet": "random", "StatefulSet": "ordinal"}.get(top)
+    copies = [("random", f"web-{POD_TEMPLATE}"), ("ReplicaSet", f"web-{POD_TEMPLATE}")]
+    forms, texts = zip((top, "web"), *([(form, "web")] * 2 if form else copies), strict=True)
+    assert workload_of_all(forms, texts) == (top, "web")
