@@ -255,7 +255,7 @@ class Exporter:
         if self.checkpoint_writer.active:
             settle_after_sync()
         log.info("first sync of reports is complete")
-        while not self.finish_restore():
+        while not await self.finish_restore():
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _settle(self) -> NoReturn:
@@ -265,7 +265,7 @@ class Exporter:
             if self.health.complete("reports"):
                 await self.scrapes.settle()
 
-    def finish_restore(self) -> bool:
+    async def finish_restore(self) -> bool:
         """Once all that the checkpoint knew was listed, count what vanished: refused is not gone.
 
         False while that is still to come.
@@ -276,8 +276,8 @@ class Exporter:
             return False
         if not all(f.synced or f.state == "not served" for f in known):
             return False
-        ledger.finish_restore()
-        ledger.failures.watched = None
+        while ledger.restore.finish_some():
+            await asyncio.sleep(0)
         return True
 
     def reflector(self, scope: Scope) -> Reflector | None:

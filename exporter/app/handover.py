@@ -50,7 +50,7 @@ async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) ->
     level_until = 0.0
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if not is_whole(new, old):
+        if not await is_whole(new, old):
             continue
         level_until = level_until or clock() + PATIENCE_SECONDS
         async with old.checkpoint_writer.turn:
@@ -65,11 +65,11 @@ async def take_over(new: Exporter, old: Exporter, switch: Callable[[], None]) ->
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-def is_whole(new: Exporter, old: Exporter) -> bool:
+async def is_whole(new: Exporter, old: Exporter) -> bool:
     """Return whether *new* has listed all it can, and at least what *old* has."""
     if not all(_has_listed(f, old.reflector(f.scope)) for f in new.reflectors):
         return False
-    new.finish_restore()
+    await new.finish_restore()
     return True
 
 

@@ -1,5 +1,6 @@
 """Consistent moments of all that only this program knows, taken out of the state and put back."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -12,7 +13,6 @@ from exporter.checkpoint.format import (
     Checkpoint,
     counters_of,
     judgement,
-    judges_of,
     memory_of,
     restore,
     restore_counters,
@@ -63,6 +63,7 @@ class Checkpointer:
         self.saved_at = 0.0
         self.outbox: Outbox = NoJournal()
         self._state = state
+        self._restore = state.ledger.restore
         self._reflectors = reflectors
         self.choice = choice
         self._clock = clock
@@ -104,7 +105,7 @@ class Checkpointer:
     def take(self, refresh_seconds: float) -> Capture | None:
         """Take a moment to be written; None when the last one holds the same and is not old."""
         self._take_failures()
-        self._note_events()
+        self.cover_events()
         counters = self._counters()
         unborn = {n: frozenset(c.unborn) for n, c in counters_of(self._state).items()}
         lines = self.outbox.covered()
@@ -122,7 +123,7 @@ class Checkpointer:
     def capture(self) -> Checkpoint | None:
         """Take a moment for another state to begin with; None while no versions cover it."""
         self._take_failures()
-        if not self._note_events() and self._events != self._state.violation_events.total.rows:
+        if not self.cover_events() and self._events != self._state.violation_events.total.rows:
             return None
         return self._checkpoint(self._counters())
 
@@ -131,7 +132,7 @@ class Checkpointer:
 
         What is encoded between turns of the event loop is not left to ``take``.
         """
-        if self._learning:
+        if not self._restore.is_over:
             return False
         failures = self._state.ledger.failures
         if self._discarded:
@@ -155,24 +156,49 @@ class Checkpointer:
         self._discarded = True
         self._state.ledger.failures.touched.clear()
 
-    def rebase(self, checkpoint: Checkpoint) -> bool:
+    async def rebase(self, checkpoint: Checkpoint) -> bool:
         """Go on from a checkpoint of another process, as after a restart; the state stays.
 
         Counted again is exactly what that checkpoint does not cover: the ``uncommitted`` Events,
-        and the failures that differ between then and now. False, and nothing was done, while
+        and the failures that differ between then and now. These are compared in turns; whoever
+        takes a moment meanwhile gets that of the checkpoint. False, and nothing was done, while
         this one is still reading the first lists after a restart.
 
         Raises:
             StateError: it is broken; the state is as it was.
         """
-        if self._learning:
+        if not self._restore.is_over:
             return False
-        judges = judges_of(checkpoint, self.choice)
-        memory = memory_of(checkpoint, judges, self.choice)
+        memory = await asyncio.to_thread(memory_of, checkpoint, self.choice)
+        higher = self._begin_again(checkpoint)
+        self._restore.compare(memory, redate=True)
+        try:
+            while self._restore.finish_some():
+                await asyncio.sleep(0)
+        finally:  # what a cancelled task has left is done at once: half of it would be wrong
+            self._restore.finish()
+            for name, counters in counters_of(self._state).items():
+                for labels, value in higher[name].items():
+                    counters.raise_to(labels, value, unborn=False)
+                self._restored[name] = dict(counters.rows)
+            self._kept = ()
+            self.outbox.replay(checkpoint.journal)
+        return True
+
+    def _begin_again(self, checkpoint: Checkpoint) -> Counts:
+        """Go back to the counts of a checkpoint, but for the Events that it does not cover.
+
+        Returns the rows that are shown with more than these counts.
+        """
         self.drop_covered(checkpoint)
         shown = {name: c.shown for name, c in counters_of(self._state).items()}
-        events, ledger = self._state.violation_events, self._state.ledger
-        self._aside = restore_counters(self._state, checkpoint, judges[0])
+        events = self._state.violation_events
+        self._aside = restore_counters(self._state, checkpoint, self.choice)
+        self._restored = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
+        higher = {n: c.show_at_least(shown[n]) for n, c in counters_of(self._state).items()}
+        self._former_failures = checkpoint.failures
+        self._failures_choice = checkpoint.choice or self.choice
+        self._scopes = checkpoint.scopes
         self._events, self._repeated = dict(events.total.rows), list(checkpoint.repeated)
         for each in events.uncommitted or ():
             events.total.add(each.labels, each.amount)
@@ -181,17 +207,7 @@ class Checkpointer:
             self._versions[scope_name(scope)] = str(version or "")
             events.counted_elsewhere[scope] = version
             events.watermarks[scope] = max(version, events.watermarks.get(scope, 0))
-        ledger.memory = memory
-        ledger.failures.redate(memory.of)
-        ledger.failures.watched = judges[-1].failure if len(judges) > 1 else None
-        ledger.finish_restore()
-        ledger.failures.watched = None
-        for name, counters in counters_of(self._state).items():
-            counters.keep(shown[name])
-            self._restored[name] = dict(counters.rows)
-        self._kept = ()
-        self.outbox.replay(checkpoint.journal)
-        return True
+        return higher
 
     def drop_covered(self, checkpoint: Checkpoint) -> None:
         """Forget the lines of what another process has counted: it writes them."""
@@ -199,10 +215,6 @@ class Checkpointer:
         self.outbox.drop_covered(
             lambda scope, version: version <= versions.get(scope_name(scope), 0)
         )
-
-    def cover_events(self) -> None:
-        """Take over what Events were counted, as far as the watches' versions cover it."""
-        self._note_events()
 
     def catch_up(self, former: "Checkpointer") -> None:
         """Let no counter fall below what *former* counted.
@@ -213,8 +225,8 @@ class Checkpointer:
         theirs = counters_of(former._state)  # noqa: SLF001 - one of the same class
         for name, counters in counters_of(self._state).items():
             self._raise(name, counters, theirs[name], former._aside[name])  # noqa: SLF001
-        former._note_events()  # noqa: SLF001
-        if not self._note_events():
+        former.cover_events()
+        if not self.cover_events():
             self._events_of(former)
 
     def _raise(
@@ -244,19 +256,13 @@ class Checkpointer:
             if version := version_number(self._versions.get(scope_name(reflector.scope), "")):
                 marks[reflector.scope] = max(version, marks.get(reflector.scope, 0))
 
-    @property
-    def _learning(self) -> bool:
-        """Whether it is not known yet what differs from the checkpoint that this began with."""
-        ledger = self._state.ledger
-        return ledger.memory is not None or ledger.failures.watched is not None
-
     def _take_failures(self) -> None:
         """Encode the failures of the reports that are left.
 
         Until all reports are listed again after a restart, those of the last checkpoint stay:
         only then is it known what differs.
         """
-        if self._learning:
+        if not self._restore.is_over:
             return
         while self.encode_some():
             pass
@@ -268,7 +274,7 @@ class Checkpointer:
 
     def _counters(self) -> Counts:
         """Give the counts that go with the failures and the versions that are kept."""
-        learning = self._learning
+        learning = not self._restore.is_over
         counters = {
             name: dict(self._restored[name] if learning else c.rows)
             for name, c in counters_of(self._state).items()
@@ -294,7 +300,7 @@ class Checkpointer:
             journal=[msgspec.Raw(line[:-1]) for line in lines],
         )
 
-    def _note_events(self) -> bool:
+    def cover_events(self) -> bool:
         """Take over what Events were counted, if some versions cover just that.
 
         None does while a list is half read, nor after a version was lost (410) until a list has

@@ -95,7 +95,7 @@ class Follower:
         if not self._news_since and self._has_news():
             self._news_since = now
         if not look.active or self._is_silent(now):
-            self._take_over(look.writer, active=look.active)
+            await self._take_over(look.writer, active=look.active)
         return new
 
     def note_durable(self, checkpoint: Checkpoint) -> None:
@@ -127,9 +127,9 @@ class Follower:
         waited = bool(self._news_since) and now - self._news_since > patience
         return waited or now - self._read_at > self.store.refresh_seconds + patience
 
-    def _take_over(self, writer: str, *, active: bool) -> None:
+    async def _take_over(self, writer: str, *, active: bool) -> None:
         other = self.store.other
-        if other is not None and not self._checkpointer.rebase(other):
+        if other is not None and not await self._checkpointer.rebase(other):
             return
         self.store.following = False
         self._news_since = 0.0

@@ -221,17 +221,14 @@ def restore(
     Raises:
         StateError: a part of it is broken; the state is as it was.
     """
-    judges = judges_of(checkpoint, choice)
-    memory = memory_of(checkpoint, judges, choice)
+    memory = memory_of(checkpoint, choice)
     for name, width in _WIDTHS.items():
         if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
             raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")
-    aside = restore_counters(state, checkpoint, judges[0])
+    aside = restore_counters(state, checkpoint, choice)
     known = set(checkpoint.scopes)
-    state.ledger.memory = memory
+    state.ledger.restore.memory = memory
     state.ledger.counting.update(s for s in scopes if scope_name(s) in known)
-    if len(judges) > 1:
-        state.ledger.failures.watched = judges[-1].failure
     state.violation_events.seen_deleted.update(checkpoint.repeated)
     state.violation_events.overruled.update(checkpoint.overruled)
     for scope in scopes:
@@ -246,9 +243,10 @@ def judgement(judge: CompiledFilters, name: str) -> Callable[[Labels], bool]:
 
 
 def restore_counters(
-    state: ClusterState, checkpoint: Checkpoint, judge: CompiledFilters
+    state: ClusterState, checkpoint: Checkpoint, choice: CountingFilters
 ) -> dict[str, dict[Labels, int]]:
-    """Set the counters to those of a checkpoint; return the counts that *judge* leaves out."""
+    """Set the counters to those of a checkpoint; return the counts that *choice* leaves out."""
+    judge = choice.judge()
     aside: dict[str, dict[Labels, int]] = {}
     for name, counters in counters_of(state).items():
         rows, aside[name] = chosen_rows(checkpoint, name, judge)
@@ -266,22 +264,16 @@ def chosen_rows(
     return {labels: n for labels, n in rows.items() if labels not in aside}, aside
 
 
-def judges_of(checkpoint: Checkpoint, choice: CountingFilters) -> tuple[CompiledFilters, ...]:
-    """Compile what counts now, and what counted when the checkpoint was taken if that differs."""
-    former = checkpoint.choice or choice
-    return (choice.judge(), *([former.judge()] if former != choice else ()))
-
-
-def memory_of(
-    checkpoint: Checkpoint, judges: tuple[CompiledFilters, ...], choice: CountingFilters
-) -> FailureMemory:
-    """Return the failures of a checkpoint that all *judges* let count.
+def memory_of(checkpoint: Checkpoint, choice: CountingFilters) -> FailureMemory:
+    """Return the failures of a checkpoint that *choice*, and that of the checkpoint, let count.
 
     They are not comparable with those of the present reports where *choice* has other limits.
 
     Raises:
         StateError: they are broken.
     """
+    former = checkpoint.choice or choice
+    judges = (choice.judge(), *([former.judge()] if former != choice else ()))
     allowed: dict[FailureGroup, Labels | None] = {}
     for group in checkpoint.failures.groups:
         labels = Labels(group[1:])
@@ -295,4 +287,6 @@ def memory_of(
     except _BROKEN as error:
         raise StateError(f"not a checkpoint: {error}") from error
     comparable = checkpoint.choice is None or checkpoint.choice.limits == choice.limits
-    return FailureMemory(known, checkpoint.failures.cut.keys(), comparable=comparable)
+    watched = judges[1].failure if len(judges) > 1 else None
+    cut = checkpoint.failures.cut.keys()
+    return FailureMemory(known, cut, comparable=comparable, watched=watched)

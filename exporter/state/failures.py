@@ -131,10 +131,10 @@ class Failures:
 
     ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
     ``places`` are the reports with open failures, ``buckets`` say where; ``touched`` names, by
-    namespace, the reports in which some were opened or closed. ``watched``, while it is set, says
-    which failures would have been seen before: others may have begun at any time, and open nothing.
-    ``report``, where it is set, is called with each one that is counted; ``version`` is then the
-    resourceVersion of the object that a watch brought.
+    namespace, the reports in which some were opened or closed. ``before_change``, where it is set,
+    is called with each report whose failures are about to change. ``report``, where it is set, is
+    called with each one that is counted; ``version`` is then the resourceVersion of the object that
+    a watch brought.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -147,7 +147,7 @@ class Failures:
         self.touched: dict[str, set[str]] = {}
         self.report: Callable[[FailureCounted], None] | None = None
         self.version = ""
-        self.watched: Callable[[Identity, Labels], bool] | None = None
+        self.before_change: Callable[[ReportKey], object] | None = None
         self.places: dict[ReportKey, Contribution] = {}
         self.buckets = FailureBuckets()
         self._clock = clock
@@ -165,6 +165,8 @@ class Failures:
 
         *former* is what is known of the report from before a restart.
         """
+        if self.before_change is not None:
+            self.before_change(place)
         if former:
             self.touch(place)
         known = remember(before)
@@ -197,15 +199,17 @@ class Failures:
         place: ReportKey,
         known: tuple[Remembered, Remembered],
         contributions: tuple[Contribution | None, Contribution | None],
+        watched: Callable[[Identity, Labels], bool] | None = None,
     ) -> None:
         """Count what began to fail, and what no longer does, of what is *known* before and after.
 
-        *contributions* are the report's before and after, as far as they are there.
+        *contributions* are the report's before and after, as far as they are there. *watched* says
+        which failures would have been seen before: others may have begun at any time, and open
+        nothing.
         """
         before, after = known
         if before.keys() == after.keys():
             return
-        watched = self.watched
         opened = [
             identity
             for identity in after.keys() - before.keys()
@@ -234,16 +238,15 @@ class Failures:
             place, check = ReportKey(namespace, f"#{mark:x}"), ("", "", policy, "", source)
             self.report(FailureCounted(False, place, check, group, since))
 
-    def redate(self, known_of: Callable[[ReportKey, Contribution], Remembered]) -> None:
-        """Let failures begin as early as a checkpoint of another process knows."""
-        for place, contribution in self.places.items():
-            now = remember(contribution)
-            known = known_of(place, contribution)
-            earlier = {i: k for i, k in known.items() if i in now and k[0] < now[i][0]}
-            if earlier:
-                self._stand(place, contribution, -1)
-                self._date(contribution, earlier)
-                self._stand(place, contribution, +1)
+    def redate(self, place: ReportKey, known: Remembered) -> None:
+        """Let failures of a report begin as early as a checkpoint of another process knows."""
+        contribution = self.places[place]
+        now = remember(contribution)
+        earlier = {i: k for i, k in known.items() if i in now and k[0] < now[i][0]}
+        if earlier:
+            self._stand(place, contribution, -1)
+            self._date(contribution, earlier)
+            self._stand(place, contribution, +1)
 
     def touch(self, place: ReportKey) -> None:
         """Note that the open failures of a report changed."""

@@ -17,7 +17,7 @@ from exporter.state.contribution import (
     parts,
 )
 from exporter.state.failures import Failures, remember
-from exporter.state.memory import FailureMemory
+from exporter.state.memory import Restore
 from exporter.state.report_store import (
     GROUPS,
     Dated,
@@ -44,9 +44,8 @@ class Ledger:
     recount of every report that counts. A group's difference to what the totals show is
     multiplied out only then, so that a change costs the same however many results a report has.
 
-    ``memory`` has when failures known before the restart began. Until
-    ``finish_restore`` sets it to None, nothing is counted as opened or closed: a report may still
-    be listed in the other API group, where it is newer.
+    As long as ``restore`` has a memory of the failures before the restart, nothing is counted as
+    opened or closed: a report may still be listed in the other API group, where it is newer.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Ledger:
         self.reports = Gauge()
         self.newest = NewestTimestamps(selection, clock)
         self.failures = Failures(clock, limit)
-        self.memory: FailureMemory | None = None
+        self.restore = Restore(self.failures)
         self.counting: set[Scope] = set()
         self._selection = selection
         self._report_stores = ReportStores(clock, shares)
@@ -125,19 +124,6 @@ class Ledger:
             self._put(scope, place, contribution)
         self.oldest.restart()
         self.counting.add(scope)
-
-    def finish_restore(self) -> None:
-        """Count what began and ended since the checkpoint, once every list of reports ended."""
-        memory, self.memory = self.memory, None
-        if memory is None:
-            return
-        self.failures.version = ""
-        for place, contribution in self.failures.places.items():
-            after = remember(contribution)
-            self.failures.count(place, (memory.take(place, after), after), (None, contribution))
-            self.failures.touch(place)
-        for mark, (since, labels) in memory.rest():
-            self.failures.close_unknown(mark, since, labels)
 
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
         """Bring at most about *most* numbers up to date; True when more may be left.
@@ -202,7 +188,7 @@ class Ledger:
 
     def _is_alone(self, other: ReportStore, place: ReportKey) -> bool:
         """Whether no report of the other group has this name, nor any speaks of this resource."""
-        if self.memory is not None:
+        if self.restore.memory is not None:
             return False
         is_only = self._shared.are_none and other.is_empty
         return is_only or (place not in self._shared and other.find(place) is None)
@@ -285,7 +271,7 @@ class Ledger:
         *,
         count: bool,
     ) -> None:
-        memory = self.memory
+        memory = self.restore.memory
         former = memory.of(place, after) if memory is not None else None
         if not (former or has_failures(before) or has_failures(after)):
             return

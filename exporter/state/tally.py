@@ -266,13 +266,12 @@ class Counters:
         self.shown = {}
         self.publish(rows, frozenset(unborn))
 
-    def keep(self, shown: Mapping[Labels, int]) -> None:
-        """Let no row fall below what was shown."""
+    def show_at_least(self, shown: Mapping[Labels, int]) -> dict[Labels, int]:
+        """Let nothing that is shown be below what was shown; return what would have been."""
         higher = {k: value for k, value in shown.items() if value > self.shown.get(k, 0)}
-        for labels, value in higher.items():
-            self.raise_to(labels, value, unborn=False)
         if higher:
             self.publish({**self.shown, **higher}, self._unborn_durably)
+        return higher
 
     def raise_to(self, labels: Labels, value: int, *, unborn: bool) -> None:
         """Let a row be at least *value*; where there was none, it is *unborn* or not."""

@@ -167,7 +167,7 @@ def limited(**limits: int) -> ConfigFile:
 
 def has_learned(life: Life) -> Callable[[Samples], bool]:
     """Whether the differences from the checkpoint are counted."""
-    return lambda _: life.exporter.state.ledger.memory is None
+    return lambda _: life.exporter.state.ledger.restore.is_over
 
 
 @pytest.mark.parametrize("limits", [{"report_results": 1}, {"namespace_failures": 1}], ids=str)

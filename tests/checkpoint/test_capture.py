@@ -140,6 +140,6 @@ async def test_what_ended_during_a_restart_leaves_the_next_checkpoint(
     assert again.failures() == hashes("a"), "until all is listed, what it was is kept"
     for report in listed:
         again.state.apply(Applied(REPORTS, report))
-    again.state.ledger.finish_restore()
+    again.state.ledger.restore.finish()
     await again.writer.commit()
     assert again.failures() == hashes(*(report.name for report in listed))

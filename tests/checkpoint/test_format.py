@@ -135,7 +135,7 @@ def test_failures_that_stand_still_open_nothing_and_keep_their_age() -> None:
     before = Watched(report("a", seconds=NOW - 9000))
     again = reports_after(before)
     again.list(report("a", seconds=NOW - 10))
-    again.state.ledger.finish_restore()
+    again.state.ledger.restore.finish()
     assert (again.counts, again.oldest) == ((0, 0), NOW - 9000)
 
 
@@ -144,13 +144,13 @@ def test_what_was_fixed_broken_and_deleted_meanwhile_counts() -> None:
     again = reports_after(before)
     again.list(report("fixed", []), report("kept"), report("new"))
     assert again.counts == (0, 0), "until all is listed, what is listed later may be newer"
-    again.state.ledger.finish_restore()
+    again.state.ledger.restore.finish()
     assert again.counts == (1, 2)
 
 
 def test_without_a_checkpoint_the_end_of_the_first_lists_opens_nothing() -> None:
     first = Watched(report("a"))
-    first.state.ledger.finish_restore()
+    first.state.ledger.restore.finish()
     assert first.counts == (0, 0)
 
 
@@ -204,7 +204,7 @@ def choosing(choice: CountingFilters, former: CountingFilters | None, before: Wa
 def test_what_is_left_out_now_is_not_taken_for_fixed(former: CountingFilters | None) -> None:
     again = choosing(NOT_TEAM_A, former, Watched(report("a")))
     again.list(report("a"))
-    again.state.ledger.finish_restore()
+    again.state.ledger.restore.finish()
     assert sum(again.failures.closed.rows.values()) == 0
 
 

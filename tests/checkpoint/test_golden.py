@@ -38,7 +38,7 @@ def state(request: pytest.FixtureRequest) -> ClusterState:
     state.apply(Init(REPORTS))
     state.apply(Applied(REPORTS, report(limits, team)))
     state.apply(InitDone(REPORTS))
-    state.ledger.finish_restore()
+    state.ledger.restore.finish()
     return state
 
 

@@ -118,7 +118,7 @@ class Process:
         for scope in (REPORTS, SCOPE):
             for change in self.world.listed(scope):
                 self.state.apply(change)
-        self.state.ledger.finish_restore()
+        self.state.ledger.restore.finish()
         self.at = len(self.world.changes)
         self.events.at = FIRST_VERSION + self.at
         return self

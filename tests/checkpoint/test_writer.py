@@ -18,6 +18,7 @@ from exporter.model.changes import Applied, Init, InitDone, Scope
 from exporter.model.event import Event
 from exporter.model.resource import EVENTS, Resource
 from exporter.state.cluster import ClusterState
+from exporter.state.memory import COMPARED_AT_ONCE
 from exporter.state.selection import Selection
 from exporter.watch.pace import TimeSlice
 from exporter.wire.codec import ListPage
@@ -69,6 +70,10 @@ class Written:
     @property
     def opened(self) -> int:
         return sum(self.state.ledger.failures.opened.shown.values())
+
+    @property
+    def closed(self) -> int:
+        return sum(self.state.ledger.failures.closed.shown.values())
 
     def stored(self) -> Checkpoint:
         return decode(self.api.stored.content)
@@ -157,7 +162,7 @@ async def test_failures_that_had_no_room_are_not_opened_by_a_restart() -> None:
     again.fail(*names)
     again.fail("other", "new", namespace="team-b")
     again.state.apply(InitDone(REPORTS))
-    again.state.ledger.finish_restore()
+    again.state.ledger.restore.finish()
     opened = {labels[0]: n for labels, n in again.state.ledger.failures.opened.rows.items()}
     assert opened == {"team-a": 300, "team-b": 2}
 
@@ -171,7 +176,7 @@ async def test_a_follower_shows_what_another_makes_durable() -> None:
     follower = Written(beside=leader.api, name="pod-b")
     await follower.writer.open("c")
     follower.fail("a", "b")
-    follower.state.ledger.finish_restore()
+    follower.state.ledger.restore.finish()
     await follower.writer.commit()
     assert (follower.opened, follower.value("checkpoint_writer")) == (1, 0)
     leader.fail("b")
@@ -192,7 +197,7 @@ async def test_who_takes_over_keeps_the_older_start_of_a_failure() -> None:
     await leader.writer.commit()
     follower = Written(beside=leader.api, name="pod-b", now=NOW + 100)
     await follower.writer.open("c")
-    follower.state.ledger.finish_restore()
+    follower.state.ledger.restore.finish()
     leader.fail("a")
     follower.fail("a", "b")
     await leader.writer.commit()
@@ -201,6 +206,51 @@ async def test_who_takes_over_keeps_the_older_start_of_a_failure() -> None:
     assert follower.value("checkpoint_writer") == 1
     assert sorted(row.since for row in follower.stored().failures.rows()) == [NOW, NOW + 100]
     assert [*follower.state.ledger.failures.oldest.least.rows.values()] == [NOW]
+
+
+@virtual
+async def test_a_take_over_compares_a_few_hundred_failures_a_turn() -> None:
+    leader = Written()
+    await leader.writer.open("c")
+    await leader.writer.commit()
+    follower = Written(beside=leader.api, name="pod-b")
+    await follower.writer.open("c")
+    follower.state.ledger.restore.finish()
+    names = [f"r{number}" for number in range(3_000)]
+    leader.fail(*names[:1_000], "ended")
+    follower.fail(*names)
+    await leader.writer.commit()
+    await leader.writer.close()
+    opened = follower.state.ledger.failures.opened
+    taking, counts = asyncio.create_task(follower.writer.commit()), list[int]()
+    while not taking.done():
+        await asyncio.sleep(0)
+        counts.append(sum(opened.rows.values()))
+    assert follower.value("checkpoint_writer") == 1
+    assert (follower.opened, follower.closed) == (3_001, 1)
+    assert max(after - before for before, after in itertools.pairwise(counts)) <= COMPARED_AT_ONCE
+
+
+@virtual
+async def test_a_take_over_that_is_cut_short_is_exact() -> None:
+    leader = Written()
+    await leader.writer.open("c")
+    await leader.writer.commit()
+    follower = Written(beside=leader.api, name="pod-b")
+    await follower.writer.open("c")
+    follower.state.ledger.restore.finish()
+    names = [f"r{number}" for number in range(2_000)]
+    leader.fail(*names[:1_000], "ended")
+    follower.fail(*names)
+    await leader.writer.commit()
+    await leader.writer.close()
+    taking = asyncio.create_task(follower.writer.commit())
+    while follower.state.ledger.restore.is_over:
+        await asyncio.sleep(0)
+    taking.cancel()
+    await asyncio.wait([taking])
+    await follower.writer.close()
+    assert (follower.opened, follower.closed) == (2_001, 1)
 
 
 @virtual

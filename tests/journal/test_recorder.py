@@ -310,8 +310,8 @@ def test_the_start_and_gaps_have_lines() -> None:
 def test_a_failure_that_ended_while_the_exporter_was_down_has_a_line_without_the_resource() -> None:
     recorded = Recorded()
     group = ("team-a", "p", "high", "kyverno")
-    recorded.state.ledger.memory = FailureMemory({7: (int(NOW) - 90, group)})
-    recorded.state.ledger.finish_restore()
+    recorded.state.ledger.restore.memory = FailureMemory({7: (int(NOW) - 90, group)})
+    recorded.state.ledger.restore.finish()
     line = recorded.line
     assert (line["event_name"], line["duration_seconds"]) == ("failure_closed", 90)
     assert (line["namespace"], line["policy"], line["severity"]) == ("team-a", "p", "high")
@@ -320,10 +320,10 @@ def test_a_failure_that_ended_while_the_exporter_was_down_has_a_line_without_the
 
 def test_a_failure_that_began_while_the_exporter_was_down_has_a_whole_line() -> None:
     recorded = Recorded()
-    recorded.state.ledger.memory = FailureMemory()
+    recorded.state.ledger.restore.memory = FailureMemory()
     recorded.sees(REPORTS, report())
     assert recorded.lines == []
-    recorded.state.ledger.finish_restore()
+    recorded.state.ledger.restore.finish()
     line = recorded.line
     assert (line["event_name"], line["body"]) == ("failure_opened", "no such label")
 

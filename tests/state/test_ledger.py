@@ -191,7 +191,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
         restore(self.state, checkpoint, scopes, CountingFilters(sources=tuple(recount.SOURCES)))
         for group in order:
             self.relist(group=group, keep={key[1:] for key in self.truth})
-        self.state.ledger.finish_restore()
+        self.state.ledger.restore.finish()
         for name in ("opened", "closed"):
             counted = getattr(self.state.ledger.failures, name).rows
             assert +Counter(counted) == +Counter(getattr(before.ledger.failures, name).rows)
