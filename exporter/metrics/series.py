@@ -88,10 +88,9 @@ class Series:
         self._movable = movable and fair
         self._kept = kept
         self._shared: dict[Labels, Joined] = {}
-        self._folded: dict[Labels, Labels] = {}
+        self._folded: dict[str, dict[Labels, Labels]] = {}  # by namespace
         self._rest: set[Labels] = set()
         self._sizes: Counter[str] = Counter()
-        self._folded_of: Counter[str] = Counter()
         self._members: Counter[str] = Counter()
         self._largest = ""
 
@@ -123,33 +122,23 @@ class Series:
         return row in self.slots and row not in self._shared
 
     def unfold(self) -> list[Labels]:
-        """Free folded rows for which there is room again; the caller puts them again."""
-        if not self._folded:
-            return []
-        room = self.limit - self._own
-        freed = nsmallest(room, self._folded) if room > 0 else []
+        """Free folded rows for which there is room again; the caller puts them again.
+
+        Only rows of namespaces that get room are looked at.
+        """
+        freed, room = list[Labels](), self.limit - self._own
+        for namespace in sorted(self._folded) if room > 0 else ():
+            freed += nsmallest(room - len(freed), self._folded[namespace])
         if self._movable:
             share, taken = self._share(), Counter(map(self._namespace, freed))
-            small = {
-                namespace: share - self._sizes[namespace] - taken[namespace]
-                for namespace in self._folded_of
-                if self._sizes[namespace] + taken[namespace] < share
-            }
-            if small:
-                freed += self._of_small(small, set(freed))
+            for namespace in sorted(self._folded):
+                first = taken[namespace]  # of these rows are freed already
+                room = share - self._sizes[namespace] - first
+                if room > 0:
+                    freed += nsmallest(first + room, self._folded[namespace])[first:]
         for row in freed:
             self.put(row, None)
         return freed
-
-    def _of_small(self, small: dict[str, int], freed: set[Labels]) -> list[Labels]:
-        """Name folded rows of namespaces that have less than their share, up to that."""
-        found = list[Labels]()
-        for row in sorted(self._folded.keys() - freed):
-            namespace = self._namespace(row)
-            if small.get(namespace, 0) > 0:
-                small[namespace] -= 1
-                found.append(row)
-        return found
 
     @property
     def _own(self) -> int:
@@ -165,12 +154,15 @@ class Series:
     def _exposed(self, row: Labels, value: float | None) -> Labels | None:
         """Choose the labels that a row is exposed under; None for a row that never was."""
         labels = row if self._keep is None else tuple(row[i] for i in self._keep)
-        folded = self._folded.get(row)
-        if folded is not None:
+        namespace = self._namespace(row)
+        rows = self._folded.get(namespace)
+        folded = None if rows is None else rows.get(row)
+        if rows is not None and folded is not None:
             if value is None:
-                del self._folded[row]
-                _take(self._folded_of, self._namespace(row))
-                _take(self._members, self._namespace(row))
+                del rows[row]
+                if not rows:
+                    del self._folded[namespace]
+                _take(self._members, namespace)
             return folded
         if labels in self.slots:
             return labels
@@ -182,8 +174,7 @@ class Series:
 
     def _fold(self, row: Labels, labels: Labels) -> Labels:
         rest = overflow(labels, self.slots, self.limit, self._kept)
-        self._folded[row] = rest
-        self._folded_of[self._namespace(row)] += 1
+        self._folded.setdefault(self._namespace(row), {})[row] = rest
         self._members[self._namespace(row)] += 1
         self.folded_total += 1
         return rest

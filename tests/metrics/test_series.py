@@ -132,6 +132,35 @@ def put_and_settle(shown: Series, row: Labels, value: int | None, truth: dict[La
         shown.put(freed, truth[freed])
 
 
+class Compared(str):
+    """Text that counts how often it is compared in order."""
+
+    __slots__ = ()
+    times = 0
+
+    def __lt__(self, other: str) -> bool:
+        Compared.times += 1
+        return str.__lt__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_for_room_in_one_namespace_no_folded_row_of_another_is_looked_at() -> None:
+    shown = Series(Segments(lambda labels: f"{labels} "), 1_000)
+    for number in range(5_000):
+        shown.put(("team-z", Compared(f"r{number:04}")), 1)
+    for number in range(600):
+        shown.put(("team-a", f"r{number:03}"), 1)
+    for number in range(10):
+        shown.put(("team-a", f"r{number:03}"), None)
+        shown.put(("team-z", Compared(f"new-{number}")), 1)
+    while shown.behind:
+        shown.settle(1_000)
+    Compared.times = 0
+    assert len(shown.unfold()) == 10
+    assert Compared.times == 0
+
+
 @pytest.mark.parametrize("first", ["flood", "team"])
 def test_20_000_named_resources_of_one_namespace_fold_no_row_of_another(first: str) -> None:
     shown = Series(Segments(lambda labels: f"{labels} "), 20_000, kept=frozenset({2}))

@@ -17,6 +17,7 @@ from exporter.state.memory import COMPARED_AT_ONCE, Comparison, FailureMemory, h
 from exporter.state.occurrences import FailureCounted
 from exporter.state.report_store import ReportKey
 from exporter.state.selection import Selection
+from exporter.state.tally import Labels
 from tests.metrics.clusters import NOW, REPORTS
 
 NAMES = ("a", "b", "c", "d")
@@ -35,7 +36,7 @@ def report(name: str, rules: Sequence[str], seconds: int) -> Report:
 
 def known(checks: Sequence[tuple[str, str]]) -> FailureMemory:
     """A checkpoint that has these failures, by name of the Pod and rule."""
-    labels = ("team-a", "p", "high", "kyverno")
+    labels: Labels = ("team-a", "p", "high", "kyverno")
     marks = {
         hash_of(ReportKey("team-a", f"uid-{name}"), Identity("Pod", name, "p", rule, "kyverno")): (
             SINCE,
