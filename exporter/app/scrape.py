@@ -9,6 +9,7 @@ from typing import Final
 
 from exporter.metrics.exposition import Exposition, Shot, render
 from exporter.metrics.self_metrics import Row, SelfMetrics
+from exporter.watch.pace import TimeSlice
 
 LAG_SECONDS: Final = 10
 """How far back LoopLag looks."""
@@ -82,14 +83,20 @@ def loop_lag() -> list[Row]:
 TURN_SECONDS: Final = 0.001
 """How long changes are taken up before others get a turn of the loop."""
 
+LONG_TURN_SECONDS: Final = 0.01
+"""The same under a flood of changes: more is taken up than arrives in between."""
+
 UNIT: Final = 100
 """Changes that are taken up before the clock is looked at: a tenth to half of a millisecond."""
 
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 10.0
 
 
 class ScrapeRenderer:
-    """Renders /metrics. Taking changes up holds the event loop for TURN_SECONDS at a time."""
+    """Renders /metrics. Taking changes up holds the event loop for TURN_SECONDS at a time.
+
+    Scrapes at the same time share these turns, as their work is the same.
+    """
 
     def __init__(
         self,
@@ -97,11 +104,14 @@ class ScrapeRenderer:
         self_metrics: SelfMetrics,
         complete: Callable[[str], bool],
         clock: Callable[[], float],
+        work_clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._exposition = exposition
         self._self_metrics = self_metrics
         self._complete = complete
         self._clock = clock
+        self._turns = TimeSlice(work_clock, TURN_SECONDS)
+        self._long_turns = TimeSlice(work_clock, LONG_TURN_SECONDS)
 
     async def scrape(self, openmetrics: bool, names: frozenset[str]) -> Iterable[bytes]:  # noqa: FBT001 - the web's port
         """Take one moment of all families, or of those named; render it segment by segment."""
@@ -132,12 +142,13 @@ class ScrapeRenderer:
     async def settle(self, *, sums: bool = False) -> None:
         """Bring the series up to the state, a slice at a time; with *sums* those too.
 
-        Under a flood of changes it gives up after half a minute: what is left is then taken up
-        in one go by the moment itself. Before that the scraper has given up.
+        What this leaves would be taken up in one go by the moment itself, so it leaves nothing:
+        under a flood of changes it takes longer turns after ten seconds.
         """
-        deadline = self._clock() + _PATIENCE_SECONDS
-        turn = perf_counter()
-        while self._exposition.settle(UNIT, sums=sums) and self._clock() < deadline:
-            if perf_counter() - turn >= TURN_SECONDS:
+        patient_until = self._clock() + _PATIENCE_SECONDS
+        while True:
+            turns = self._turns if self._clock() < patient_until else self._long_turns
+            if turns.over:
                 await asyncio.sleep(0)
-                turn = perf_counter()
+            elif not self._exposition.settle(UNIT, sums=sums):
+                return

@@ -44,13 +44,16 @@ class Backoff:
 
 
 class TimeSlice:
-    """Splits work into turns of TURN_SECONDS, between which the event loop serves others.
+    """Splits work into turns of *seconds*, between which the event loop serves others.
 
     Followers share one, so that ten of them together hold the loop no longer than one.
     """
 
-    def __init__(self, work_clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, work_clock: Callable[[], float] = time.perf_counter, seconds: float = TURN_SECONDS
+    ) -> None:
         self._clock = work_clock
+        self._seconds = seconds
         self._began: float | None = None
 
     @property
@@ -60,7 +63,7 @@ class TimeSlice:
         if self._began is None:
             self._began = now
             asyncio.get_running_loop().call_soon(self._renew)
-        return now - self._began >= TURN_SECONDS
+        return now - self._began >= self._seconds
 
     def _renew(self) -> None:
         self._began = None

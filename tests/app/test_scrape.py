@@ -10,7 +10,17 @@ import pytest
 
 from exporter.app import scrape
 from exporter.app.exporter import SETTLE_SECONDS
-from exporter.app.scrape import LAG_SECONDS, LoopLag, loop_lag, run_timed
+from exporter.app.scrape import (
+    LAG_SECONDS,
+    LONG_TURN_SECONDS,
+    TURN_SECONDS,
+    LoopLag,
+    ScrapeRenderer,
+    loop_lag,
+    run_timed,
+)
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.self_metrics import new_self_metrics
 from exporter.model.resource import EVENTS, POLICY_REPORTS
 from tests.app.running import body, parse, self_metrics
 from tests.scale.living import Living
@@ -52,6 +62,53 @@ async def test_what_changes_does_not_wait_for_a_scrape_for_ever() -> None:
         assert any(source.changed for source in sources)
         await sleep(SETTLE_SECONDS)
         assert not any(source.changed for source in sources)
+
+
+class Flooded(Exposition):
+    """Work that arrives in each turn of the loop; ``most`` was done in one."""
+
+    def __init__(self, arriving: int) -> None:
+        self.left = self._arriving = arriving
+        self.done = self.most = 0
+
+    def settle(self, most: int, *, sums: bool = False) -> bool:
+        self.left -= 1
+        self.done += 1
+        return self.left > 0
+
+    async def arrive(self) -> None:
+        for _ in range(1_000):
+            await sleep(0)
+            self.most = max(self.most, self.done)
+            self.done, self.left = 0, self.left + self._arriving
+
+
+@virtual
+async def test_a_flood_of_changes_is_kept_up_with_in_longer_turns() -> None:
+    flood = Flooded(arriving=50)
+    renderer = ScrapeRenderer(
+        flood, new_self_metrics(), lambda _: True, count().__next__, count(step=0.0001).__next__
+    )
+    arriving = asyncio.create_task(flood.arrive())
+    await renderer.settle()
+    assert arriving.cancel(), "it had no end by itself"
+    assert flood.left <= 0, "nothing is left to be taken up at once"
+    assert flood.most <= LONG_TURN_SECONDS / 0.0001 + 1
+
+
+@virtual
+async def test_scrapes_at_the_same_time_share_the_turns_of_one() -> None:
+    work = Flooded(arriving=100)
+    renderer = ScrapeRenderer(
+        work, new_self_metrics(), lambda _: True, lambda: 0.0, count(step=0.0001).__next__
+    )
+    looking = asyncio.create_task(work.arrive())
+    settling = [asyncio.create_task(renderer.settle()) for _ in range(5)]
+    for _ in range(10):
+        await sleep(0)
+    for task in (looking, *settling):
+        task.cancel()
+    assert 0 < work.most <= TURN_SECONDS / 0.0001 + 1
 
 
 def test_the_longest_delay_is_that_of_the_last_ten_seconds() -> None:
