@@ -78,21 +78,24 @@ class ResultsDecoder:
             results = yield from self._in_turns(body)
         else:
             results = self._results(body)
-        if len(body) * _GROWTH <= limits.size and _count(results, named=named) <= limits.results:
-            return Kept(results)
-        if len(results) <= limits.results and _fitting(results, limits, named=named) == len(
-            results
-        ):
-            return Kept(results)
+        if sum([_times(each, named=named) for each in results]) <= limits.results:
+            small = len(body) * _GROWTH <= limits.size
+            if small or _fitting(results, limits, named=named) == len(results):
+                return Kept(results)
         yield
         ranks: list[list[Result]] = [[] for _ in range(_UNKNOWN + 1)]
+        left = Counter[str]()
         for each in results:
             ranks[_RANKS.get(each.result, _UNKNOWN)].append(each)
+            left[each.result] += _times(each, named=named)
         yield
         worst = [each for rank in ranks for each in rank[: limits.results]]
+        if named:
+            worst = [_about_fewer(each, limits.results) for each in worst]
+        yield
         kept = worst[: _fitting(worst, limits, named=named)]
-        left = Counter({word: len(rank) for word, rank in zip(BADNESS, ranks, strict=False)})
-        left.subtract(each.result for each in kept)
+        for each in kept:
+            left[each.result] -= _times(each, named=named)
         passed, failed, warned, errors, skipped = (left[word] for word in RESULTS)
         return Kept(kept, (passed, failed, warned, errors, skipped))
 
@@ -128,10 +131,17 @@ def _turns(items: Sequence[msgspec.Raw]) -> Generator[tuple[int, int], None, Non
         yield first, len(items)
 
 
-def _count(results: Sequence[Result], *, named: bool) -> int:
-    if not named:
-        return len(results)
-    return sum([len(each.resources or ()) or 1 for each in results])
+def _times(result: Result, *, named: bool) -> int:
+    """Give how often a result counts: for each of the resources that it names."""
+    return len((named and result.resources) or ()) or 1
+
+
+def _about_fewer(result: Result, most: int) -> Result:
+    """Let a result name no more resources than results are kept."""
+    about = result.resources
+    if about is None or len(about) <= most:
+        return result
+    return msgspec.structs.replace(result, resources=about[:most])
 
 
 def _fitting(results: Sequence[Result], limits: ReportLimits, *, named: bool) -> int:
@@ -140,11 +150,13 @@ def _fitting(results: Sequence[Result], limits: ReportLimits, *, named: bool) ->
     for count, each in enumerate(results):
         about = (named and each.resources) or ()
         room -= len(about) or 1
+        if count and room < 0:
+            return count
         names = {*raw_result_of(each), *(part for one in about for part in one.key)} - seen
         size -= sum(map(getsizeof, names))
         seen |= names
         if each.result in FAILING:
             size -= getsizeof(each.message[:LONGEST_MESSAGE])
-        if count and (room < 0 or size < 0):
+        if count and size < 0:
             return count
     return len(results)

@@ -114,7 +114,15 @@ def test_a_result_that_names_resources_counts_for_each() -> None:
     named = [{**each, "resources": [{"name": "a"}, {"name": "b"}]} for each in results(*BADNESS)]
     found = read(ResultCache(limits=ReportLimits(6, 10**6)), named, scope=False)
     assert kept(found) == ["fail", "error", "warn"] * 2
-    assert found.cut == (1, 0, 0, 0, 1)
+    assert found.cut == (2, 0, 0, 0, 2)
+
+
+def test_of_a_result_that_names_too_many_resources_the_first_are_kept() -> None:
+    about = [{"kind": "Pod", "name": f"x{n}"} for n in range(50_000)]
+    named = [{**each, "resources": about} for each in results("fail")]
+    found = read(ResultCache(limits=ReportLimits(6, 10**6)), named, scope=False)
+    assert [piece.about.name for piece in found.pieces] == [f"x{n}" for n in range(6)]
+    assert found.cut == (0, 50_000 - 6, 0, 0, 0)
 
 
 def test_a_report_is_cut_by_the_memory_that_its_text_takes() -> None:
