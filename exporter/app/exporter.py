@@ -176,14 +176,14 @@ class Exporter:
                 await self.journal.written()
             await self.checkpoint_writer.close()
 
-    def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
+    async def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
         """Begin with what was captured of another exporter, which is still shown."""
         # The other is shown as long as it takes; only with its policy an Event counts where it did.
         self._patience = math.inf
         self.heard = {}
         if self.journal is not None:
             self.journal.outbox.wait()
-        self.checkpoint_writer.inherit(checkpoint, store)
+        await self.checkpoint_writer.inherit(checkpoint, store)
         self.began = True
 
     async def _follow(self) -> None:

@@ -119,7 +119,7 @@ class Reloading:
 
     async def _succeed(self, tasks: asyncio.TaskGroup, new: Composed) -> None:
         old = self.present.exporter
-        new.exporter.inherit(await captured(old), old.checkpoint_writer.store)
+        await new.exporter.inherit(await captured(old), old.checkpoint_writer.store)
         life = tasks.create_task(new.run(), name="successor")
         try:
             await take_over(new.exporter, old, lambda: self._switch(tasks, new, life))

@@ -85,14 +85,15 @@ class Checkpointer:
         """Unix seconds."""
         return self._clock()
 
-    def begin_with(self, checkpoint: Checkpoint) -> None:
+    async def begin_with(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint into the state, which has seen nothing yet.
 
         Raises:
             StateError: it is broken; the state is as it was.
         """
+        memory = await asyncio.to_thread(memory_of, checkpoint, self.choice)
         scopes = [f.scope for f in self._reflectors]
-        self._aside = restore(self._state, checkpoint, scopes, self.choice)
+        self._aside = restore(self._state, checkpoint, scopes, self.choice, memory)
         self.cluster = checkpoint.cluster or self.cluster
         self._versions = dict(checkpoint.versions)
         self._restored = {n: dict(c.rows) for n, c in counters_of(self._state).items()}
@@ -186,10 +187,7 @@ class Checkpointer:
         return True
 
     def _begin_again(self, checkpoint: Checkpoint) -> Counts:
-        """Go back to the counts of a checkpoint, but for the Events that it does not cover.
-
-        Returns the rows that are shown with more than these counts.
-        """
+        """Go back to the counts of a checkpoint; return the rows that are shown beyond them."""
         self.drop_covered(checkpoint)
         shown = {name: c.shown for name, c in counters_of(self._state).items()}
         events = self._state.violation_events

@@ -211,17 +211,22 @@ def _digest(body: bytes) -> bytes:
 
 
 def restore(
-    state: ClusterState, checkpoint: Checkpoint, scopes: list[Scope], choice: CountingFilters
+    state: ClusterState,
+    checkpoint: Checkpoint,
+    scopes: list[Scope],
+    choice: CountingFilters,
+    memory: FailureMemory | None = None,
 ) -> dict[str, dict[Labels, int]]:
     """Put a checkpoint's numbers into a state that has seen nothing yet.
 
     Returned are the counts that *choice* leaves out: to be kept, for when it no longer does.
-    Failures that it leaves out, or that the checkpoint's own choice did, are not known.
+    Failures that it leaves out, or that the checkpoint's own choice did, are not known. *memory*
+    has the others, if that was read before.
 
     Raises:
         StateError: a part of it is broken; the state is as it was.
     """
-    memory = memory_of(checkpoint, choice)
+    memory = memory or memory_of(checkpoint, choice)
     for name, width in _WIDTHS.items():
         if any(len(labels) != width for labels, _ in checkpoint.counters.get(name, ())):
             raise StateError(f"not a checkpoint: counters.{name}: expected {width} labels")

@@ -112,14 +112,14 @@ class CheckpointWriter:
             return False
         return await self._adopt(self._store, body)
 
-    def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
+    async def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
         """Begin with what the writer to *store* captured; it goes on to write."""
         self._store = store
         self._follower = self._new_follower()
         self.active = False
         if store is not None:
             self.checkpointer.outbox.hold()
-        self.checkpointer.begin_with(checkpoint)
+        await self.checkpointer.begin_with(checkpoint)
         if store is None:
             self._show_all()
         elif self._follower is not None and (shown := self._follower.inherit(checkpoint)):
@@ -253,7 +253,7 @@ class CheckpointWriter:
             if cluster and checkpoint.cluster not in ("", cluster):
                 await self._restart_counting(store, "cluster", "it belongs to another cluster")
                 return False
-            self.checkpointer.begin_with(checkpoint)
+            await self.checkpointer.begin_with(checkpoint)
         except StateError as error:
             await self._restart_counting(store, "unusable", str(error))
             return False

@@ -135,7 +135,7 @@ async def test_what_ended_during_a_restart_leaves_the_next_checkpoint(
     before = Kept(tmp_path, failing("a"))
     await before.writer.commit()
     again = Kept(tmp_path)
-    again.checkpointer.begin_with(decode(before.file.read() or b""))
+    await again.checkpointer.begin_with(decode(before.file.read() or b""))
     await again.writer.commit()
     assert again.failures() == hashes("a"), "until all is listed, what it was is kept"
     for report in listed:
