@@ -40,6 +40,14 @@ class ReportLimits(NamedTuple):
     results: int = 2_000
     size: int = 2**20
 
+    @property
+    def resources(self) -> int:
+        """How many resources the results may name: to count one costs as much as two results.
+
+        Kyverno up to 1.10, whose results name theirs, writes at most 1,000 results into a report.
+        """
+        return max(self.results // 2, 1)
+
 
 DEFAULT_LIMITS: Final = ReportLimits()
 UNLIMITED: Final = ReportLimits(maxsize, maxsize)
@@ -78,9 +86,11 @@ class ResultsDecoder:
             results = yield from self._in_turns(body)
         else:
             results = self._results(body)
-        if sum([_times(each, named=named) for each in results]) <= limits.results:
+        count = sum([_times(each, named=named) for each in results])
+        if count <= limits.results:
             small = len(body) * _GROWTH <= limits.size
-            if small or _fitting(results, limits, named=named) == len(results):
+            few = not named or count <= limits.resources
+            if (small and few) or _fitting(results, limits, named=named) == len(results):
                 return Kept(results)
         yield
         ranks: list[list[Result]] = [[] for _ in range(_UNKNOWN + 1)]
@@ -91,7 +101,7 @@ class ResultsDecoder:
         yield
         worst = [each for rank in ranks for each in rank[: limits.results]]
         if named:
-            worst = [_about_fewer(each, limits.results) for each in worst]
+            worst = [_about_fewer(each, limits.resources) for each in worst]
         yield
         kept = worst[: _fitting(worst, limits, named=named)]
         for each in kept:
@@ -137,7 +147,7 @@ def _times(result: Result, *, named: bool) -> int:
 
 
 def _about_fewer(result: Result, most: int) -> Result:
-    """Let a result name no more resources than results are kept."""
+    """Let a result name no more resources than a report may."""
     about = result.resources
     if about is None or len(about) <= most:
         return result
@@ -147,10 +157,12 @@ def _about_fewer(result: Result, most: int) -> Result:
 def _fitting(results: Sequence[Result], limits: ReportLimits, *, named: bool) -> int:
     """Count the results from the first one on that fit into the limits; the first always does."""
     room, size, seen = limits.results, limits.size, set[str]()
+    resources = set[tuple[str, ...]]()
     for count, each in enumerate(results):
         about = (named and each.resources) or ()
         room -= len(about) or 1
-        if count and room < 0:
+        resources.update([one.key for one in about])
+        if room < 0 or len(resources) > limits.resources:
             return count
         names = {*raw_result_of(each), *(part for one in about for part in one.key)} - seen
         size -= sum(map(getsizeof, names))

@@ -121,8 +121,21 @@ def test_of_a_result_that_names_too_many_resources_the_first_are_kept() -> None:
     about = [{"kind": "Pod", "name": f"x{n}"} for n in range(50_000)]
     named = [{**each, "resources": about} for each in results("fail")]
     found = read(ResultCache(limits=ReportLimits(6, 10**6)), named, scope=False)
-    assert [piece.about.name for piece in found.pieces] == [f"x{n}" for n in range(6)]
-    assert found.cut == (0, 50_000 - 6, 0, 0, 0)
+    assert [piece.about.name for piece in found.pieces] == ["x0", "x1", "x2"]
+    assert found.cut == (0, 50_000 - 3, 0, 0, 0)
+
+
+def test_of_results_that_name_too_many_resources_the_worst_are_kept() -> None:
+    named = [
+        {**each, "resources": [{"kind": "Pod", "name": f"x{number // 2}"}]}
+        for number, each in enumerate(results("pass", "warn", "pass", "pass", "fail", "error"))
+    ]
+    cache = ResultCache(limits=ReportLimits(6, 10**6))
+    assert read(cache, named, scope=False).cut is None
+    named[5]["resources"] = [{"kind": "Pod", "name": "another"}]
+    found = read(cache, named, scope=False)
+    assert [piece.about.name for piece in found.pieces] == ["x2", "another", "x0"]
+    assert found.cut == (2, 0, 0, 0, 0)
 
 
 def test_a_report_is_cut_by_the_memory_that_its_text_takes() -> None:
