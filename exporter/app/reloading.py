@@ -1,14 +1,13 @@
 """The exporter in force, and during a reload its successor under a new configuration."""
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Callable, Iterable
 
 from exporter.app.composed import Composed, Composer
 from exporter.app.handover import captured, take_over
-from exporter.app.memory import settle_after_sync
+from exporter.app.memory import settle_after_reload
 from exporter.errors import ConfigError
 from exporter.settings.file import ConfigFile
 from exporter.web.page.handlers import PageSettings
@@ -151,5 +150,4 @@ async def _release(ending: asyncio.Task[None]) -> None:
     """Wait for the end and release its memory, which was excluded from garbage collection."""
     await asyncio.wait([ending])
     del ending  # a cancelled task keeps its frames, and with them all its objects
-    gc.unfreeze()
-    settle_after_sync()
+    settle_after_reload()
