@@ -6,7 +6,12 @@ from grafana.dashboards.panels import SOURCE
 from grafana.dashboards.promql import CLUSTER
 
 
-def policy_changed(policy: str = ".*") -> AnnotationQuery:
+def usual(policy: str = ".*") -> list[AnnotationQuery]:
+    """Return the moments that a policy's spec changed, and that an exporter process started."""
+    return [policy_changed(policy), exporter_started()]
+
+
+def policy_changed(policy: str) -> AnnotationQuery:
     """Return the moment that a policy's spec changed."""
     family = "policyreport_policy_last_changed_timestamp_seconds"
     changed = f'1000 * max by (policy) ({family}{{{CLUSTER},policy=~"{policy}"}})'

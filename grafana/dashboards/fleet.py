@@ -1,15 +1,12 @@
 """Policy / Fleet: one line for each cluster that writes to this Prometheus."""
 
-from grafana_foundation_sdk.builders.stat import Panel as Stat
-from grafana_foundation_sdk.builders.table import Panel as Table
-from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
-
-from grafana.dashboards import annotations, palette, panels, shared, tables, variables
+from grafana.dashboards import annotations, palette, shared, tables, variables
 from grafana.dashboards import promql as q
 from grafana.dashboards.frame import Frame, Section
 from grafana.dashboards.links import EXPORTER_ROW_URL
-from grafana.dashboards.palette import HOUR
-from grafana.dashboards.tables import value
+from grafana.dashboards.palette import HOUR, none_allowed
+from grafana.dashboards.panels import Stat, TimeSeries, dashed, legend_table, number, painted
+from grafana.dashboards.tables import Table, value
 
 ALL = (q.CLUSTER, q.SOURCE)
 REPORTING = f"group by (cluster) ({q.of(q.FLEET, q.CLUSTER)})"
@@ -28,13 +25,8 @@ def fleet() -> Frame:
         ),
         since="now-7d",
         refresh="1m",
-        variables=[
-            variables.data_source(),
-            variables.cluster(),
-            variables.source(),
-            variables.target(),
-        ],
-        annotations=[annotations.policy_changed(), annotations.exporter_started()],
+        variables=[variables.cluster(), variables.source(), variables.target()],
+        annotations=annotations.usual(),
         sections=[
             Section(100, "Do all clusters report, and comply?", _headline()),
             Section(200, "Which clusters need work?", [_clusters()]),
@@ -52,33 +44,14 @@ def _headline() -> list[Stat]:
     every = f"group({q.of(q.FLEET, *ALL)})"
     silent = f"count({EXPECTED} unless on (cluster) {REPORTING})"
     urgent = q.total(q.of(q.FLEET_WORKLOADS, *ALL, 'severity="critical"'))
+    rated = f"group({q.of(q.FLEET, *ALL, q.RATED)})"
     below = f"count(({q.compliance(*ALL, family=q.FLEET, by='cluster')}) < $target)"
     return [
-        panels.number(
-            "Clusters reporting",
-            "Clusters that currently report results. Metric: policyreport_results (recorded).",
-            f"count({REPORTING})",
-        ),
-        panels.number(
-            "Clusters silent",
-            "Clusters that reported within the last week but no longer do. The exporter, the "
-            "scrape or the path to this Prometheus does not work. Metric: policyreport_results "
-            "(recorded).",
-            q.known(silent, f"group({EXPECTED})"),
-        ).thresholds(palette.none_allowed()),
+        number("Clusters reporting", f"count({REPORTING})"),
+        number("Clusters silent", q.known(silent, f"group({EXPECTED})"), none_allowed()),
         shared.compliance(q.compliance(*ALL, family=q.FLEET)),
-        panels.number(
-            "Below the target",
-            "Clusters whose compliance is below the target at the top. Metric: "
-            "policyreport_results.",
-            q.known(below, every),
-        ).thresholds(palette.none_allowed("orange")),
-        panels.number(
-            "Critical",
-            "Workloads that fail a policy with severity critical, counted once for each such "
-            "policy. Metric: policyreport_failing_workloads.",
-            q.known(urgent, f"group({q.of(q.FLEET, *ALL, q.RATED)})"),
-        ).thresholds(palette.none_allowed()),
+        number("Below the target", q.known(below, every), none_allowed("orange")),
+        number("Critical", q.known(urgent, rated), none_allowed()),
         shared.opened(*ALL),
         shared.blocked(q.CLUSTER),
         shared.age_of_data(),
@@ -98,16 +71,6 @@ def _clusters() -> Table:
     better = palette.steps("red", (-0.02, "orange"), (-0.001, "text"), (0.001, "green"))
     return tables.table_of(
         "Clusters",
-        "One row for each cluster that reported within the last week. Change shows how "
-        "compliance changed since last week. Failing is the number of failing checks, Critical "
-        "that of workloads that fail a critical policy. New and Blocked cover the selected time. "
-        "Exporters is the number of processes that Prometheus scrapes. Metrics: "
-        "policyreport_results, policyreport_failing_workloads, "
-        "policyreport_failures_opened_total, policyviolation_events_total, "
-        "policyreport_oldest_failure_timestamp_seconds, "
-        "policyreport_newest_result_timestamp_seconds and policyreport_exporter_build_info. Click "
-        "a cluster to open its overview, or the age of its data to open the dashboard of its "
-        "exporter.",
         [
             tables.cluster().wide(160),
             value("Reports", f"{REPORTING} or 0 * {EXPECTED}")
@@ -139,21 +102,6 @@ def _clusters() -> Table:
 
 def _over_time() -> TimeSeries:
     share = q.compliance(*ALL, family=q.FLEET, by="cluster")
-    panel = (
-        panels.lines(
-            "Compliance by cluster",
-            "Share of checks that pass, over time, with the target at the top. Metric: "
-            "policyreport_results (recorded).",
-        )
-        .unit("percentunit")
-        .decimals(1)
-        .max(1)
-        .interval("1h")
-        .with_target(panels.over_time(q.named(share, "cluster", "this cluster"), "{{cluster}}"))
-        .with_target(panels.over_time("vector($target)", "target", "B"))
-        .height(9)
-    )
-    panel.override_by_name(
-        "target", [panels.setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]
-    )
-    return panels.painted(panels.legend_table(panel), {"target": "orange"})
+    drawn = {"{{cluster}}": q.named(share, "cluster", "this cluster"), "target": shared.TARGET}
+    panel = legend_table(shared.shares("Compliance by cluster", drawn, "1h").height(9))
+    return painted(dashed(panel, "target"), {"target": "orange"})

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import yaml
 from grafana_foundation_sdk.builders.dashboard import AnnotationQuery, Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -13,8 +16,10 @@ from grafana_foundation_sdk.models.dashboard import GridPos, Panel, RowPanel, Va
 
 from grafana.classic import JsonDict
 from grafana.dashboards.links import TAG, keeping, manual, siblings
+from grafana.dashboards.variables import data_source
 
 COLUMNS = 24
+DESCRIPTIONS = Path(__file__).with_name("descriptions.yaml")
 
 
 class Section(NamedTuple):
@@ -58,17 +63,28 @@ def render(frame: Frame) -> JsonDict:
     for annotation in frame.annotations:
         builder.annotation(annotation)
     model = builder.build()
-    model.panels = _placed(frame.sections)
-    model.templating = dashboard.DashboardDashboardTemplating(list_val=list(frame.variables))
-    return _plain(model, {variable.name for variable in frame.variables})
+    model.panels = _placed(frame)
+    variables = [data_source(), *frame.variables]
+    model.templating = dashboard.DashboardDashboardTemplating(list_val=variables)
+    return _plain(model, {variable.name for variable in variables})
 
 
-def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
+@cache
+def descriptions() -> dict[str, dict[str, str]]:
+    """Return what panels show, by dashboard and title; ``shared`` has those of several."""
+    text = DESCRIPTIONS.read_text(encoding="utf-8")
+    return msgspec.convert(yaml.safe_load(text), dict[str, dict[str, str]])
+
+
+def _placed(frame: Frame) -> list[Panel | RowPanel]:
+    described = descriptions()["shared"] | descriptions()[frame.uid]
     top, placed = 0, []
-    for section in sections:
+    for section in frame.sections:
         row = RowPanel(title=section.title, id_val=section.id, collapsed=section.collapsed)
         row.grid_pos = GridPos(h=1, w=COLUMNS, x=0, y=top)
         panels, bottom = _flowed(section, top + 1)
+        for panel in panels:
+            panel.description = described[panel.title]
         placed.append(row)
         if section.collapsed:
             row.panels = panels

@@ -1,113 +1,66 @@
 """Panels that more than one dashboard shows, over the matchers that the dashboard gives."""
 
-from grafana_foundation_sdk.builders.stat import Panel as Stat
-from grafana_foundation_sdk.builders.table import Panel as Table
-from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
+from collections.abc import Mapping
 
 from grafana.dashboards import palette, panels, tables
 from grafana.dashboards import promql as q
 from grafana.dashboards.palette import DAY, HOUR
-from grafana.dashboards.tables import Column, value
+from grafana.dashboards.panels import Stat, TimeSeries
+from grafana.dashboards.tables import Column, Table, value
 
 # Events are read, and rules are evaluated.
 BLOCKS_KNOWN = f"{q.EVENTS_SYNCED} and on () group({q.of(q.FLEET, q.CLUSTER)})"
+TARGET = "vector($target)"
 URGENCY = {"1": ("critical", "red"), "2": ("warning", "orange"), "3": ("info", "blue")}
 
 
 def compliance(share: str) -> Stat:
     """Return the headline share."""
-    stat = panels.number(
-        "Compliance",
-        "pass / (pass + fail + error) of checks; warnings and exceptions do not count. Metric: "
-        "policyreport_results. The alerts use the same definition. If it is below the target, fix "
-        "the most severe failures first.",
-        share,
-    )
-    return stat.unit("percentunit").decimals(1).min(0).max(1).thresholds(palette.ratio())
+    stat = panels.number("Compliance", share, palette.ratio())
+    return stat.unit("percentunit").decimals(1).min(0).max(1)
 
 
 def failing(failing: str, every: str) -> Stat:
     """How many checks fail."""
-    return panels.number(
-        "Failing checks",
-        "Failing checks, one for each resource and rule. Metric: policyreport_results, without "
-        "objects that another reported object owns.",
-        q.known(failing, every),
-    ).thresholds(palette.none_allowed("orange"))
+    return panels.number("Failing checks", q.known(failing, every), palette.none_allowed("orange"))
 
 
 def oldest(every: str, *matchers: str) -> Stat:
     """How long the longest failure has lasted."""
-    stat = panels.number(
-        "Oldest failure",
-        "Age of the oldest failure, as far as the exporter knows; 0 if nothing fails. Metric: "
-        "policyreport_oldest_failure_timestamp_seconds. Old failures often have no owner. Find an "
-        "owner, or create an exception.",
-        q.known(f"time() - min({q.of(q.SINCE, *matchers)})", every),
-    )
-    return stat.unit("s").thresholds(palette.age(7 * DAY, 30 * DAY))
+    age = q.known(f"time() - min({q.of(q.SINCE, *matchers)})", every)
+    return panels.number("Oldest failure", age, palette.age(7 * DAY, 30 * DAY)).unit("s")
 
 
 def opened(*matchers: str) -> Stat:
     """How many checks began to fail in the range."""
-    stat = panels.number(
-        "New failures",
-        "Checks that started to fail in the selected time. Failures that existed when the exporter"
-        " first started do not count. Metric: policyreport_failures_opened_total. If there are "
-        "many, a policy was changed or a release was deployed.",
-        q.while_known(q.happened(q.OPENED, *matchers), q.RESULTS_KNOWN),
-    )
-    return stat.decimals(0)
+    new = q.while_known(q.happened(q.OPENED, *matchers), q.RESULTS_KNOWN)
+    return panels.number("New failures", new).decimals(0)
 
 
 def blocked(*matchers: str) -> Stat:
     """How many requests were refused in the range."""
     grown = q.happened(q.VIOLATED, *matchers, q.BLOCKED)
-    stat = panels.number(
-        "Blocked requests",
-        "Requests that a policy in mode enforce refused in the selected time. Metric: "
-        "policyviolation_events_total. The Enforcement dashboard shows details.",
-        q.while_known(grown, BLOCKS_KNOWN),
-    )
-    return stat.decimals(0)
+    return panels.number("Blocked requests", q.while_known(grown, BLOCKS_KNOWN)).decimals(0)
 
 
 def age_of_data(*matchers: str) -> Stat:
     """How old the newest result is."""
-    stat = panels.number(
-        "Age of the data",
-        "Time since the newest result; with several clusters, that of the cluster with the oldest "
-        "data. Metric: policyreport_newest_result_timestamp_seconds. Kyverno scans every hour. If "
-        "it is above two hours, Kyverno's reports controller or the exporter's watch does not "
-        "work.",
-        f"max(time() - max by (cluster) ({q.of(q.NEWEST, *(matchers or (q.CLUSTER,)))}))",
-    )
-    return stat.unit("s").thresholds(palette.age(2 * HOUR, 3 * HOUR))
+    newest = q.of(q.NEWEST, *(matchers or (q.CLUSTER,)))
+    oldest = f"max(time() - max by (cluster) ({newest}))"
+    return panels.number("Age of the data", oldest, palette.age(2 * HOUR, 3 * HOUR)).unit("s")
+
+
+def shares(title: str, queries: Mapping[str, str], interval: str) -> TimeSeries:
+    """Compliance over time, in percent."""
+    return panels.lines(title, queries).unit("percentunit").decimals(1).max(1).interval(interval)
 
 
 def compliance_over_time(share: str, last_week: str) -> TimeSeries:
     """Compliance with its target, and a week before."""
-    panel = (
-        panels.lines(
-            "Compliance, target and last week",
-            "Share of checks that pass, the target selected at the top, and the share a week "
-            "earlier. Metric: policyreport_results (recorded, counts workloads and Pods). A sudden"
-            " decrease is caused by a new policy or a release. A slow decrease means that failures"
-            " are not fixed.",
-        )
-        .unit("percentunit")
-        .decimals(1)
-        .max(1)
-        .interval("10m")
-        .with_target(panels.over_time(share, "compliance"))
-        .with_target(panels.over_time("vector($target)", "target", "B"))
-        .with_target(panels.over_time(last_week, "a week before", "C"))
-    )
+    drawn = {"compliance": share, "target": TARGET, "a week before": last_week}
+    panel = shares("Compliance, target and last week", drawn, "10m")
     colors = {"compliance": "green", "target": "orange", "a week before": palette.MUTED}
-    dashed = {"fill": "dash", "dash": [8, 8]}
-    for name in ("target", "a week before"):
-        panel.override_by_name(name, [panels.setting("custom.lineStyle", dashed)])
-    return panels.painted(panel, colors)
+    return panels.painted(panels.dashed(panel, "target", "a week before"), colors)
 
 
 def opened_and_closed(*matchers: str) -> TimeSeries:
@@ -115,39 +68,19 @@ def opened_and_closed(*matchers: str) -> TimeSeries:
     # Zeros between what is recorded, or a bar would be as wide as the time until the next.
     new = q.known(q.happened(q.OPENED, *matchers, window="$__interval"), q.RESULTS_KNOWN)
     fixed = q.known(q.happened(q.CLOSED, *matchers, window="$__interval"), q.RESULTS_KNOWN)
-    panel = (
-        panels.bars(
-            "New and fixed failures",
-            "Up: checks that started to fail. Down: checks that passed again, or whose resource or"
-            " policy was deleted. Metrics: policyreport_failures_opened_total and "
-            "policyreport_failures_closed_total. If there are more new than fixed failures, the "
-            "number of open failures grows.",
-        )
-        .interval("10m")
-        .with_target(panels.over_time(new, "new"))
-        .with_target(panels.over_time(f"-({fixed})", "fixed", "B"))
-    )
-    return panels.painted(panel, {"new": "orange", "fixed": "green"})
+    panel = panels.bars("New and fixed failures", {"new": new, "fixed": f"-({fixed})"})
+    return panels.painted(panel.interval("10m"), {"new": "orange", "fixed": "green"})
 
 
 def outcomes(*matchers: str) -> TimeSeries:
     """Violations at admission, refused and allowed."""
-    refused = q.known(
-        q.happened(q.VIOLATED, *matchers, q.BLOCKED, window="$__interval"), BLOCKS_KNOWN
-    )
-    passed = q.known(
-        q.happened(q.VIOLATED, *matchers, q.ALLOWED, window="$__interval"), BLOCKS_KNOWN
-    )
-    panel = (
-        panels.bars(
-            "Violations at admission",
-            "Requests that violated a policy. Policies in mode enforce blocked them, policies in "
-            "mode audit allowed them. Metric: policyviolation_events_total. Allowed requests will "
-            "be blocked once the policy is enforced.",
-        )
-        .with_target(panels.over_time(refused, "blocked"))
-        .with_target(panels.over_time(passed, "allowed", "B"))
-    )
+
+    def of(outcome: str) -> str:
+        happened = q.happened(q.VIOLATED, *matchers, outcome, window="$__interval")
+        return q.known(happened, BLOCKS_KNOWN)
+
+    drawn = {"blocked": of(q.BLOCKED), "allowed": of(q.ALLOWED)}
+    panel = panels.bars("Violations at admission", drawn)
     return panels.painted(panel, {"blocked": "red", "allowed": "orange"})
 
 
@@ -157,10 +90,6 @@ def recent_blocks(*matchers: str) -> Table:
     by = "cluster, namespace, kind, name, policy, rule"
     return tables.table_of(
         "What was blocked just now?",
-        "The newest refused requests, at most 100, of the last hour. Metric: "
-        "policyviolation_recent_block_timestamp_seconds. Kyverno's Events do not name the user; "
-        "search the API server's audit log. To see the message of the rule, run `kubectl get "
-        "events -A --field-selector reason=PolicyViolation`.",
         [
             value("When", f"1000 * max by ({by}) (topk(100, {newest}))")
             .unit("dateTimeFromNow")
@@ -183,10 +112,6 @@ def failing_workloads(*matchers: str) -> Table:
     worst = f"topk by (severity) (200, count by ({by}) ({objects}))"
     return tables.table_of(
         "Which workloads fail?",
-        "One row for each workload and rule, the most severe first, at most 200 of each severity. "
-        "Objects is the number of affected objects: a Deployment, its ReplicaSets and its Pods. "
-        "Metric: policyreport_resource_results, which has its own series limit and can be "
-        "disabled.",
         [
             tables.severity(),
             tables.namespace(),
@@ -209,9 +134,6 @@ def unscored(*matchers: str) -> Table:
     found = q.of(q.UNMET, *matchers, 'result=~"error|warn|skip"')
     return tables.table_of(
         "Exceptions, skipped and not evaluated",
-        "Checks that neither pass nor fail: skip (an exception applies, or a precondition is not "
-        "met), error (the rule could not be evaluated), warn (unscored). Metric: "
-        "policyreport_results. Check that each exception is still justified.",
         [
             tables.policy(),
             Column("rule", "Rule"),
@@ -236,8 +158,6 @@ def alerts() -> Table:
     )
     return tables.table_of(
         "Firing alerts",
-        "Firing alerts of this project's rules. From Prometheus' ALERTS series. Empty if no alert "
-        "fires or if the rules are not loaded.",
         [
             Column("rank", "Urgency").words(palette.words(URGENCY)).wide(80),
             Column("alertname", "Alert"),

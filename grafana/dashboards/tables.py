@@ -1,7 +1,7 @@
 """Tables: several queries merged on their labels, one column for each label and value."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
@@ -15,8 +15,10 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana.dashboards import palette
 from grafana.dashboards.links import NAMESPACE_URL, OVERVIEW_URL, POLICY_URL
 from grafana.dashboards.palette import DAY, SEVERITY
-from grafana.dashboards.panels import SOURCE, rows
+from grafana.dashboards.panels import REFS, SOURCE, rows
 from grafana.dashboards.promql import SEVERITIES, named
+
+Table: TypeAlias = table.Panel
 
 
 class Column(NamedTuple):
@@ -65,20 +67,19 @@ class Column(NamedTuple):
 
 def table_of(
     title: str,
-    description: str,
     columns: Sequence[Column],
     *,
     rows_of: str = "",
     sort: Sequence[str],
     hidden: Sequence[str] = (),
-) -> table.Panel:
+) -> Table:
     """Return a table whose rows are label sets; the query ``rows_of`` gives rows and no column.
 
     Sorted by these titles; ``-`` is largest first.
     """
-    panel = table.Panel().title(title).description(description).datasource(SOURCE)
+    panel = table.Panel().title(title).datasource(SOURCE)
     queries = [query for query in (rows_of, *(column.query for column in columns)) if query]
-    refs = [chr(ord("A") + index) for index in range(len(queries))]
+    refs = REFS[: len(queries)]
     for ref, query in zip(refs, queries, strict=True):
         panel.with_target(rows(_of_a_cluster(query, columns), ref))
     values = iter([f"Value #{ref}" for ref in refs] if refs[1:] else ["Value"])

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from grafana import classic
 from grafana.build import HERE, files, optional, releases
+from grafana.dashboards.frame import descriptions
 from tests.grafana.boards import BOARDS, FILES, RELEASES
 
 GOLDEN = HERE.parent / "tests" / "grafana" / "panel_ids.json"
@@ -46,6 +48,16 @@ def test_panel_ids_do_not_move() -> None:
     assert now == known
 
 
+def test_every_description_is_that_of_a_panel() -> None:
+    boards = [*BOARDS.values(), classic.read(json.loads(*optional().values()))]
+    titles = {board.uid: {panel.title for panel in board.all_panels()} for board in boards}
+    titles["shared"] = set().union(*titles.values())
+    described = {uid: set(texts) for uid, texts in descriptions().items()}
+    assert {uid: names - titles[uid] for uid, names in described.items()} == dict.fromkeys(
+        titles, set()
+    )
+
+
 @pytest.mark.parametrize("name", [name for name in RELEASES if name.startswith("import/")])
 def test_the_import_build_asks_for_the_data_source(name: str) -> None:
     document = json.loads(RELEASES[name])
@@ -66,7 +78,7 @@ def test_the_provisioned_build_asks_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_v2_build_has_the_same_panels_and_queries(name: str) -> None:
     spec = json.loads(RELEASES[f"v2/{name}"])["spec"]
-    classic = {panel.id: [t.expr for t in panel.targets] for panel in BOARDS[name].all_panels()}
+    asked = {panel.id: [t.expr for t in panel.targets] for panel in BOARDS[name].all_panels()}
     elements = {
         element["spec"]["id"]: [
             query["spec"]["query"]["spec"]["expr"]
@@ -74,7 +86,7 @@ def test_the_v2_build_has_the_same_panels_and_queries(name: str) -> None:
         ]
         for element in spec["elements"].values()
     }
-    assert elements == classic
+    assert elements == asked
     placed = [
         item["spec"]["element"]["name"]
         for row in spec["layout"]["spec"]["rows"]
