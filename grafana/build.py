@@ -10,7 +10,6 @@ from grafana.dashboards import frames
 from grafana.dashboards.frame import render
 from grafana.dashboards.journal import journal
 from grafana.importable import importable
-from grafana.schema_v2 import resource
 
 HERE = Path(__file__).parent
 
@@ -31,8 +30,21 @@ def releases() -> dict[str, str]:
     for frame in frames():
         classic = render(frame)
         made[f"import/{frame.uid}.json"] = _text(importable(classic))
-        made[f"v2/{frame.uid}.json"] = _text(resource(classic))
+        made[f"v1/{frame.uid}.json"] = _text(resource(frame.uid, classic))
     return made
+
+
+def resource(uid: str, document: JsonDict) -> JsonDict:
+    """Return a manifest for GitOps tools and Grafana's API, whose spec is the classic JSON.
+
+    Grafana 12 and 13 accept this version; 13 migrates it to its version 2 on loading.
+    """
+    return {
+        "apiVersion": "dashboard.grafana.app/v1beta1",
+        "kind": "Dashboard",
+        "metadata": {"name": uid},
+        "spec": document,
+    }
 
 
 def _text(document: JsonDict) -> str:

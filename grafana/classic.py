@@ -1,4 +1,4 @@
-"""Classic dashboard JSON as types: what the exports, the pictures and the tests read of it."""
+"""Classic dashboard JSON as types: what the pictures, the benchmark and the tests read of it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -35,7 +35,6 @@ class Target(Shape, frozen=True):
     datasource: Source | None = None
     legend_format: str = ""
     instant: bool = False
-    format: str = "time_series"
 
 
 class Transformation(Shape, frozen=True):
@@ -55,9 +54,6 @@ class Link(Shape, frozen=True):
     as_dropdown: bool = False
     include_vars: bool = False
     keep_time: bool = False
-    target_blank: bool = False
-    icon: str = ""
-    tooltip: str = ""
 
 
 class Matcher(Shape, frozen=True):
@@ -88,11 +84,11 @@ class Defaults(Shape, frozen=True):
     no_value: str = ""
 
 
-class FieldConfig(Shape, frozen=True):
+class Fields(Shape, frozen=True):
     """How a panel's fields look."""
 
-    defaults: Defaults
-    overrides: list[Override]
+    defaults: Defaults = Defaults()
+    overrides: Sequence[Override] = ()
 
 
 class Panel(Shape, frozen=True):
@@ -108,15 +104,8 @@ class Panel(Shape, frozen=True):
     transformations: Sequence[Transformation] = ()
     links: Sequence[Link] = ()
     interval: str = ""
-    options: JsonDict = {}
-    field_config: JsonDict = {}
+    fields: Fields = msgspec.field(name="fieldConfig", default=Fields())
     panels: Sequence["Panel"] = ()
-    collapsed: bool = False
-
-    @property
-    def fields(self) -> FieldConfig:
-        """How the fields look."""
-        return msgspec.convert(self.field_config, FieldConfig)
 
 
 class Option(Shape, frozen=True):
@@ -134,7 +123,6 @@ class Variable(Shape, frozen=True):
     label: str
     query: str
     current: Option | None = None
-    datasource: Source | None = None
     refresh: int = 0
     sort: int = 0
     hide: int = 0
@@ -154,13 +142,7 @@ class Annotation(Shape, frozen=True):
 
     name: str
     expr: str
-    icon_color: str
-    datasource: Source
     enable: bool = True
-    title_format: str = ""
-    text_format: str = ""
-    step: str = ""
-    use_value_for_time: bool = False
 
 
 class Annotations(Shape, frozen=True):
@@ -173,7 +155,6 @@ class Range(msgspec.Struct, frozen=True):
     """The time range that opens first."""
 
     from_: str = msgspec.field(name="from")
-    to: str
 
 
 class Dashboard(Shape, frozen=True):
@@ -181,13 +162,9 @@ class Dashboard(Shape, frozen=True):
 
     uid: str
     title: str
-    description: str
     tags: list[str]
     editable: bool
     time: Range
-    refresh: str
-    timezone: str
-    graph_tooltip: int
     links: list[Link]
     templating: Variables
     panels: list[Panel]

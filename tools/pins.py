@@ -215,7 +215,6 @@ def _grafana_schemas() -> Schemas:
         "ts-json-schema-generator@2.4.0",
         {
             "dashboard.json": (f"{types}/raw/dashboard/x/types.gen.d.ts", "Dashboard"),
-            "dashboard-v2.json": (f"{types}/schema/dashboard/v2/types.spec.gen.d.ts", "Spec"),
         },
     )
 

@@ -15,6 +15,7 @@ PAGES = (
     "docs/**/*.md",
     "alerts/*.md",
     "grafana/*.md",
+    "grafana/dashboards/*.yaml",
     "helm/*/README.md",
     "helm/*/values.yaml",
     "helm/*/values.schema.json",

@@ -52,10 +52,8 @@ def test_every_description_is_that_of_a_panel() -> None:
     boards = [*BOARDS.values(), classic.read(json.loads(*optional().values()))]
     titles = {board.uid: {panel.title for panel in board.all_panels()} for board in boards}
     titles["shared"] = set().union(*titles.values())
-    described = {uid: set(texts) for uid, texts in descriptions().items()}
-    assert {uid: names - titles[uid] for uid, names in described.items()} == dict.fromkeys(
-        titles, set()
-    )
+    described = {(uid, title) for uid, texts in descriptions().items() for title in texts}
+    assert {(uid, title) for uid, title in described if title not in titles[uid]} == set()
 
 
 @pytest.mark.parametrize("name", [name for name in RELEASES if name.startswith("import/")])
@@ -76,20 +74,11 @@ def test_the_provisioned_build_asks_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_v2_build_has_the_same_panels_and_queries(name: str) -> None:
-    spec = json.loads(RELEASES[f"v2/{name}"])["spec"]
-    asked = {panel.id: [t.expr for t in panel.targets] for panel in BOARDS[name].all_panels()}
-    elements = {
-        element["spec"]["id"]: [
-            query["spec"]["query"]["spec"]["expr"]
-            for query in element["spec"]["data"]["spec"]["queries"]
-        ]
-        for element in spec["elements"].values()
+def test_the_resource_has_the_dashboard_and_its_uid_as_name(name: str) -> None:
+    resource = json.loads(RELEASES[f"v1/{name}"])
+    assert resource.pop("spec") == json.loads(FILES[name])
+    assert resource == {
+        "apiVersion": "dashboard.grafana.app/v1beta1",
+        "kind": "Dashboard",
+        "metadata": {"name": BOARDS[name].uid},
     }
-    assert elements == asked
-    placed = [
-        item["spec"]["element"]["name"]
-        for row in spec["layout"]["spec"]["rows"]
-        for item in row["spec"]["layout"]["spec"]["items"]
-    ]
-    assert sorted(placed) == sorted(spec["elements"])
