@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from grafana import classic
 from grafana.dashboards import promql
-from grafana.render.queries import Client, Window, values
+from grafana.render.queries import Client, range_of, values
 from tests.servers import Prometheus, prometheus
 
 NAMESPACES, POLICIES = 500, 25
@@ -196,9 +196,7 @@ def cpu(pid: int) -> float:
 
 def load(server: Prometheus, board: classic.Dashboard, end: float, hours: float) -> float:
     """Ask every visible query and return the CPU seconds that they took."""
-    unit = {"m": 60, "h": 3600, "d": 86400}[board.time.from_[-1]]
-    seconds = min(float(board.time.from_[4:-1]) * unit, hours * 3600)
-    window = Window(end, seconds, max(60, seconds // 700), 60)
+    window = range_of(board, end, 60, longest=hours * 3600, width=700)
     names = values(list(board.templating.list), {})
     before = cpu(server.process.pid)
     for panel in board.panels:

@@ -20,47 +20,25 @@ class Grid(Shape, frozen=True):
     h: int
 
 
-class Source(Shape, frozen=True):
-    """A data source by type and uid."""
-
-    type: str
-    uid: str
-
-
 class Target(Shape, frozen=True):
     """One query of a panel."""
 
     expr: str
     ref_id: str
-    datasource: Source | None = None
+    datasource: dict[str, str] = {}
     legend_format: str = ""
     instant: bool = False
-
-
-class Transformation(Shape, frozen=True):
-    """A step between the queries and the picture."""
-
-    id: str
-    options: JsonDict
 
 
 class Link(Shape, frozen=True):
     """A way out of the dashboard."""
 
-    title: str
     type: str = "link"
     url: str = ""
     tags: Sequence[str] = ()
     as_dropdown: bool = False
     include_vars: bool = False
     keep_time: bool = False
-
-
-class Matcher(Shape, frozen=True):
-    """Which fields an override is for."""
-
-    id: str
-    options: str
 
 
 class Property(Shape, frozen=True):
@@ -73,21 +51,14 @@ class Property(Shape, frozen=True):
 class Override(Shape, frozen=True):
     """Settings for some fields only."""
 
-    matcher: Matcher
+    matcher: dict[str, str]
     properties: list[Property]
-
-
-class Defaults(Shape, frozen=True):
-    """Settings for every field of a panel."""
-
-    unit: str = ""
-    no_value: str = ""
 
 
 class Fields(Shape, frozen=True):
     """How a panel's fields look."""
 
-    defaults: Defaults = Defaults()
+    defaults: JsonDict = {}
     overrides: Sequence[Override] = ()
 
 
@@ -99,9 +70,9 @@ class Panel(Shape, frozen=True):
     title: str
     grid_pos: Grid
     description: str = ""
-    datasource: Source | None = None
+    datasource: dict[str, str] = {}
     targets: Sequence[Target] = ()
-    transformations: Sequence[Transformation] = ()
+    transformations: Sequence[JsonDict] = ()
     links: Sequence[Link] = ()
     interval: str = ""
     fields: Fields = msgspec.field(name="fieldConfig", default=Fields())
@@ -140,7 +111,6 @@ class Variables(Shape, frozen=True):
 class Annotation(Shape, frozen=True):
     """A query whose results are marks on the time axis."""
 
-    name: str
     expr: str
     enable: bool = True
 
@@ -151,12 +121,6 @@ class Annotations(Shape, frozen=True):
     list: Sequence[Annotation] = ()
 
 
-class Range(msgspec.Struct, frozen=True):
-    """The time range that opens first."""
-
-    from_: str = msgspec.field(name="from")
-
-
 class Dashboard(Shape, frozen=True):
     """A whole dashboard."""
 
@@ -164,7 +128,7 @@ class Dashboard(Shape, frozen=True):
     title: str
     tags: list[str]
     editable: bool
-    time: Range
+    time: dict[str, str]
     links: list[Link]
     templating: Variables
     panels: list[Panel]

@@ -2,15 +2,20 @@
 
 import json
 
-import msgspec
-
 from grafana import classic
 from grafana.classic import JsonDict
 
-GRAFANA = "11.0.0"
-INPUT = "DS_PROMETHEUS"
-SOURCE = f"${{{INPUT}}}"
-PANEL_NAMES = {
+GRAFANA = {"type": "grafana", "id": "grafana", "name": "Grafana", "version": "11.0.0"}
+PROMETHEUS = {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"}
+INPUT = {
+    "name": "DS_PROMETHEUS",
+    "label": "Prometheus",
+    "description": "The Prometheus that scrapes policy-report-exporter",
+    "type": "datasource",
+    "pluginId": "prometheus",
+    "pluginName": "Prometheus",
+}
+PANELS = {
     "bargauge": "Bar gauge",
     "stat": "Stat",
     "state-timeline": "State timeline",
@@ -21,43 +26,12 @@ PANEL_NAMES = {
 
 def importable(document: JsonDict) -> JsonDict:
     """Return the same dashboard with ``__inputs`` and ``__requires``."""
-    board = classic.read(document)
-    text = json.dumps({**document, "templating": {}})
     # Links carry the variable to the next dashboard; there is none to carry here.
-    text = text.replace("${datasource:queryparam}&", "").replace("${datasource}", SOURCE)
-    made: JsonDict = json.loads(text)
-    return made | {
-        "__inputs": [_input()],
-        "__requires": _requires(sorted({panel.type for panel in board.all_panels()})),
-        "id": None,
-        "templating": {"list": _variables(document)},
-    }
-
-
-def _variables(document: JsonDict) -> list[JsonDict]:
-    text = json.dumps(document["templating"]).replace("${datasource}", SOURCE)
-    variables = msgspec.json.decode(text, type=dict[str, list[JsonDict]])["list"]
-    return [variable for variable in variables if variable["type"] != "datasource"]
-
-
-def _input() -> JsonDict:
-    return {
-        "name": INPUT,
-        "label": "Prometheus",
-        "description": "The Prometheus that scrapes policy-report-exporter",
-        "type": "datasource",
-        "pluginId": "prometheus",
-        "pluginName": "Prometheus",
-    }
-
-
-def _requires(panel_types: list[str]) -> list[dict[str, str]]:
-    panels = [
-        {"type": "panel", "id": name, "name": PANEL_NAMES[name], "version": ""}
-        for name in panel_types
-    ]
-    return [
-        {"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA},
-        {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
-        *panels,
-    ]
+    text = json.dumps(document).replace("${datasource:queryparam}&", "")
+    made = json.loads(text.replace("${datasource}", f"${{{INPUT['name']}}}"))
+    chosen = [v for v in made["templating"]["list"] if v["type"] != "datasource"]
+    kinds = sorted({panel.type for panel in classic.read(document).all_panels()})
+    panels = [{"type": "panel", "id": k, "name": PANELS[k], "version": ""} for k in kinds]
+    asked: JsonDict = {"__inputs": [INPUT], "__requires": [GRAFANA, PROMETHEUS, *panels]}
+    asked |= {"id": None, "templating": {"list": chosen}}
+    return {**made, **asked}

@@ -1,25 +1,18 @@
 """A dashboard as sections of panels: their place on the grid, and what all have in common."""
 
 import json
-from collections.abc import Collection, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-import yaml
-from grafana_foundation_sdk.builders.dashboard import AnnotationQuery, Dashboard
-from grafana_foundation_sdk.cog.builder import Builder
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import dashboard
-from grafana_foundation_sdk.models.dashboard import GridPos, Panel, RowPanel, VariableModel
 
 from grafana.classic import JsonDict
+from grafana.dashboards.data import load, settings
 from grafana.dashboards.links import TAG, keeping, manual, siblings
-from grafana.dashboards.variables import data_source
+from grafana.dashboards.panels import Panel
+from grafana.dashboards.variables import variables
 
 COLUMNS = 24
-DESCRIPTIONS = Path(__file__).with_name("descriptions.yaml")
 
 
 class Section(NamedTuple):
@@ -27,67 +20,69 @@ class Section(NamedTuple):
 
     id: int
     title: str
-    panels: Sequence[Builder[Panel]]
+    panels: Sequence[Panel]
     collapsed: bool = False
 
 
 class Frame(NamedTuple):
-    """Everything that distinguishes one dashboard from the next."""
+    """A dashboard's panels; boards.yaml has its words."""
 
     uid: str
+    annotations: Sequence[JsonDict]
+    sections: Sequence[Section]
+
+
+class Board(msgspec.Struct, frozen=True):
+    """What boards.yaml has of a dashboard; ``panels`` are the descriptions by title."""
+
     title: str
     description: str
     since: str
     refresh: str
-    variables: Sequence[VariableModel]
-    annotations: Sequence[AnnotationQuery]
-    sections: Sequence[Section]
+    variables: list[str]
+    panels: dict[str, str]
 
 
 def render(frame: Frame) -> JsonDict:
     """Return the dashboard as classic JSON."""
-    builder = (
-        Dashboard(frame.title)
-        .uid(frame.uid)
-        .description(frame.description)
-        .tags([TAG, "kyverno"])
-        .time(frame.since, "now")
-        .refresh(frame.refresh)
-        .timezone("browser")
-        .week_start("")
-        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .readonly()
-        .link(siblings())
-        .link(manual())
-    )
-    for annotation in frame.annotations:
-        builder.annotation(annotation)
-    model = builder.build()
-    model.panels = _placed(frame)
-    variables = [data_source(), *frame.variables]
-    model.templating = dashboard.DashboardDashboardTemplating(list_val=variables)
-    return _plain(model, {variable.name for variable in variables})
+    board = boards()[frame.uid]
+    names = ["datasource", *board.variables]
+    document = settings("dashboard") | {
+        "uid": frame.uid,
+        "title": board.title,
+        "description": board.description,
+        "tags": [TAG, "kyverno"],
+        "time": {"from": board.since, "to": "now"},
+        "refresh": board.refresh,
+        "links": [siblings(), manual()],
+        "annotations": {"list": frame.annotations},
+        "templating": {"list": variables(names)},
+        "panels": _placed(frame.sections, shared() | board.panels),
+    }
+    kept: JsonDict = json.loads(keeping(json.dumps(document), names))
+    return kept
 
 
-@cache
-def descriptions() -> dict[str, dict[str, str]]:
-    """Return what panels show, by dashboard and title; ``shared`` has those of several."""
-    text = DESCRIPTIONS.read_text(encoding="utf-8")
-    return msgspec.convert(yaml.safe_load(text), dict[str, dict[str, str]])
+def boards() -> dict[str, Board]:
+    """Return the words of each dashboard by its uid."""
+    words = {uid: part for uid, part in load("boards").items() if uid != "shared"}
+    return msgspec.convert(words, dict[str, Board])
 
 
-def _placed(frame: Frame) -> list[Panel | RowPanel]:
-    described = descriptions()["shared"] | descriptions()[frame.uid]
+def shared() -> dict[str, str]:
+    """Return the descriptions of panels that several dashboards show."""
+    return msgspec.convert(load("boards")["shared"], dict[str, str])
+
+
+def _placed(sections: Sequence[Section], described: dict[str, str]) -> list[JsonDict]:
     top, placed = 0, []
-    for section in frame.sections:
-        row = RowPanel(title=section.title, id_val=section.id, collapsed=section.collapsed)
-        row.grid_pos = GridPos(h=1, w=COLUMNS, x=0, y=top)
-        panels, bottom = _flowed(section, top + 1)
-        for panel in panels:
-            panel.description = described[panel.title]
+    for section in sections:
+        row: JsonDict = {"type": "row", "id": section.id, "title": section.title}
+        row |= {"collapsed": section.collapsed, "panels": [], "gridPos": _place(0, top, COLUMNS, 1)}
+        panels, bottom = _flowed(section, top + 1, described)
         placed.append(row)
         if section.collapsed:
-            row.panels = panels
+            row["panels"] = panels
             top += 1
         else:
             placed.extend(panels)
@@ -95,25 +90,18 @@ def _placed(frame: Frame) -> list[Panel | RowPanel]:
     return placed
 
 
-def _flowed(section: Section, top: int) -> tuple[list[Panel], int]:
+def _flowed(section: Section, top: int, described: dict[str, str]) -> tuple[list[JsonDict], int]:
     """Place panels left to right, on a new line where the next one does not fit."""
     panels, x, tallest = [], 0, 0
-    for index, builder in enumerate(section.panels, start=1):
-        panel = builder.build()
-        panel.id_val = section.id + index
-        if x + panel.grid_pos.w > COLUMNS:
+    for number, panel in enumerate(section.panels, start=section.id + 1):
+        if x + panel.columns > COLUMNS:
             x, top, tallest = 0, top + tallest, 0
-        panel.grid_pos.x, panel.grid_pos.y = x, top
-        x, tallest = x + panel.grid_pos.w, max(tallest, panel.grid_pos.h)
-        panels.append(panel)
+        place = _place(x, top, panel.columns, panel.rows)
+        known = {"id": number, "gridPos": place, "description": described[panel.title]}
+        panels.append(panel.build() | known)
+        x, tallest = x + panel.columns, max(tallest, panel.rows)
     return panels, top + tallest
 
 
-def _plain(model: dashboard.Dashboard, own: Collection[str]) -> JsonDict:
-    """Return JSON types only, without what the SDK adds to variables that are not intervals."""
-    plain: JsonDict = json.loads(keeping(JSONEncoder().encode(model), own))
-    variables = [
-        {name: value for name, value in variable.items() if not name.startswith("auto")}
-        for variable in msgspec.convert(plain["templating"], dict[str, list[JsonDict]])["list"]
-    ]
-    return plain | {"templating": {"list": variables}}
+def _place(x: int, y: int, columns: int, rows: int) -> JsonDict:
+    return {"x": x, "y": y, "w": columns, "h": rows}

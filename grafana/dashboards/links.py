@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from grafana_foundation_sdk.builders.dashboard import DashboardLink
-from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+from grafana.classic import JsonDict
+from grafana.dashboards.data import settings
 
 TAG = "policy-report-exporter"
 DOCS = "https://github.com/policy-report-exporter/policy-report-exporter/blob/main/docs"
@@ -26,28 +26,20 @@ EXPORTER_URL = f"/d/policy-exporter?{KEEP}"
 EXPORTER_ROW_URL = f"/d/policy-exporter?{ROW}"
 
 
-def siblings() -> DashboardLink:
+def link(title: str, **others: object) -> JsonDict:
+    """Return a link at the top of a dashboard, or in a panel's corner."""
+    return settings("link") | {"title": title} | others
+
+
+def siblings() -> JsonDict:
     """Return the dropdown that lists the other dashboards of this set."""
-    return (
-        DashboardLink("Policy dashboards")
-        .type(DashboardLinkType.DASHBOARDS)
-        .tags([TAG])
-        .as_dropdown(True)
-        .include_vars(True)
-        .keep_time(True)
-        .icon("external link")
-    )
+    shown = link("Policy dashboards", type="dashboards", icon="external link", tags=[TAG])
+    return shown | {"asDropdown": True, "includeVars": True, "keepTime": True}
 
 
-def manual() -> DashboardLink:
+def manual() -> JsonDict:
     """Return what each panel means and what to do about it."""
-    return (
-        DashboardLink("How to read this")
-        .type(DashboardLinkType.LINK)
-        .url(f"{DOCS}/dashboards.md")
-        .icon("doc")
-        .target_blank(True)
-    )
+    return link("How to read this", url=f"{DOCS}/dashboards.md", icon="doc", targetBlank=True)
 
 
 def keeping(text: str, own: Collection[str]) -> str:
@@ -57,8 +49,3 @@ def keeping(text: str, own: Collection[str]) -> str:
         for carried in (KEEP, ROW):
             text = text.replace(f"/d/{uid}?{carried}", f"/d/{uid}?{carried}{kept}")
     return text
-
-
-def to_dashboard(title: str, url: str) -> DashboardLink:
-    """Return a link in a panel's corner."""
-    return DashboardLink(title).type(DashboardLinkType.LINK).url(url)

@@ -2,10 +2,8 @@
 
 from grafana.dashboards import annotations, palette, panels, shared, tables
 from grafana.dashboards import promql as q
-from grafana.dashboards import variables as v
 from grafana.dashboards.frame import Frame, Section
-from grafana.dashboards.panels import Stat, TimeSeries
-from grafana.dashboards.tables import Table
+from grafana.dashboards.panels import Panel
 
 MINE = (q.SCOPE, q.SOURCE, q.POLICY, q.SEVERITY)
 FAILING = q.of(q.WORKLOADS, *MINE, q.FAIL)
@@ -14,16 +12,9 @@ FAILING = q.of(q.WORKLOADS, *MINE, q.FAIL)
 def namespace() -> Frame:
     """Return the dashboard of a team that runs workloads."""
     return Frame(
-        uid="policy-namespace",
-        title="Policy / Namespace",
-        description=(
-            "Failures in your namespaces, which of them to fix first, and blocked requests."
-        ),
-        since="now-7d",
-        refresh="1m",
-        variables=[v.cluster(), *v.scope(), v.source(), v.policy(), v.severity()],
-        annotations=annotations.usual("$policy"),
-        sections=[
+        "policy-namespace",
+        annotations.usual("$policy"),
+        [
             Section(100, "How are we doing?", _headline()),
             Section(
                 200,
@@ -36,7 +27,7 @@ def namespace() -> Frame:
     )
 
 
-def _headline() -> list[Stat]:
+def _headline() -> list[Panel]:
     every = f"group({q.of(q.BY_POLICY, *MINE, q.PASS)})"
     return [
         shared.compliance(q.compliance(*MINE, family=q.BY_POLICY)),
@@ -50,12 +41,12 @@ def _headline() -> list[Stat]:
     ]
 
 
-def _rated(title: str, severities: str, color: str, every: str) -> Stat:
+def _rated(title: str, severities: str, color: str, every: str) -> Panel:
     rated = q.total(q.of(q.WORKLOADS, *MINE, q.FAIL, f'severity=~"{severities}"'))
     return panels.number(title, q.known(rated, every), palette.none_allowed(color))
 
 
-def _fix_first() -> Table:
+def _fix_first() -> Panel:
     by = "cluster, namespace, policy, severity"
     failing = f"topk(200, {q.total(FAILING, by)})"
     age = f"time() - min by ({by}) ({q.of(q.SINCE, *MINE)})"
@@ -75,13 +66,13 @@ def _fix_first() -> Table:
     ).height(10)
 
 
-def _by_policy() -> TimeSeries:
+def _by_policy() -> Panel:
     failing = q.ending(q.total(FAILING, "policy"), "policy", FAILING)
     panel = panels.areas("Failing workloads by policy", {"{{policy}}": failing})
-    return panels.legend_table(panel.interval("30m").no_value("nothing failed"))
+    return panels.legend_table(panel.settings(interval="30m").having(noValue="nothing failed"))
 
 
-def _admission() -> list[Table | TimeSeries]:
+def _admission() -> list[Panel]:
     return [
         _would_be_blocked().span(10),
         shared.recent_blocks(q.SCOPE, q.POLICY).span(14),
@@ -90,7 +81,7 @@ def _admission() -> list[Table | TimeSeries]:
     ]
 
 
-def _would_be_blocked() -> Table:
+def _would_be_blocked() -> Panel:
     failing = f"topk(200, {q.total(FAILING, 'cluster, namespace, policy')})"
     policies = q.policies('mode=~"audit|warn|mixed"')
     audited = f"on (cluster, policy) group_left (mode) {policies}"
@@ -104,4 +95,4 @@ def _would_be_blocked() -> Table:
             tables.cluster().wide(80),
         ],
         sort=["-Would be refused"],
-    ).no_value("none, or policies are not read")
+    ).having(noValue="none, or policies are not read")

@@ -2,26 +2,21 @@
 
 from grafana.dashboards import annotations, palette, panels, shared, tables
 from grafana.dashboards import promql as q
-from grafana.dashboards import variables as v
 from grafana.dashboards.frame import Frame, Section
-from grafana.dashboards.links import ENFORCEMENT_URL, EXPORTER_URL, TEAM_URL, to_dashboard
-from grafana.dashboards.panels import BarGauge, Stat, TimeSeries, number
-from grafana.dashboards.tables import Column, Table, count, value
+from grafana.dashboards.links import ENFORCEMENT_URL, EXPORTER_URL, TEAM_URL, link
+from grafana.dashboards.panels import Panel, number
+from grafana.dashboards.tables import Column, count, value
 
 CHOSEN = (q.SCOPE, q.SOURCE, q.SEVERITY)
+WORKLOADS = q.of(q.WORKLOADS, *CHOSEN, q.FAIL)
 
 
 def overview() -> Frame:
     """Return the dashboard to keep open."""
     return Frame(
-        uid="policy-overview",
-        title="Policy / Overview",
-        description="Compliance of clusters, teams and namespaces with their policies.",
-        since="now-24h",
-        refresh="1m",
-        variables=[v.cluster(), *v.scope(), v.source(), v.severity(), v.target()],
-        annotations=annotations.usual(),
-        sections=[
+        "policy-overview",
+        annotations.usual(),
+        [
             Section(100, "Are we fine?", [*_headline(), _trend(), shared.alerts().span(10)]),
             Section(200, "Is it getting better?", _changes()),
             Section(300, "Where?", [_namespaces(), _teams(), _compliance_by_team()]),
@@ -34,50 +29,51 @@ def _state(*matchers: str) -> str:
     return q.of(q.STATE, *CHOSEN, *matchers)
 
 
-def _headline() -> list[Stat]:
+def _headline() -> list[Panel]:
     every, rated = f"group({_state()})", f"group({_state(q.RATED)})"
-    errors = q.total(_state(q.ERROR))
+    failing, errors = q.total(_state(q.FAIL)), q.total(_state(q.ERROR))
     urgent = q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL, 'severity=~"critical|high"'))
+    blocked = shared.blocked(q.SCOPE, q.SEVERITY)
     return [
         shared.compliance(q.compliance(*CHOSEN)),
-        shared.failing(q.total(_state(q.FAIL)), every),
+        number("Failing checks", q.known(failing, every), palette.none_allowed("orange")),
         number("Critical or high", q.known(urgent, rated), palette.none_allowed()),
         shared.oldest(every, *CHOSEN),
         shared.opened(*CHOSEN),
-        shared.blocked(q.SCOPE, q.SEVERITY).links([to_dashboard("Enforcement", ENFORCEMENT_URL)]),
+        blocked.settings(links=[link("Enforcement", url=ENFORCEMENT_URL)]),
         number("Not evaluated", q.known(errors, every), palette.none_allowed("purple")),
-        shared.age_of_data().links([to_dashboard("Exporter", EXPORTER_URL)]),
+        shared.age_of_data().settings(links=[link("Exporter", url=EXPORTER_URL)]),
     ]
 
 
-def _trend() -> TimeSeries:
-    last_week = q.compliance(*CHOSEN, offset=" offset 1w")
-    share = shared.compliance_over_time(q.compliance(*CHOSEN), last_week)
-    return share.span(14).height(9)
+def _trend() -> Panel:
+    share, last_week = q.compliance(*CHOSEN), q.compliance(*CHOSEN, offset=" offset 1w")
+    drawn = {"compliance": share, "target": shared.TARGET, "a week before": last_week}
+    panel = shared.shares("Compliance, target and last week", drawn, "10m").span(14).height(9)
+    colors = {"compliance": "green", "target": "orange", "a week before": palette.MUTED}
+    return panels.painted(panels.dashed(panel, "target", "a week before"), colors)
 
 
-def _changes() -> list[TimeSeries | Table]:
+def _changes() -> list[Panel]:
     failing = q.named(q.total(_state(q.FAIL), "severity"), "severity", "not read")
     by_severity = panels.areas("Failing checks by severity", {"{{severity}}": failing})
     return [
-        panels.painted(by_severity.interval("10m"), palette.SEVERITY).span(8),
+        panels.painted(by_severity.settings(interval="10m"), palette.SEVERITY).span(8),
         shared.opened_and_closed(*CHOSEN).span(8),
         _movers().span(8),
     ]
 
 
-def _movers() -> Table:
+def _movers() -> Panel:
     by = "cluster, namespace, policy"
-    failing = q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL), by)
-    before = q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL) + " offset $__range", by)
-    change = q.moved(failing, before)
+    before = q.total(f"{WORKLOADS} offset $__range", by)
+    change = q.moved(q.total(WORKLOADS, by), before)
     most = f"topk(7, {change} > 0) or bottomk(7, {change} < 0)"
+    changed = value("Change", f"({most}) and on () group({before})")
     return tables.table_of(
         "What changed most?",
         [
-            value("Change", f"({most}) and on () group({before})")
-            .warns(palette.steps("green", (0, "orange")))
-            .wide(80),
+            changed.warns(palette.steps("green", (0, "orange"))).wide(80),
             tables.policy(),
             tables.namespace().wide(110),
             tables.cluster().wide(80),
@@ -86,9 +82,9 @@ def _movers() -> Table:
     ).height(8)
 
 
-def _namespaces() -> Table:
+def _namespaces() -> Panel:
     by = "cluster, namespace"
-    checks, workloads = q.total(_state(q.FAIL), by), q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL), by)
+    checks, workloads = q.total(_state(q.FAIL), by), q.total(WORKLOADS, by)
     worst = f"topk(200, {workloads} or {checks})"
     every, rated = f"group by ({by}) ({_state()})", f"group by ({by}) ({_state(q.RATED)})"
 
@@ -99,20 +95,16 @@ def _namespaces() -> Table:
     def among(query: str) -> str:
         return f"({query}) and on ({by}) {worst}"
 
-    blocked = q.known(
-        q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by=by),
-        f"({every}) and on () ({q.EVENTS_SYNCED})",
-    )
+    blocked = _blocked(by, every)
     oldest = f"time() - min by ({by}) ({q.of(q.SINCE, *CHOSEN)})"
     errors = q.known(q.total(_state(q.ERROR), by), every)
+    compliance = value("Compliance", among(q.compliance(*CHOSEN, by=by)))
     return tables.table_of(
         "Which namespaces need work?",
         [
             tables.namespace(),
             tables.cluster(),
-            value("Compliance", among(q.compliance(*CHOSEN, by=by)))
-            .gauge(palette.ratio())
-            .wide(230),
+            compliance.gauge(palette.ratio()).wide(230),
             count("Workloads", among(q.known(workloads, rated))).wide(100),
             count("Critical", failing("critical"), "red"),
             count("High", failing("high"), "orange"),
@@ -126,10 +118,15 @@ def _namespaces() -> Table:
     ).height(14)
 
 
-def _teams() -> Table:
+def _blocked(by: str, every: str) -> str:
+    refused = q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by=by)
+    return q.known(refused, f"({every}) and on () ({q.EVENTS_SYNCED})")
+
+
+def _teams() -> Panel:
     every = q.owned(f"group by ($owner) ({_state()})")
     rated = q.owned(f"group by ($owner) ({_state(q.RATED)})")
-    workloads = q.owned(q.total(q.of(q.WORKLOADS, *CHOSEN, q.FAIL), "$owner"))
+    workloads = q.owned(q.total(WORKLOADS, "$owner"))
     new = q.owned(q.happened(q.OPENED, *CHOSEN, by="$owner"))
     blocked = q.owned(q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by="$owner"))
     blocked = q.known(blocked, f"({every}) and on () ({q.EVENTS_SYNCED})")
@@ -155,27 +152,23 @@ def _share_by_owner() -> str:
     return q.owned(q.compliance(*CHOSEN, by="$owner"))
 
 
-def _compliance_by_team() -> TimeSeries:
+def _compliance_by_team() -> Panel:
     by_team = {"{{owner}}": q.named(_share_by_owner(), "owner", "(no team)")}
     return panels.legend_table(shared.shares("Compliance by team", by_team, "10m").span(14))
 
 
-def _policies() -> Table:
+def _policies() -> Panel:
     by = "cluster, policy"
-    failing = q.of(q.WORKLOADS, *CHOSEN, q.FAIL)
-    worst = f"topk(50, {q.total(failing, f'{by}, severity')})"
-    some = f"group by ({by}) ({failing})"
+    worst = f"topk(50, {q.total(WORKLOADS, f'{by}, severity')})"
+    some = f"group by ({by}) ({WORKLOADS})"
 
     def among(query: str) -> str:
         return f"({query}) and on ({by}) {worst}"
 
     workloads = q.with_mode(q.ranked(worst), f"{by}, severity")
-    namespaces = f"count by ({by}) ({q.total(failing, 'cluster, policy, namespace')})"
+    namespaces = f"count by ({by}) ({q.total(WORKLOADS, 'cluster, policy, namespace')})"
     errors = q.known(q.total(q.of(q.WORKLOADS, *CHOSEN, q.ERROR), by), some)
-    blocked = q.known(
-        q.happened(q.VIOLATED, q.SCOPE, q.SEVERITY, q.BLOCKED, by=by),
-        f"({some}) and on () ({q.EVENTS_SYNCED})",
-    )
+    blocked = _blocked(by, some)
     return (
         tables.table_of(
             "Which policies fail most?",
@@ -198,14 +191,13 @@ def _policies() -> Table:
     )
 
 
-def _categories() -> BarGauge:
-    failing = panels.instant(
-        f"sort_desc({q.total(q.of(q.UNMET, *CHOSEN, q.FAIL), 'category')})", "{{category}}"
-    )
-    return panels.ranking("Failing checks by category", failing).span(5).height(9)
+def _categories() -> Panel:
+    failing = f"sort_desc({q.total(q.of(q.UNMET, *CHOSEN, q.FAIL), 'category')})"
+    by_category = panels.instant(failing, "{{category}}")
+    return panels.ranking("Failing checks by category", by_category).span(5).height(9)
 
 
-def _modes() -> BarGauge:
+def _modes() -> Panel:
     counted = panels.instant(f"sort_desc(count by (mode) ({q.policies()}))", "{{mode}}")
-    panel = panels.ranking("Policies by mode", counted).no_value("policies are not read")
+    panel = panels.ranking("Policies by mode", counted).having(noValue="policies are not read")
     return panels.painted(panel, palette.MODE).span(3).height(9)

@@ -1,183 +1,165 @@
-"""The panel kinds that the dashboards are made of, with the settings that all of them share."""
+"""The panel kinds that the dashboards are made of; settings.yaml has what all of a kind share."""
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Self
 
-from grafana_foundation_sdk.builders import bargauge, prometheus, stat, statetimeline, timeseries
-from grafana_foundation_sdk.builders.common import (
-    ReduceDataOptions,
-    StackingConfig,
-    VizLegendOptions,
-    VizTooltipOptions,
-)
-from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
-from grafana_foundation_sdk.models import common
-from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+import msgspec
 
+from grafana.classic import JsonDict
 from grafana.dashboards import palette
+from grafana.dashboards.data import settings
 
-BarGauge: TypeAlias = bargauge.Panel
-Stat: TypeAlias = stat.Panel
-StateTimeline: TypeAlias = statetimeline.Panel
-TimeSeries: TypeAlias = timeseries.Panel
-
-SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+SOURCE: JsonDict = {"type": "prometheus", "uid": "${datasource}"}
 # How Grafana names the queries of a panel.
 REFS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def instant(expr: str, legend: str = "") -> prometheus.Dataquery:
+class Kind(msgspec.Struct, frozen=True):
+    """What all panels of a kind share; one without ``defaults`` has no fields."""
+
+    type: str
+    size: tuple[int, int]
+    options: JsonDict
+    defaults: JsonDict | None = None
+
+
+class Panel:
+    """A panel without its place; each method changes it and returns it."""
+
+    def __init__(self, kind: str, title: str, targets: Sequence[JsonDict]) -> None:
+        self._kind = msgspec.convert(settings("panels")[kind], Kind)
+        self.title, self.targets = title, targets
+        self.columns, self.rows = self._kind.size
+        self._defaults: JsonDict = {}
+        self._options: JsonDict = {}
+        self._overrides: list[JsonDict] = []
+        self._settings: JsonDict = {"datasource": SOURCE}
+
+    def span(self, columns: int) -> Self:
+        """Set the width, in columns of 24."""
+        self.columns = columns
+        return self
+
+    def height(self, rows: int) -> Self:
+        """Set the height, in rows of 30 pixels."""
+        self.rows = rows
+        return self
+
+    def having(self, **defaults: object) -> Self:
+        """Set properties of all fields: unit, min, max, decimals, noValue, thresholds, ..."""
+        self._defaults |= defaults
+        return self
+
+    def options(self, **options: object) -> Self:
+        """Set options of the kind."""
+        self._options |= options
+        return self
+
+    def settings(self, **settings: object) -> Self:
+        """Set what does not depend on the kind: interval, links, transformations, ..."""
+        self._settings |= settings
+        return self
+
+    def override(
+        self, name: str, properties: Mapping[str, object], matcher: str = "byName"
+    ) -> Self:
+        """Set properties of the fields that match, by default of the one with this name."""
+        listed = [{"id": key, "value": value} for key, value in properties.items()]
+        matched = {"id": matcher, "options": name}
+        self._overrides.append({"matcher": matched, "properties": listed})
+        return self
+
+    def build(self) -> JsonDict:
+        """Return the panel's JSON, without id, place and description."""
+        fields: JsonDict = {}
+        if self._kind.defaults is not None:
+            defaults = self._kind.defaults | self._defaults
+            fields = {"fieldConfig": {"defaults": defaults, "overrides": self._overrides}}
+        return (
+            self._settings
+            | fields
+            | {
+                "type": self._kind.type,
+                "title": self.title,
+                "targets": self.targets,
+                "options": self._kind.options | self._options,
+                "repeatDirection": "h",
+                "transparent": False,
+            }
+        )
+
+
+def instant(expr: str, legend: str = "") -> JsonDict:
     """Ask for the present only: a headline must not fall back on a point of an hour ago."""
-    return _query(expr, "A").instant().legend_format(legend)
+    return _query(expr, "A", instant=True) | {"legendFormat": legend}
 
 
-def rows(expr: str, ref: str) -> prometheus.Dataquery:
+def rows(expr: str, ref: str) -> JsonDict:
     """Ask for the present, as table rows with a column for each label."""
-    return _query(expr, ref).instant().format(PromQueryFormat.TABLE)
+    return _query(expr, ref, instant=True) | {"format": "table"}
 
 
-def _query(expr: str, ref: str) -> prometheus.Dataquery:
-    return prometheus.Dataquery().datasource(SOURCE).expr(expr).ref_id(ref)
+def _query(expr: str, ref: str, *, instant: bool) -> JsonDict:
+    asked: JsonDict = {"datasource": SOURCE, "expr": expr, "refId": ref}
+    return asked | {"instant": instant, "range": not instant}
 
 
-def number(title: str, expr: str, thresholds: ThresholdsConfig | None = None) -> Stat:
-    """One number, coloured by its thresholds; three columns wide."""
-    return (
-        stat.Panel()
-        .title(title)
-        .datasource(SOURCE)
-        .with_target(instant(expr))
-        .unit("short")
-        .thresholds(thresholds or palette.neutral())
-        .color_mode(common.BigValueColorMode.VALUE)
-        .graph_mode(common.BigValueGraphMode.NONE)
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
-        .no_value("no data")
-        .span(3)
-        .height(4)
-    )
+def number(title: str, expr: str, thresholds: JsonDict | None = None) -> Panel:
+    """One number, coloured by its thresholds."""
+    panel = Panel("number", title, [instant(expr)])
+    return panel.having(thresholds=thresholds or palette.neutral())
 
 
-def lines(title: str, queries: Mapping[str, str]) -> TimeSeries:
+def lines(title: str, queries: Mapping[str, str], kind: str = "lines") -> Panel:
     """Values over time as lines; the queries by the names of their series in the legend."""
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .datasource(SOURCE)
-        .unit("short")
-        .line_width(2)
-        .fill_opacity(0)
-        .show_points(common.VisibilityMode.NEVER)
-        .legend(_legend(common.LegendPlacement.BOTTOM))
-        .tooltip(_all_series())
-        .span(12)
-        .height(8)
-    )
-    return _over_time(panel, queries)
+    asked = [
+        _query(expr, ref, instant=False) | {"legendFormat": legend}
+        for ref, (legend, expr) in zip(REFS, queries.items(), strict=False)
+    ]
+    return Panel(kind, title, asked)
 
 
-def areas(title: str, queries: Mapping[str, str]) -> TimeSeries:
+def areas(title: str, queries: Mapping[str, str]) -> Panel:
     """Parts of a whole over time, stacked."""
-    return lines(title, queries).fill_opacity(55).line_width(1).stacking(_stacked())
+    return lines(title, queries, "areas")
 
 
-def bars(title: str, queries: Mapping[str, str]) -> TimeSeries:
+def bars(title: str, queries: Mapping[str, str]) -> Panel:
     """Occurrences over time, stacked, one bar for each step."""
-    panel = lines(title, queries).draw_style(common.GraphDrawStyle.BARS)
-    return panel.fill_opacity(80).line_width(0).stacking(_stacked()).interval("1m")
+    return lines(title, queries, "bars").settings(interval="1m")
 
 
-def ranking(title: str, query: prometheus.Dataquery) -> BarGauge:
-    """One horizontal bar for each series, longest first."""
-    return (
-        bargauge.Panel()
-        .title(title)
-        .datasource(SOURCE)
-        .with_target(query)
-        .unit("short")
-        .min(0)
-        .thresholds(palette.steps("blue"))
-        .orientation(common.VizOrientation.HORIZONTAL)
-        .display_mode(common.BarGaugeDisplayMode.BASIC)
-        .value_mode(common.BarGaugeValueMode.TEXT)
-        .name_placement(common.BarGaugeNamePlacement.TOP)
-        .show_unfilled(False)
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
-        .span(6)
-        .height(8)
-    )
-
-
-def states(title: str, queries: Mapping[str, str]) -> StateTimeline:
+def states(title: str, queries: Mapping[str, str]) -> Panel:
     """States over time, one line of blocks for each series."""
-    panel = (
-        statetimeline.Panel()
-        .title(title)
-        .datasource(SOURCE)
-        .unit("short")
-        .show_value(common.VisibilityMode.NEVER)
-        .fill_opacity(75)
-        .line_width(0)
-        .row_height(0.85)
-        .legend(VizLegendOptions().show_legend(False).display_mode(common.LegendDisplayMode.LIST))
-        .span(12)
-        .height(8)
-    )
-    return _over_time(panel, queries)
+    return lines(title, queries, "states")
 
 
-def legend_table(panel: TimeSeries) -> TimeSeries:
+def ranking(title: str, query: JsonDict) -> Panel:
+    """One horizontal bar for each series, longest first."""
+    return Panel("ranking", title, [query]).having(thresholds=palette.steps("blue"))
+
+
+def legend_table(panel: Panel) -> Panel:
     """Put an open-ended set of series into a table at the right, largest first."""
-    return panel.legend(
-        _legend(common.LegendPlacement.RIGHT)
-        .display_mode(common.LegendDisplayMode.TABLE)
-        .calcs(["lastNotNull", "max"])
-        .sort_by("Last *")
-        .sort_desc(True)
-    )
+    shown: JsonDict = {"displayMode": "table", "placement": "right", "showLegend": True}
+    order: JsonDict = {"calcs": ["lastNotNull", "max"], "sortBy": "Last *", "sortDesc": True}
+    return panel.options(legend=shown | order)
 
 
-def painted(panel: TimeSeries, colors: Mapping[str, str]) -> TimeSeries:
-    """Give each named series its own colour."""
+def painted(panel: Panel, colors: Mapping[str, str]) -> Panel:
+    """Give each named series its own colour, which does not depend on the value."""
     for name, color in colors.items():
-        panel.override_by_name(name, [fixed(color)])
+        panel.override(name, {"color": fixed(color)})
     return panel
 
 
-def dashed(panel: TimeSeries, *names: str) -> TimeSeries:
+def dashed(panel: Panel, *names: str) -> Panel:
     """Draw what is compared with, such as a target, as a dashed line."""
     for name in names:
-        style = setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})
-        panel.override_by_name(name, [style])
+        panel.override(name, {"custom.lineStyle": {"fill": "dash", "dash": [8, 8]}})
     return panel
 
 
-def fixed(color: str) -> DynamicConfigValue:
+def fixed(color: str) -> JsonDict:
     """Return a colour that does not depend on the value."""
-    return setting("color", {"mode": "fixed", "fixedColor": color})
-
-
-def setting(name: str, value: object) -> DynamicConfigValue:
-    """Return one setting of an override."""
-    return DynamicConfigValue(id_val=name, value=value)
-
-
-def _over_time(panel: TimeSeries, queries: Mapping[str, str]) -> TimeSeries:
-    for ref, (legend, expr) in zip(REFS, queries.items(), strict=False):
-        panel.with_target(_query(expr, ref).range().legend_format(legend))
-    return panel
-
-
-def _stacked() -> StackingConfig:
-    return StackingConfig().mode(common.StackingMode.NORMAL).group("A")
-
-
-def _legend(placement: common.LegendPlacement) -> VizLegendOptions:
-    legend = VizLegendOptions().show_legend(True).placement(placement)
-    return legend.display_mode(common.LegendDisplayMode.LIST)
-
-
-def _all_series() -> VizTooltipOptions:
-    tooltip = VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI)
-    return tooltip.sort(common.SortOrder.DESCENDING)
+    return {"mode": "fixed", "fixedColor": color}

@@ -1,23 +1,12 @@
 """Policy / Policy: what one policy finds, who would break if it enforced, how it got there."""
 
 from grafana.dashboards import annotations, palette, shared, tables
+from grafana.dashboards import panels as p
 from grafana.dashboards import promql as q
-from grafana.dashboards import variables as v
 from grafana.dashboards.frame import Frame, Section
 from grafana.dashboards.palette import RESULT, none_allowed
-from grafana.dashboards.panels import (
-    BarGauge,
-    Stat,
-    TimeSeries,
-    areas,
-    instant,
-    legend_table,
-    lines,
-    number,
-    painted,
-    ranking,
-)
-from grafana.dashboards.tables import Column, Table, value
+from grafana.dashboards.panels import Panel
+from grafana.dashboards.tables import Column, value
 
 ENFORCED = 'mode="enforce"'
 THIS = (q.SCOPE, q.SOURCE, q.POLICY)
@@ -34,17 +23,9 @@ VERDICT = {"0": ("would block", "orange"), "1": ("ready", "green"), "2": ("enfor
 def policy() -> Frame:
     """Return the dashboard of the authors of a policy."""
     return Frame(
-        uid="policy-policy",
-        title="Policy / Policy",
-        description=(
-            "Results of a policy, resources that would be refused if it were enforced, and"
-            " its history."
-        ),
-        since="now-30d",
-        refresh="5m",
-        variables=[v.cluster(), v.policy(), *v.scope(), v.source(), v.count()],
-        annotations=annotations.usual("$policy"),
-        sections=[
+        "policy-policy",
+        annotations.usual("$policy"),
+        [
             Section(100, "What does it find?", _headline()),
             Section(200, "Can it enforce?", [_readiness()]),
             Section(300, "How did it get here?", _history()),
@@ -54,26 +35,26 @@ def policy() -> Frame:
     )
 
 
-def _headline() -> list[Stat]:
+def _headline() -> list[Panel]:
     every = f"group({EVALUATED})"
     namespaces = f"count(group by (cluster, namespace) ({FAILING}))"
     errors = q.total(q.of(q.WORKLOADS, *THIS, q.ERROR))
     skipped = q.total(q.of(q.UNMET, *THIS, 'result="skip"'))
     return [
         shared.compliance(q.compliance(*THIS, family=q.BY_POLICY)),
-        number("Failing", q.known(q.total(COUNTED), every), none_allowed("orange")),
-        number("Namespaces failing", q.known(namespaces, every), none_allowed("orange")),
-        number("Not evaluated", q.known(errors, every), none_allowed("purple")),
-        number("Skipped", q.known(skipped, every)),
+        p.number("Failing", q.known(q.total(COUNTED), every), none_allowed("orange")),
+        p.number("Namespaces failing", q.known(namespaces, every), none_allowed("orange")),
+        p.number("Not evaluated", q.known(errors, every), none_allowed("purple")),
+        p.number("Skipped", q.known(skipped, every)),
         shared.oldest(every, *THIS),
         shared.opened(*THIS),
         shared.blocked(q.SCOPE, q.POLICY),
     ]
 
 
-def _readiness() -> Table:
+def _readiness() -> Panel:
     by = "cluster, policy"
-    info, loaded = q.policies(q.POLICY), palette.words({"0": ("no", "red"), "1": ("yes", "green")})
+    info, loaded = q.policies(q.POLICY), palette.YES_NO
     ready = q.now("policyreport_policy_ready", q.CLUSTER, q.POLICY)
     changed = q.now("policyreport_policy_last_changed_timestamp_seconds", q.CLUSTER, q.POLICY)
     changed = f"1000 * max by ({by}) ({changed}) and on ({by}) {info}"
@@ -85,6 +66,7 @@ def _readiness() -> Table:
     def known(title: str, expr: str, color: str = "text") -> Column:
         return tables.count(title, q.known(expr, EVALUATED), color)
 
+    verdict = value("If it enforced", f"2 * {enforced} or ({unfit}) == bool 0")
     namespaces = f"count by ({by}) ({q.total(FAILING, 'cluster, policy, namespace')})"
     errors = q.total(q.of(q.WORKLOADS, *THIS, q.ERROR), by)
     return tables.table_of(
@@ -95,48 +77,46 @@ def _readiness() -> Table:
             tables.cluster(),
             tables.mode(),
             value("Loaded", f"min by ({by}) ({ready}) and on ({by}) {info}").words(loaded).wide(85),
-            value("If it enforced", f"2 * {enforced} or ({unfit}) == bool 0")
-            .words(palette.words(VERDICT))
-            .wide(130),
+            verdict.words(VERDICT).wide(130),
             known("Failing", q.total(COUNTED, by)),
             known("Namespaces", namespaces).wide(110),
             known("Not evaluated", errors, "purple").wide(125),
             known("New", new),
             tables.age("Oldest", oldest),
-            value("Changed", changed).unit("dateTimeFromNow").wide(140),
+            value("Changed", changed).having(unit="dateTimeFromNow").wide(140),
         ],
         rows_of=info,
         sort=["-Failing"],
     ).height(10)
 
 
-def _history() -> list[TimeSeries]:
+def _history() -> list[Panel]:
     results = {"{{result}}": q.total(q.of(q.BY_POLICY, *THIS), "result")}
     failing = f"count by (policy) (group by (cluster, namespace, policy) ({FAILING}))"
     spread = {"{{policy}}": q.ending(failing, "policy", FAILING)}
-    namespaces = legend_table(lines("Namespaces failing, by policy", spread).min(0))
+    namespaces = p.legend_table(p.lines("Namespaces failing, by policy", spread).having(min=0))
     return [
-        painted(areas("Results over time", results).interval("2h"), RESULT),
-        namespaces.interval("2h").no_value("nothing failed"),
+        p.painted(p.areas("Results over time", results).settings(interval="2h"), RESULT),
+        namespaces.settings(interval="2h").having(noValue="nothing failed"),
         shared.opened_and_closed(*THIS),
-        shared.outcomes(q.SCOPE, q.POLICY).interval("2h"),
+        shared.outcomes(q.SCOPE, q.POLICY).settings(interval="2h"),
     ]
 
 
-def _breakers() -> list[BarGauge | Table]:
+def _breakers() -> list[Panel]:
     by = "cluster, namespace, workload_kind, workload, policy, rule"
     workloads = f"count by (policy, rule) (group by ({by}) ({q.of(q.RESOURCES, *THIS, q.FAIL)}))"
-    rules = instant(f"sort_desc(topk(20, {workloads}))", "{{policy}} {{rule}}")
+    rules = p.instant(f"sort_desc(topk(20, {workloads}))", "{{policy}} {{rule}}")
     by_kind = f"sort_desc({q.total(COUNTED, 'workload_kind, kind')} > 0)"
-    kinds = instant(by_kind, "{{workload_kind}}{{kind}}")
+    kinds = p.instant(by_kind, "{{workload_kind}}{{kind}}")
     return [
-        ranking("Failing workloads by rule", rules).span(8).height(9),
-        ranking("Failing by kind", kinds).height(9),
+        p.ranking("Failing workloads by rule", rules).span(8).height(9),
+        p.ranking("Failing by kind", kinds).height(9),
         _namespaces().span(10).height(9),
     ]
 
 
-def _namespaces() -> Table:
+def _namespaces() -> Panel:
     by = "cluster, namespace"
     every = f"group by ({by}) ({q.of(q.BY_POLICY, *THIS, q.PASS)})"
 

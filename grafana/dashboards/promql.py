@@ -54,16 +54,10 @@ def now(family: str, *matchers: str) -> str:
     return f"max without ({SCRAPE_LABELS}) ({of(family, *matchers)})"
 
 
-def increase(*matchers: str, window: str) -> str:
-    """Return how much the exporter's counters of violations grew within a short window."""
+def admitted(function: str, *matchers: str, window: str = "$__rate_interval") -> str:
+    """Return rate() or increase() of the exporter's counters of violations at admission."""
     selector = of(EVENTS, *matchers, 'controller="admission"')
-    return f"max without ({SCRAPE_LABELS}) (increase({selector}[{window}]))"
-
-
-def rate(*matchers: str) -> str:
-    """Return how fast the exporter's counters of violations grow, per second."""
-    selector = of(EVENTS, *matchers, 'controller="admission"')
-    return f"max without ({SCRAPE_LABELS}) (rate({selector}[$__rate_interval]))"
+    return f"max without ({SCRAPE_LABELS}) ({function}({selector}[{window}]))"
 
 
 def total(expr: str, by: str = "") -> str:

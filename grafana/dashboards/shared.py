@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from grafana.dashboards import palette, panels, tables
 from grafana.dashboards import promql as q
 from grafana.dashboards.palette import DAY, HOUR
-from grafana.dashboards.panels import Stat, TimeSeries
-from grafana.dashboards.tables import Column, Table, value
+from grafana.dashboards.panels import Panel
+from grafana.dashboards.tables import Column, value
 
 # Events are read, and rules are evaluated.
 BLOCKS_KNOWN = f"{q.EVENTS_SYNCED} and on () group({q.of(q.FLEET, q.CLUSTER)})"
@@ -14,65 +14,54 @@ TARGET = "vector($target)"
 URGENCY = {"1": ("critical", "red"), "2": ("warning", "orange"), "3": ("info", "blue")}
 
 
-def compliance(share: str) -> Stat:
+def compliance(share: str) -> Panel:
     """Return the headline share."""
     stat = panels.number("Compliance", share, palette.ratio())
-    return stat.unit("percentunit").decimals(1).min(0).max(1)
+    return stat.having(unit="percentunit", decimals=1, min=0, max=1)
 
 
-def failing(failing: str, every: str) -> Stat:
-    """How many checks fail."""
-    return panels.number("Failing checks", q.known(failing, every), palette.none_allowed("orange"))
-
-
-def oldest(every: str, *matchers: str) -> Stat:
+def oldest(every: str, *matchers: str) -> Panel:
     """How long the longest failure has lasted."""
     age = q.known(f"time() - min({q.of(q.SINCE, *matchers)})", every)
-    return panels.number("Oldest failure", age, palette.age(7 * DAY, 30 * DAY)).unit("s")
+    return panels.number("Oldest failure", age, palette.age(7 * DAY, 30 * DAY)).having(unit="s")
 
 
-def opened(*matchers: str) -> Stat:
+def opened(*matchers: str) -> Panel:
     """How many checks began to fail in the range."""
     new = q.while_known(q.happened(q.OPENED, *matchers), q.RESULTS_KNOWN)
-    return panels.number("New failures", new).decimals(0)
+    return panels.number("New failures", new).having(decimals=0)
 
 
-def blocked(*matchers: str) -> Stat:
+def blocked(*matchers: str) -> Panel:
     """How many requests were refused in the range."""
     grown = q.happened(q.VIOLATED, *matchers, q.BLOCKED)
-    return panels.number("Blocked requests", q.while_known(grown, BLOCKS_KNOWN)).decimals(0)
+    return panels.number("Blocked requests", q.while_known(grown, BLOCKS_KNOWN)).having(decimals=0)
 
 
-def age_of_data(*matchers: str) -> Stat:
+def age_of_data(*matchers: str) -> Panel:
     """How old the newest result is."""
     newest = q.of(q.NEWEST, *(matchers or (q.CLUSTER,)))
     oldest = f"max(time() - max by (cluster) ({newest}))"
-    return panels.number("Age of the data", oldest, palette.age(2 * HOUR, 3 * HOUR)).unit("s")
+    stat = panels.number("Age of the data", oldest, palette.age(2 * HOUR, 3 * HOUR))
+    return stat.having(unit="s")
 
 
-def shares(title: str, queries: Mapping[str, str], interval: str) -> TimeSeries:
+def shares(title: str, queries: Mapping[str, str], interval: str) -> Panel:
     """Compliance over time, in percent."""
-    return panels.lines(title, queries).unit("percentunit").decimals(1).max(1).interval(interval)
+    panel = panels.lines(title, queries).having(unit="percentunit", decimals=1, max=1)
+    return panel.settings(interval=interval)
 
 
-def compliance_over_time(share: str, last_week: str) -> TimeSeries:
-    """Compliance with its target, and a week before."""
-    drawn = {"compliance": share, "target": TARGET, "a week before": last_week}
-    panel = shares("Compliance, target and last week", drawn, "10m")
-    colors = {"compliance": "green", "target": "orange", "a week before": palette.MUTED}
-    return panels.painted(panels.dashed(panel, "target", "a week before"), colors)
-
-
-def opened_and_closed(*matchers: str) -> TimeSeries:
+def opened_and_closed(*matchers: str) -> Panel:
     """Flow of failures, new ones up and fixed ones down."""
     # Zeros between what is recorded, or a bar would be as wide as the time until the next.
     new = q.known(q.happened(q.OPENED, *matchers, window="$__interval"), q.RESULTS_KNOWN)
     fixed = q.known(q.happened(q.CLOSED, *matchers, window="$__interval"), q.RESULTS_KNOWN)
     panel = panels.bars("New and fixed failures", {"new": new, "fixed": f"-({fixed})"})
-    return panels.painted(panel.interval("10m"), {"new": "orange", "fixed": "green"})
+    return panels.painted(panel.settings(interval="10m"), {"new": "orange", "fixed": "green"})
 
 
-def outcomes(*matchers: str) -> TimeSeries:
+def outcomes(*matchers: str) -> Panel:
     """Violations at admission, refused and allowed."""
 
     def of(outcome: str) -> str:
@@ -84,7 +73,7 @@ def outcomes(*matchers: str) -> TimeSeries:
     return panels.painted(panel, {"blocked": "red", "allowed": "orange"})
 
 
-def recent_blocks(*matchers: str) -> Table:
+def recent_blocks(*matchers: str) -> Panel:
     """Return the newest refused requests by name."""
     newest = q.now("policyviolation_recent_block_timestamp_seconds", *matchers)
     by = "cluster, namespace, kind, name, policy, rule"
@@ -92,7 +81,7 @@ def recent_blocks(*matchers: str) -> Table:
         "What was blocked just now?",
         [
             value("When", f"1000 * max by ({by}) (topk(100, {newest}))")
-            .unit("dateTimeFromNow")
+            .having(unit="dateTimeFromNow")
             .wide(145),
             tables.namespace().wide(110),
             Column("kind", "Kind").wide(100),
@@ -102,10 +91,10 @@ def recent_blocks(*matchers: str) -> Table:
             tables.cluster(),
         ],
         sort=["-When"],
-    ).no_value("nothing was blocked in the last hour")
+    ).having(noValue="nothing was blocked in the last hour")
 
 
-def failing_workloads(*matchers: str) -> Table:
+def failing_workloads(*matchers: str) -> Panel:
     """Which workloads fail what, by name."""
     by = "cluster, namespace, workload_kind, workload, policy, rule, result, severity"
     objects = f"group by ({by}, kind, name) ({q.of(q.RESOURCES, *matchers)})"
@@ -128,7 +117,7 @@ def failing_workloads(*matchers: str) -> Table:
     ).height(11)
 
 
-def unscored(*matchers: str) -> Table:
+def unscored(*matchers: str) -> Panel:
     """Exceptions in force, and what could not be evaluated."""
     by = "cluster, namespace, policy, rule, result"
     found = q.of(q.UNMET, *matchers, 'result=~"error|warn|skip"')
@@ -143,23 +132,18 @@ def unscored(*matchers: str) -> Table:
             tables.cluster(),
         ],
         sort=["-Checks"],
-    ).no_value("no skipped checks, errors or warnings")
+    ).having(noValue="no skipped checks, errors or warnings")
 
 
-def alerts() -> Table:
+def alerts() -> Panel:
     """Return the alerts of this project's rules that fire now."""
     by = "cluster, namespace, policy, alertname, severity"
-    firing = q.of(
-        "ALERTS",
-        q.CLUSTER,
-        'alertstate="firing"',
-        'alertname=~"(Policy|Kyverno).+"',
-        'alertname!~".+Watchdog"',
-    )
+    ours = ('alertname=~"(Policy|Kyverno).+"', 'alertname!~".+Watchdog"')
+    firing = q.of("ALERTS", q.CLUSTER, 'alertstate="firing"', *ours)
     return tables.table_of(
         "Firing alerts",
         [
-            Column("rank", "Urgency").words(palette.words(URGENCY)).wide(80),
+            Column("rank", "Urgency").words(URGENCY).wide(80),
             Column("alertname", "Alert"),
             tables.namespace().wide(110),
             tables.policy(),
@@ -168,4 +152,4 @@ def alerts() -> Table:
         rows_of=q.ranked(q.total(firing, by), [word for word, _ in URGENCY.values()]),
         sort=["Urgency", "Alert"],
         hidden=("severity",),
-    ).no_value("no alert fires")
+    ).having(noValue="no alert fires")

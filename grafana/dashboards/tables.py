@@ -1,24 +1,15 @@
 """Tables: several queries merged on their labels, one column for each label and value."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
-from grafana_foundation_sdk.builders import table
-from grafana_foundation_sdk.builders.common import TableSortByFieldState
-from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
-from grafana_foundation_sdk.models.dashboard import (
-    DataTransformerConfig,
-    DynamicConfigValue,
-    ValueMapping,
-)
-
+from grafana.classic import JsonDict
 from grafana.dashboards import palette
 from grafana.dashboards.links import NAMESPACE_URL, OVERVIEW_URL, POLICY_URL
 from grafana.dashboards.palette import DAY, SEVERITY
-from grafana.dashboards.panels import REFS, SOURCE, rows
+from grafana.dashboards.panels import REFS, Panel, rows
 from grafana.dashboards.promql import SEVERITIES, named
-
-Table: TypeAlias = table.Panel
 
 
 class Column(NamedTuple):
@@ -27,38 +18,32 @@ class Column(NamedTuple):
     label: str
     title: str
     query: str = ""
-    properties: tuple[DynamicConfigValue, ...] = ()
+    properties: Mapping[str, object] = MappingProxyType({})
 
     def having(self, **properties: object) -> "Column":
-        """Add Grafana's properties; ``__`` stands for the dot in a name."""
-        added = tuple(
-            DynamicConfigValue(id_val=name.replace("__", "."), value=value)
-            for name, value in properties.items()
-        )
-        return self._replace(properties=(*self.properties, *added))
-
-    def unit(self, unit: str) -> "Column":
-        """Show the number in this unit."""
-        return self.having(unit=unit)
+        """Add Grafana's properties; ``__`` is the dot in a name."""
+        added = {name.replace("__", "."): value for name, value in properties.items()}
+        return self._replace(properties={**self.properties, **added})
 
     def wide(self, pixels: int) -> "Column":
         """Keep this width; columns without one share the rest."""
         return self.having(custom__width=pixels)
 
-    def words(self, *mappings: ValueMapping) -> "Column":
+    def words(self, words: palette.Words) -> "Column":
         """Show values as coloured words."""
-        return self.having(mappings=list(mappings), custom__cellOptions={"type": "color-text"})
+        colored = {"type": "color-text"}
+        return self.having(mappings=[palette.words(words)], custom__cellOptions=colored)
 
-    def warns(self, thresholds: ThresholdsConfig) -> "Column":
+    def warns(self, thresholds: JsonDict) -> "Column":
         """Colour the text by thresholds."""
         colored = {"type": "color-text"}
-        return self.having(thresholds=thresholds.build(), custom__cellOptions=colored)
+        return self.having(thresholds=thresholds, custom__cellOptions=colored)
 
-    def gauge(self, thresholds: ThresholdsConfig) -> "Column":
+    def gauge(self, thresholds: JsonDict) -> "Column":
         """Show a share as a filled bar."""
         bar = {"type": "gauge", "mode": "basic"}
         limits = self.having(unit="percentunit", min=0, max=1, decimals=1)
-        return limits.having(thresholds=thresholds.build(), custom__cellOptions=bar)
+        return limits.having(thresholds=thresholds, custom__cellOptions=bar)
 
     def link(self, title: str, url: str) -> "Column":
         """Open another dashboard by a click on the cell."""
@@ -72,50 +57,34 @@ def table_of(
     rows_of: str = "",
     sort: Sequence[str],
     hidden: Sequence[str] = (),
-) -> Table:
+) -> Panel:
     """Return a table whose rows are label sets; the query ``rows_of`` gives rows and no column.
 
     Sorted by these titles; ``-`` is largest first.
     """
-    panel = table.Panel().title(title).datasource(SOURCE)
     queries = [query for query in (rows_of, *(column.query for column in columns)) if query]
     refs = REFS[: len(queries)]
-    for ref, query in zip(refs, queries, strict=True):
-        panel.with_target(rows(_of_a_cluster(query, columns), ref))
+    asked = [rows(_of_a_cluster(q, columns), ref) for ref, q in zip(refs, queries, strict=True)]
     values = iter([f"Value #{ref}" for ref in refs] if refs[1:] else ["Value"])
     hidden = (*hidden, next(values)) if rows_of else hidden
-    fields = [column.label or next(values) for column in columns]
-    for column in columns:
-        panel.override_by_name(column.title, list(column.properties))
-    options: dict[str, object] = {
+    fields = {column.label or next(values): column.title for column in columns}
+    organize: JsonDict = {
         "excludeByName": dict.fromkeys(("Time", *hidden), True),
         "indexByName": {field: index for index, field in enumerate(fields)},
-        "renameByName": {
-            field: column.title for field, column in zip(fields, columns, strict=True)
-        },
+        "renameByName": fields,
     }
-    return (
-        panel.unit("short")
-        .thresholds(palette.neutral())
-        .filterable(True)
-        .no_value("-")
-        .with_transformation(DataTransformerConfig(id_val="merge", options={}))
-        .with_transformation(DataTransformerConfig(id_val="organize", options=options))
-        .sort_by([_order(title) for title in sort])
-        .span(24)
-        .height(9)
-    )
+    steps = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
+    order = [{"displayName": t.removeprefix("-"), "desc": t.startswith("-")} for t in sort]
+    panel = Panel("table", title, asked).settings(transformations=steps).options(sortBy=order)
+    for column in columns:
+        panel.override(column.title, column.properties)
+    return panel.having(thresholds=palette.neutral())
 
 
 def _of_a_cluster(query: str, columns: Sequence[Column]) -> str:
     """Name the cluster of every row: its links set the variable, and All leaves it open."""
     carried = any(column.label == "cluster" for column in columns)
     return named(query, "cluster", "All") if carried else query
-
-
-def _order(title: str) -> TableSortByFieldState:
-    order = TableSortByFieldState().display_name(title.removeprefix("-"))
-    return order.desc(title.startswith("-"))
 
 
 def namespace() -> Column:
@@ -142,7 +111,7 @@ def mode() -> Column:
 def severity() -> Column:
     """Severity from the label ``rank``, so that the column sorts by weight and not by letter."""
     words = {str(rank): (name, SEVERITY[name]) for rank, name in enumerate(SEVERITIES, 1)}
-    return Column("rank", "Severity").words(palette.words(words)).wide(90)
+    return Column("rank", "Severity").words(words).wide(90)
 
 
 def result() -> Column:
@@ -162,4 +131,4 @@ def count(title: str, query: str, color: str = "text") -> Column:
 
 def age(title: str, query: str) -> Column:
     """Return how long something has failed, in seconds."""
-    return value(title, query).unit("s").warns(palette.age(7 * DAY, 30 * DAY)).wide(115)
+    return value(title, query).having(unit="s").warns(palette.age(7 * DAY, 30 * DAY)).wide(115)

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from grafana import classic
 from grafana.classic import JsonDict
-from grafana.render.queries import Client, Window, values
+from grafana.render.queries import Client, Window, range_of, values
+from tests.web.browser import SWITCHES
 from tools.pins import TOOLS
 
 HERE = Path(__file__).resolve().parent
@@ -29,19 +29,8 @@ INDEX = """<!doctype html><meta charset="utf-8">
 <link rel="stylesheet" href="picture.css"><div id="root"></div>
 <script src="data.js"></script><script src="picture.js"></script>
 """
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--virtual-time-budget=15000",
-)
-UNITS = {"m": 60, "h": 3600, "d": 86400}
+# Time of the page passes without waiting, until everything is drawn.
+FLAGS = (*SWITCHES, "--virtual-time-budget=15000")
 
 
 def main() -> int:
@@ -74,16 +63,6 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--light", action="store_true", help="in light colours too")
     parser.add_argument("--chromium", default="chromium", metavar="PROGRAM")
     return parser
-
-
-def range_of(board: classic.Dashboard, end: float, scrape: float) -> Window:
-    """Return the range that the dashboard opens with, in the steps of a panel 700 pixels wide."""
-    found = re.fullmatch(r"now-(\d+)([mhd])", board.time.from_)
-    if not found:
-        raise ValueError(f"{board.uid}: time.from: expected now-<number><m|h|d>")
-    seconds = float(found[1]) * UNITS[found[2]]
-    step = max(scrape, seconds // 350)
-    return Window(end, seconds, step, scrape)
 
 
 Answers = dict[int, dict[str, list[JsonDict]]]
@@ -160,20 +139,11 @@ def bundle() -> dict[str, str]:
 def browse(page: JsonDict, action: str, tall: int = 2000, chromium: str = "chromium") -> str:
     """Open the page in Chromium, which takes its picture or prints its document."""
     with tempfile.TemporaryDirectory() as name:
-        files = {
-            "index.html": INDEX,
-            "data.js": f"var PICTURE = {json.dumps(page)};",
-            **bundle(),
-        }
-        for file, text in files.items():
+        data = f"var PICTURE = {json.dumps(page)};"
+        for file, text in ({"index.html": INDEX, "data.js": data} | bundle()).items():
             Path(name, file).write_text(text, encoding="utf-8")
-        argv = [
-            chromium,
-            *FLAGS,
-            f"--user-data-dir={name}/profile",
-            f"--window-size={WIDTH},{tall}",
-        ]
-        argv += [action, Path(name, "index.html").as_uri()]
+        own = [f"--user-data-dir={name}/profile", f"--window-size={WIDTH},{tall}"]
+        argv = [chromium, *FLAGS, *own, action, Path(name, "index.html").as_uri()]
         done = subprocess.run(  # noqa: S603 - ours
             argv, check=True, capture_output=True, text=True, timeout=180
         )

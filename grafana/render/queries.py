@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from grafana.classic import Target, Variable
+from grafana.classic import Dashboard, Target, Variable
 
 Labels = dict[str, str]
 # Not $1, which label_replace() means by it.
@@ -39,8 +39,20 @@ class Window(NamedTuple):
 
     def stepping(self, interval: str) -> "Window":
         """Return the same range in steps of at least a panel's interval, such as 5m."""
-        unit = {"m": 60.0, "h": 3600.0}.get(interval[-1:], 0.0)
-        return self._replace(step=max(self.step, unit * int(interval[:-1] or 0)))
+        return self._replace(step=max(self.step, seconds(interval or "0m")))
+
+
+def seconds(duration: str) -> float:
+    """Return the seconds of a duration such as 5m, 1h or 7d."""
+    return float(duration[:-1]) * {"m": 60, "h": 3600, "d": 86400}[duration[-1]]
+
+
+def range_of(
+    board: Dashboard, end: float, scrape: float, *, longest: float = math.inf, width: int = 350
+) -> Window:
+    """Return the range that the dashboard opens with, in ``width`` steps."""
+    length = min(longest, seconds(board.time["from"].removeprefix("now-")))
+    return Window(end, length, max(scrape, length // width), scrape)
 
 
 def values(variables: list[Variable], chosen: Mapping[str, str]) -> dict[str, str]:
@@ -71,14 +83,6 @@ class _Sample(msgspec.Struct):
     values: list[tuple[float, float]] = []
 
 
-class _Result(msgspec.Struct):
-    result: list[_Sample]
-
-
-class _Answer(msgspec.Struct):
-    data: _Result
-
-
 class Client:
     """A Prometheus server at ``url``."""
 
@@ -98,10 +102,10 @@ class Client:
         url = f"{self.url}/api/v1/{path}"
         body = urllib.parse.urlencode(parameters).encode()
         with urllib.request.urlopen(url, data=body, timeout=60) as response:  # noqa: S310 - given
-            answer = msgspec.convert(json.load(response), _Answer, strict=False)
+            result = json.load(response)["data"]["result"]
         found = (
             Series(sample.metric, _numbers([sample.value] if sample.value else sample.values))
-            for sample in answer.data.result
+            for sample in msgspec.convert(result, list[_Sample], strict=False)
         )
         return [series for series in found if series.points]
 

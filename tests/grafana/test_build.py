@@ -6,7 +6,7 @@ import pytest
 
 from grafana import classic
 from grafana.build import HERE, files, optional, releases
-from grafana.dashboards.frame import descriptions
+from grafana.dashboards.frame import boards, shared
 from tests.grafana.boards import BOARDS, FILES, RELEASES
 
 GOLDEN = HERE.parent / "tests" / "grafana" / "panel_ids.json"
@@ -49,11 +49,11 @@ def test_panel_ids_do_not_move() -> None:
 
 
 def test_every_description_is_that_of_a_panel() -> None:
-    boards = [*BOARDS.values(), classic.read(json.loads(*optional().values()))]
-    titles = {board.uid: {panel.title for panel in board.all_panels()} for board in boards}
-    titles["shared"] = set().union(*titles.values())
-    described = {(uid, title) for uid, texts in descriptions().items() for title in texts}
-    assert {(uid, title) for uid, title in described if title not in titles[uid]} == set()
+    every = [*BOARDS.values(), classic.read(json.loads(*optional().values()))]
+    titles = {board.uid: {panel.title for panel in board.all_panels()} for board in every}
+    stale = {uid: board.panels.keys() - titles[uid] for uid, board in boards().items()}
+    assert {uid for uid, names in stale.items() if names} == set()
+    assert shared().keys() <= set().union(*titles.values())
 
 
 @pytest.mark.parametrize("name", [name for name in RELEASES if name.startswith("import/")])

@@ -2,12 +2,13 @@
 
 import re
 
+import msgspec
 import pytest
 import yaml
 
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.self_catalogue import OWN
-from grafana.classic import Dashboard, Panel
+from grafana.classic import Dashboard, JsonDict, Panel
 from tests.grafana.boards import BOARDS, IDS, PANELS, ROOT, expressions, grouped, selectors
 
 # What scraping adds, what namespace_labels may add, and what the queries themselves make.
@@ -75,8 +76,7 @@ def test_legends_and_columns_show_labels_that_the_query_keeps(
             assert label in grouped(target.expr) or label == "instance", target.legend_format
     if panel.type == "table":
         kept = set().union(*(grouped(target.expr) for target in panel.targets)) | MADE
-        (organize,) = [step for step in panel.transformations if step.id == "organize"]
-        fields = organize.options["indexByName"]
-        assert isinstance(fields, dict)
+        (organize,) = [step for step in panel.transformations if step["id"] == "organize"]
+        fields = msgspec.convert(organize["options"], dict[str, JsonDict])["indexByName"]
         shown = {field for field in fields if not field.startswith("Value")}
         assert shown - kept <= {"title", "mode"}, shown - kept

@@ -8,8 +8,7 @@ import pytest
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.self_catalogue import OWN
 from grafana.classic import Dashboard, Panel, Target
-from grafana.render.__main__ import range_of
-from grafana.render.queries import Client, values
+from grafana.render.queries import Client, range_of, values
 from tests.grafana.boards import BOARDS, targets
 from tests.servers import Prometheus
 from tools.fortnight import END, START, clusters, remembered
@@ -55,7 +54,7 @@ def server() -> Iterator[Prometheus]:
 
 def reason(panel: Panel) -> str:
     """Return why the panel may be empty, in its own words."""
-    text = panel.fields.defaults.no_value
+    text = str(panel.fields.defaults.get("noValue", ""))
     return "" if text in {"-", "no data"} else text
 
 

@@ -38,7 +38,7 @@ def test_each_query_is_one_that_the_page_documents(panel: Panel) -> None:
 @panels
 def test_each_panel_asks_the_chosen_loki_and_keeps_the_choices(panel: Panel) -> None:
     sources = [panel.datasource, *(target.datasource for target in panel.targets)]
-    assert {(s.type, s.uid) for s in sources if s} == {("loki", "${loki}")}
+    assert {(s["type"], s["uid"]) for s in sources} == {("loki", "${loki}")}
     for target in panel.targets:
         assert 'cluster=~"$cluster"' in target.expr
         of_a_resource = "request_" in target.expr or "failure_" in target.expr

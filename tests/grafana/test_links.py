@@ -26,7 +26,7 @@ def cell_links(panel: Panel) -> dict[str, list[Link]]:
     for override in panel.fields.overrides:
         for item in override.properties:
             if item.id == "links":
-                found[override.matcher.options] = msgspec.convert(item.value, list[Link])
+                found[override.matcher["options"]] = msgspec.convert(item.value, list[Link])
     return found
 
 
@@ -67,7 +67,7 @@ def test_links_keep_what_the_target_can_be_told(board: Dashboard, panel: Panel) 
 def test_every_link_carries_the_cluster_and_from_a_row_that_of_the_row(
     board: Dashboard, panel: Panel
 ) -> None:
-    columns = {override.matcher.options for override in panel.fields.overrides}
+    columns = {override.matcher["options"] for override in panel.fields.overrides}
     for title, links in cell_links(panel).items():
         for link in links:
             of_row = "var-cluster=${__data.fields.Cluster}"
@@ -78,7 +78,7 @@ def test_every_link_carries_the_cluster_and_from_a_row_that_of_the_row(
 
 @panels
 def test_tables_of_namespaces_and_policies_have_the_cluster(board: Dashboard, panel: Panel) -> None:
-    columns = {override.matcher.options for override in panel.fields.overrides}
+    columns = {override.matcher["options"] for override in panel.fields.overrides}
     if panel.type == "table" and columns & {"Namespace", "Policy"}:
         assert "Cluster" in columns
         assert all('"cluster", "All"' in target.expr for target in panel.targets)
@@ -95,7 +95,7 @@ def test_links_keep_time_and_data_source(board: Dashboard, panel: Panel) -> None
 def test_cells_that_name_a_namespace_or_policy_link_to_it(board: Dashboard, panel: Panel) -> None:
     linked = cell_links(panel)
     for override in panel.fields.overrides:
-        title = override.matcher.options
+        title = override.matcher["options"]
         if panel.type == "table" and title in LEADS_TO:
             (link,) = linked[title]
             assert link.url.startswith(f"/d/{LEADS_TO[title]}?")

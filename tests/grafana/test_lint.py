@@ -99,8 +99,7 @@ def test_every_variable_is_used(board: Dashboard, variable: Variable) -> None:
 @panels
 def test_panel_datasource_rule(board: Dashboard, panel: Panel) -> None:
     sources = [panel.datasource, *(target.datasource for target in panel.targets)]
-    assert {(s.type, s.uid) for s in sources if s} == {("prometheus", "${datasource}")}
-    assert None not in sources
+    assert {(s["type"], s["uid"]) for s in sources} == {("prometheus", "${datasource}")}
 
 
 @panels
@@ -123,7 +122,7 @@ def test_descriptions_name_the_metric(board: Dashboard, panel: Panel) -> None:
 
 @panels
 def test_panel_units_rule(board: Dashboard, panel: Panel) -> None:
-    assert panel.fields.defaults.unit
+    assert panel.fields.defaults["unit"]
 
 
 @panels
@@ -193,7 +192,7 @@ def test_cluster_is_matched_everywhere(board: Dashboard, panel: Panel) -> None:
 def test_results_and_severities_have_one_colour_everywhere(board: Dashboard, panel: Panel) -> None:
     colors = {"pass": "green", "fail": "red", "error": "purple", "critical": "red"}
     for override in panel.fields.overrides:
-        expected = colors.get(override.matcher.options)
+        expected = colors.get(override.matcher["options"])
         for item in override.properties:
             if expected and item.id == "color":
                 assert item.value == {"mode": "fixed", "fixedColor": expected}
@@ -205,7 +204,7 @@ def test_headline_numbers_ask_for_the_present_and_say_no_data(
 ) -> None:
     if panel.type == "stat":
         assert all(target.instant for target in panel.targets)
-        assert panel.fields.defaults.no_value == "no data"
+        assert panel.fields.defaults["noValue"] == "no data"
 
 
 @panels
