@@ -97,7 +97,7 @@ Verdict = Literal["ready", "would block", "enforced", "unknown"]
 
 
 class EnforcedPolicy(msgspec.Struct, frozen=True):
-    """What happens if a policy enforces, as the panel Can it enforce? of the dashboards has it.
+    """What happens if a policy enforces, as the panel Which policies can be enforced? has it.
 
     ``modes`` is empty where the policy was not read. ``skipped`` counts the checks that an
     exception or a precondition left out. ``workloads`` fail or could not be evaluated.

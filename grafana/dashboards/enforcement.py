@@ -25,7 +25,7 @@ def enforcement() -> Frame:
             Section(200, "Right now", lately),
             Section(300, "Who is hit?", [_per_minute("namespace"), shared.outcomes(*THESE)]),
             Section(400, "Who keeps trying?", [_repeated(), _first_ever()]),
-            Section(500, "Is Kyverno well?", _kyverno()),
+            Section(500, "Is Kyverno healthy?", _kyverno()),
             Section(600, "What does the API server report?", _api_server(), collapsed=True),
         ],
     )
@@ -42,7 +42,7 @@ def _headline() -> list[Panel]:
         _count("Blocked in 5 minutes", lately).having(thresholds=none_allowed("orange")),
         _count("Blocks still in Events", live),
         _count("In system namespaces", dangerous).having(thresholds=none_allowed()),
-        _count("Namespaces hit", f"count({namespaces} > 0)"),
+        _count("Namespaces affected", f"count({namespaces} > 0)"),
         _count("Policies blocking", f"count({policies} > 0)"),
         _count("Allowed (audit)", q.happened(q.VIOLATED, *THESE, q.ALLOWED)),
         number("Enforced policies", f"count({q.policies(q.POLICY, ENFORCED)})"),

@@ -81,7 +81,7 @@ def _resources() -> Panel:
     listed = f"1000 * max by ({by}) ({_own('last_sync_timestamp_seconds')})"
     relists = f"round(sum by ({by}) (increase({_own('relists_total')}[$__range])))"
     return tables.table_of(
-        "What is watched, and how well?",
+        "What is watched?",
         [
             tables.cluster(),
             Column("instance", "Instance").wide(170),

@@ -86,7 +86,7 @@ def _would_be_blocked() -> Panel:
     policies = q.policies('mode=~"audit|warn|mixed"')
     audited = f"on (cluster, policy) group_left (mode) {policies}"
     return tables.table_of(
-        "What would be blocked once it enforces?",
+        "What would be blocked if enforced?",
         [
             tables.policy(),
             tables.namespace().wide(110),

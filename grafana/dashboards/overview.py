@@ -17,7 +17,7 @@ def overview() -> Frame:
         "policy-overview",
         annotations.usual(),
         [
-            Section(100, "Are we fine?", [*_headline(), _trend(), shared.alerts().span(10)]),
+            Section(100, "Do we comply?", [*_headline(), _trend(), shared.alerts().span(10)]),
             Section(200, "Is it getting better?", _changes()),
             Section(300, "Where?", [_namespaces(), _teams(), _compliance_by_team()]),
             Section(400, "What?", [_policies(), _categories(), _modes()]),

@@ -27,9 +27,9 @@ def policy() -> Frame:
         annotations.usual("$policy"),
         [
             Section(100, "What does it find?", _headline()),
-            Section(200, "Can it enforce?", [_readiness()]),
-            Section(300, "How did it get here?", _history()),
-            Section(400, "Who would break?", _breakers()),
+            Section(200, "Can it be enforced?", [_readiness()]),
+            Section(300, "How did it change?", _history()),
+            Section(400, "What would break?", _breakers()),
             Section(500, "By name", [shared.unscored(*THIS), shared.failing_workloads(*THIS)]),
         ],
     )
@@ -66,11 +66,11 @@ def _readiness() -> Panel:
     def known(title: str, expr: str, color: str = "text") -> Column:
         return tables.count(title, q.known(expr, EVALUATED), color)
 
-    verdict = value("If it enforced", f"2 * {enforced} or ({unfit}) == bool 0")
+    verdict = value("If enforced", f"2 * {enforced} or ({unfit}) == bool 0")
     namespaces = f"count by ({by}) ({q.total(FAILING, 'cluster, policy, namespace')})"
     errors = q.total(q.of(q.WORKLOADS, *THIS, q.ERROR), by)
     return tables.table_of(
-        "Which policies can enforce?",
+        "Which policies can be enforced?",
         [
             tables.policy(),
             Column("title", "Title"),

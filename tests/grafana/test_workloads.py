@@ -94,7 +94,7 @@ EXPECTED: Final = {
         {'{policy="pods-only"}': 540, '{policy="autogen"}': 540},
     ),
     "what would be blocked": (
-        by("policy", query("namespace", "What would be blocked once it enforces?")),
+        by("policy", query("namespace", "What would be blocked if enforced?")),
         {'{policy="pods-only"}': 1, '{policy="autogen"}': 2},
     ),
     "critical workloads of a namespace": (query("namespace", "Critical"), {"{}": 1}),
@@ -116,15 +116,18 @@ EXPECTED: Final = {
         {'{policy="pods-only"}': 1, '{policy="autogen"}': 2},
     ),
     "only the policy that nothing fails can enforce": (
-        by("policy", query("policy", "Which policies can enforce?", "C")),
+        by("policy", query("policy", "Which policies can be enforced?", "C")),
         {'{policy="pods-only"}': 0, '{policy="pods-pass"}': 1, '{policy="autogen"}': 0},
     ),
     "workloads of a policy": (
-        by("policy", query("policy", "Which policies can enforce?", "D")),
+        by("policy", query("policy", "Which policies can be enforced?", "D")),
         {'{policy="pods-only"}': 1, '{policy="pods-pass"}': 0, '{policy="autogen"}': 2},
     ),
     "objects of a policy, if asked for": (
-        by("policy", query("policy", "Which policies can enforce?", "D", count=COUNTS["Objects"])),
+        by(
+            "policy",
+            query("policy", "Which policies can be enforced?", "D", count=COUNTS["Objects"]),
+        ),
         {'{policy="pods-only"}': 2, '{policy="pods-pass"}': 0, '{policy="autogen"}': 4},
     ),
     "workloads that fail a rule": (

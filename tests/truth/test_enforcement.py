@@ -143,7 +143,7 @@ def test_the_dashboards_queries_give_the_same_numbers(surfaces: Surfaces, tmp_pa
     [panel] = [
         each
         for each in BOARDS["policy-policy.json"].all_panels()
-        if each.title == "Which policies can enforce?"
+        if each.title == "Which policies can be enforced?"
     ]
     every = dict.fromkeys(("cluster", "team", "namespace", "source", "policy"), ".*")
     queries = []
