@@ -110,8 +110,8 @@ def _watches() -> Panel:
 
 
 def _changes() -> Panel:
-    changes = f"sum by (cluster, resource) ({_per_second('watch_changes_total')}) > 0"
-    panel = p.lines("Changes received per second", {"{{cluster}} {{resource}}": changes})
+    changes = f"60 * sum by (cluster, resource) ({_per_second('watch_changes_total')}) > 0"
+    panel = p.lines("Changes received per minute", {"{{cluster}} {{resource}}": changes})
     return p.legend_table(panel.height(12))
 
 
@@ -129,10 +129,11 @@ def _api() -> list[Panel]:
     )
     restarts = f"3600 * sum by (reason) ({_per_second('watch_restarts_total')}) > 0"
     quiet = f'label_replace(0 * group({_own("build_info")}), "reason", "none", "", "")'
+    watches = p.bars("Watch restarts per hour", {"{{reason}}": f"{restarts} or on () {quiet}"})
     return [
-        by_status.span(8),
+        by_status.having(min=0).settings(interval="5m").span(8),
         answer.having(noValue="no request in this time").span(8),
-        p.bars("Watch restarts per hour", {"{{reason}}": f"{restarts} or on () {quiet}"}).span(8),
+        watches.settings(interval="5m").span(8),
     ]
 
 
@@ -148,7 +149,7 @@ def _exposition() -> list[Panel]:
     return [
         p.legend_table(p.lines("Series by family", series)),
         share.having(unit="percentunit", max=1, thresholds=limits),
-        scrapes.having(unit="s").span(6),
+        scrapes.having(unit="s", min=0).span(6),
     ]
 
 
@@ -165,7 +166,7 @@ def _duties() -> list[Panel]:
     saved = _own("checkpoint_last_success_timestamp_seconds")
     age = {INSTANCE: f"time() - max by (cluster, instance) ({saved})"}
     return [
-        alerts.having(noValue="no Alertmanager is configured"),
+        alerts.settings(interval="5m").having(noValue="no Alertmanager is configured"),
         p.lines("Age of the checkpoint", age).having(unit="s", min=0, noValue="no stored state"),
     ]
 

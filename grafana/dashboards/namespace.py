@@ -32,9 +32,9 @@ def _headline() -> list[Panel]:
     return [
         shared.compliance(q.compliance(*MINE, family=q.BY_POLICY)),
         _rated("Critical", "critical", "red", every),
-        _rated("High", "high", "red", every),
-        _rated("Medium", "medium", "orange", every),
-        _rated("Low or unrated", "low|info|none", "yellow", every),
+        _rated("High", "high", "orange", every),
+        _rated("Medium", "medium", "yellow", every),
+        _rated("Low or unrated", "low|info|none", "blue", every),
         shared.oldest(every, *MINE),
         shared.opened(*MINE),
         shared.blocked(q.SCOPE, q.POLICY, q.SEVERITY),

@@ -36,7 +36,7 @@ def _headline() -> list[Panel]:
     blocked = shared.blocked(q.SCOPE, q.SEVERITY)
     return [
         shared.compliance(q.compliance(*CHOSEN)),
-        number("Failing checks", q.known(failing, every), palette.none_allowed("orange")),
+        number("Failing checks", q.known(failing, every)),
         number("Critical or high", q.known(urgent, rated), palette.none_allowed()),
         shared.oldest(every, *CHOSEN),
         shared.opened(*CHOSEN),
@@ -68,7 +68,7 @@ def _movers() -> Panel:
     by = "cluster, namespace, policy"
     before = q.total(f"{WORKLOADS} offset $__range", by)
     change = q.moved(q.total(WORKLOADS, by), before)
-    most = f"topk(7, {change} > 0) or bottomk(7, {change} < 0)"
+    most = f"topk(3, {change} > 0) or bottomk(3, {change} < 0)"
     changed = value("Change", f"({most}) and on () group({before})")
     return tables.table_of(
         "What changed most?",

@@ -42,8 +42,8 @@ def _headline() -> list[Panel]:
     skipped = q.total(q.of(q.UNMET, *THIS, 'result="skip"'))
     return [
         shared.compliance(q.compliance(*THIS, family=q.BY_POLICY)),
-        p.number("Failing", q.known(q.total(COUNTED), every), none_allowed("orange")),
-        p.number("Namespaces failing", q.known(namespaces, every), none_allowed("orange")),
+        p.number("Failing", q.known(q.total(COUNTED), every)),
+        p.number("Namespaces failing", q.known(namespaces, every)),
         p.number("Not evaluated", q.known(errors, every), none_allowed("purple")),
         p.number("Skipped", q.known(skipped, every)),
         shared.oldest(every, *THIS),
@@ -87,7 +87,7 @@ def _readiness() -> Panel:
         ],
         rows_of=info,
         sort=["-Failing"],
-    ).height(10)
+    ).height(11)
 
 
 def _history() -> list[Panel]:
