@@ -6,6 +6,8 @@ every replica; target-logql-rule and target-logql-auto-rule, because there is no
 template-on-time-change-reload-rule for variables that are not queries.
 """
 
+import re
+
 import promql_parser
 import pytest
 
@@ -223,3 +225,29 @@ def test_families_of_whole_clusters_are_asked_for_recorded(board: Dashboard, pan
             asked = target.expr.replace("$count", COUNTS["Workloads"])
             families = {selector.metric for selector in selectors(asked)}
             assert not families & {"policyreport_results", "policyviolation_events_total"}
+
+
+@pytest.mark.parametrize(
+    ("source", "mixes_in"),
+    [
+        ("kyverno", True),
+        ("KyvernoValidatingPolicy", True),
+        ("KyvernoImageValidatingPolicy", True),
+        ("ValidatingAdmissionPolicy", True),
+        ("", True),  # of an exporter that reads summaries only
+        ("Trivy Vulnerability", False),
+        ("Falco", False),
+        ("kubewarden", False),
+        ("kube-bench", False),
+    ],
+)
+def test_all_sources_are_those_of_kyverno(source: str, mixes_in: bool) -> None:
+    assert bool(re.fullmatch(KYVERNO, source)) is mixes_in
+
+
+@panels
+def test_compliance_is_that_of_the_chosen_sources(board: Dashboard, panel: Panel) -> None:
+    for target in panel.targets:
+        if target.expr.startswith("1 - "):
+            asked = [dict(selector.matchers) for selector in selectors(target.expr)]
+            assert all(matchers["source"] == "some" for matchers in asked)
