@@ -26,9 +26,12 @@ from tests.servers import Prometheus, prometheus
 from tests.tools import own_directory, tool
 
 STEP: Final = 1200
-END: Final = datetime(2026, 9, 18, 14, 0, tzinfo=UTC).timestamp()
+# The recording rules are evaluated 593.2 s after each STEP (a hash of file and group): just before
+# the end here, so that the last recorded values are as new as what the exporter shows.
+END: Final = datetime(2026, 9, 18, 13, 49, 54, tzinfo=UTC).timestamp()
+GROUP: Final = "recorded"
 START: Final = END - 15 * 86400
-TIMES: Final = range(int(START), int(END) + 1, STEP)
+TIMES: Final = range(int(START) - 4, int(END) + 1, STEP)
 LATELY: Final = range(int(END) - 5 * 3600, int(END) + 1, 60)
 DENSE: Final = sorted({*TIMES, *LATELY})
 HOUR, DAY = 3600, 86400
@@ -416,14 +419,14 @@ def remembered(company: Iterable[Cluster]) -> Iterator[Prometheus]:
         (home / "history.txt").unlink()
         flags = ["--storage.tsdb.retention.time=10y", f"--query.lookback-delta={STEP + 300}s"]
         for rules in _levels():
-            # Always one name: the moments of evaluation depend on it.
             (home / "rules.yaml").write_text(rules, encoding="utf-8")
             with prometheus("", flags=flags, data=home / "data") as server:
                 _promtool(
                     "create-blocks-from",
                     "rules",
                     *(f"--start={START:.0f}", f"--end={END:.0f}", f"--eval-interval={STEP}s"),
-                    *(f"--url={server.url}", f"--output-dir={home}/made", f"{home}/rules.yaml"),
+                    *(f"--url={server.url}", f"--output-dir={home}/made", "rules.yaml"),
+                    cwd=home,
                 )
             for block in (home / "made").iterdir():
                 block.rename(home / "data" / block.name)
@@ -431,10 +434,10 @@ def remembered(company: Iterable[Cluster]) -> Iterator[Prometheus]:
             yield server
 
 
-def _promtool(*words: str) -> None:
+def _promtool(*words: str, cwd: Path | None = None) -> None:
     # One block for all: each further one reads the whole history once more.
     argv = [str(tool("promtool")), "tsdb", *words[:2], "--max-block-duration=1000h", *words[2:]]
-    subprocess.run(argv, check=True, capture_output=True)
+    subprocess.run(argv, check=True, capture_output=True, cwd=cwd)
 
 
 def _levels() -> list[str]:
@@ -458,7 +461,7 @@ def _levels() -> list[str]:
         if not level:
             raise ValueError(f"recording rules that read each other: {sorted(needed)}")
         rules = [every[name] for name in sorted(level)]
-        made.append(yaml.safe_dump({"groups": [{"name": "level", "rules": rules}]}))
+        made.append(yaml.safe_dump({"groups": [{"name": GROUP, "rules": rules}]}))
         needed -= set(level)
     return made
 

@@ -58,12 +58,10 @@ def render_dashboards() -> None:
     """Draw every dashboard from the fortnight: of its largest cluster, the fleet of all."""
     with remembered(clusters()) as server:
         command = [sys.executable, "-m", "grafana.render", "--prometheus", server.url]
-        # No label of a time axis is at its very end, where it would be cut off.
-        command += ["--out", str(DASHBOARDS), "--end", str(END - 360)]
+        command += ["--out", str(DASHBOARDS), "--end", str(END), "--light"]
         largest = ["--variable", f"cluster={clusters()[0].name}"]
         for board in ("overview", "namespace", "policy", "enforcement", "exporter"):
-            light = ["--light"] if board == "overview" else []
-            only = ["--only", f"policy-{board}", *largest, *light]
+            only = ["--only", f"policy-{board}", *largest]
             subprocess.run([*command, *only], cwd=ROOT, check=True)
         subprocess.run([*command, "--only", "policy-fleet"], cwd=ROOT, check=True)
 

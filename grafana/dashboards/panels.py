@@ -75,18 +75,15 @@ class Panel:
         if self._kind.defaults is not None:
             defaults = self._kind.defaults | self._defaults
             fields = {"fieldConfig": {"defaults": defaults, "overrides": self._overrides}}
-        return (
-            self._settings
-            | fields
-            | {
-                "type": self._kind.type,
-                "title": self.title,
-                "targets": self.targets,
-                "options": self._kind.options | self._options,
-                "repeatDirection": "h",
-                "transparent": False,
-            }
-        )
+        common: JsonDict = {
+            "type": self._kind.type,
+            "title": self.title,
+            "targets": self.targets,
+            "options": self._kind.options | self._options,
+            "repeatDirection": "h",
+            "transparent": False,
+        }
+        return self._settings | fields | common
 
 
 def instant(expr: str, legend: str = "") -> JsonDict:

@@ -18,14 +18,14 @@ VALUES = read_values(ALERTS / "values.yaml")
 
 def variables(names: Sequence[str]) -> list[JsonDict]:
     """Return the variables of these names; the alerts' values are their defaults."""
-    listed, counted = load("variables"), next(iter(COUNTS.items()))
+    listed, (text, family) = load("variables"), next(iter(COUNTS.items()))
     elsewhere: dict[str, JsonDict] = {
         "owner": {"query": VALUES["ownership_labels"].split(",")[0]},
         "system": {"query": VALUES["system_namespaces"]},
         "source": {"allValue": KYVERNO},
         "count": {
             "query": ", ".join(f"{text} : {family}" for text, family in COUNTS.items()),
-            "current": dict(zip(("text", "value"), counted, strict=True)) | {"selected": True},
+            "current": {"text": text, "value": family, "selected": True},
         },
     }
     found = []

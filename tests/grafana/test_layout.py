@@ -6,6 +6,7 @@ import pytest
 
 from grafana.classic import Dashboard, Panel
 from grafana.dashboards.frame import COLUMNS
+from grafana.dashboards.palette import neutral
 from tests.grafana.boards import BOARDS
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -38,3 +39,18 @@ def test_every_line_of_panels_fills_the_width_at_one_height(board: Dashboard) ->
 @boards
 def test_the_first_row_is_headline_numbers(board: Dashboard) -> None:
     assert [panel.type for panel in board.panels[:9]] == ["row", *["stat"] * 8]
+
+
+@pytest.mark.parametrize("title", ["Compliance, target and last week", "Firing alerts"])
+def test_the_first_screen_of_the_overview_has(title: str) -> None:
+    """A laptop shows 700 pixels below the bar of variables; a row has 38 with its gap."""
+    (panel,) = [p for p in BOARDS["policy-overview.json"].panels if p.title == title]
+    assert 38 * (panel.grid_pos.y + panel.grid_pos.h) <= 700
+
+
+@boards
+def test_a_count_that_is_never_0_in_practice_is_not_coloured(board: Dashboard) -> None:
+    """Some checks fail in every cluster: compliance and severities judge, not their number."""
+    titles = {"Failing checks", "Failing", "Namespaces failing", "New failures", "Blocked requests"}
+    counts = [p for p in board.all_panels() if p.type == "stat" and p.title in titles]
+    assert [p.title for p in counts if p.fields.defaults["thresholds"] != neutral()] == []
