@@ -4,6 +4,8 @@ ARGS ?=
 # Workers of the test run: one for each processor, at most four (each may start servers of its own).
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 4 ? n : 4 )))
 V := .venv/bin
+# Ctrl-C is how these commands end, not an error.
+STOPPED := test $$? -eq 130
 hash = $(shell cksum requirements/$(1).txt | cut -d' ' -f1)
 RUNTIME := .venv/.runtime-$(call hash,runtime)
 DEV := .venv/.dev-$(call hash,dev)
@@ -17,10 +19,10 @@ help: ## Print what each target does
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(RUNTIME) ## Serve a sample cluster, no Kubernetes needed
-	$(V)/policy-report-exporter demo $(ARGS)
+	@trap : INT; $(V)/policy-report-exporter demo $(ARGS) || $(STOPPED)
 
 run: $(RUNTIME) ## Serve the cluster that kubectl talks to
-	$(V)/policy-report-exporter serve $(ARGS)
+	@trap : INT; $(V)/policy-report-exporter serve $(ARGS) || $(STOPPED)
 
 test: $(DEV) ## Run every test whose tools are here, with coverage
 	$(V)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --cov --cov-report=term $(ARGS)

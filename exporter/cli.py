@@ -77,8 +77,8 @@ def _serve(given: Given) -> int:
 
 
 def _demo(given: Given) -> int:
+    given = f.resolved(given, os.environ, FLAGS["demo"])
     flags = _flags(given)
-    given = f.resolved(given, os.environ, _DEMO)
     try:
         speed, seed = float(str(given["demo.speed"])), int(str(given["demo.seed"]))
     except ValueError as error:
@@ -168,14 +168,18 @@ _HEALTH: Final = (
 FLAGS: Final[dict[str, tuple[f.Flag, ...]]] = {
     "serve": f.SERVE,
     "demo": (
-        *f.CLUSTER_NAME,
+        *(
+            each._replace(help="cluster name on the page and in JSON", default="demo")
+            for each in f.CLUSTER_NAME
+        ),
         *f.CONFIG,
         *f.WEB,
         *f.STATE,
         *f.JOURNAL,
         *f.PUSH,
         *f.SHARD,
-        *f.LOG,
+        # Lines of level info would push the addresses out of a terminal's window.
+        *(each._replace(default="warn") if each.name == "log.level" else each for each in f.LOG),
         *_DEMO,
     ),
     "snapshot": (

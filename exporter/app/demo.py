@@ -1,7 +1,6 @@
 """Serve a living sample cluster on this machine."""
 
 import asyncio
-import os
 import sys
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
@@ -14,7 +13,7 @@ from exporter.settings.file import ConfigFile, Labels
 from exporter.settings.flags import Flags
 from exporter.simulator.scenario import living, play
 from exporter.simulator.server import Simulator
-from exporter.web.listen import Listeners
+from exporter.web.listen import Listeners, bind_failure
 from exporter.web.server import serving
 
 LAST_PORT: Final = 65_535
@@ -71,9 +70,7 @@ async def _listen(simulator: Simulator, address: str) -> None:
     try:
         await simulator.start(host or "127.0.0.1", int(port))
     except OSError as error:
-        number = error.errno or 0  # negative where a name could not be resolved
-        reason = os.strerror(number) if number > 0 else error.strerror
-        raise ConfigError(f"--demo.api-address {address}: {reason}") from error
+        raise ConfigError(f"--demo.api-address {address}: {bind_failure(error)}") from error
 
 
 def _welcome(urls: list[str], api: str, telemetry_path: str) -> str:

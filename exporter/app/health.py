@@ -117,10 +117,15 @@ class Readiness:
 
 
 def _lines(reflectors: Iterable[Reflector]) -> list[str]:
-    return [
-        f"{each}: {each.state}" + (f": {each.last_error}" if each.last_error else "") + "\n"
-        for each in reflectors
-    ]
+    return [f"{each}: {each.state}{_cause_of(each)}\n" for each in reflectors]
+
+
+def _cause_of(reflector: Reflector) -> str:
+    """Spell why a reflector does not watch, unless its state explains that already."""
+    error = reflector.last_error
+    if error is None or str(error) == f"{reflector.scope.resource.name} is {reflector.state}":
+        return ""
+    return f": {error}"
 
 
 class Cause(NamedTuple):

@@ -17,6 +17,7 @@ from exporter.snapshot.document import (
 )
 from exporter.snapshot.options import NEW, SnapshotOptions
 from exporter.snapshot.reading import Reading
+from exporter.state.contribution import CONTROLLED
 from exporter.state.failures import standing
 from exporter.state.selection import Globs
 from exporter.view.connection import NO_REPORT_API
@@ -28,6 +29,7 @@ FAILING_STATUS: Final = 1
 EMPTY_STATUS: Final = 2
 UNKNOWN_STATUS: Final = 3
 SHOWN: Final = 10
+_NAMESPACE, _CONTROLLED, _SEVERITY = 0, 2, 5  # places in the ledger's rows of results
 SCAN_HINT: Final = (
     "are the background scan and admission reports on, and do sources or filters exclude them?"
 )
@@ -121,7 +123,9 @@ def _nothing(reading: Reading) -> Iterator[Finding]:
     state = reading.state
     sources = [each for each in left_out(state) if each.reason == "source"]
     totals = state.ledger.totals
-    is_counted = any(reading.in_team(each[0]) for each in (*totals.results, *totals.summary))
+    is_counted = any(
+        reading.in_team(each[_NAMESPACE]) for each in (*totals.results, *totals.summary)
+    )
     status = 0 if is_counted else EMPTY_STATUS
     for text in describe(sources):
         yield Finding(text, status, is_empty=True)
@@ -250,12 +254,15 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     """Count what fails by severity, and name the first resources; nothing where none does."""
     words, severities = judged_words(fail_on[0]), _severities(fail_on)
     counts: Counter[str] = Counter()
+    owned = 0
     for labels, row in reading.state.ledger.totals.results.items():
-        if labels[5] in severities and reading.in_team(labels[0]):
-            counts[labels[5]] += sum(row[RESULTS.index(each)] for each in words)
+        if labels[_SEVERITY] in severities and reading.in_team(labels[_NAMESPACE]):
+            count = sum(row[RESULTS.index(each)] for each in words)
+            counts[labels[_SEVERITY]] += count
+            owned += count if labels[_CONTROLLED] == CONTROLLED else 0
     counts = +counts
     beyond = reading.state.ledger.totals.not_itemised.items()
-    cut = total({labels: row for labels, row in beyond if reading.in_team(labels[0])})
+    cut = total({labels: row for labels, row in beyond if reading.in_team(labels[_NAMESPACE])})
     values = dict(zip(RESULTS, (cut.passed, cut.fail, cut.warn, cut.error, cut.skip), strict=True))
     missing = sum(values[each] for each in words)
     if not counts and not missing:
@@ -263,7 +270,8 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     named = severities_of((counts[each], each) for each in SEVERITIES if counts[each])
     found = counted(counts.total() + missing, "failing result")
     head = f"--fail-on {_spelled(fail_on)}: failed: {found}"
-    lines = [head + (f" ({named})" if named else "")]
+    copies = f"; {owned} of them of objects that another reported object owns" if owned else ""
+    lines = [head + (f" ({named})" if named else "") + copies]
     if missing:
         lines.append(
             f"  {missing} of them not itemised: only the summaries of their reports count them, so "
@@ -291,7 +299,7 @@ def _summary_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     count = sum(
         row[RESULTS.index(each)]
         for labels, row in rows
-        if reading.in_team(labels[0])
+        if reading.in_team(labels[_NAMESPACE])
         for each in words
     )
     if not count:
@@ -304,7 +312,9 @@ def _summary_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
 def _unjudged(reading: Reading, word: str) -> list[str]:
     """Mention what could not be evaluated where only what fails is judged."""
     rows = reading.state.ledger.totals.results.items()
-    errors = sum(row[RESULTS.index("error")] for labels, row in rows if reading.in_team(labels[0]))
+    errors = sum(
+        row[RESULTS.index("error")] for labels, row in rows if reading.in_team(labels[_NAMESPACE])
+    )
     if word != "fail" or not errors:
         return []
     return [f"{errors} checks could not be evaluated (error); --fail-on error fails on them, too"]

@@ -9,6 +9,17 @@ from exporter.view.values import ClusterConnection, Watched
 REPORT_NAMES: Final = frozenset(resource.name for resource in REPORT_RESOURCES)
 _ALWAYS_SERVED: Final = frozenset({EVENTS.name, NAMESPACES.name})
 NO_REPORT_API: Final = "No policy report API is served by this cluster"
+INSTALL_AN_ENGINE: Final = (
+    "Install Kyverno or another engine that writes policy reports. The exporter finds its reports "
+    "within a minute and needs no restart."
+)
+ONBOARDING: Final = (
+    "Is an engine such as Kyverno installed, and are there policies (kubectl get clusterpolicies)?",
+    "Is the background scan on, and are admission reports (features.policyReports) enabled?",
+    "Do filters or sources in the configuration exclude them?",
+)
+"""What to check where there are no reports."""
+
 _NOT_FOUND: Final = 404
 
 

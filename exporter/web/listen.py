@@ -20,7 +20,7 @@ def bind(address: str) -> socket.socket:
     try:
         return _everywhere(port) if not host else _at(host, port)
     except (OSError, UnicodeError) as error:  # a label that is too long is a UnicodeError
-        raise ConfigError(f"--web.listen-address {address}: {_reason(error)}") from error
+        raise ConfigError(f"--web.listen-address {address}: {bind_failure(error)}") from error
 
 
 def url(sock: socket.socket, scheme: str) -> str:
@@ -31,8 +31,11 @@ def url(sock: socket.socket, scheme: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _reason(error: OSError | UnicodeError) -> str:
+def bind_failure(error: OSError | UnicodeError) -> str:
+    """Spell why an address cannot be listened on, and what to do where that is known."""
     number = getattr(error, "errno", None) or 0
+    if number == errno.EADDRINUSE:
+        return f"{os.strerror(number)}; choose another port"
     return os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
 
 

@@ -1,7 +1,10 @@
 """The demo as a command: the workshop's cluster, its numbers, its end."""
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -14,7 +17,7 @@ import pytest
 
 from exporter.cli import main
 from exporter.model.report import RESULTS
-from tests.app.commands import Command
+from tests.app.commands import ROOT, Command
 from tests.app.conftest import Served
 from tests.app.running import EVENTS_TOTAL, Samples, summaries, total
 from tests.simulator.test_sample import PAGE
@@ -59,6 +62,45 @@ def test_its_summaries_are_the_pages_sums(run: Run, capsys: pytest.CaptureFixtur
     assert "/metrics" in said.out
     assert "kubectl --server=http://127.0.0.1:" in said.out
     assert "Traceback" not in said.err
+
+
+def test_no_log_line_follows_its_addresses_while_all_is_well(tmp_path: Path) -> None:
+    with Command(tmp_path, "demo", STILL) as demo:
+        demo.stop()
+    assert demo.log.rstrip().endswith("Stop with Ctrl-C.")
+
+
+INTERRUPTED = """\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp("make", ["make", "--no-print-directory", *sys.argv[1:]])
+"""
+ENDLESS = """\
+#!/bin/sh
+trap 'exit 130' INT
+echo started
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize("target", ["demo", "run"])
+def test_ctrl_c_in_make_looks_like_no_error(target: str, tmp_path: Path) -> None:
+    program = tmp_path / "policy-report-exporter"
+    program.write_text(ENDLESS)
+    program.chmod(0o755)
+    words = [sys.executable, "-c", INTERRUPTED, target, f"V={tmp_path}", "RUNTIME="]
+    with subprocess.Popen(
+        words,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    ) as make:
+        assert make.stdout is not None
+        assert make.stdout.readline() == "started\n"
+        os.killpg(make.pid, signal.SIGINT)
+        assert make.communicate(timeout=30)[0] == ""
 
 
 def test_it_lives(run: Run, tmp_path: Path) -> None:
@@ -142,7 +184,7 @@ def test_an_api_address_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> N
         assert main([*arguments, f"--demo.api-address={served.address}"]) == 2
     said = capsys.readouterr().err
     assert f"--demo.api-address {served.address}: " in said
-    assert said.endswith(": Address already in use\n")
+    assert said.endswith(": Address already in use; choose another port\n")
 
 
 def test_w40_a_process_of_it_is_ready_soon_and_no_scrape_is_cut_off_by_its_end(

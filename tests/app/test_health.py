@@ -37,3 +37,14 @@ async def test_one_kind_that_may_not_be_read_holds_nobody_up() -> None:
             await sleep(PATIENCE_SECONDS)
             assert exporter.health.ready()[0]
             assert exporter.health.complete("policies")
+
+
+@virtual
+async def test_what_is_not_served_is_reported_once_and_holds_nobody_up() -> None:
+    async with Living() as cluster:
+        cluster.api.unserve(CLUSTER_POLICIES)
+        async with cluster.exporter() as exporter:
+            await sleep(PATIENCE_SECONDS)
+            ready, lines = exporter.health.ready()
+    assert ready
+    assert "\nclusterpolicies.kyverno.io: not served\n" in lines

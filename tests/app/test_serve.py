@@ -206,7 +206,8 @@ def test_an_address_in_use_is_named(beside: Beside, capsys: pytest.CaptureFixtur
         flags = [f"--kubeconfig={beside.kubeconfig}", f"--web.listen-address={address}"]
         assert main(["serve", *flags]) == 2
     said = capsys.readouterr().err
-    assert f"--web.listen-address {address}: Address already in use" in said
+    reason = "Address already in use; choose another port"
+    assert f"--web.listen-address {address}: {reason}" in said
 
 
 def broken_kubeconfigs(directory: Path) -> dict[str, tuple[list[str], str]]:

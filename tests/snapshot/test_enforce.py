@@ -253,6 +253,17 @@ def test_a_policy_that_only_pods_violate_is_not_ready(tmp_path: Path, capsys: Te
     assert "1 more failing result of objects that another object owns" in found["notes"]
 
 
+def test_the_gate_names_how_many_results_the_sums_do_not_count(
+    tmp_path: Path, capsys: Text
+) -> None:
+    path = saved(tmp_path / "list", *workload(pod("x7k2p", result("p", "fail"))))
+    assert taken(path, "--fail-on=fail") == 1
+    printed = capsys.readouterr()
+    assert "1 failing result (1 high) on 1 of 1 resource" in printed.out
+    head = "--fail-on fail: failed: 3 failing results (3 high); 2 of them of objects that another"
+    assert printed.err.startswith(f"{head} reported object owns\n")
+
+
 LIMITS = {"--limit=2": 2, "--all": 40, "--limit=40": 40}
 
 

@@ -233,7 +233,11 @@ STATES = (
         "No policy report API is served by this cluster",
         whole,
         counted=False,
-        page=("No policy report API is served by this cluster", "Not known yet."),
+        page=(
+            "No policy report API is served by this cluster",
+            "Install Kyverno or another engine that writes policy reports",
+            "Not known yet.",
+        ),
         log="not served by the API server",
         prepare=no_report_api,
         alerts=("PolicyNotReady", "PolicyReportsMissing", "PolicyRequestBlocked"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
+from exporter.view.connection import INSTALL_AN_ENGINE, ONBOARDING
 from exporter.view.summary import counted, describe, describe_cut, describe_unrenewed
 from exporter.view.values import (
     DEFAULT_COUNT,
@@ -32,11 +33,6 @@ _PARTS: Final = (("fail", "fail"), ("error", "error"), ("warn", "warn"), ("pass"
 _GOOD: Final = frozenset({"live"})
 _WAITING: Final = frozenset({"connecting", "reading", "no report api", "partial"})
 _CHIPS: Final = {"live": "connected", "lost": "not connected", "unreachable": "not connected"}
-ONBOARDING: Final = (
-    "Is an engine such as Kyverno installed, and are there policies (kubectl get clusterpolicies)?",
-    "Is the background scan on, and are admission reports (features.policyReports) enabled?",
-    "Do filters or sources in the configuration exclude them?",
-)
 
 
 def panel(name: str, title: Content, *children: Content, live: bool = False) -> Markup:
@@ -67,7 +63,7 @@ def state_chip(overview: Overview) -> Markup:
     connection = overview.connection
     events = [each.up for each in overview.watched if each.resource.startswith("events.")]
     events_up = bool(events) and all(events)
-    word = _CHIPS.get(connection.state, connection.state)
+    word = _CHIPS.get(connection.state, connection.state.replace(" api", " API"))
     return tag(
         "p",
         word,
@@ -87,6 +83,8 @@ def banner(overview: Overview, now: float) -> Markup:
     if link.state not in _GOOD:
         since = [" since ", clock(link.since), " (", moment(link.since, now), ")"]
         lines.append(tag("p", tag("strong", link.message), since if link.since else None))
+    if link.state == "no report api":
+        lines.append(tag("p", INSTALL_AN_ENGINE))
     if link.error:
         lines.append(tag("p", "Last error: ", link.error))
     if link.as_of:
