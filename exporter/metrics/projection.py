@@ -80,6 +80,7 @@ class Projection:
     def settle(self, most: int) -> None:
         """Take up at most *most* changes."""
         source = self.source
+        self.series.file(most)
         if isinstance(source, Tally):
             most -= self._settle_counts(source, most)
         else:

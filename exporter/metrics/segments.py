@@ -191,13 +191,18 @@ class Segments:
 
     def settle(self, most: int) -> None:
         """File at most *most* new series, rewrite templates."""
-        while self._added and most > 0:
-            self._file(self._added.pop())
-            most -= 1
+        most = self.file(most)
         if not self._added:
             self._added.clear()  # a set that was large stays so until this
         while not self._added and self._stale and most > 0:
             most -= _TEMPLATE + self._stale.pop().write(self._line)
+
+    def file(self, most: int) -> int:
+        """File at most *most* new series; return how many fewer that were."""
+        while self._added and most > 0:
+            self._file(self._added.pop())
+            most -= 1
+        return most
 
     def snapshot(self) -> SegmentSnapshot:
         """Take the values of this moment."""

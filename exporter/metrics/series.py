@@ -260,6 +260,10 @@ class Series:
         """Whether there is work left towards a snapshot."""
         return self._segments.behind
 
+    def file(self, most: int) -> None:
+        """File at most *most* new series: to fold one, all of them must be."""
+        self._segments.file(most)
+
     def settle(self, most: int) -> None:
         """Do at most about *most* units of work towards a snapshot."""
         self._segments.settle(most)

@@ -4,14 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.app.scrape import UNIT
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import Exposition, ExposureSettings
 from exporter.metrics.projection import Projection
 from exporter.model.changes import Applied
-from exporter.model.report import RESULTS
+from exporter.model.metadata import Metadata
+from exporter.model.report import RESULTS, Reference, Report, Result
+from exporter.state.cluster import ClusterState
+from exporter.state.selection import Selection
 from exporter.state.tally import WORDS, Labels, Tally
 from tests.metrics.clusters import NOW, REPORTS, report, sample
 from tests.metrics.test_exposition import exposed
+from tests.metrics.test_series import Compared
 
 RESULT_ROWS: list[Labels] = [
     (namespace, "Pod", "false", "p", "r", "none", "none", "kyverno") for namespace in ("a", "b")
@@ -120,3 +125,23 @@ def test_what_changes_of_families_that_are_not_shown_is_not_kept() -> None:
     )
     assert [len(source.changed) for source in sources] == [0] * 4
     assert not exposition.take(NOW, lambda kinds: kinds == "reports")
+
+
+def test_no_turn_files_all_series_when_the_limit_is_reached() -> None:
+    state = ClusterState(Selection(), lambda: NOW)
+    exposition = Exposition(
+        state, ExposureSettings(limits={"policyreport_resource_results": 2_000})
+    )
+    for number in range(4_000):
+        namespace = "team-b" if number % 8 == 0 else "team-a"
+        about = Reference("Pod", Compared(f"pod-{number}"), namespace, f"uid-{number}")
+        results = [Result("p", "r", "fail", source="kyverno")]
+        found = Report.of(Metadata(f"uid-{number}", namespace), about, None, results)
+        state.apply(Applied(REPORTS, found))
+    turns, more = list[int](), True
+    while more:
+        Compared.times = 0
+        more = exposition.settle(UNIT)
+        turns.append(Compared.times)
+    assert max(turns) < 20 * UNIT, "a place among 2,000 is found by 11 comparisons"
+    assert sum(turns) > 10_000
