@@ -86,7 +86,7 @@ class ResultsDecoder:
             results = yield from self._in_turns(body)
         else:
             results = self._results(body)
-        count = sum([_times(each, named=named) for each in results])
+        count = _times(results, named=named)
         if count <= limits.results:
             small = len(body) * _GROWTH <= limits.size
             few = not named or count <= limits.resources
@@ -94,18 +94,18 @@ class ResultsDecoder:
                 return Kept(results)
         yield
         ranks: list[list[Result]] = [[] for _ in range(_UNKNOWN + 1)]
-        left = Counter[str]()
         for each in results:
             ranks[_RANKS.get(each.result, _UNKNOWN)].append(each)
-            left[each.result] += _times(each, named=named)
         yield
+        pairs = zip(BADNESS, ranks, strict=False)
+        left = Counter({word: _times(rank, named=named) for word, rank in pairs})
         worst = [each for rank in ranks for each in rank[: limits.results]]
         if named:
             worst = [_about_fewer(each, limits.resources) for each in worst]
         yield
         kept = worst[: _fitting(worst, limits, named=named)]
         for each in kept:
-            left[each.result] -= _times(each, named=named)
+            left[each.result] -= _times([each], named=named)
         passed, failed, warned, errors, skipped = (left[word] for word in RESULTS)
         return Kept(kept, (passed, failed, warned, errors, skipped))
 
@@ -141,9 +141,11 @@ def _turns(items: Sequence[msgspec.Raw]) -> Generator[tuple[int, int], None, Non
         yield first, len(items)
 
 
-def _times(result: Result, *, named: bool) -> int:
-    """Give how often a result counts: for each of the resources that it names."""
-    return len((named and result.resources) or ()) or 1
+def _times(results: Sequence[Result], *, named: bool) -> int:
+    """Give how often results count: for each of the resources that they name."""
+    if not named:
+        return len(results)
+    return sum([len(each.resources or ()) or 1 for each in results])
 
 
 def _about_fewer(result: Result, most: int) -> Result:
