@@ -276,13 +276,16 @@ class Failures:
         namespace, kind, name, controlled, top = _where(part)
         # As policyreport_resource_results has them.
         resource = (namespace, kind, name, controlled, *top)
+        counts: dict[str, int] = {}
         for failure in part.failures:
             (policy, rule, severity, _, source), word = failure.outcome, failure.word
             labels = (*resource, policy, rule, word, severity, source)
             self.resources.add(labels, amount * failure.times)
-            self.buckets.add(FailureBucket(severity, namespace, kind, controlled), place, amount)
+            counts[severity] = counts.get(severity, 0) + amount
             group = (namespace, top[0], policy, word, severity, source)
             self.workloads.add_results(top, group, amount * failure.times)
+        for severity, count in counts.items():
+            self.buckets.add(FailureBucket(severity, namespace, kind, controlled), place, count)
 
     def _fail(self, group: Labels, since: int, amount: int) -> None:
         if amount < 0:

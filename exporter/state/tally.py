@@ -159,7 +159,13 @@ class Gauge:
 
     def add(self, labels: Labels, amount: int) -> None:
         """Add *amount* to a row; a sum of zero removes it."""
-        self.put(labels, self.rows.get(labels, 0) + amount or None)
+        rows = self.rows
+        total = rows.get(labels, 0) + amount
+        if total:
+            rows[labels] = total
+        elif rows.pop(labels, None) is None:
+            return
+        self.changed.add(labels)
 
     def put(self, labels: Labels, value: float | None) -> None:
         """Set a row, zero included; None removes it."""
