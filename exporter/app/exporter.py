@@ -25,7 +25,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.self_metrics import SelfMetrics
 from exporter.model.changes import Applied, Change, Deleted, Scope
 from exporter.model.metadata import version_number
-from exporter.model.resource import REPORT_RESOURCES
+from exporter.model.resource import OWNED_RESOURCES, REPORT_RESOURCES
 from exporter.settings.file import Plan
 from exporter.state.cluster import ClusterState
 from exporter.watch.lists import (
@@ -48,7 +48,7 @@ def options_of(scope: Scope, shards: int, mine: Callable[[str], bool]) -> Reflec
     Watches bring the changes of every namespace all the same: there are few, and to watch each
     namespace alone would take as many connections as there are namespaces.
     """
-    if shards == 1 or scope.resource not in REPORT_RESOURCES:
+    if shards == 1 or scope.resource not in (*REPORT_RESOURCES, *OWNED_RESOURCES):
         # The Event of a cluster-wide policy's violation lies in the namespace `default`.
         return ReflectorOptions()
     return ReflectorOptions(lists=own_namespaces(mine), stream=False)
@@ -125,6 +125,7 @@ class Exporter:
             controllers=config.events.controllers,
             known_policies_only=config.events.known_policies_only,
             shares=config.limits.shares,
+            metadata=config.workloads.watch == "metadata",
         )
         exposure = config.exposure()
         if plan.shard[0]:

@@ -9,7 +9,7 @@ import aiohttp
 
 from exporter.errors import ConfigError, Unavailable
 from exporter.model.changes import Scope
-from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
+from exporter.model.resource import EVENTS, NAMESPACES, OWNED_RESOURCES, REPORT_RESOURCES
 from exporter.state.cluster import ClusterState
 from exporter.view.connection import connection
 from exporter.view.values import Watched
@@ -24,11 +24,14 @@ _CALM_SECONDS: Final = 5.0
 """Between two looks while every watch is up: each wakes up an idle process."""
 
 _REPORTS: Final = frozenset(r.name for r in REPORT_RESOURCES)
+_OWNED: Final = frozenset(r.name for r in OWNED_RESOURCES)
 
 
 def kinds_of(scope: Scope) -> str:
-    """Name which of the catalogue's kinds a scope brings."""
+    """Name which of the catalogue's kinds a scope brings, or "owned" for what has owners."""
     name = scope.resource.name
+    if name in _OWNED:
+        return "owned"
     if name in _REPORTS:
         return "reports"
     if name == EVENTS.name:
@@ -46,6 +49,12 @@ def _is_known(reflectors: Sequence[Reflector]) -> bool:
     if not all(map(settled, reflectors)):
         return False
     return any(f.synced for f in reflectors) or all(f.state != "refused" for f in reflectors)
+
+
+def _is_awaited(reflector: Reflector) -> bool:
+    """Whether a reflector is to bring owners, and has not failed to."""
+    is_tried = settled(reflector) or reflector.last_error is not None
+    return not is_tried and kinds_of(reflector.scope) == "owned"
 
 
 def watched(reflectors: Iterable[Reflector], objects: Mapping[str, int]) -> list[Watched]:
@@ -84,11 +93,14 @@ class Readiness:
     def complete(self, kinds: str) -> bool:
         """Whether every resource of some kind was listed once, or cannot be.
 
-        Where all that is served is refused nothing is known, and that is not complete.
+        Where all that is served is refused nothing is known, and that is not complete. Reports wait
+        for the first attempt to list who owns what they are about, so that nothing moves later.
         """
         if kinds not in self._complete:
             wanted = [f for f in self._reflectors if kinds_of(f.scope) == kinds]
             if not wanted or not _is_known(wanted):
+                return False
+            if kinds == "reports" and any(map(_is_awaited, self._reflectors)):
                 return False
             self._complete.add(kinds)
         return True

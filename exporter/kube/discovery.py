@@ -10,7 +10,13 @@ import msgspec
 
 from exporter.errors import ApiError, Malformed, NotServed, Refused, Unavailable, explain
 from exporter.kube.client import JSON, KubeClient, Request
-from exporter.model.resource import EVENTS, POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from exporter.model.resource import (
+    EVENTS,
+    OWNED_RESOURCES,
+    POLICY_RESOURCES,
+    REPORT_RESOURCES,
+    Resource,
+)
 from exporter.wire.codec import BROKEN
 
 _PATH: Final = "/api/v1/namespaces/kube-system"
@@ -54,7 +60,9 @@ T = TypeVar("T", "_Document", "_Resources")
 FRESH_SECONDS: Final = 2.0
 PAGES_FROM_MEMORY: Final = (1, 34)
 """The version of Kubernetes from which on pages cost an API server less than a stream."""
-GROUPS: Final = {each.group for each in (*REPORT_RESOURCES, *POLICY_RESOURCES, EVENTS)}
+GROUPS: Final = {
+    each.group for each in (*REPORT_RESOURCES, *POLICY_RESOURCES, *OWNED_RESOURCES, EVENTS)
+}
 AGGREGATED: Final = ",".join(
     f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
     for version in ("v2", "v2beta1")

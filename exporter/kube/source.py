@@ -15,7 +15,13 @@ from exporter.kube.discovery import Discovery
 from exporter.model.changes import Object
 from exporter.model.metadata import Metadata
 from exporter.model.report import Report
-from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES, Resource
+from exporter.model.resource import (
+    EVENTS,
+    NAMESPACES,
+    OWNED_RESOURCES,
+    REPORT_RESOURCES,
+    Resource,
+)
 from exporter.watch.lists import all_pages
 from exporter.watch.ports import WatchObserver
 from exporter.wire.codec import TURN_BYTES, Codec, ListPage, PageTurns, WatchLine, codec_for
@@ -71,6 +77,12 @@ class ObjectLog:
 
 FIELD_SELECTORS: Final = {EVENTS.name: "reason=PolicyViolation"}
 NARROWER: Final = 8
+METADATA: Final = {
+    verb: f"{JSON};as={kind};g=meta.k8s.io;v=v1,{JSON}"
+    for verb, kind in (("list", "PartialObjectMetadataList"), ("watch", "PartialObjectMetadata"))
+}
+"""Ask for the metadata of objects alone, or for all of them where a server cannot do that."""
+
 _REPORTS: Final = frozenset((each.group, each.plural) for each in REPORT_RESOURCES)
 
 
@@ -152,6 +164,8 @@ class KubeSource:
         self, resource: Resource, namespace: str, query: Mapping[str, str], verb: str
     ) -> Request:
         accept = TABLES if self._in_rows(resource) else JSON
+        if resource in OWNED_RESOURCES:
+            accept = METADATA[verb]
         return Request(resource.path(namespace), query, accept, resource.name, verb)
 
     def _query(self, resource: Resource, **parameters: str) -> dict[str, str]:

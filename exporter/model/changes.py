@@ -10,12 +10,12 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.model.event import Event
-from exporter.model.metadata import Namespace
+from exporter.model.metadata import Namespace, OwnedObject
 from exporter.model.policy import Policy
 from exporter.model.report import Report
 from exporter.model.resource import Resource
 
-Object = Report | Event | Policy | Namespace
+Object = Report | Event | Policy | Namespace | OwnedObject
 
 
 class Scope(NamedTuple):

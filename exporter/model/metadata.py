@@ -85,3 +85,33 @@ class Namespace(KubeObject, gc=False):
     def labels(self) -> dict[str, str]:
         """The namespace's labels."""
         return self.metadata.labels or {}
+
+
+class OwnerReference(msgspec.Struct, frozen=True, gc=False):
+    """An owner of an object; at most one of them is its controller."""
+
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+
+
+class OwnedMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    """Metadata with the uid and the owners."""
+
+    uid: str = ""
+    owner_references: list[OwnerReference] | None = None
+
+
+class OwnedObject(KubeObject, gc=False):
+    """The metadata of an object that may have a controller."""
+
+    metadata: OwnedMetadata
+
+    @property
+    def controller(self) -> OwnerReference | None:
+        """The owner that created the object and keeps it as it should be."""
+        for each in self.metadata.owner_references or ():
+            if each.controller:
+                return each
+        return None

@@ -37,6 +37,9 @@ REPORTS = Resource("openreports.io", "v1alpha1", "reports", "Report", True)
 CLUSTER_REPORTS = Resource("openreports.io", "v1alpha1", "clusterreports", "ClusterReport", False)
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event", True)
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", False)
+PODS = Resource("", "v1", "pods", "Pod", True)
+REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet", True)
+JOBS = Resource("batch", "v1", "jobs", "Job", True)
 CLUSTER_POLICIES = Resource("kyverno.io", "v1", "clusterpolicies", "ClusterPolicy", False)
 POLICIES = Resource("kyverno.io", "v1", "policies", "Policy", True)
 
@@ -60,4 +63,7 @@ CEL_POLICIES = (
 )
 
 REPORT_RESOURCES = (POLICY_REPORTS, CLUSTER_POLICY_REPORTS, REPORTS, CLUSTER_REPORTS)
+OWNED_RESOURCES = (PODS, REPLICA_SETS, JOBS)
+"""What controllers create, and of what metadata alone are read."""
+
 POLICY_RESOURCES = (CLUSTER_POLICIES, POLICIES, *CEL_POLICIES)

@@ -17,7 +17,14 @@ from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.exposition import BIRTH_HOLD_SECONDS, DROPPABLE, ExposureSettings
 from exporter.model.changes import Scope
 from exporter.model.report import RESULTS
-from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from exporter.model.resource import (
+    EVENTS,
+    NAMESPACES,
+    OWNED_RESOURCES,
+    POLICY_RESOURCES,
+    REPORT_RESOURCES,
+    Resource,
+)
 from exporter.settings.flags import is_url
 from exporter.state.selection import KYVERNO_SOURCES, Filters, Globs, Selection
 from exporter.state.shares import DEFAULT_SHARES, NamespaceShares
@@ -74,6 +81,16 @@ class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     known_policies_only: bool = False
 
 
+class WorkloadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the workload of an object is found.
+
+    From the names of reported objects, or where ``watch`` is "metadata", from the metadata of Pods,
+    ReplicaSets and Jobs, which name their controllers.
+    """
+
+    watch: Literal["none", "metadata"] = "none"
+
+
 class ReportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of each report is read, and where reports on Namespaces count.
 
@@ -125,6 +142,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 10.0
     reports: ReportSettings = ReportSettings()
     limits: Limits = Limits()
+    workloads: WorkloadSettings = WorkloadSettings()
     policies: PolicySettings = PolicySettings()
     events: EventSettings = EventSettings()
     status_page: StatusPage = StatusPage()
@@ -283,6 +301,8 @@ class Plan(NamedTuple):
             wanted.append(EVENTS)
         if self.config.labels.namespace_labels:
             wanted.append(NAMESPACES)
+        if self.config.workloads.watch == "metadata":
+            wanted += OWNED_RESOURCES
         if not self.namespaces:
             return [Scope(resource) for resource in wanted]
         return [Scope(r, n) for r in wanted if r.namespaced for n in self.namespaces]

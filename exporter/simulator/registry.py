@@ -65,7 +65,6 @@ POLICY_COLUMNS = (
 CEL_COLUMNS = (AGE._replace(name="AGE"), Column("READY", "status.conditionStatus.ready", "boolean"))
 
 CORE_EVENTS = Resource("", "v1", "events", "Event", True)
-PODS = Resource("", "v1", "pods", "Pod", True)
 
 
 def _of(resource: Resource, *short_names: str, columns: tuple[Column, ...] = ()) -> Served:
@@ -73,7 +72,7 @@ def _of(resource: Resource, *short_names: str, columns: tuple[Column, ...] = ())
 
 
 def _builtin(resource: Resource, *short_names: str, columns: tuple[Column, ...] = ()) -> Served:
-    categories = ("all",) if resource is PODS else ()
+    categories = ("all",) if resource in known.OWNED_RESOURCES else ()
     singular = resource.kind.lower()
     storage = known.EVENTS.name if resource is CORE_EVENTS else resource.name
     return Served(resource, storage, singular, short_names, categories, columns, builtin=True)
@@ -91,8 +90,10 @@ def _cel() -> list[Served]:
 REGISTRY: tuple[Served, ...] = (
     _builtin(CORE_EVENTS, "ev"),
     _builtin(known.NAMESPACES, "ns", columns=(Column("Status", "status.phase"), AGE)),
-    _builtin(PODS, "po", columns=(Column("Status", "status.phase"), AGE)),
+    _builtin(known.PODS, "po", columns=(Column("Status", "status.phase"), AGE)),
     _builtin(known.EVENTS, "ev"),
+    _builtin(known.REPLICA_SETS, "rs", columns=(AGE,)),
+    _builtin(known.JOBS, columns=(AGE,)),
     _of(known.POLICY_REPORTS, "polr", columns=REPORT_COLUMNS),
     _of(known.CLUSTER_POLICY_REPORTS, "cpolr", columns=REPORT_COLUMNS),
     _of(known.REPORTS, "reps", columns=REPORT_COLUMNS),

@@ -137,8 +137,13 @@ def _subject(world: World, target: ReportTarget, verdicts: dict[str, str]) -> Su
     return Subject(target, {p: v for p, v in verdicts.items() if p in applying}, {})
 
 
+def _after_owners(row: tuple[str, str, str, str, int, object]) -> int:
+    """Sort Pods after ReplicaSets, and these after all else: a copy names its owner."""
+    return {REPLICA_SET: 1, "Pod": 2}.get(row[2], 0)
+
+
 def _workshop(world: World, now: int) -> None:
-    for namespace, uid, kind, name, age, violated in WORKSHOP:
+    for namespace, uid, kind, name, age, violated in sorted(WORKSHOP, key=_after_owners):
         verdicts = {check.policy: "fail" for check in violated}
         exceptions = {}
         if (kind, name) == ("Deployment", "carts"):

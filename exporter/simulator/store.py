@@ -267,7 +267,7 @@ def key_of(namespace: str, name: str) -> str:
 
 def is_builtin(data: Object) -> bool:
     """Whether the type is compiled into the server; those have no generation here."""
-    return data["apiVersion"] in ("v1", "events.k8s.io/v1")
+    return data["apiVersion"] in ("v1", "events.k8s.io/v1", "apps/v1", "batch/v1")
 
 
 _SERVER_FIELDS = frozenset(

@@ -8,7 +8,6 @@ from exporter.simulator import kyverno
 from exporter.simulator.checks import SampleCheck
 from exporter.simulator.kyverno import ReportTarget
 from exporter.simulator.policies import policy
-from exporter.simulator.registry import PODS
 from exporter.simulator.store import Store, StoredObject, rfc3339
 
 Object = dict[str, Any]
@@ -29,6 +28,16 @@ class Subject(NamedTuple):
     target: ReportTarget
     verdicts: dict[str, str]
     exceptions: dict[str, str]
+
+
+_CONTROLLERS = {
+    "Pod": ("ReplicaSet", "StatefulSet", "DaemonSet", "Job"),
+    "ReplicaSet": ("Deployment",),
+    "Job": ("CronJob",),
+}
+"""Kinds of which the API server has objects, and the kinds of their controllers."""
+
+_OBJECTS = {resource.kind: resource for resource in known.OWNED_RESOURCES}
 
 
 class World:
@@ -63,14 +72,14 @@ class World:
         return uid
 
     def put(self, subject: Subject, created: float | None = None) -> None:
-        """Write the subject's report, and the Pod itself where it is one."""
+        """Write the subject's report, and the object itself where it is of a kind with owners."""
         new = subject.target.uid not in self.subjects
         self.subjects[subject.target.uid] = subject
         results = self.results(subject)
         if results:
             self._write(kyverno.report(subject.target, results), created)
-        if new and subject.target.kind == "Pod":
-            self._write(_pod(subject.target), created)
+        if new and subject.target.kind in _CONTROLLERS:
+            self._write(_object(subject.target, self._controller(subject.target)), created)
 
     def remove(self, uid: str) -> None:
         """Delete the subject; its report goes with it."""
@@ -78,8 +87,8 @@ class World:
         for resource in (known.POLICY_REPORTS, known.CLUSTER_POLICY_REPORTS):
             if self.store.get(resource.name, target.namespace, uid):
                 self.store.delete(resource.name, target.namespace, uid)
-        if target.kind == "Pod":
-            self.store.delete(PODS.name, target.namespace, target.name)
+        if target.kind in _CONTROLLERS:
+            self.store.delete(_OBJECTS[target.kind].name, target.namespace, target.name)
 
     def failing(self) -> list[tuple[Subject, SampleCheck]]:
         """Every violation that stands."""
@@ -128,6 +137,19 @@ class World:
             if self.store.get(known.EVENTS.name, namespace, name):
                 self.store.delete(known.EVENTS.name, namespace, name)
 
+    def _controller(self, target: ReportTarget) -> ReportTarget | None:
+        """Find the subject that created another one: its name goes on where its owner's ends."""
+        kinds = _CONTROLLERS[target.kind]
+        owners = [
+            each.target
+            for each in self.subjects.values()
+            if each.target.kind in kinds
+            and each.target.namespace == target.namespace
+            and target.name.startswith(f"{each.target.name}-")
+            and (each.target.kind != "StatefulSet" or target.name.rpartition("-")[2].isdigit())
+        ]
+        return max(owners, key=lambda owner: len(owner.name), default=None)
+
     def _pair(self, check: SampleCheck, target: ReportTarget, controller: str) -> None:
         about_policy = kyverno.policy_event(
             check, target, self._at(None), blocked=False, controller=controller
@@ -166,12 +188,17 @@ def _manager(data: Object) -> str:
     return "reports-controller" if "results" in data else "kubectl-client-side-apply"
 
 
-def _pod(target: ReportTarget) -> Object:
+def _object(target: ReportTarget, controller: ReportTarget | None) -> Object:
     container = {"name": "app", "image": "public.ecr.aws/docker/library/app:1.0"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": target.name, "namespace": target.namespace, "uid": target.uid},
-        "spec": {"containers": [container]},
-        "status": {"phase": "Running"},
-    }
+    metadata: Object = {"name": target.name, "namespace": target.namespace, "uid": target.uid}
+    if controller is not None:
+        reference = controller.reference
+        reference.pop("namespace", None)
+        metadata["ownerReferences"] = [
+            reference | {"controller": True, "blockOwnerDeletion": True},
+        ]
+    head = {"apiVersion": _OBJECTS[target.kind].api_version, "kind": target.kind}
+    template = {"spec": {"containers": [container]}}
+    if target.kind == "Pod":
+        return {**head, "metadata": metadata, **template, "status": {"phase": "Running"}}
+    return {**head, "metadata": metadata, "spec": {"template": template}, "status": {}}

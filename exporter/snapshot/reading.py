@@ -59,6 +59,7 @@ class Reading:
             controllers=config.events.controllers,
             known_policies_only=config.events.known_policies_only,
             shares=config.limits.shares,
+            metadata=config.workloads.watch == "metadata",
         )
         self.refused: dict[str, ApiError] = {}
         self.served: set[str] = set()

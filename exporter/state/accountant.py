@@ -6,8 +6,7 @@ from sys import intern
 from exporter.model.ownership import Member, member_of
 from exporter.model.report import Piece, Reference, Report, ResultSet, clip
 from exporter.state.contribution import (
-    CONTROLLED,
-    UNCONTROLLED,
+    BY_UID,
     Contribution,
     Group,
     KnownOwners,
@@ -95,8 +94,7 @@ class Accountant:
         if isinstance(contribution, Group):  # of a report that is named after its resource
             for each in owned:
                 if each.direct:
-                    controlled = UNCONTROLLED if each.workload is None else CONTROLLED
-                    return self._twin(contribution, controlled)
+                    return self._twin(contribution, each.controlled)
             return contribution
         found: _OwnedBy = {None if each.direct else each[:2]: each for each in owned}
         if not isinstance(contribution, tuple):
@@ -105,14 +103,16 @@ class Accountant:
         return contribution if changed == contribution else changed
 
     def _owned(self, part: Group | ReportPart, found: "_OwnedBy") -> Group | ReportPart:
-        group, about = group_of(part), None
-        if not group.direct and isinstance(part, ReportPart):
-            about = (group.namespace, member_of(group.kind, part.name))
-        owned = found.get(about)
+        group, owned = group_of(part), None
+        if group.direct or not isinstance(part, ReportPart):
+            owned = found.get(None)
+        else:
+            if part.subject is not None:
+                owned = found.get((group.namespace, (BY_UID, part.subject[1])))
+            owned = owned or found.get((group.namespace, member_of(group.kind, part.name)))
         if owned is None or owned.direct != group.direct:
             return part
-        workload = owned.workload
-        controlled = UNCONTROLLED if workload is None else CONTROLLED
+        workload, controlled = owned.workload, owned.controlled
         if not isinstance(part, ReportPart):
             return self._twin(group, controlled)
         if group.controlled == controlled and part.workload == workload:

@@ -3,12 +3,18 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from exporter.model.changes import Applied, Change, Deleted, Init, InitDone, Scope
+from exporter.model.changes import Applied, Change, Deleted, Init, InitDone, Object, Scope
 from exporter.model.event import Event
-from exporter.model.metadata import Namespace
+from exporter.model.metadata import Namespace, OwnedObject
 from exporter.model.policy import Policy
 from exporter.model.report import Report
-from exporter.model.resource import EVENTS, NAMESPACES, POLICY_RESOURCES, REPORT_RESOURCES
+from exporter.model.resource import (
+    EVENTS,
+    NAMESPACES,
+    OWNED_RESOURCES,
+    POLICY_RESOURCES,
+    REPORT_RESOURCES,
+)
 from exporter.state.ledger import Ledger
 from exporter.state.occurrences import FailureCounted, ViolationCounted
 from exporter.state.policy_index import Namespaces, PolicyChanged, PolicyIndex
@@ -25,7 +31,7 @@ _REPORT_PLURALS = frozenset((r.group, r.plural) for r in REPORT_RESOURCES)
 class ClusterState:
     """What is known of the cluster. ``apply`` never awaits, so a reader sees each change whole."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of what is counted
         self,
         selection: Selection,
         clock: Callable[[], float],
@@ -34,8 +40,9 @@ class ClusterState:
         controllers: tuple[str, ...] = CONTROLLERS,
         known_policies_only: bool = False,
         shares: NamespaceShares = DEFAULT_SHARES,
+        metadata: bool = False,
     ) -> None:
-        self.ledger = Ledger(selection, clock, shares=shares)
+        self.ledger = Ledger(selection, clock, shares=shares, metadata=metadata)
         self.register = PolicyIndex(clock)
         self.namespaces = Namespaces(namespace_labels)
         self.violation_events = ViolationEvents(
@@ -96,9 +103,11 @@ class ClusterState:
         counts[NAMESPACES.name] = len(self.namespaces.labels)
         for resource in POLICY_RESOURCES:
             counts[resource.name] = self.register.count(resource.kind)
+        if (owners := self.ledger.owners) is not None:
+            counts.update({each.name: owners.count(each.kind) for each in OWNED_RESOURCES})
         return counts
 
-    def _applied(self, scope: Scope, item: Report | Event | Policy | Namespace) -> None:
+    def _applied(self, scope: Scope, item: Object) -> None:
         match item:
             case Report():
                 self.ledger.apply(scope, item)
@@ -108,10 +117,13 @@ class ClusterState:
                 self.register.apply(scope, item)
             case Namespace():
                 self.namespaces.apply(item)
+            case OwnedObject():
+                if self.ledger.owners is not None:
+                    self.ledger.owners.apply(scope, item)
             case _:
                 assert_never(item)
 
-    def _deleted(self, scope: Scope, item: Report | Event | Policy | Namespace) -> None:
+    def _deleted(self, scope: Scope, item: Object) -> None:
         match item:
             case Report():
                 self.ledger.delete(scope, item)
@@ -121,6 +133,9 @@ class ClusterState:
                 self.register.delete(item)
             case Namespace():
                 self.namespaces.delete(item.name)
+            case OwnedObject():
+                if self.ledger.owners is not None:
+                    self.ledger.owners.delete(scope, item)
             case _:
                 assert_never(item)
 
@@ -132,6 +147,9 @@ class ClusterState:
             self.violation_events.begin_list(scope)
         elif resource == NAMESPACES:
             self.namespaces.begin_list()
+        elif resource in OWNED_RESOURCES:
+            if self.ledger.owners is not None:
+                self.ledger.owners.begin_list(scope)
         else:
             self.register.begin_list(scope)
 
@@ -143,5 +161,8 @@ class ClusterState:
             self.violation_events.end_list(scope)
         elif resource == NAMESPACES:
             self.namespaces.end_list()
+        elif resource in OWNED_RESOURCES:
+            if self.ledger.owners is not None:
+                self.ledger.owners.end_list(scope)
         else:
             self.register.end_list(scope)

@@ -108,16 +108,27 @@ class ReportPart:
         return part
 
 
+BY_UID: Final = "uid"
+"""The form of a member that is known by its uid, which is the text."""
+
+
 class Owned(NamedTuple):
     """A resource, and the workload that it belongs to, None for its own.
 
-    ``direct`` says that it is the only resource of a report that is named after it.
+    ``direct`` says that it is the only resource of a report that is named after it,
+    ``is_reported`` that a report is about an owner of it.
     """
 
     namespace: str
     member: Member
     workload: Workload | None
     direct: bool
+    is_reported: bool = True
+
+    @property
+    def controlled(self) -> str:
+        """The value of the label ``controlled``."""
+        return UNCONTROLLED if self.workload is None or not self.is_reported else CONTROLLED
 
 
 Contribution = Group | ReportPart | tuple["Group | ReportPart", ...]
@@ -192,10 +203,11 @@ class KnownOwners:
 
     def __init__(self, old: Contribution | None) -> None:
         self._old = old
-        self._workloads: dict[tuple[str, str], Workload] = {}
+        self._workloads: dict[tuple[str, str], tuple[str, Workload]] = {}
         for part in parts(old):
             if isinstance(part, ReportPart) and part.workload is not None:
-                self._workloads.setdefault((part.group.kind, part.name), part.workload)
+                found = part.group.controlled, part.workload
+                self._workloads.setdefault((part.group.kind, part.name), found)
 
     def of(self, resource: Reference, *, direct: bool) -> tuple[str, Workload | None]:
         """Give a resource's value of ``controlled``, and its workload where that is known."""
@@ -204,5 +216,4 @@ class KnownOwners:
             return expected(resource), None
         if direct and old is not None and direct_group(old) is not None:
             return controlled_in(old), old.workload if isinstance(old, ReportPart) else None
-        workload = self._workloads.get((resource.kind, resource.name))
-        return (UNCONTROLLED if workload is None else CONTROLLED), workload
+        return self._workloads.get((resource.kind, resource.name)) or (UNCONTROLLED, None)

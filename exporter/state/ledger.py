@@ -18,6 +18,7 @@ from exporter.state.contribution import (
 )
 from exporter.state.failures import Failures, remember
 from exporter.state.memory import Restore
+from exporter.state.owner_index import OwnerIndex
 from exporter.state.report_store import (
     GROUPS,
     Dated,
@@ -54,6 +55,8 @@ class Ledger:
         clock: Callable[[], float],
         limit: int = 200_000,
         shares: NamespaceShares = DEFAULT_SHARES,
+        *,
+        metadata: bool = False,
     ) -> None:
         self.totals = Totals()
         self.sums = Sums()
@@ -67,9 +70,12 @@ class Ledger:
         self._report_stores = ReportStores(clock, shares)
         self.oldest = OldestTimestamps(self._report_stores, clock)
         self._accountant = Accountant(selection, self._report_stores.usage)
-        self.workloads = WorkloadIndex()
         self._dirty: set[Group] = set()
         self._shared = SharedResources(self.totals, self._report_stores.counting, self._dirty)
+        self.owners: OwnerIndex | None = None
+        if metadata:
+            self.owners = OwnerIndex(selection.namespace, self._report_stores, self._shared)
+        self.workloads = self.owners or WorkloadIndex()
 
     def apply(self, scope: Scope, report: Report) -> None:
         """Let a report count as it is now."""

@@ -112,6 +112,11 @@ class SharedResources:
     def __contains__(self, subject: Subject) -> bool:
         return subject in self._statuses
 
+    def reports_of(self, subject: Subject) -> set[str]:
+        """Name the reports that are about such a resource."""
+        statuses = self._statuses.get(subject)
+        return set() if statuses is None else {source[2] for source in statuses.sources}
+
     def move(
         self,
         place: ReportKey,

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.model.resource import EVENTS, NAMESPACES, REPORT_RESOURCES
+from exporter.model.resource import EVENTS, NAMESPACES, OWNED_RESOURCES, REPORT_RESOURCES
 from exporter.view.values import ClusterConnection, Watched
 
 REPORT_NAMES: Final = frozenset(resource.name for resource in REPORT_RESOURCES)
-_ALWAYS_SERVED: Final = frozenset({EVENTS.name, NAMESPACES.name})
+_OWNED: Final = frozenset(resource.name for resource in OWNED_RESOURCES)
+_ALWAYS_SERVED: Final = frozenset({EVENTS.name, NAMESPACES.name}) | _OWNED
 NO_REPORT_API: Final = "No policy report API is served by this cluster"
 INSTALL_AN_ENGINE: Final = (
     "Install Kyverno or another engine that writes policy reports. The exporter finds its reports "
@@ -128,7 +129,10 @@ def _partial(watched: Sequence[Watched]) -> ClusterConnection | None:
     refused = [each for each in watched if each.state == "refused"]
     if not refused:
         return None
-    kinds = ", ".join(each.resource for each in refused)
-    first = refused[0]
-    message = f"Not readable: {kinds}; the numbers do not include them"
+    first, owned = refused[0], [each.resource for each in refused if each.resource in _OWNED]
+    kinds = ", ".join(each.resource for each in refused if each.resource not in _OWNED)
+    messages = [f"Not readable: {kinds}; the numbers do not include them"] if kinds else []
+    if owned:
+        messages.append(f"Not readable: {', '.join(owned)}; workloads are found by names")
+    message = ". ".join(messages)
     return ClusterConnection("partial", message, first.since, counted=True, error=first.error)

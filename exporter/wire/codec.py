@@ -7,22 +7,22 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from exporter.errors import Malformed, explain
+from exporter.model import resource as known
 from exporter.model.changes import Object
 from exporter.model.event import Event
-from exporter.model.metadata import Namespace
+from exporter.model.metadata import Namespace, OwnedObject
 from exporter.model.policy import Policy
 from exporter.model.report import Result
-from exporter.model.resource import EVENTS, NAMESPACES, POLICY_REPORTS, REPORT_RESOURCES, Resource
+from exporter.model.resource import Resource
 from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
 from exporter.wire.result_cache import OldResult, ResultCache, WireReport, drained
 from exporter.wire.slices import Uncut, elements, field, identify
 
-T = TypeVar("T", WireReport, Event, Policy, Namespace)
+T = TypeVar("T", WireReport, Event, Policy, Namespace, OwnedObject)
 
 INITIAL_END: Final = "k8s.io/initial-events-end"
 BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """All that msgspec raises at bytes that are not as expected."""
-
 
 AT_ONCE_BYTES: Final = 4 * 2**20
 """Of a page that is decoded in one turn of the event loop: at most 20 ms."""
@@ -297,15 +297,16 @@ def status_of(raw: msgspec.Raw | bytes) -> WatchError:
 
 def codec_for(resource: Resource, limits: ReportLimits = DEFAULT_LIMITS) -> Codec:
     """Choose the codec of a resource; *limits* are those of each report."""
-    if (resource.group, resource.plural) in {(r.group, r.plural) for r in REPORT_RESOURCES}:
-        is_old = (resource.group, resource.version) == (POLICY_REPORTS.group, "v1alpha1")
-        result = OldResult if is_old else Result
-        cache = ResultCache(result, limits)
+    if (resource.group, resource.plural) in {(r.group, r.plural) for r in known.REPORT_RESOURCES}:
+        is_old = (resource.group, resource.version) == (known.POLICY_REPORTS.group, "v1alpha1")
+        cache = ResultCache(OldResult if is_old else Result, limits)
         return Codec(resource, WireReport, cache.report, cache.report_in_turns)
-    if resource.plural == EVENTS.plural:
+    if resource.plural == known.EVENTS.plural:
         return Codec(resource, Event, _as_decoded)
-    if resource == NAMESPACES:
+    if resource == known.NAMESPACES:
         return Codec(resource, Namespace, _as_decoded)
+    if resource in known.OWNED_RESOURCES:
+        return Codec(resource, OwnedObject, _as_decoded)
     return Codec(resource, Policy, partial(_of_kind, resource.kind))
 
 
@@ -319,7 +320,7 @@ def _turns_of(finish: Callable[[T], Object]) -> Callable[[T], ObjectTurns]:
     return turns
 
 
-def _as_decoded(decoded: Event | Namespace) -> Event | Namespace:
+def _as_decoded(decoded: T) -> T:
     return decoded
 
 

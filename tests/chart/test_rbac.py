@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.model.resource import POLICY_RESOURCES, REPORT_RESOURCES, Resource
+from exporter.model.resource import OWNED_RESOURCES, POLICY_RESOURCES, REPORT_RESOURCES, Resource
 from tests.chart.rendering import FEATURES, Chart, Json, Object, at, items, render, render_file
 from tests.chart.roles import Permission, permissions
 
@@ -21,6 +21,7 @@ NAMESPACES = {("list", "", "namespaces", "*"), ("watch", "", "namespaces", "*")}
 CLUSTER_ID = {("get", "", "namespaces", "kube-system")}
 REPORTS = reading(*REPORT_RESOURCES)
 POLICIES = reading(*POLICY_RESOURCES)
+METADATA: Object = {"config": {"workloads": {"watch": "metadata"}}}
 
 STATE = {(verb, "", "configmaps", "r-policy-report-exporter-state") for verb in ("get", "patch")}
 
@@ -37,6 +38,10 @@ CONFIGURATIONS: dict[str, tuple[Object, set[Permission]]] = {
     "labels of namespaces": (
         {"config": {"labels": {"namespace_labels": ["team"]}}},
         REPORTS | POLICIES | EVENTS | CLUSTER_ID | NAMESPACES,
+    ),
+    "metadata of what has owners": (
+        METADATA,
+        REPORTS | POLICIES | EVENTS | CLUSTER_ID | reading(*OWNED_RESOURCES),
     ),
     "no state": ({"state": {"enabled": False}}, REPORTS | POLICIES | EVENTS),
     "sections removed": (
@@ -63,6 +68,13 @@ def test_one_role_in_each_namespace_and_nothing_in_the_cluster() -> None:
     assert all(permissions(role) == namespaced | EVENTS for role in roles)
     assert permissions(state) == STATE
     assert not chart.all("ClusterRole") + chart.all("ClusterRoleBinding")
+
+
+def test_the_roles_of_namespaces_allow_their_metadata_where_it_is_watched() -> None:
+    chart = render({**METADATA, "namespaces": ["a", "b"]})
+    roles = [role for role in chart.all("Role") if at(role, "metadata", "namespace") != "here"]
+    assert len(roles) == 2
+    assert all(reading(*OWNED_RESOURCES) <= permissions(role) for role in roles)
 
 
 def bound(chart: Chart, kind: str) -> list[tuple[Json, Json, Json]]:

@@ -70,11 +70,11 @@ class Living:
                     await task
 
     @asynccontextmanager
-    async def shards(self, total: int) -> AsyncIterator[list[Exporter]]:
+    async def shards(self, total: int, config: ConfigFile = FULL) -> AsyncIterator[list[Exporter]]:
         """Run all shards of a number."""
         async with AsyncExitStack() as stack:
             yield [
-                await stack.enter_async_context(self.exporter(shard=(index, total)))
+                await stack.enter_async_context(self.exporter(config, (index, total)))
                 for index in range(total)
             ]
 

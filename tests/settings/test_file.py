@@ -27,6 +27,7 @@ families:
 max_series: 1000
 birth_hold: 0
 checkpoint_interval: 2.5
+workloads: {watch: metadata}
 policies: {watch: false}
 events: {watch: true, controllers: [kyverno-admission], known_policies_only: true}
 status_page: {enabled: false}
@@ -48,6 +49,7 @@ def test_everything_that_it_may_say_is_read(tmp_path: Path) -> None:
     assert config.filters.severities == Globs(exclude=("low", "in*"))
     assert config.results == ("fail", "error")
     assert config.checkpoint_interval == 2.5
+    assert config.workloads.watch == "metadata"
     assert not config.policies.watch
     assert config.events.controllers == ("kyverno-admission",)
     assert config.events.known_policies_only
@@ -103,6 +105,10 @@ MISTAKES = {
     "another word": (
         "reports: {detail: sum}",
         "1: reports.detail: 'sum': expected one of full, summary",
+    ),
+    "what is watched of workloads": (
+        "workloads: {watch: names}",
+        "1: workloads.watch: 'names': expected one of metadata, none",
     ),
     "word of a family": (
         "families:\n  policyreport_reports: {}\n  policyreport_resource_results: {results: [pass]}",

@@ -154,6 +154,10 @@ each is set once for the status page, the pushed alerts and the rules.
 {{- if dig "policies" "watch" true .Values.config }}true{{ end }}
 {{- end }}
 
+{{- define "policy-report-exporter.watchesMetadata" -}}
+{{- if eq (dig "workloads" "watch" "none" .Values.config) "metadata" }}true{{ end }}
+{{- end }}
+
 {{- define "policy-report-exporter.watchesNamespaces" -}}
 {{- if dig "labels" "namespace_labels" (list) .Values.config }}true{{ end }}
 {{- end }}

@@ -42,6 +42,17 @@
     {{- end }}
   verbs: [list, watch]
 {{- end }}
+{{- if include "policy-report-exporter.watchesMetadata" .root }}
+- apiGroups: [""]
+  resources: [pods] # the exporter asks for metadata only
+  verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [list, watch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch]
+{{- end }}
 {{- with .root.Values.rbac.extraRules }}
 {{ toYaml . }}
 {{- end }}
