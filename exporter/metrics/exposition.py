@@ -19,7 +19,10 @@ DROPPABLE: Final = frozenset(
 
 
 class ExposureSettings(NamedTuple):
-    """What is exposed of the catalogue, and within which bounds."""
+    """What is exposed of the catalogue, and within which bounds.
+
+    *controlled* says whether objects have series that another reported object owns.
+    """
 
     max_series: int = 200_000
     drop: frozenset[str] = frozenset()
@@ -28,6 +31,7 @@ class ExposureSettings(NamedTuple):
     limits: Mapping[str, int] = {}
     words: Mapping[str, frozenset[str]] = {}
     birth_hold: float = BIRTH_HOLD_SECONDS
+    controlled: bool = True
 
 
 class Shot(NamedTuple):
@@ -111,6 +115,7 @@ class Exposition:
             extra_names=settings.namespace_labels,
             birth_hold=settings.birth_hold,
             words=settings.words.get(family.name),
+            controlled=settings.controlled,
         )
 
 

@@ -8,6 +8,7 @@ from exporter.metrics.segments import Segments, SegmentSnapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
 from exporter.state.cluster import ClusterState
+from exporter.state.contribution import CONTROLLED
 from exporter.state.tally import WORDS, Counters, Gauge, Labels, Tally
 
 ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -20,7 +21,8 @@ class Projection:
     """Keeps the series of one family in step with the state.
 
     *drop* takes labels away (sums stay exact over what is left), ``extra_names`` are labels that
-    namespaces have and their series get.
+    namespaces have and their series get. Without *controlled*, rows of objects that another
+    reported object owns have no series.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of one family
@@ -33,6 +35,7 @@ class Projection:
         extra_names: tuple[str, ...] = (),
         birth_hold: float = 0.0,
         words: frozenset[str] | None = None,
+        controlled: bool = True,
     ) -> None:
         self.family = family
         self.source = family.read(state)
@@ -57,6 +60,8 @@ class Projection:
         self._words = words
         self._word_at = family.word_at if family.word else 0
         self._result_at = family.labels.index("result") if words is not None else -1
+        is_chosen = not controlled and "controlled" in family.labels
+        self._controlled_at = family.labels.index("controlled") if is_chosen else -1
         if isinstance(self.source, Tally):
             self.source.show_all()
         else:
@@ -114,6 +119,8 @@ class Projection:
             self.source.changed.update(rows)
 
     def _project(self, row: Labels) -> None:
+        if self._controlled_at >= 0 and row[self._controlled_at] == CONTROLLED:
+            return
         match self.source:
             case Gauge():
                 if self._words is None or row[self._result_at] in self._words:
@@ -132,6 +139,8 @@ class Projection:
     def _show(self, tally: Tally, cell: int) -> None:
         """Show a count, or no more."""
         (labels, exists), index = tally.about(cell), cell % WORDS
+        if self._controlled_at >= 0 and labels[self._controlled_at] == CONTROLLED:
+            return  # the label is before the word, so it has the same place with and without it
         count = tally.cells[cell]
         worded = self._worded(labels, index)
         shown = count or (exists and index in tally.always)

@@ -179,6 +179,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             limits={name: f.max_series for name, f in families if f.max_series is not None},
             words={name: frozenset(f.results) for name, f in families if f.results is not None},
             birth_hold=self.birth_hold,
+            controlled=self.filters.controlled,
         )
 
 

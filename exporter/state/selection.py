@@ -52,12 +52,17 @@ def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 class Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What counts, by namespace, policy, kind of the resource and severity of the result."""
+    """What counts, by namespace, policy, kind of the resource and severity of the result.
+
+    Without ``controlled``, objects that another reported object owns have no series; they count in
+    all that needs them.
+    """
 
     namespaces: Globs = Globs()
     policies: Globs = Globs()
     kinds: Globs = Globs()
     severities: Globs = Globs()
+    controlled: bool = True
 
 
 class Selection:

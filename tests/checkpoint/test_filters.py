@@ -1,5 +1,6 @@
 """What counted under one choice, under another: nothing began, ended or was lost by choosing."""
 
+import msgspec
 import pytest
 
 from exporter.checkpoint.filters import CountingFilters
@@ -13,9 +14,8 @@ IDENTITY = Identity("Pod", "web", "p", "r", "kyverno")
 
 
 def without(**excluded: str) -> CountingFilters:
-    return CountingFilters(
-        filters=Filters(**{name: Globs(exclude=(glob,)) for name, glob in excluded.items()})
-    )
+    patterns = {name: Globs(exclude=(glob,)) for name, glob in excluded.items()}
+    return CountingFilters(filters=msgspec.structs.replace(Filters(), **patterns))
 
 
 CHOICES = {
@@ -24,6 +24,12 @@ CHOICES = {
     "other policies": (without(policies="p"), False, False, False),
     "other kinds": (without(kinds="Pod"), False, True, False),
     "other severities": (without(severities="high"), True, False, False),
+    "series of workloads only": (
+        CountingFilters(filters=Filters(controlled=False)),
+        True,
+        True,
+        True,
+    ),
     "other sources": (CountingFilters(sources=("trivy",)), True, False, False),
     "other controllers": (CountingFilters(controllers=("kyverno-scan",)), False, True, True),
     "no failures": (CountingFilters(failures=False), True, False, False),

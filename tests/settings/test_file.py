@@ -19,6 +19,7 @@ filters:
   policies: {exclude: ["p*"]}
   kinds: {include: [Pod]}
   severities: {exclude: [low, "in*"]}
+  controlled: false
 results: [fail, error]
 labels: {namespace_labels: [team, app.kubernetes.io/part-of], drop: [rule, category]}
 families:
@@ -59,6 +60,7 @@ def test_everything_that_it_may_say_is_read(tmp_path: Path) -> None:
 
 def test_what_is_exposed_follows_it(tmp_path: Path) -> None:
     exposure = read(tmp_path, WHOLE).exposure()
+    assert not exposure.controlled
     assert exposure.max_series == 1000
     assert exposure.birth_hold == 0
     assert exposure.drop == {"rule", "category"}
@@ -105,6 +107,10 @@ MISTAKES = {
     "another word": (
         "reports: {detail: sum}",
         "1: reports.detail: 'sum': expected one of full, summary",
+    ),
+    "a label's value for a choice": (
+        'filters: {controlled: "false"}',
+        '1: filters.controlled: expected true or false, got "false"',
     ),
     "what is watched of workloads": (
         "workloads: {watch: names}",

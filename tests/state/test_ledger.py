@@ -85,6 +85,7 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.controlled = True
         self.begin()
         self.truth: dict[recount.Key, recount.Told] = {}
         self.group = st.sampled_from(sorted(SCOPES))
@@ -92,11 +93,18 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.state = ClusterState(Selection(sources=tuple(recount.SOURCES)), lambda: NOW)
-        self.full = Exposition(self.state, ExposureSettings(birth_hold=0))
+        settings = ExposureSettings(birth_hold=0, controlled=self.controlled)
+        self.full = Exposition(self.state, settings)
 
-    @initialize(stride=st.integers(1, 5))
-    def choose_how_often_to_look(self, stride: int) -> None:
-        self.stride = stride
+    @initialize(stride=st.integers(1, 5), controlled=st.booleans())
+    def choose_how_to_look(self, stride: int, *, controlled: bool) -> None:
+        """How often, and whether what is controlled has series."""
+        self.stride, self.controlled = stride, controlled
+        self.begin()
+
+    def chosen(self, counts: Mapping[Any, int]) -> Counter[Any]:
+        """Leave out what has no series."""
+        return Counter({k: n for k, n in counts.items() if self.controlled or k[2] == "false"})
 
     @rule(
         data=st.data(),
@@ -256,9 +264,14 @@ class LedgerAgainstRecount(RuleBasedStateMachine):
     def exposition_equals_totals(self) -> None:
         self.full.take(NOW, lambda _: True)
         results, summaries, resources, *_ = self.full.projections
-        assert shown(results) == exposed(results.family, recount.results(self.truth))
-        assert shown(summaries) == exposed(summaries.family, recount.summaries(self.truth))
-        assert shown(resources) == exposed(resources.family, recount.resources(self.truth))
+        chosen = self.chosen
+        assert shown(results) == exposed(results.family, chosen(recount.results(self.truth)))
+        assert shown(summaries) == exposed(summaries.family, chosen(recount.summaries(self.truth)))
+        assert shown(resources) == exposed(resources.family, chosen(recount.resources(self.truth)))
+        by_name = next(p for p in self.full.projections if "workload" in p.family.labels)
+        failing = recount.failing(self.truth).items()
+        mine = {key: n for key, n in failing if self.controlled or key[3] == "false"}
+        assert shown(by_name) == mine
 
 
 class BudgetedExposition(LedgerAgainstRecount):
@@ -273,6 +286,7 @@ class BudgetedExposition(LedgerAgainstRecount):
                 drop=frozenset({"rule", "category"}),
                 birth_hold=0,
                 limits={"policyreport_resource_results": 2},
+                controlled=self.controlled,
             ),
         )
         self.full = self.small
@@ -285,7 +299,7 @@ class BudgetedExposition(LedgerAgainstRecount):
         for labels in results.slots:
             per_namespace[labels[0]] += int(results.value(labels))
         truth = Counter[str]()
-        for key, count in recount.results(self.truth).items():
+        for key, count in self.chosen(recount.results(self.truth)).items():
             truth[key[0]] += count
         assert +per_namespace == +truth
         self_metrics = [labels for labels in results.slots if OVERFLOW not in labels]

@@ -14,8 +14,10 @@ from exporter.view.values import DEFAULT_COUNT, Query
 from tests.alerting.cluster import START, Cluster
 from tests.alerting.cluster import failing as failed
 from tests.alerting.test_desired import alerts
-from tests.app.running import parse
+from tests.app.running import Samples, parse, total
 
+EVERYTHING = ExposureSettings(birth_hold=0)
+FAILING = "policyreport_failing_workloads"
 REPLICA_SETS = ("web-5d59d67564", "web-757dbcfcf7", "web-995f7768c")
 PODS = 50
 
@@ -32,16 +34,15 @@ def crowd() -> Cluster:
     return cluster
 
 
+def scraped(exposition: Exposition) -> Samples:
+    shots = exposition.take(START, lambda _: True)
+    return parse(b"".join(render(shots, openmetrics=False)).decode())
+
+
 def sums(cluster: Cluster, family: str, **wanted: str) -> float:
     """Add up the series of a family that have these labels, as a query does."""
-    exposition = Exposition(cluster.state, ExposureSettings(birth_hold=0))
-    shots = exposition.take(START, lambda _: True)
-    text = b"".join(render(shots, openmetrics=False)).decode()
-    return sum(
-        value
-        for series, value in parse(text).items()
-        if series.name == family and wanted.items() <= dict(series.labels).items()
-    )
+    samples = scraped(Exposition(cluster.state, EVERYTHING))
+    return total(samples, family, **wanted) or 0
 
 
 def test_it_is_one_failing_workload_in_the_metrics() -> None:
@@ -102,3 +103,43 @@ def test_a_copy_whose_owner_has_no_report_is_its_own_workload(
     cluster.report(name, failed(result=word), kind=kind)
     assert sums(cluster, "policyreport_results", controlled="false", result=word) == 1
     assert sums(cluster, "policyreport_resources", controlled="true") == 0
+
+
+def test_without_controlled_objects_the_other_series_are_as_before() -> None:
+    chosen = {
+        series: value
+        for series, value in scraped(Exposition(crowd().state, EVERYTHING)).items()
+        if dict(series.labels).get("controlled") != "true"
+    }
+    mine = scraped(Exposition(crowd().state, EVERYTHING._replace(controlled=False)))
+    assert mine == chosen
+    assert total(mine, "policyreport_results", result="fail") == 1
+    assert total(mine, FAILING) == 1
+
+
+def test_without_the_label_they_are_left_out_just_so() -> None:
+    settings = EVERYTHING._replace(controlled=False, drop=frozenset({"controlled"}))
+    samples = scraped(Exposition(crowd().state, settings))
+    assert total(samples, "policyreport_results", result="fail") == 1
+
+
+def test_copies_have_series_until_their_owner_is_known_and_once_it_is_gone() -> None:
+    cluster = Cluster()
+    exposition = Exposition(cluster.state, EVERYTHING._replace(controlled=False))
+
+    def counted() -> list[float | None]:
+        samples = scraped(exposition)
+        families = (
+            "policyreport_results",
+            "policyreport_resources",
+            "policyreport_resource_results",
+        )
+        return [*(total(samples, each) for each in families), total(samples, FAILING)]
+
+    for letter in "bcd":
+        cluster.report(f"{REPLICA_SETS[0]}-bcdf{letter}", failed(), kind="Pod")
+    assert counted() == [3, 3, 3, 3]
+    cluster.report("web", failed())
+    assert counted() == [1, 1, 1, 1]
+    cluster.remove("web")
+    assert counted() == [3, 3, 3, 3]
