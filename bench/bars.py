@@ -96,13 +96,10 @@ BARS: Final = (
         "shown_after_last_ms",
         slack="look_ms",
     ),
-    Bar("journal of 2,000 Events a second: more cores", 0.1, "journal", _RATES, "cores_more"),
-    Bar(
-        "the same with --state.dir: more cores",
-        0.1,
-        "journal",
-        f"{_RATES}, --state.dir",
-        "cores_more",
+    *(
+        Bar(f"2,000 {what} a second{how}: more cores", 0.1, "journal", f"{what}{row}", "cores_more")
+        for what in ("Events", "failures")
+        for how, row in ((" in the journal", ""), (" with --state.dir", ", --state.dir"))
     ),
     Bar(
         "four lists / one list, slow server", 0.4, "slow server", "ratios", "four lists / one list"

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Final, Literal
 
@@ -158,6 +159,7 @@ def occurrence_id(*parts: str | int) -> str:
     return blake2b(text, digest_size=_ID_BYTES).hexdigest()
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(seconds: float) -> str:
     """Write Unix seconds as an instant in UTC, with milliseconds; empty beyond year 9999."""
     try:

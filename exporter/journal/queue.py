@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from exporter.journal.line import LINE_BYTES
@@ -122,14 +122,13 @@ class Journal:
         for entry in entries:
             self._forget(entry)
 
-    def send(self, entries: Iterable[Entry]) -> None:
+    def send(self, entries: Sequence[Entry]) -> None:
         """Write admitted lines."""
-        chosen = list(entries)
-        self._sent += chosen
+        self._sent += entries
         if len(self._sent) > _REAP_LINES:
             self.reap()
         if self._writer is not None:
-            self._writer.put(entry.line for entry in chosen)
+            self._writer.put([entry.line for entry in entries])
 
     def unwritten(self) -> list[Entry]:
         """List the lines that were sent and are not written yet."""

@@ -12,7 +12,6 @@ from exporter.journal.queue import Entry, Journal
 from exporter.journal.writer import Rotation
 from exporter.model.report import SEVERITIES
 from exporter.state.cluster import ClusterState, Occurrence
-from exporter.state.failures import Identity
 from exporter.state.memory import hash_of
 from exporter.state.occurrences import FailureCounted, ViolationCounted
 from exporter.state.policy_index import PolicyChanged, PolicyInfo
@@ -28,8 +27,9 @@ STOP_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.02
 _SEVERITIES: Final = (*SEVERITIES, "none")
 _ADMISSION_POLICIES: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
-_INFORMATIVE: Final = frozenset({"failure_closed", "policy_changed", "exporter_started"})
-"""Kinds of occurrence that need no action."""
+_INFORMATIVE: Final = frozenset({"policy_changed", "exporter_started"})
+"""Kinds of occurrence without a counter that need no action."""
+_MOST_LABELS: Final = 1000
 _COMPARED: Final = ("mode", "ready", "background", "severity", "category", "title")
 
 
@@ -84,6 +84,7 @@ class Recorder:
         self._namespace = remembered(settings.namespaces.matcher())
         self._source = remembered(settings.sources.matcher())
         self._last_instant = 0
+        self._known_labels: dict[tuple[str, ...], dict[str, str]] = {}
         state.report_to(self._take)
 
     def started(self, version: str, *, continues: bool) -> None:
@@ -125,15 +126,24 @@ class Recorder:
         skipped = max(len(counted.ordinals) - MOST_REPEATS, 0)
         if skipped:
             self._journal.drop("repeats", skipped)
-        now = self._clock()
+        now, cluster = rfc3339(self._clock()), self._place.cluster
+        workload_kind, workload = self._workloads.find(namespace, kind, counted.resource)
         for ordinal in counted.ordinals[skipped:]:
-            line = self._line(
-                name,
-                now,
-                ("event", *counted.event, ordinal),
+            line = Line(
                 timestamp=rfc3339(counted.seconds),
+                observed_timestamp=now,
+                event_name=name,
+                id=occurrence_id(cluster, "event", *counted.event, ordinal),
+                severity_text="WARN",
                 body=counted.message,
-                **self._resource(namespace, kind, counted.resource, counted.uid),
+                cluster=cluster,
+                namespace=namespace,
+                namespace_labels=self._labels_of(namespace),
+                workload_kind=workload_kind,
+                workload=workload,
+                resource_kind=kind,
+                resource_name=counted.resource,
+                resource_uid=counted.uid,
                 policy=policy,
                 policy_kind=policy_kind,
                 rule=rule,
@@ -145,36 +155,47 @@ class Recorder:
             )
             key = (counted.event, ordinal)
             row, origin = counted.labels, (counted.scope, counted.version)
-            self.outbox.add("events", Entry(name, namespace, line, key, row, origin))
+            entry = Entry(name, namespace, encode_line(line), key, row, origin)
+            self.outbox.add("events", entry)
 
     def _failure(self, counted: FailureCounted) -> None:
-        namespace, policy, severity, source = counted.group
-        name: EventName = "failure_opened" if counted.opened else "failure_closed"
+        opened, place, check, group, since, uid, category, body, owner, reason, version = counted
+        namespace, policy, severity, source = group
+        name: EventName = "failure_opened" if opened else "failure_closed"
         if not self._chooses(name, severity, namespace, source):
             return
-        now, (kind, resource, _, rule, _) = self._clock(), counted.check
-        line = self._line(
-            name,
-            now,
-            (name, *counted.place, *counted.check, counted.version or self._instant()),
-            timestamp=rfc3339(counted.since if counted.opened else now),
-            body=counted.message,
-            **self._resource(namespace, kind, resource, counted.uid),
+        kind, resource, _, rule, _ = check
+        now, cluster = self._clock(), self._place.cluster
+        observed, began = rfc3339(now), rfc3339(since)
+        workload_kind, workload = owner or self._workloads.find(namespace, kind, resource)
+        line = Line(
+            timestamp=began if opened else observed,
+            observed_timestamp=observed,
+            event_name=name,
+            id=occurrence_id(cluster, name, *place, *check, version or self._instant()),
+            severity_text="WARN" if opened else "INFO",
+            body=body,
+            cluster=cluster,
+            namespace=namespace,
+            namespace_labels=self._labels_of(namespace),
+            workload_kind=workload_kind,
+            workload=workload,
+            resource_kind=kind,
+            resource_name=resource,
+            resource_uid=uid,
             policy=policy,
             rule=rule,
             severity=severity,
-            category=counted.category,
+            category=category,
             source=source,
-            since=rfc3339(counted.since),
-            duration_seconds=None if counted.opened else max(int(now) - counted.since, 0),
-            reason=counted.reason,
+            since=began,
+            duration_seconds=None if opened else max(int(now) - since, 0),
+            reason=reason,
         )
         # A successor knows what closed before it listed by this hash only.
-        hashed = counted.place.name
-        if kind or resource:
-            hashed = f"#{hash_of(counted.place, Identity(*counted.check)):x}"
-        key = (counted.opened, namespace, hashed)
-        self.outbox.add("failures", Entry(name, namespace, line, key, (name, *counted.group)))
+        known_as = f"#{hash_of(place, check):x}" if kind or resource else place.name
+        key, row = (opened, namespace, known_as), (name, *group)
+        self.outbox.add("failures", Entry(name, namespace, encode_line(line), key, row))
 
     def _policy(self, change: PolicyChanged) -> None:
         before, after, version = change
@@ -209,36 +230,19 @@ class Recorder:
         self, name: EventName, now: float, identity: tuple[str, ...], **fields: object
     ) -> None:
         """Write a line that no counter covers."""
-        if name in self._kinds:
-            line = self._line(name, now, (name, *identity), timestamp=rfc3339(now), **fields)
-            self.outbox.add_now(Entry(name, str(fields.get("namespace", "")), line))
-
-    def _line(
-        self, name: EventName, now: float, identity: tuple[str | int, ...], **fields: object
-    ) -> bytes:
-        """Encode a line with what all lines have; *identity* is what its id is a hash of."""
+        if name not in self._kinds:
+            return
+        cluster, written = self._place.cluster, rfc3339(now)
         line = Line(
-            observed_timestamp=rfc3339(now),
+            timestamp=written,
+            observed_timestamp=written,
             event_name=name,
-            id=occurrence_id(self._place.cluster, *identity),
+            id=occurrence_id(cluster, name, *identity),
             severity_text="INFO" if name in _INFORMATIVE else "WARN",
-            cluster=self._place.cluster,
+            cluster=cluster,
             **fields,  # type: ignore[arg-type]  # the callers are above
         )
-        return encode_line(line)
-
-    def _resource(self, namespace: str, kind: str, name: str, uid: str) -> dict[str, object]:
-        """Give the fields that name a resource, its namespace and its workload."""
-        workload_kind, workload = self._workloads.find(namespace, kind, name)
-        return {
-            "namespace": namespace,
-            "namespace_labels": self._labels_of(namespace),
-            "workload_kind": workload_kind,
-            "workload": workload,
-            "resource_kind": kind,
-            "resource_name": name,
-            "resource_uid": uid,
-        }
+        self.outbox.add_now(Entry(name, str(fields.get("namespace", "")), encode_line(line)))
 
     def _instant(self) -> str:
         """Give a time in microseconds that no other occurrence has: it identifies this one."""
@@ -256,10 +260,17 @@ class Recorder:
     def _labels_of(self, namespace: str) -> dict[str, str]:
         """Give the configured labels of a namespace, as far as they are known and not empty."""
         values = self._namespaces.get(namespace)
-        if not values:
-            return {}
-        names = self._place.label_names
-        return {name: value for name, value in zip(names, values, strict=True) if value}
+        return self._labels(values) if values else {}
+
+    def _labels(self, values: tuple[str, ...]) -> dict[str, str]:
+        """Pair the label names with the values that are not empty."""
+        known = self._known_labels.get(values)
+        if known is None:
+            if len(self._known_labels) >= _MOST_LABELS:
+                self._known_labels.clear()
+            pairs = zip(self._place.label_names, values, strict=True)
+            known = self._known_labels[values] = {name: value for name, value in pairs if value}
+        return known
 
 
 def _source_of(policy_kind: str) -> str:

@@ -191,7 +191,9 @@ class LineWriter:
 
     def put(self, lines: Iterable[bytes]) -> None:
         """Queue lines."""
-        self._change(lambda: self._lines.extend(lines))
+        with self._news:
+            self._lines.extend(lines)
+            self._news.notify()
 
     def retarget(self, target: Target) -> None:
         """Take other settings for the same file."""

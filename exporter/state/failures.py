@@ -210,11 +210,9 @@ class Failures:
         before, after = known
         if before.keys() == after.keys():
             return
-        opened = [
-            identity
-            for identity in after.keys() - before.keys()
-            if watched is None or watched(identity, after[identity][1])
-        ]
+        opened = after.keys() - before.keys()
+        if watched is not None:
+            opened = {i for i in opened if watched(i, after[i][1])}
         closed = before.keys() - after.keys()
         for identity in opened:
             self.opened.add(after[identity][1])
@@ -223,10 +221,13 @@ class Failures:
         if self.report is None:
             return
         for is_open, identities, one in ((True, opened, 1), (False, closed, 0)):
-            details = details_of(place, contributions[one]) if identities else {}
+            if not identities:
+                continue
+            details = details_of(place, contributions[one], identities)
+            reasons = {} if is_open else why_closed(identities, contributions[1])
             for identity in identities:
                 since, group = known[one][identity]
-                reason = "" if is_open else why_closed(identity, contributions[1])
+                reason = reasons.get(identity, "")
                 facts = (*details.get(identity, UNKNOWN), reason, self.version)
                 self.report(FailureCounted(is_open, place, identity, group, since, *facts))
 

@@ -8,6 +8,7 @@ from xxhash import xxh3_64_intdigest
 
 from exporter.state.contribution import Contribution
 from exporter.state.failures import Failures, Identity, Remembered, remember, standing
+from exporter.state.occurrences import Check
 from exporter.state.report_store import ReportKey
 from exporter.state.tally import Labels
 
@@ -15,7 +16,7 @@ COMPARED_AT_ONCE: Final = 400
 """Failures that are compared with a checkpoint in one turn: 2 to 5 ms."""
 
 
-def hash_of(place: ReportKey, identity: Identity) -> int:
+def hash_of(place: ReportKey, identity: Check) -> int:
     """Hash what identifies a failure in the whole cluster, to 64 bits.
 
     Of 50,000 failures two have the same hash in one of 10 billion checkpoints (n * n / 2**65).

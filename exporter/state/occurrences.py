@@ -1,8 +1,10 @@
 """What the state reports of each thing that it counts: facts for a journal, no counters."""
 
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from exporter.model.changes import Scope
+from exporter.model.ownership import Workload
 from exporter.model.report import RESULTS
 from exporter.state.contribution import Contribution, ReportPart, group_of, parts
 from exporter.state.report_store import ReportKey
@@ -18,7 +20,8 @@ class FailureCounted(NamedTuple):
     *check* is empty but for policy and source where a failure closed while the exporter was down:
     a checkpoint knows its hash only, which is the name in *place* then. *group* is the row of its
     counter, *since* in Unix seconds. *uid*, *category* and *message* are empty where they are not
-    known. *reason* is why it closed: the resource's result now, ``report_deleted``,
+    known. *workload* is the one that owns the resource, None where it is its own or not known.
+    *reason* is why it closed: the resource's result now, ``report_deleted``,
     ``not_reported``, or empty where it is not known. *version* is the resourceVersion of the
     report as a watch brought it, empty where a list or a restart showed the difference.
     """
@@ -31,6 +34,7 @@ class FailureCounted(NamedTuple):
     uid: str = ""
     category: str = ""
     message: str = ""
+    workload: Workload | None = None
     reason: str = ""
     version: str = ""
 
@@ -61,36 +65,47 @@ class Details(NamedTuple):
     uid: str = ""
     category: str = ""
     message: str = ""
+    workload: Workload | None = None
 
 
 UNKNOWN: Final = Details()
 
 
-def details_of(place: ReportKey, contribution: Contribution | None) -> dict[Check, Details]:
-    """Give the details of each failing result of a report."""
+def details_of(
+    place: ReportKey, contribution: Contribution | None, wanted: AbstractSet[Check]
+) -> dict[Check, Details]:
+    """Give the details of the *wanted* failing results of a report."""
     found: dict[Check, Details] = {}
     for part in parts(contribution):
         if isinstance(part, ReportPart):
-            uid = _uid(place, part)
+            uid, kind, name = _uid(place, part), part.group.kind, part.name
             for failure, message in zip(part.failures, part.messages, strict=True):
-                check = (part.group.kind, part.name, *failure.identity)
-                found[check] = Details(uid, failure.outcome.category, message)
+                policy, rule, _, category, source = failure.outcome
+                check = (kind, name, policy, rule, source)
+                if check in wanted:
+                    found[check] = Details(uid, category, message, part.workload)
     return found
 
 
-def why_closed(check: Check, now: Contribution | None) -> str:
-    """Name what the report has instead of a failure."""
+def why_closed(checks: AbstractSet[Check], now: Contribution | None) -> dict[Check, str]:
+    """Name what the report has instead of each of these failures, in one pass over its results."""
     if now is None:
-        return "report_deleted"
-    kind, name, *rest = check
+        return dict.fromkeys(checks, "report_deleted")
+    reasons = dict.fromkeys(checks, "not_reported")
+    rules = {rule for _, _, _, rule, _ in checks}
     for part in parts(now):
-        group = group_of(part)
-        if group.kind == kind and getattr(part, "name", name) == name:
-            for verdict in group.profile.rows:
-                policy, rule, _, _, source = verdict.outcome
-                if [policy, rule, source] == rest:
-                    return RESULTS[verdict.word_index]
-    return "not_reported"
+        kind, rows = group_of(part).kind, group_of(part).profile.rows
+        # A group alone is all of a report that is named after its resource: any name is its.
+        names = {part.name} if isinstance(part, ReportPart) else {name for _, name, *_ in checks}
+        for verdict in rows:
+            policy, rule, _, _, source = verdict.outcome
+            if rule not in rules:
+                continue
+            for name in names:
+                check = (kind, name, policy, rule, source)
+                if reasons.get(check) == "not_reported":
+                    reasons[check] = RESULTS[verdict.word_index]
+    return reasons
 
 
 def _uid(place: ReportKey, part: ReportPart) -> str:

@@ -40,7 +40,6 @@ _AT_ONCE: Final = 200
 _LARGE: Final = 250 * STRIDE
 """Entries of a family above which only what a change may concern is resolved again."""
 _MOST_OWNERS: Final = 20  # that changed; where more did, all of a family is resolved again
-
 _MOST_NAMES: Final = 20  # large families whose owners are remembered by name
 
 
@@ -148,14 +147,14 @@ class WorkloadIndex:
         else:
             members += (report, form, text)
             if len(members) > _LARGE:
+                if form in KINDS:
+                    self._names.pop((namespace, key), None)
                 self._mark((namespace, key), (report, form, text))
                 return
         self._pending[namespace, key] = None
 
     def _mark(self, family: FamilyKey, row: Row) -> None:
         """Let a member of a large family be resolved, and what it may own."""
-        if row[1] in KINDS:
-            self._names.pop(family, None)
         if family not in self._pending:
             self._pending[family] = list(row)
         elif (changes := self._pending[family]) is not None:
@@ -206,6 +205,7 @@ class WorkloadIndex:
             self._names.pop(family, None)
             self._pending[family] = None  # what is pending must not speak of what is gone
         elif gone[0][1] in KINDS:
+            self._names.pop(family, None)
             self._mark(family, ("", *gone[0][1:]))
 
     def _touch(self, namespace: str, report: str, kind: str, name: str) -> None:

@@ -19,6 +19,11 @@ def measured() -> Figures:
     return fresh(guard.ratios)
 
 
+@pytest.fixture(scope="module")
+def journals() -> dict[str, Figures]:
+    return journal.compare(3_000, 1)
+
+
 def limit(benchmark: str, figure: str) -> float:
     """Find the limit of a bar, loosened."""
     (bar,) = (each for each in BARS if (each.benchmark, each.figure) == (benchmark, figure))
@@ -41,7 +46,10 @@ def test_prometheus_client_renders_the_same_many_times_as_slowly(measured: Figur
     assert measured["client"] >= limit("scrape", "prometheus-client / http")
 
 
-def test_a_line_for_each_event_costs_a_small_part_of_a_core() -> None:
-    found = journal.compare(3_000, 1)["2,000 a second, --state.dir"]
-    (bar,) = (b for b in BARS if b.benchmark == "journal" and b.row == "2,000 a second")
+@pytest.mark.parametrize("what", ["Events", "failures"])
+def test_a_line_for_each_occurrence_costs_a_small_part_of_a_core(
+    what: str, journals: dict[str, Figures]
+) -> None:
+    found = journals[f"{what}, --state.dir"]
+    (bar,) = (b for b in BARS if b.benchmark == "journal" and b.row == what)
     assert 0 < found["cores_more"] <= bar.limit * LOOSE
