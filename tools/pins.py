@@ -11,6 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "control_plane"
 KYVERNO = ROOT / "tests" / "kyverno" / "controllers"
+COLLECTOR = ROOT / "tests" / "journal" / "collector"
 
 
 class Debian(NamedTuple):
@@ -207,6 +208,12 @@ def _alertmanager(program: str) -> Go:
     return Go(f"github.com/prometheus/alertmanager/cmd/{program}", "v0.31.1")
 
 
+def _collector() -> Go:
+    receiver = "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
+    parts = hashlib.sha256((COLLECTOR / "main.go").read_bytes()).hexdigest()[:8]
+    return Go(".", f"{required(receiver, COLLECTOR)}-{parts}", COLLECTOR)
+
+
 def _grafana_schemas() -> Schemas:
     types = "dist/types"
     return Schemas(
@@ -247,6 +254,8 @@ TOOLS = {
     "jq": Tool("monitoring", Debian("jq"), ("jq",)),
     "logrotate": Tool("monitoring", Debian("logrotate"), ("logrotate",)),
     "rsyslogd": Tool("monitoring", Debian("rsyslog"), ("rsyslogd",)),
+    "otelcol": Tool("monitoring", _collector(), extra=True),
+    "logql": Tool("monitoring", Packages(ROOT / "tests" / "journal" / "logql"), extra=True),
     "amtool": Tool("monitoring", Debian("prometheus-alertmanager"), ("amtool",)),
     "prometheus3": Tool("monitoring", _prometheus("prometheus"), extra=True),
     "promtool3": Tool("monitoring", _prometheus("promtool"), extra=True),

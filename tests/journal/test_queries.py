@@ -1,4 +1,4 @@
-"""The documentation's queries and configurations: jq answers the questions, YAML is YAML."""
+"""The documentation's queries and configurations: jq answers, LogQL and YAML can be read."""
 
 import json
 import re
@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from exporter.journal.line import Line
+from grafana import classic
+from grafana.build import optional
 from tests.tools import tool
 
 pytestmark = pytest.mark.tier("monitoring")
@@ -122,6 +124,40 @@ def test_jq_answers_a_question(question: str, tmp_path: Path) -> None:
         command, shell=True, cwd=tmp_path, check=True, capture_output=True, text=True
     )
     assert done.stdout.splitlines() == ANSWERS[question]
+
+
+def errors(*queries: str) -> list[list[str]]:
+    """Read LogQL with Grafana's grammar; give what it does not understand of each query."""
+    command = ["node", str(Path(__file__).parent / "logql" / "errors.mjs"), str(tool("logql"))]
+    done = subprocess.run(
+        command, input=json.dumps(queries), check=True, capture_output=True, text=True
+    )
+    found: list[list[str]] = json.loads(done.stdout)
+    return found
+
+
+def test_the_page_s_and_the_dashboard_s_queries_are_logql() -> None:
+    (dashboard,) = optional().values()
+    panels = classic.read(json.loads(dashboard)).all_panels()
+    shown = [target.expr for panel in panels for target in panel.targets]
+    shown = [re.sub(r"\$__\w+", "5m", query).replace("$owner", "team") for query in shown]
+    queries = [*re.findall(r"```logql\n(.*?)```", PAGE, re.DOTALL), *shown]
+    assert len(queries) > len(JQ)
+    found = dict(zip(queries, errors(*queries), strict=True))
+    assert {query: wrong for query, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{job="a"} | json | namespace=payments',
+        'sum by (namespace) (count_over_time({job="a"} | json))',
+        'topk(10 sum(rate({job="a"}[5m])))',
+        '{job="a"} | jsn',
+    ],
+)
+def test_a_query_that_is_no_logql_is_found(query: str) -> None:
+    assert errors(query) != [[]]
 
 
 def test_queries_name_fields_of_a_line() -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import pytest
 
 from exporter.journal.line import LINE_BYTES, Line, encode_line
 from exporter.journal.writer import LineWriter, Rotation, Target
+from tests.journal.collector import collecting, records
 from tests.tools import Process, eventually, tool
 
 pytestmark = pytest.mark.tier("monitoring")
@@ -47,11 +49,12 @@ def ids(file: Path) -> list[int]:
 
 
 class Reader:
-    """A real reader of *source* that writes what it reads into *copy*."""
+    """A real reader of *source* that writes what it reads into *copy*, as *found* reads it."""
 
     def __init__(self, directory: Path) -> None:
         self.source = directory / "journal.jsonl"
         self.copy = directory / "copy.jsonl"
+        self.found: Callable[[], list[int]] = partial(ids, self.copy)
 
 
 def tail(reader: Reader, stack: ExitStack) -> None:
@@ -80,7 +83,13 @@ def rsyslog(reader: Reader, stack: ExitStack) -> None:
     stack.enter_context(Process(command, cwd=work, ready=(work / "pid").exists))
 
 
-@pytest.fixture(params=[tail, rsyslog], ids=["tail", "rsyslog"])
+def otelcol(reader: Reader, stack: ExitStack) -> None:
+    """Follow with the OpenTelemetry Collector and the documentation's configuration."""
+    reader.found = lambda: [int(each["attributes"]["id"], 16) for each in records(reader.copy)]
+    stack.enter_context(collecting(f"{reader.source}*", reader.copy))
+
+
+@pytest.fixture(params=[tail, rsyslog, otelcol], ids=lambda start: start.__name__)
 def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
     reader = Reader(tmp_path)
     reader.source.touch()
@@ -94,12 +103,12 @@ def read_while(reader: Reader, writer: LineWriter, between: Callable[[], object]
     """Write in chunks, each once most of the chunk before was read; then all must have been."""
     for chunk in range(CHUNKS):
         writer.put(lines(chunk * CHUNK_LINES, CHUNK_LINES))
-        eventually(lambda n=chunk: len(ids(reader.copy)) > (n + 0.9) * CHUNK_LINES, within=60)  # type: ignore[misc]
+        eventually(lambda n=chunk: len(reader.found()) > (n + 0.9) * CHUNK_LINES, within=60)  # type: ignore[misc]
         between()
     writer.finish()
     assert writer.join(20)
-    eventually(lambda: len(ids(reader.copy)) >= CHUNKS * CHUNK_LINES, within=60)
-    assert sorted(ids(reader.copy)) == [*range(CHUNKS * CHUNK_LINES)]
+    eventually(lambda: len(reader.found()) >= CHUNKS * CHUNK_LINES, within=60)
+    assert sorted(reader.found()) == [*range(CHUNKS * CHUNK_LINES)]
 
 
 def test_over_the_exporter_s_rotation_nothing_is_lost(reader: Reader) -> None:
