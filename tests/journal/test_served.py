@@ -1,18 +1,22 @@
 """The journal of a served exporter: over reloads, restarts, a full disk, and at its end."""
 
 import asyncio
+import os
 import random
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.app.commands import serving
 from tests.app.reloads import COUNTERS, LABELS, OPENED, PLAIN, fail, reloaded
 from tests.app.running import EVENTS_TOTAL, Cluster, self_metrics, total
 from tests.journal.reading import by_id, read_lines, rows_of, shown
+from tests.tools import eventually
 
 pytestmark = pytest.mark.tier("simulator")
 
@@ -104,6 +108,30 @@ async def test_a_reload_opens_a_renamed_file_again(tmp_path: Path) -> None:
         await served.until(lambda s: total(s, EVENTS_TOTAL) == 1)
     assert names(old) == {"exporter_started": 1}
     assert names(file) == {"request_blocked": 1}
+
+
+async def test_after_sighup_a_renamed_file_is_not_open_any_more(tmp_path: Path) -> None:
+    file, old = tmp_path / "journal", tmp_path / "journal-old"
+    async with Cluster() as cluster:
+        command = serving(tmp_path, cluster.api.url, f"--journal={file}")
+        await asyncio.to_thread(command.start)
+        try:
+            await asyncio.to_thread(eventually, lambda: names(file))
+            file.rename(old)
+            assert str(old) in open_files(command.pid)
+            os.kill(command.pid, signal.SIGHUP)
+            await asyncio.to_thread(eventually, lambda: str(old) not in open_files(command.pid))
+        finally:
+            await asyncio.to_thread(command.stop)
+
+
+def open_files(pid: int) -> set[str]:
+    """List what a process has open, by path."""
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(each.readlink()))
+    return found
 
 
 async def test_a_restart_that_was_clean_writes_nothing_twice(tmp_path: Path) -> None:
