@@ -97,9 +97,10 @@ BARS: Final = (
         slack="look_ms",
     ),
     *(
-        Bar(f"2,000 {what} a second{how}: more cores", 0.1, "journal", f"{what}{row}", "cores_more")
+        Bar(f"journal of 2,000 {row} a second: more cores", 0.1, benchmark, row, "cores_more")
+        for benchmark, served in (("journal", ""), ("journal, served", ", served"))
         for what in ("Events", "failures")
-        for how, row in ((" in the journal", ""), (" with --state.dir", ", --state.dir"))
+        for row in (f"{what}{served}", f"{what}{served}, --state.dir")
     ),
     Bar(
         "four lists / one list, slow server", 0.4, "slow server", "ratios", "four lists / one list"
