@@ -159,14 +159,19 @@ def occurrence_id(*parts: str | int) -> str:
     return blake2b(text, digest_size=_ID_BYTES).hexdigest()
 
 
-@lru_cache(maxsize=1024)
 def rfc3339(seconds: float) -> str:
     """Write Unix seconds as an instant in UTC, with milliseconds; empty beyond year 9999."""
     try:
-        instant = datetime.fromtimestamp(seconds, UTC)
+        whole = int(seconds // 1)
+        more, micros = divmod(round((seconds - whole) * 1_000_000), 1_000_000)
+        return f"{_to_the_second(whole + more)}.{micros // 1000:03d}Z"
     except (OverflowError, ValueError, OSError):
         return ""
-    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=1024)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def encode_line(line: Line) -> bytes:

@@ -225,8 +225,8 @@ class WorkloadIndex:
         if member is None or member[0] not in DEPENDENT:
             return (kind, name)
         family = (namespace, family_of(member[1]))
-        members = self._families.get(namespace, {}).get(family[1], [])
-        return workload_of(member, self._owners(family, members)) or (kind, name)
+        members = self._families.get(namespace, {}).get(family[1])
+        return (members and workload_of(member, self._owners(family, members))) or (kind, name)
 
     def take(self) -> dict[str, FoundOwners]:
         """Resolve what is pending, some members at a time: by namespace and report.

@@ -1,11 +1,14 @@
 """A line is bounded, safe to show, and as its schema describes it."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.journal.line import LINE_BYTES, Line, encode_line, occurrence_id, rfc3339
 from tools.journal_schema import schema
@@ -92,6 +95,12 @@ def test_many_labels_are_left_out_where_they_alone_are_too_long() -> None:
 
 def test_ids_differ_wherever_the_parts_are_cut() -> None:
     assert len({occurrence_id("a", "bc"), occurrence_id("ab", "c"), occurrence_id("abc")}) == 3
+
+
+@given(st.floats(0, 253_402_300_799) | st.integers(0, 2**33))
+def test_an_instant_is_written_as_datetime_writes_it(seconds: float) -> None:
+    written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    assert rfc3339(seconds) == written.replace("+00:00", "Z")
 
 
 def test_an_instant_that_no_calendar_has_is_empty() -> None:
