@@ -1,6 +1,6 @@
 """The kinds of object that are followed, and how the API names them."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Resource(NamedTuple):
@@ -67,3 +67,27 @@ OWNED_RESOURCES = (PODS, REPLICA_SETS, JOBS)
 """What controllers create, and of what metadata alone are read."""
 
 POLICY_RESOURCES = (CLUSTER_POLICIES, POLICIES, *CEL_POLICIES)
+
+_KNOWN: Final = {
+    ("" if r.kind == "Event" else r.group, r.kind): r
+    for r in (*REPORT_RESOURCES, *POLICY_RESOURCES, NAMESPACES, EVENTS)
+} | {
+    # kyverno apply of Kyverno 1.15 to 1.19 writes PolicyReport where the API group has Report.
+    (REPORTS.group, "PolicyReport"): REPORTS,
+    (REPORTS.group, "ClusterPolicyReport"): CLUSTER_REPORTS,
+}
+_REPORT_GROUPS: Final = {r.group for r in REPORT_RESOURCES}
+_REPORT_KINDS: Final = {r.kind for r in REPORT_RESOURCES}
+
+
+def resource_of(api_version: str, kind: str) -> Resource | None:
+    """Find the resource of an object in any version; None where it is of another kind."""
+    group = api_version.rpartition("/")[0]
+    return _KNOWN.get(("" if kind == "Event" else group, kind))
+
+
+def resembles_report(api_version: str, kind: str) -> bool:
+    """Whether an object of another kind has the kind of a report, or is in a group of reports."""
+    group = api_version.rpartition("/")[0]
+    is_report = kind in _REPORT_KINDS and not group
+    return is_report or (group in _REPORT_GROUPS and not kind.endswith("List"))

@@ -7,7 +7,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -17,46 +18,28 @@ from msgspec.structs import replace
 from exporter.errors import ConfigError, Malformed
 from exporter.model.changes import Object
 from exporter.model.resource import (
-    CLUSTER_REPORTS,
-    EVENTS,
-    NAMESPACES,
-    POLICY_RESOURCES,
     REPORT_RESOURCES,
-    REPORTS,
     Resource,
+    resembles_report,
+    resource_of,
 )
 from exporter.wire.codec import BROKEN, Codec, codec_for
 from exporter.wire.report_limits import UNLIMITED
+from exporter.wire.result_cache import WireReport
 from exporter.wire.slices import (
-    CHUNK_BYTES,
     StreamWindow,
     Uncut,
-    compact,
     cut,
     elements,
     field,
-    field_start,
     identify,
 )
 from exporter.yamlfile import documents
 
-_KNOWN: Final = {
-    ("" if r.kind == "Event" else r.group, r.kind): r
-    for r in (*REPORT_RESOURCES, *POLICY_RESOURCES, NAMESPACES, EVENTS)
-} | {
-    # kyverno apply of Kyverno 1.15 to 1.19 writes PolicyReport where the API group has Report.
-    (REPORTS.group, "PolicyReport"): REPORTS,
-    (REPORTS.group, "ClusterPolicyReport"): CLUSTER_REPORTS,
-}
-_REPORT_GROUPS: Final = {r.group for r in REPORT_RESOURCES}
-_REPORT_KINDS: Final = {r.kind for r in REPORT_RESOURCES}
-_CODECS: Final[dict[Resource, Codec]] = {}
-"""Of each resource in each version met: an old version spells fields in another way."""
 _DEEPEST: Final = 8  # lists in lists
 _SHOWN: Final = 40  # characters of what is not JSON, quoted by an error
 _EXPECTED: Final = "not JSON as kubectl prints it"
 _SEPARATORS: Final = re.compile(rb"(?:\s|---(?=\s))*+")
-_SPACE: Final = re.compile(rb"\s*+")
 _LEFT_OUT: Final = re.compile(
     rb"(?ms)^(?:(?:Mutation has been applied|Generation completed) successfully\.)?-{70}\n"
     rb"((?:Policies Skipped|Invalid Policies|failed to load|resource ).*?)^-{70}$"
@@ -86,7 +69,17 @@ class _Item(msgspec.Struct, rename={"api_version": "apiVersion"}):
     items: list[msgspec.Raw] | None = None
 
 
+class _FileReport(WireReport, gc=False, rename={"api_version": "apiVersion"}):
+    """What may be a report, with the fields that show whether it is one."""
+
+    api_version: str = ""
+    kind: str = ""
+    items: msgspec.Raw | None = None
+
+
 _item = msgspec.json.Decoder(_Item).decode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_reports = msgspec.json.Decoder(list[_FileReport]).decode
 
 
 def read_files(
@@ -178,7 +171,7 @@ def _json_objects(name: str, window: StreamWindow) -> Iterator[FileObject | None
             try:
                 end = cut(window.body, window.at)
             except Uncut:
-                items = _items_at(window)
+                items = window.long_list()
                 if items:
                     yield from _streamed(place, window, items)
                     break
@@ -190,22 +183,6 @@ def _json_objects(name: str, window: StreamWindow) -> Iterator[FileObject | None
             break
 
 
-def _items_at(window: StreamWindow) -> int:
-    """Find the array of a List that is longer than what is in memory; 0 where there is none."""
-    body = window.body
-    if len(body) - window.at < CHUNK_BYTES:
-        return 0
-    if body[window.at : window.at + 1] == b"[":
-        return window.at + 1
-    try:
-        start = field_start(body, window.at, "items")
-    except Uncut:
-        return 0
-    match = _SPACE.match(body, start or 0)
-    end = match.end() if match else 0
-    return end + 1 if start is not None and body[end : end + 1] == b"[" else 0
-
-
 def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObject]:
     """Read a list item by item; its kind may come after them."""
     is_array = items == window.at + 1
@@ -214,7 +191,10 @@ def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObje
     nameless: list[bytes] = []
     window.at = items
     try:
-        for item in window.items():
+        for item in window.items(partial(_several, kind)):
+            if isinstance(item, FileObject):
+                yield item
+                continue
             if is_array and item[:1] not in (b"{", b"["):
                 raise ConfigError(f"{place}: {_EXPECTED}: an item of the list is not an object")
             yield from _objects(place, item, kind, 1, nameless)
@@ -230,6 +210,27 @@ def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObje
     kind = _Item(head.api_version or tail.api_version, tail.kind.removesuffix("List"))
     for item in nameless:
         yield from _objects(place, item, kind, 1)
+
+
+def _several(kind_of_list: _Item, array: bytes) -> Sequence[FileObject | bytes]:
+    """Decode items of a list at once if all are reports; else cut them.
+
+    Raises:
+        msgspec.MsgspecError: it is no array that can be decoded.
+    """
+    try:
+        found = []
+        for each in _reports(array):
+            item = each if each.kind else kind_of_list
+            resource = resource_of(item.api_version, item.kind)
+            if resource not in REPORT_RESOURCES or each.items is not None:
+                break
+            found.append(FileObject(resource, _codec(resource, item.api_version).finish(each)))
+        else:
+            return found
+    except BROKEN:
+        pass  # an item is broken, or this is no array: cutting it shows which
+    return list(map(bytes, _raws(array)))
 
 
 def _kind_of(body: bytes) -> _Item:
@@ -256,8 +257,6 @@ def _objects(
     """
     if depth > _DEEPEST:
         raise ConfigError(f"{place}: lists are nested more than {_DEEPEST} levels deep")
-    with suppress(*BROKEN):  # what is wrong is found when it is decoded
-        body = compact(body)
     try:
         item, items = _read(body)
     except BROKEN as error:
@@ -308,23 +307,22 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
 
 
 def _one(name: str, body: bytes, item: _Item) -> FileObject:
-    group, _, version = item.api_version.rpartition("/")
-    resource = _KNOWN.get(("" if item.kind == "Event" else group, item.kind))
+    resource = resource_of(item.api_version, item.kind)
     if resource is None:
-        is_report = item.kind in _REPORT_KINDS and not group
-        if is_report or (group in _REPORT_GROUPS and not item.kind.endswith("List")):
+        if resembles_report(item.api_version, item.kind):
             found = f"found apiVersion {item.api_version!r} and kind {item.kind!r}"
             text = f"{name}: {identify(body)}: expected a kind of report, {found}"
             return FileObject(None, None, text)
         return FileObject(None, None)
     try:
-        return FileObject(resource, _codec(resource._replace(version=version)).one(body))
+        return FileObject(resource, _codec(resource, item.api_version).one(body))
     except Malformed as error:
         return FileObject(resource, None, f"{name}: {error}")
 
 
-def _codec(resource: Resource) -> Codec:
-    if resource not in _CODECS:
-        # Who runs the command chose the files: nothing is cut.
-        _CODECS[resource] = codec_for(resource, UNLIMITED)
-    return _CODECS[resource]
+@lru_cache(maxsize=64)
+def _codec(resource: Resource, api_version: str) -> Codec:
+    """Give the codec of a resource in a version: an old one spells fields in another way."""
+    # Who runs the command chose the files: nothing is cut.
+    version = api_version.rpartition("/")[2]
+    return codec_for(resource._replace(version=version), UNLIMITED)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -33,6 +34,7 @@ POLICY_EXCEPTIONS: Final = (
 PROGRESS_SECONDS: Final = 0.2
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
+_policy_of = itemgetter(0)
 
 
 class Reading:
@@ -116,7 +118,7 @@ class Reading:
         for piece in report.pieces:
             namespaces.add(report.namespace or piece.about.namespace)
             kinds.add(piece.about.kind)
-            policies.update(result[0] for result in piece.result_set.raw_results)
+            policies.update(map(_policy_of, piece.result_set.raw_results))
 
 
 def warn(text: str) -> None:

@@ -147,7 +147,7 @@ class Codec:
         in_turns: Callable[[T], ObjectTurns] | None = None,
     ) -> None:
         self._resource = resource
-        self._finish: Callable[..., Object] = finish
+        self.finish: Callable[..., Object] = finish
         self._finish_in_turns: Callable[..., ObjectTurns] = in_turns or _turns_of(finish)
         self._one: Callable[[bytes], object] = msgspec.json.Decoder(model).decode
         self._page = msgspec.json.Decoder(_TypedPage[model]).decode  # type: ignore[valid-type]  # a value, to msgspec
@@ -169,7 +169,7 @@ class Codec:
             return (yield from self._piecewise(body))
         try:
             page = self._page(body)
-            objects = list(map(self._finish, page.items or ()))
+            objects = list(map(self.finish, page.items or ()))
         except BROKEN:
             return (yield from self._piecewise(body))
         return ListPage(objects, [], page.metadata.cont, page.metadata.version)
@@ -184,7 +184,7 @@ class Codec:
             line = self._line(body)
             if line.type not in _OBJECT_LINES:
                 return self._control(body, None)
-            found = self._finish(line.object)
+            found = self.finish(line.object)
         except BROKEN as error:
             return self._control(body, error)
         return WatchLine(line.type, found, found.metadata.resource_version, False, None)

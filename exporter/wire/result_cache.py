@@ -41,6 +41,9 @@ MAX_RAW_BYTES: Final = 8 * 2**20
 """Memory of their text; names of 60 characters need half of that."""
 
 _SECONDS: Final = b'"seconds":'
+_SPACED_SECONDS: Final = b'"seconds": '
+"""As files have it that are indented for people."""
+
 _DIGITS: Final = 10
 """Of Unix time from 2001 to 2286."""
 
@@ -111,6 +114,7 @@ class ResultCache:
         # Most often all results have one timestamp and end with it, so that replacing what the
         # last one has gives the text that _dated_apart hashes, by one search instead of a split.
         at = body.rfind(b":") + 1
+        at += body.startswith(b" ", at)
         digits = body[at : at + _DIGITS]
         dated = digits.isdigit()
         blank = body.replace(digits, _BLANK) if dated else body
@@ -137,9 +141,10 @@ class ResultCache:
 
         Within a string the quotes would be escaped, so this splits at keys, and numbers follow.
         """
-        head, *tails = body.split(_SECONDS)
+        mark = _SPACED_SECONDS if _SPACED_SECONDS in body else _SECONDS
+        head, *tails = body.split(mark)
         digits = [tail[:_DIGITS] for tail in tails]
-        rest = (_SECONDS + _BLANK).join([head, *(tail[_DIGITS:] for tail in tails)])
+        rest = (mark + _BLANK).join([head, *(tail[_DIGITS:] for tail in tails)])
         key = digest(rest, self._seed)
         result_set = self._cached(key)
         if result_set is not None and b"".join(digits).isdigit():

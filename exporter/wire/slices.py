@@ -8,7 +8,7 @@ the wrong bracket, cannot be cut.
 
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -196,21 +196,12 @@ def _text_at(body: bytes, *path: str) -> str:
 
 _COMMAS: Final = re.compile(rb"[\s,]*+")
 _HEAD: Final = re.compile(rb'\{\s*+"[^"\\]*+"')
-_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_SPACE_AHEAD: Final = re.compile(rb"\[?\s*+\{\s")
 GUESSES: Final = 4
 CHUNK_BYTES: Final = 2 << 20
 LOOKAHEAD_BYTES: Final = 8
 
 
-def compact(body: bytes) -> bytes:
-    """Remove indentation: results are recognised by their bytes as API servers write them.
-
-    Raises:
-        msgspec.MsgspecError: it is no JSON.
-    """
-    is_indented = _SPACE_AHEAD.match(body) is not None
-    return msgspec.json.format(body, indent=-1) if is_indented else body
+T = TypeVar("T")
 
 
 class StreamWindow:
@@ -278,20 +269,34 @@ class StreamWindow:
             self.at = end
             return taken
 
+    def long_list(self) -> int:
+        """Find the array of a list that is longer than what is in memory; 0 where there is none."""
+        body, at = self.body, self.at
+        if len(body) - at < CHUNK_BYTES:
+            return 0
+        try:
+            start = at if body.startswith(b"[", at) else field_start(body, at, "items")
+            return _opened(body, start, b"[") if start is not None else 0
+        except Uncut:
+            return 0
+
     def lines(self) -> int:
         """Count the line ends before what is still to be read."""
         self._count_lines()
         return self._lines
 
-    def items(self) -> Iterator[bytes]:
+    def items(self, decode: Callable[[bytes], Sequence[T]]) -> Iterator[T | bytes]:
         """Take the items of an array whose bracket was taken, and the bracket that closes it.
+
+        *decode* takes most items in memory at once, as an array; what it does not take is given
+        item by item, not decoded.
 
         Raises:
             Uncut: the array is not closed.
         """
         searched = b""
         while (first := self.skip(_COMMAS)) != b"]":
-            many = () if self.body is searched else self._many()
+            many = () if self.body is searched else self._many(decode)
             if many:
                 yield from many
                 continue
@@ -302,12 +307,11 @@ class StreamWindow:
             yield item.strip()
         self.at += 1
 
-    def _many(self) -> Sequence[bytes]:
-        """Take most items in memory at once: guess where one begins, and let decoding prove it.
+    def _many(self, decode: Callable[[bytes], Sequence[T]]) -> Sequence[T]:
+        """Decode most items in memory at once: guess where one begins, and let decoding prove it.
 
         What is not an item's beginning leaves a bracket open. Fifteen times as fast as looking at
-        every bracket; none where the guess is wrong, or a value cannot be decoded. Indentation is
-        removed.
+        every bracket; none where the guess is wrong, or a value cannot be decoded.
         """
         body, end = self.body, len(self.body)
         head = _HEAD.match(body, self.at)
@@ -317,9 +321,9 @@ class StreamWindow:
             if comma < 0:
                 break
             try:
-                found = _raws(compact(b"[%b]" % body[self.at : comma]))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+                found = decode(b"".join((b"[", memoryview(body)[self.at : comma], b"]")))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue
             self.at = comma
-            return [bytes(each) for each in found]
+            return found
         return ()

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.model.report import Report
-from exporter.model.resource import POLICY_REPORTS
+from exporter.model.resource import CLUSTER_POLICIES, POLICY_REPORTS
 from exporter.snapshot.files import FileObject, read_files
 from exporter.wire.slices import CHUNK_BYTES, StreamWindow
 from tests.snapshot.inputs import Object, listed, report, result
@@ -74,13 +74,34 @@ def test_a_long_file_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     assert peak < 7 * CHUNK_BYTES
 
 
-def test_one_item_that_no_decoder_takes_is_the_only_one_that_is_lost(tmp_path: Path) -> None:
+BETWEEN = {"apiVersion": CLUSTER_POLICIES.api_version, "kind": CLUSTER_POLICIES.kind}
+
+
+def test_objects_of_other_kinds_between_reports_are_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "long.json"
+    items = reports()
+    items[9] = {**BETWEEN, "metadata": {"name": "p"}, "spec": {}}
+    items[COUNT // 2] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    items[-9] = listed(items[-10:-8])
+    path.write_text(FORMS["as kubectl prints it"](items))
+    found = [each.resource for each in read_files([str(path)])]
+    assert len(found) == COUNT + 1
+    assert found[9] == CLUSTER_POLICIES
+    assert found[COUNT // 2] is None
+    assert found.count(POLICY_REPORTS) == COUNT - 1
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "7", "[" * 5_000 + "]" * 5_000], ids=["NaN", "a number", "nested deeply"]
+)
+def test_one_item_that_is_broken_is_the_only_one_that_is_lost(value: str, tmp_path: Path) -> None:
     path = tmp_path / "long.json"
     text = FORMS["as kubectl prints it"](reports())
-    path.write_text(text.replace('"name": "w7"', '"name": NaN'))
+    path.write_text(text.replace('"name": "w7"', f'"name": {value}'))
     found = list(read_files([str(path)]))
     [complaint] = [each.complaint for each in found if each.complaint]
-    assert complaint.startswith(f"{path}: shop/r-w7: ")
+    assert complaint.startswith(f"{path}: ")
+    assert "shop/r-w7: " in complaint
     assert len(found) == COUNT
 
 

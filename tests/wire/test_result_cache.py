@@ -1,6 +1,7 @@
 """Results that were read before are recognised, and say just what decoding them would say."""
 
 import weakref
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -56,12 +57,22 @@ def decoded(body: bytes) -> list[object]:
     return told(Report.of(Metadata("u"), scope, None, results))
 
 
-def test_what_differs_in_timestamps_only_is_one_object() -> None:
+def indented(results: object) -> bytes:
+    """Encode as kubectl prints it."""
+    return msgspec.json.format(msgspec.json.encode(results), indent=4)
+
+
+@pytest.mark.parametrize("encode", [msgspec.json.encode, indented], ids=["API server", "kubectl"])
+def test_what_differs_in_timestamps_only_is_one_object(encode: Callable[[object], bytes]) -> None:
     result_cache = ResultCache()
-    first = read(result_cache, msgspec.json.encode([result(AT), result(AT + 1, policy="q")]))
-    again = read(result_cache, msgspec.json.encode([result(AT + 60), result(AT + 9, policy="q")]))
-    assert again.pieces[0].result_set is first.pieces[0].result_set
+    first, again, same = (
+        read(result_cache, encode([result(one), result(other, policy="q")]))
+        for one, other in ((AT, AT + 1), (AT + 60, AT + 9), (AT + 70, AT + 70))
+    )
+    result_sets = {each.pieces[0].result_set for each in (first, again, same)}
+    assert len(result_sets) == 1
     assert seconds(again.pieces[0]) == [AT + 60, AT + 9]
+    assert seconds(same.pieces[0]) == [AT + 70, AT + 70]
 
 
 @pytest.mark.parametrize(
