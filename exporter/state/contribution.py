@@ -159,12 +159,12 @@ def of_one_engine(one: Contribution, other: Contribution) -> bool:
     """Say whether two reports of one namespace and name are the same report in two API groups.
 
     Kyverno and Kubewarden both name a report after its resource's uid: theirs are two reports.
-    What has neither results nor a source is taken for the same one.
+    Two that have neither results nor a source are one, but not the same as one that has.
     """
     engines, others = _engines(one), _engines(other)
     if engines is None or others is None:
         return False
-    return not engines or not others or not engines.isdisjoint(others)
+    return engines == others or not engines.isdisjoint(others)
 
 
 def _engines(contribution: Contribution) -> set[str] | None:

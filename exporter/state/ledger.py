@@ -27,6 +27,7 @@ from exporter.state.report_store import (
     ReportStore,
     ReportStores,
     covers_resource,
+    has_switched,
     merged,
 )
 from exporter.state.selection import Selection
@@ -267,7 +268,11 @@ class Ledger:
             self._shared.meet(place, [s for s in (0, 1) if s not in slots], after)
         for slot in slots:
             self._shared.move(place, slot, after[slot], +1, together=together)
-        self._exchange_failures(place, merged(before), merged(after), count=count)
+        old, new = merged(before), merged(after)
+        memory = self.restore.memory
+        if memory is not None and count and has_switched(before, after):
+            memory.unlearn(place, remember(old).keys() - remember(new).keys())
+        self._exchange_failures(place, old, new, count=count)
 
     def _exchange_failures(
         self,

@@ -1,6 +1,6 @@
 """Failures that a checkpoint knows, by a hash of what identifies them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -45,6 +45,7 @@ class FailureMemory:
     ) -> None:
         self.watched = watched
         self._known = known or {}
+        self._learned: set[int] = set()
         self._partial = partial
         self._comparable = comparable
 
@@ -64,7 +65,20 @@ class FailureMemory:
         for identity in before.keys() - after.keys():
             self._known.pop(hash_of(place, identity), None)
         for identity in after.keys() - before.keys():
-            self._known[hash_of(place, identity)] = after[identity]
+            mark = hash_of(place, identity)
+            if mark not in self._known:
+                self._learned.add(mark)
+            self._known[mark] = after[identity]
+
+    def unlearn(self, place: ReportKey, identities: Iterable[Identity]) -> None:
+        """Forget what was learned of a report that counts no more: it never did, as it turns out.
+
+        A list that was waited for has brought the report of the other API group, which is newer.
+        """
+        for identity in identities:
+            mark = hash_of(place, identity)
+            if mark in self._learned:
+                self._known.pop(mark, None)
 
     def take(self, place: ReportKey, after: Remembered) -> Remembered:
         """Return which of the failures in *after* are known, and forget them."""

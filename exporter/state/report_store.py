@@ -255,6 +255,14 @@ def merged(pair: Pair) -> Contribution | None:
     return (*parts(one), *parts(other))
 
 
+def has_switched(before: Pair, after: Pair) -> bool:
+    """Whether the report of one group counts instead of that of the other."""
+    return any(
+        before[slot] and not before[1 - slot] and after[1 - slot] and not after[slot]
+        for slot in (0, 1)
+    )
+
+
 Value = TypeVar("Value", Contribution, float | Dated)
 
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 from xxhash import xxh3_128_digest as digest
 
-from exporter.model.metadata import KubeObject
+from exporter.model.metadata import KubeObject, Metadata
 from exporter.model.report import (
     Piece,
     RawResult,
@@ -51,9 +51,37 @@ _BLANK: Final = b"\0" * _DIGITS
 """Replaces a timestamp in a text that is hashed: valid JSON never has a NUL byte."""
 
 
+SOURCES: Final = {"kyverno": "kyverno", "kubewarden": "kubewarden", "falcosidekick": "Falco"}
+"""The source of an engine's reports, by what it writes as the label managed-by.
+
+Others are not known: Trivy's adapter, for one, writes several sources.
+"""
+
+
+class Labels(msgspec.Struct, gc=False):
+    """The labels of a report that are used."""
+
+    manager: str = msgspec.field(default="", name="app.kubernetes.io/managed-by")
+
+    @property
+    def source(self) -> str:
+        """The source of a report whose results name none; empty where it is not known."""
+        return SOURCES.get(self.manager, "")
+
+
+_labels = msgspec.json.Decoder(Labels | None).decode
+
+
+class _ReportMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    """Metadata whose labels are decoded only where they are needed."""
+
+    labels: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class WireReport(KubeObject, gc=False):
     """A report whose results are not decoded yet."""
 
+    metadata: _ReportMetadata
     scope: Reference | None = None
     summary: Summary | None = None
     results: msgspec.Raw = msgspec.Raw(b"null")
@@ -123,14 +151,17 @@ class ResultCache:
         if result_set is None:
             return None
         piece = Piece(scope, result_set, int(digits) if dated else 0)
-        return Report(wire.metadata, wire.summary, clip(wire.source), scope, (piece,))
+        source = _source_of(wire, result_set.raw_results)
+        return Report(wire.metadata, wire.summary, source, scope, (piece,))
 
     def _decoded(self, wire: WireReport, body: bytes) -> Generator[None, None, Report]:
-        scope, source = wire.scope, clip(wire.source)
+        scope = wire.scope
         if scope is not None and scope.kind:
             piece = yield from self._dated_apart(scope, body)
+            source = _source_of(wire, piece.result_set.raw_results)
             return Report(wire.metadata, wire.summary, source, scope, (piece,))
         kept = yield from self._decoder.kept(body, named=True)
+        source = _source_of(wire, kept.results)
         report = Report.of(wire.metadata, None, wire.summary, kept.results, source)
         if kept.cut is not None:
             report.pieces[0].result_set.cut = kept.cut
@@ -201,6 +232,20 @@ def drained(turns: Generator[None, None, T]) -> T:
         except StopIteration as done:
             found: T = done.value
             return found
+
+
+def _source_of(wire: WireReport, results: Sequence[object]) -> str:
+    """Name a report's own source; where no result has one, that of the engine that manages it.
+
+    Kubewarden writes a report without results if it could not evaluate any policy.
+    """
+    if wire.source or results:
+        return clip(wire.source)
+    try:
+        labels = _labels(wire.metadata.labels)
+    except msgspec.MsgspecError:  # a file's: the API server would refuse it
+        return ""
+    return labels.source if labels else ""
 
 
 def _piece(scope: Reference, result_set: ResultSet, stamps: Sequence[float]) -> Piece:

@@ -22,15 +22,10 @@ from exporter.wire.codec import (
     PageTurns,
     WatchLine,
 )
-from exporter.wire.result_cache import ResultCache, WireReport
+from exporter.wire.result_cache import Labels, ResultCache, WireReport
 
 ACCEPT: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _COUNTS: Final = ("Pass", "Fail", "Warn", "Error", "Skip")
-_SOURCES: Final = {"kyverno": "kyverno", "kubewarden": "kubewarden", "falcosidekick": "Falco"}
-"""The source of an engine's reports, by what it writes as the label managed-by.
-
-Others are not known: Trivy's adapter, for one, writes several sources.
-"""
 Cell = int | float | str | bool | None
 
 
@@ -38,13 +33,9 @@ class _Owner(msgspec.Struct, gc=False):
     uid: str = ""
 
 
-class _Labels(msgspec.Struct, gc=False):
-    manager: str = msgspec.field(default="", name="app.kubernetes.io/managed-by")
-
-
 class _RowMetadata(Metadata, frozen=True, gc=False, rename="camel"):
     name: str = ""  # a bookmark has none
-    labels: _Labels | None = None
+    labels: Labels | None = None
     managed_fields: list[ManagedField] | None = None
     owner_references: list[_Owner] | None = None
     annotations: dict[str, str] | None = None
@@ -146,7 +137,7 @@ class TableCodec(Codec):
         kind, name = self._cell(row.cells, "Kind"), self._cell(row.cells, "Name")
         scope = Reference(str(kind or ""), str(name or ""), metadata.namespace, owners[0].uid)
         counts = [self._number(row, word) for word in _COUNTS]
-        source = _SOURCES.get(metadata.labels.manager, "") if metadata.labels else ""
+        source = metadata.labels.source if metadata.labels else ""
         written = max((field.time for field in metadata.managed_fields or ()), default="")
         piece = Piece(scope, self._no_results, unix_seconds(written))
         about = scope if scope.kind else None

@@ -170,6 +170,27 @@ CASES = {
         ],
         Seen({"error": 1}, []),
     ),
+    "Kubewarden that could not judge anything, beside Kyverno": Case(
+        ("kyverno", "kubewarden"),
+        [
+            report("u-web", [result("need-tag", "pass", "kyverno", rule="tag")], scope=POD),
+            report(
+                "u-web",
+                [],
+                version=OPEN,
+                scope=POD,
+                summary={"pass": 0, "fail": 0, "warn": 0, "error": 2, "skip": 0},
+            )
+            | {
+                "metadata": {
+                    "name": "u-web",
+                    "namespace": "shop",
+                    "labels": {"app.kubernetes.io/managed-by": "kubewarden"},
+                }
+            },
+        ],
+        Seen({"error": 1}, []),
+    ),
     "Netchecks, a history of one check": Case(
         ("netchecks",),
         [

@@ -65,9 +65,9 @@ def newest(report: Told) -> float:
 
 
 def same_engine(one: Told, other: Told) -> bool:
-    """Kyverno and its policies' kinds are one; what tells nothing may be the same."""
+    """Kyverno and its policies' kinds are one; what names no source is another than what does."""
     engines = [{engine(r.source) for r in each.results} for each in (one, other)]
-    return not all(engines) or bool(engines[0] & engines[1])
+    return engines[0] == engines[1] or bool(engines[0] & engines[1])
 
 
 def engine(source: str) -> str:

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from exporter.checkpoint.filters import CountingFilters
+from exporter.checkpoint.format import decode, restore
 from exporter.model.changes import Applied, Deleted, Init, InitDone, Scope
 from exporter.model.metadata import Metadata
-from exporter.model.report import RESULTS, Instant, Reference, Report, Result
+from exporter.model.report import RESULTS, Instant, Reference, Report, Result, Summary
 from exporter.model.resource import POLICY_REPORTS, REPORTS
 from exporter.state.cluster import ClusterState
 from exporter.state.contribution import Contribution
 from exporter.state.failures import standing
 from exporter.state.selection import Selection
+from tests.checkpoint.test_format import taken
 from tests.state.violations import NOW
 
 OLD, NEW = Scope(POLICY_REPORTS), Scope(REPORTS)
@@ -141,3 +144,43 @@ def test_a_newer_report_whose_results_are_filtered_out_still_counts_instead() ->
     life.sees(NEW, report(["fixed"], age=9000))
     life.sees(OLD, report(()))
     assert life.failing == []
+
+
+@pytest.mark.parametrize("first", [OLD, NEW])
+def test_a_report_that_names_no_source_neither_hides_another_nor_is_hidden(
+    life: Life, first: Scope
+) -> None:
+    nameless = Report.of(Metadata("7d0f", "shop"), ABOUT, Summary(error=2))
+    second = NEW if first is OLD else OLD
+    life.sees(first, nameless)
+    life.sees(second, report(()))
+    assert dict(life.ledger.totals.resources) == {("shop", "Deployment", "false"): (0, 0, 0, 1, 0)}
+    assert life.ledger.count() == 2
+    life.loses(first)
+    assert dict(life.ledger.totals.resources) == {("shop", "Deployment", "false"): (1, 0, 0, 0, 0)}
+
+
+def test_two_reports_that_name_no_source_are_one(life: Life) -> None:
+    for scope in (OLD, NEW):
+        life.sees(scope, Report.of(Metadata("7d0f", "shop"), ABOUT, Summary(error=2)))
+    assert life.ledger.count() == 1
+    assert sum(map(sum, life.ledger.totals.not_itemised.values())) == 2
+
+
+@pytest.mark.parametrize("order", [(OLD, NEW), (NEW, OLD)], ids=["old first", "new first"])
+def test_a_restart_closes_nothing_of_a_report_that_did_not_count(order: Iterable[Scope]) -> None:
+    """Before the restart, only the list of the group whose reports count had ended."""
+    found = {OLD: report(["other"], age=9000), NEW: report(["p"])}
+    before, after = (ClusterState(Selection(sources=SOURCES), lambda: NOW) for _ in range(2))
+    before.apply(Init(NEW))
+    for scope in (NEW, OLD):
+        before.apply(Applied(scope, found[scope]))
+    before.apply(InitDone(NEW))
+    restore(after, decode(taken(before, 0)), [OLD, NEW], CountingFilters(sources=SOURCES))
+    for scope in order:
+        after.apply(Init(scope))
+        after.apply(Applied(scope, found[scope]))
+        after.apply(InitDone(scope))
+    after.ledger.restore.finish()
+    failures = after.ledger.failures
+    assert [sum(each.rows.values()) for each in (failures.opened, failures.closed)] == [0, 0]
