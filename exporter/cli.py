@@ -1,9 +1,12 @@
 """Command line: flags and environment in, exit status out."""
 
 import argparse
+import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -19,6 +22,13 @@ UNREACHABLE_STATUS: Final = 3
 MOST_PATIENCE_SECONDS: Final = 3600
 MOST_SPEED: Final = 3600.0
 """Simulated seconds a second: an hour of the sample cluster takes some tenths of one."""
+
+_FLAG: Final = re.compile(r"argument (?:-\w/)?(--[\w.-]+): (.*)", re.DOTALL)
+"""How argparse begins a complaint about a flag."""
+_OF_A_SERVICE: Final = re.compile(
+    r"_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_(?:PROTO|PORT|ADDR))?)?)$"
+)
+"""The variables that Kubernetes sets in a Pod for each Service of its namespace."""
 
 Given = dict[str, object]
 
@@ -36,13 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.insert(0, "serve")
     given = vars(_parsed(arguments))
     try:
+        _check_environment()
         return _COMMANDS[str(given["command"])](given)
-    except ConfigError as error:
-        return _fail(error, USAGE_STATUS)
     except ApiError as error:
-        return _fail(error, UNREACHABLE_STATUS)
+        return _fail(str(error), UNREACHABLE_STATUS)
     except ExporterError as error:
-        return _fail(error, USAGE_STATUS)
+        return _fail(_with_variable(str(error), given), USAGE_STATUS)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
@@ -62,9 +71,36 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return given
 
 
-def _fail(error: ExporterError, status: int) -> int:
-    print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201
+def _fail(message: str, status: int) -> int:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)  # noqa: T201
     return status
+
+
+def _check_environment() -> None:
+    """Refuse a variable that resembles one of a flag: a misspelled gate would always succeed.
+
+    Raises:
+        ConfigError: a variable is probably misspelled.
+    """
+    names = {each.variable.removeprefix(f.ENVIRONMENT_PREFIX) for each in chain(*FLAGS.values())}
+    for variable in os.environ:
+        name = variable.removeprefix(f.ENVIRONMENT_PREFIX)
+        if name == variable or name in names or _OF_A_SERVICE.search(variable):
+            continue
+        near = [known for known in names if known.endswith(f"_{name}")]
+        if near := near or _nearest(name, names, 0.8):
+            hint = f"did you mean {f.ENVIRONMENT_PREFIX}{near[0]}?"
+            raise ConfigError(f"${variable}: unknown variable, {hint}")
+
+
+def _with_variable(message: str, given: Given) -> str:
+    """Name the variable that a value comes from instead of its flag."""
+    for flag in FLAGS[str(given["command"])]:
+        rest = message.removeprefix(f"--{flag.name}")
+        is_named = rest != message and rest.startswith((" ", ":"))
+        if is_named and given.get(flag.name) is None and os.environ.get(flag.variable):
+            return f"${flag.variable}{rest}"
+    return message
 
 
 def _serve(given: Given) -> int:
@@ -79,19 +115,28 @@ def _serve(given: Given) -> int:
 def _demo(given: Given) -> int:
     given = f.resolved(given, os.environ, FLAGS["demo"])
     flags = _flags(given)
-    try:
-        speed, seed = float(str(given["demo.speed"])), int(str(given["demo.seed"]))
-    except ValueError as error:
-        given_both = f"--demo.speed {given['demo.speed']} --demo.seed {given['demo.seed']}"
-        raise ConfigError(f"{given_both}: expected two numbers") from error
+    speed = _number(given, "demo.speed")
     if not 0 <= speed <= MOST_SPEED:
-        raise ConfigError(f"--demo.speed {speed:g}: expected a number from 0 to {MOST_SPEED:g}")
+        found = given["demo.speed"]
+        raise ConfigError(f"--demo.speed {found}: expected a number from 0 to {MOST_SPEED:g}")
+    try:
+        seed = int(str(given["demo.seed"]))
+    except ValueError as error:
+        raise ConfigError(f"--demo.seed {given['demo.seed']}: expected a whole number") from error
     with Listeners(flags.listen, early=flags.web_config_file is None) as listeners:
         from exporter.app.demo import Demo, demo
         from exporter.app.scrape import run_timed
 
         how = Demo(str(given["demo.api-address"]), speed, seed)
         return run_timed(demo(flags, how, listeners))
+
+
+def _number(given: Given, name: str) -> float:
+    """Read a number; one that is none is out of every range."""
+    try:
+        return float(str(given[name]))
+    except ValueError:
+        return math.nan
 
 
 def _flags(given: Given) -> f.Flags:
@@ -128,13 +173,10 @@ def _healthcheck(given: Given) -> int:
     from exporter.app.health import healthcheck
 
     given = f.resolved(given, os.environ, _HEALTH)
-    url, timeout = str(given["url"]), str(given["timeout"])
-    try:
-        seconds = float(timeout)
-    except ValueError:
-        seconds = 0.0
+    url, seconds = str(given["url"]), _number(given, "timeout")
     if not 0 < seconds <= MOST_PATIENCE_SECONDS:
-        raise ConfigError(f"--timeout {timeout}: expected seconds, at most {MOST_PATIENCE_SECONDS}")
+        expected = f"expected seconds, more than 0 and at most {MOST_PATIENCE_SECONDS}"
+        raise ConfigError(f"--timeout {given['timeout']}: {expected}")
     ready, text = asyncio.run(healthcheck(url, seconds))
     print(text.strip())  # noqa: T201
     return 0 if ready else 1
@@ -205,20 +247,38 @@ _COMMANDS: Final[dict[str, Callable[[Given], int]]] = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Suggest a known command for one that does not exist."""
+    """Write errors in the words of this program, and suggest a known command."""
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, with a suggestion, and exit with 2."""
+        if flag := _FLAG.match(message):
+            message = f"{flag[1]}{self._complaint(flag[1], flag[2])}"
         if "invalid choice: " in message and "argument COMMAND" in message:
             word = message.partition("invalid choice: ")[2].split(" ")[0].strip("',")
             message = f"unknown command {word!r}" + _suggestion(word, COMMANDS)
         self.exit(USAGE_STATUS, f"{self.prog}: {message}\nSee {self.prog} --help\n")
 
+    def _complaint(self, name: str, problem: str) -> str:
+        """Spell what argparse found wrong with a flag's value."""
+        action = self._option_string_actions[name]
+        if problem.startswith("invalid choice: "):
+            word = problem.removeprefix("invalid choice: ").split(" (")[0].strip("'")
+            choices = list(map(str, action.choices or ()))
+            hint = _suggestion(word, choices) or f": expected one of {', '.join(choices)}"
+            return f" {word}{hint}"
+        if problem.startswith("ignored explicit argument "):
+            return f" takes no value, found {problem.removeprefix('ignored explicit argument ')}"
+        return f": a value is missing, expected {action.metavar}"
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
+
+def _nearest(word: str, known: Iterable[str], cutoff: float) -> list[str]:
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    near = _nearest(word, known, 0.5)
     return f", did you mean {near[0]}?" if near else ""
 
 

@@ -113,6 +113,8 @@ def _misshapen(error: msgspec.ValidationError, place: _Place, file: str) -> str:
         node, kind = _descend(node, step), _below(kind, step)
         steps.append(step)
     complaint = _expected(complaint, kind)
+    if isinstance(node, yaml.ScalarNode) and _DURATION.fullmatch(node.value):
+        complaint = complaint.replace("expected a number,", "expected a number of seconds,")
     if isinstance(node, yaml.ScalarNode) and complaint.startswith("expected "):
         found = f'"{node.value}"' if node.tag.endswith(":str") else node.value or "nothing"
         complaint = f"{complaint.partition(', got ')[0]}, got {found}"
@@ -174,12 +176,26 @@ _WORDS: Final = {
     "array": "a list",
     "null": "nothing",
 }
+_DURATION: Final = re.compile(r"\d+(?:\.\d+)?\s*[a-z]+")
+"""As Prometheus and Go write it; here, all durations are numbers of seconds."""
+_TOKENS: Final = {
+    "'<stream end>'": "the end of the file",
+    "<block end>": "a line with the indentation of those above",
+    "mapping values are": "wrong indentation, or a text that needs quotes: a ':' is",
+    "found unexpected end of stream": "a quote is not closed",
+    "'<block mapping start>'": "a mapping",
+    "'<block sequence start>'": "a list",
+    "'<scalar>'": "a text",
+    "'<document start>'": "'---'",
+    "the node content": "a value",
+}
+"""PyYAML's names of what it found."""
 _TYPE: Final = re.compile(rf"\b({'|'.join(map(re.escape, _WORDS))})\b(?! (?:of|number|list))")
 
 
 def in_words(complaint: str) -> str:
     """Write types as people call them: "expected a number, got a text"."""
-    return _TYPE.sub(lambda found: _WORDS[found[1]], complaint)
+    return _TYPE.sub(lambda found: _WORDS[found[1]], complaint).replace(" | ", " or ")
 
 
 def _descend(node: yaml.Node, step: str | int) -> yaml.Node:
@@ -196,7 +212,10 @@ def _unreadable(error: yaml.YAMLError, file: str) -> str:
     # Only the problem: the context that PyYAML prints may hold a password hash or a key.
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""
-    return f"{file}{line}: not YAML: {getattr(error, 'problem', None) or 'unreadable character'}"
+    problem = getattr(error, "problem", None) or "unreadable character"
+    for token, words in _TOKENS.items():
+        problem = problem.replace(token, words)
+    return f"{file}{line}: not YAML: {problem}"
 
 
 def _line(node: yaml.Node) -> int:

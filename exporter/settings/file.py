@@ -281,6 +281,8 @@ def _label_complaints(labels: Labels) -> Iterator[str]:
         name = label_name(label)
         if not _LABEL.fullmatch(label):
             yield f"{label!r} is not a valid label name"
+        elif labels.namespace_labels.count(label) > 1:
+            yield f"{label!r} is listed more than once"
         elif name in taken:
             yield f"{label!r} would overwrite the label {name!r}"
         taken.add(name)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, explain
 from exporter.snapshot.document import (
     SCHEMA,
     Comparison,
@@ -51,8 +51,10 @@ def read_snapshot(name: str) -> SnapshotDocument:
             found = f"schema {head.schema}" if head.schema else "no schema"
             raise ConfigError(f"{name}: {_EXPECTED} with schema {SCHEMA}, found {found}")
         return msgspec.json.decode(body, type=SnapshotDocument)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{name}: {_EXPECTED}: {error}") from error
+    except msgspec.MsgspecError as error:
+        raise ConfigError(explain(f"{name}: {_EXPECTED}", error)) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{name}: {_EXPECTED}: it is not JSON") from error
 
 
 def compared(name: str, baseline: SnapshotDocument, made: SnapshotDocument) -> SnapshotDocument:

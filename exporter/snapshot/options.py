@@ -113,7 +113,8 @@ def read_options(given: Mapping[str, object]) -> SnapshotOptions:
     )
     ask = _diff(ask)
     for this, other in (*_contradictions(ask), *_diff_contradictions(ask)):
-        raise ConfigError(f"{this} cannot be combined with {other}")
+        verb = "" if other.startswith("needs ") else "cannot be combined with "
+        raise ConfigError(f"{this} {verb}{other}")
     if given.get("all_namespaces") and ask.namespaces:
         raise ConfigError("--all-namespaces cannot be combined with --namespace")
     return ask
@@ -179,12 +180,12 @@ def _contradictions(ask: SnapshotOptions) -> Iterator[tuple[str, str]]:
         (
             new and not (ask.baseline or ask.diffed),
             "--fail-on new",
-            "a snapshot without --baseline",
+            "needs --baseline FILE, an earlier snapshot, or the command snapshot diff",
         ),
         (
             ask.allow_empty and not ask.fail_on,
             "--allow-empty",
-            "a snapshot without --fail-on, which evaluates nothing",
+            "needs --fail-on; without it, nothing is evaluated",
         ),
         (
             ask.team and ask.namespaces,

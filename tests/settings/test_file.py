@@ -196,7 +196,28 @@ MISTAKES = {
         "labels: {namespace_labels: ['a b']}",
         "1: labels.namespace_labels: 'a b' is not a valid label name",
     ),
-    "not YAML": ("a: [", "1: not YAML: expected the node content, but found '<stream end>'"),
+    "a label twice": (
+        "labels: {namespace_labels: [team, team]}",
+        "1: labels.namespace_labels: 'team' is listed more than once",
+    ),
+    "a duration": ("birth_hold: 35s", '1: birth_hold: expected a number of seconds, got "35s"'),
+    "a number or nothing": (
+        "families: {policyreport_results: {max_series: many}}",
+        (
+            "1: families.policyreport_results.max_series: expected a whole number or nothing, "
+            'got "many"'
+        ),
+    ),
+    "not YAML": ("a: [", "1: not YAML: expected a value, but found the end of the file"),
+    "indented too little": (
+        "a:\n  - b\n c: d",
+        "3: not YAML: expected a line with the indentation of those above, but found a mapping",
+    ),
+    "indented too much": (
+        "a: b\n  c: d",
+        "2: not YAML: wrong indentation, or a text that needs quotes: a ':' is not allowed here",
+    ),
+    "half a quotation": ("a: 'b", "1: not YAML: a quote is not closed"),
     "a list": ("- a", "1: expected a mapping, got a list"),
 }
 

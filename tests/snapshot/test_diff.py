@@ -268,7 +268,10 @@ def test_with_a_baseline_every_output_separates_what_is_new(
 
 
 BROKEN = {
-    "nothing": ("", "Input data was truncated"),
+    "nothing": ("", "input data was truncated"),
+    "a list": ("[]", "json prints: expected an object, got a list"),
+    "a schema in words": ('{"schema": "x"}', "schema: expected a whole number, got a string"),
+    "not UTF-8": ('{"version": "\udcff"}', "it is not JSON"),
     "no snapshot": ("{}", "with schema 1, found no schema"),
     "a later schema": ('{"schema": 2}', "with schema 1, found schema 2"),
     "half of one": ('{"schema": 1}', "missing required field"),
@@ -281,7 +284,7 @@ def test_a_file_that_is_no_snapshot_is_named(
     body: str, said: str, tmp_path: Path, capsys: Text
 ) -> None:
     path = tmp_path / "old.json"
-    path.write_text(body)
+    path.write_bytes(body.encode(errors="surrogateescape"))
     assert taken("diff", str(path), str(path)) == 2
     error = capsys.readouterr().err
     assert f"{path}: expected what snapshot --output json prints" in error
@@ -298,7 +301,7 @@ USAGE = {
     ),
     "no baseline": (
         ["a", "--fail-on=new"],
-        "--fail-on new cannot be combined with a snapshot without",
+        "--fail-on new needs --baseline FILE",
     ),
     "a baseline of metrics": (
         ["a", "--baseline=b", "-o", "prometheus"],
