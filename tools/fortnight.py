@@ -26,6 +26,7 @@ from tests.servers import Prometheus, prometheus
 from tests.tools import own_directory, tool
 
 STEP: Final = 1200
+LOOKBACK: Final = STEP + 300
 # The recording rules are evaluated 593.2 s after each STEP (a hash of file and group): just before
 # the end here, so that the last recorded values are as new as what the exporter shows.
 END: Final = datetime(2026, 9, 18, 13, 49, 54, tzinfo=UTC).timestamp()
@@ -107,7 +108,12 @@ class Cluster:
         self.random = random.Random(seed)
         self.namespaces = list(TEAMS)[:namespaces]
         self.workloads = {n: self.random.randint(6, 16) for n in self.namespaces}
-        self.failures = [*self._standing(), *self._introduced(), *self._released(pace)]
+        failures = [*self._standing(), *self._introduced(), *self._released(pace)]
+        # Prometheus shows a series for the look-back after its last sample: none ends so late.
+        self.failures = [
+            f._replace(ends=END + HOUR) if END - LOOKBACK - STEP < f.ends <= END else f
+            for f in failures
+        ]
         self.blocks = sorted(self._blocked(pace))
 
     def _standing(self) -> Iterator[Failure]:
@@ -417,7 +423,7 @@ def remembered(company: Iterable[Cluster]) -> Iterator[Prometheus]:
         write(home / "history.txt", company)
         _promtool("create-blocks-from", "openmetrics", f"{home}/history.txt", f"{home}/data")
         (home / "history.txt").unlink()
-        flags = ["--storage.tsdb.retention.time=10y", f"--query.lookback-delta={STEP + 300}s"]
+        flags = ["--storage.tsdb.retention.time=10y", f"--query.lookback-delta={LOOKBACK}s"]
         for rules in _levels():
             (home / "rules.yaml").write_text(rules, encoding="utf-8")
             with prometheus("", flags=flags, data=home / "data") as server:

@@ -91,8 +91,8 @@ def _would_be_blocked() -> Panel:
             tables.policy(),
             tables.namespace().wide(110),
             tables.mode().wide(70),
-            tables.count("Would be refused", f"{failing} * {audited}").wide(125),
+            tables.count("Workloads", f"{failing} * {audited}"),
             tables.cluster().wide(80),
         ],
-        sort=["-Would be refused"],
+        sort=["-Workloads"],
     ).having(noValue="none, or policies are not read")

@@ -80,7 +80,7 @@ def ask(
         aligned = stepping._replace(end=window.end // stepping.step * stepping.step)
         answers[panel.id] = {
             target.ref_id: [
-                {"labels": series.labels, "points": series.points}
+                {"labels": series.labels, "points": series.points, "step": stepping.step}
                 for series in client.ask(target, names, window if target.instant else aligned)
             ]
             for target in panel.targets

@@ -7,7 +7,7 @@ import { BarGauge, BigValue, GlobalStyles, TimeSeries, VizLegend } from '@grafan
 import { TableNG } from '@grafana/ui/unstable';
 
 type Labels = Record<string, string>;
-type Series = { labels: Labels; points: Array<[number, number]> };
+type Series = { labels: Labels; points: Array<[number, number]>; step?: number };
 type Target = { refId: string; legendFormat?: string; format?: string };
 type Panel = {
   id: number; type: string; title: string; collapsed?: boolean; targets?: Target[];
@@ -93,9 +93,10 @@ function frames(panel: Panel): data.DataFrame[] {
     if (target.format === 'table') {
       return series.length ? [rows(target, series, (panel.targets ?? []).length > 1)] : [];
     }
-    return series.map(({ labels, points }) => {
+    return series.map(({ labels, points, step }) => {
       const config = { displayNameFromDS: legend(target, labels) };
-      const time = field('Time', data.FieldType.time, points.map(([at]) => 1000 * at));
+      // Grafana draws no line over steps without a point.
+      const time = field('Time', data.FieldType.time, points.map(([at]) => 1000 * at), { config: { interval: step && 1000 * step } });
       const value = field('Value', data.FieldType.number, points.map(([, of]) => of), { labels, config });
       return { refId: target.refId, fields: [time, value], length: points.length };
     });
