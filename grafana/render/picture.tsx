@@ -3,7 +3,7 @@ import { type FC, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { lastValueFrom } from 'rxjs';
 import * as data from '@grafana/data';
-import { BarGauge, BigValue, GlobalStyles, TimeSeries, VizLegend } from '@grafana/ui';
+import { BarGauge, BigValue, GlobalStyles, TimeSeries } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 
 type Labels = Record<string, string>;
