@@ -101,8 +101,33 @@ def test_no_image_is_used_that_nothing_pins() -> None:
     assert "# syntax=" not in text
     bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
     groups = json.loads((ROOT / ".github" / "renovate.json").read_text("utf-8"))["packageRules"]
-    known = {name for group in groups for name in group["matchPackageNames"]}
+    known = {name for group in groups for name in group.get("matchPackageNames", [])}
     assert {base.partition(":")[0] for base in bases} <= known
+
+
+def test_no_update_waits_for_a_date_that_registries_do_not_give() -> None:
+    settings = json.loads((ROOT / ".github" / "renovate.json").read_text("utf-8"))
+    rules = settings["packageRules"]
+    ageless = [rule for rule in rules if rule.get("minimumReleaseAge", "") is None]
+    assert {"pinDigest", "digest"} <= {
+        each for rule in ageless for each in rule["matchUpdateTypes"]
+    }
+    [images] = [rule for rule in rules if rule.get("matchDatasources") == ["docker"]]
+    assert images["minimumReleaseAgeBehaviour"] == "timestamp-optional"
+
+
+def test_renovate_writes_a_digest_wherever_an_image_is_named() -> None:
+    settings = json.loads((ROOT / ".github" / "renovate.json").read_text("utf-8"))
+    assert "docker:pinDigests" in settings["extends"]
+    ours = [m for m in settings["customManagers"] if m["datasourceTemplate"] == "docker"]
+    # A manager of our own adds what its text lacks only where a template says how.
+    assert all("@{{{newDigest}}}" in m["autoReplaceStringTemplate"] for m in ours)
+    lines = [line for path in WORKFLOWS for line in path.read_text("utf-8").splitlines()]
+    words = {word for line in lines if "docker run" in line for word in line.split()}
+    images = {word for word in words if re.match(r"[\w-]+\.[\w.-]+/\S+:", word)}
+    assert images
+    patterns = [m["matchStrings"][0].replace("(?<", "(?P<") for m in ours]
+    assert all(any(re.fullmatch(pattern, image) for pattern in patterns) for image in images)
 
 
 @pytest.fixture
@@ -115,10 +140,12 @@ def registry(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pin(registry: Path, text: str, answer: str = "") -> "subprocess.CompletedProcess[str]":
+def pin(
+    registry: Path, text: str, answer: str = "", **more: str
+) -> "subprocess.CompletedProcess[str]":
     (registry / "Dockerfile").write_text(text)
     path = f"{registry / 'bin'}:{os.environ['PATH']}"
-    return run(".github/pin-bases.sh", registry / "Dockerfile", PATH=path, ANSWER=answer)
+    return run(".github/pin-bases.sh", registry / "Dockerfile", PATH=path, ANSWER=answer, **more)
 
 
 def test_a_release_is_built_from_bases_with_digests(registry: Path) -> None:
@@ -136,6 +163,15 @@ def test_a_base_that_has_a_digest_keeps_it(registry: Path) -> None:
     assert pin(registry, f"FROM a/b:1@{own} AS x\n").returncode == 0
     assert (registry / "Dockerfile").read_text() == f"FROM a/b:1@{own} AS x\n"
     assert not (registry / "asked").exists()
+
+
+def test_a_rebuild_uses_what_the_tags_are_now(registry: Path) -> None:
+    text = f"FROM a/b:1@sha256:{'0' * 64} AS x\nCOPY --from=c@sha256:{'2' * 64} / /\n"
+    assert pin(registry, text, RENEW="1").returncode == 0
+    pinned = (registry / "Dockerfile").read_text()
+    assert pinned == text.replace("0" * 64, DIGEST.partition(":")[2])
+    weekly = yaml.safe_load((ROOT / ".github/workflows/rebuild.yml").read_text("utf-8"))
+    assert weekly["jobs"]["image"]["with"]["renew"] is True
 
 
 @pytest.mark.parametrize(
