@@ -56,6 +56,14 @@ def test_a_monitor_selects_the_service_or_the_pods() -> None:
     )
 
 
+def test_large_limits_of_a_scrape_are_written_as_whole_numbers() -> None:
+    limits = {"sampleLimit": 1_000_000, "targetLimit": 12_345_678}
+    chart = render({"serviceMonitor": {**limits}})
+    for name, limit in limits.items():
+        assert f"\n  {name}: {limit}\n" in chart.text
+    assert "e+0" not in chart.text
+
+
 def test_labels_for_the_selector_of_prometheus_are_on_every_object_of_the_operator() -> None:
     chart = render({"monitoring": {"labels": {"release": "kps"}, "namespace": "monitoring"}})
     found = chart.all("ServiceMonitor") + chart.all("PrometheusRule")

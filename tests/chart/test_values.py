@@ -45,6 +45,18 @@ WRONG = {
         {"prometheusRule": {"overrides": {"PolicyNewViolation": {"expr": "1"}}}},
         "prometheusRule.overrides.PolicyNewViolation.expr",
     ),
+    "a label that Kubernetes does not know": (
+        {"config": {"labels": {"namespace_labels": ["the team"]}}},
+        "config.labels.namespace_labels.0",
+    ),
+    "a label of alerts that Prometheus 2 does not know": (
+        {"prometheusRule": {"additionalRuleLabels": {"cost-center": "7"}}},
+        "prometheusRule.additionalRuleLabels.cost-center",
+    ),
+    "a reference to a group in the name of a cluster": (
+        {"cluster": {"name": "a$1"}},
+        "cluster.name",
+    ),
     "yes for true": ({"dashboards": {"enabled": "yes"}}, "dashboards.enabled"),
 }
 
