@@ -12,7 +12,7 @@ DEV := .venv/.dev-$(call hash,dev)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all kyverno lint bench bench-full bench-peers soak tools dashboards rules chart docs site \
+.PHONY: help demo run test test-all kyverno vmalert lint bench bench-full bench-peers soak tools dashboards rules chart docs site \
   screenshots lock clean
 
 help: ## Print what each target does
@@ -34,6 +34,11 @@ kyverno: export KYVERNO = 1
 kyverno: $(DEV) ## Build a real Kyverno and test against it, half an hour
 	$(V)/python tools/install.py --tier kyverno
 	$(V)/pytest -v tests/kyverno $(ARGS)
+
+vmalert: export VMALERT = 1
+vmalert: $(DEV) ## Build vmalert and test the rules with it, some minutes
+	$(V)/python tools/install.py --tier vmalert
+	$(V)/pytest -v tests/alerts/test_vmalert.py $(ARGS)
 
 lint: $(DEV) ## Style, types, layers, sizes, words
 	$(V)/ruff check .

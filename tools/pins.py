@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "control_plane"
 KYVERNO = ROOT / "tests" / "kyverno" / "controllers"
 COLLECTOR = ROOT / "tests" / "journal" / "collector"
+VMALERT = ROOT / "tests" / "alerts" / "vmalert"
 
 
 class Debian(NamedTuple):
@@ -203,6 +204,11 @@ def _prometheus(program: str) -> Go:
     )
 
 
+def _victoriametrics(program: str) -> Go:
+    module = "github.com/VictoriaMetrics/VictoriaMetrics"
+    return Go(f"{module}/app/{program}", required(module, VMALERT), VMALERT)
+
+
 def _alertmanager(program: str) -> Go:
     # The last release whose module carries the web assets that it embeds.
     return Go(f"github.com/prometheus/alertmanager/cmd/{program}", "v0.31.1")
@@ -273,6 +279,8 @@ TOOLS = {
     "background-controller": Tool("kyverno", _kyverno("background-controller")),
     "kyverno-cli": Tool("kyverno", _kyverno("cli/kubectl-kyverno")),
     "kyverno-manifests": Tool("kyverno", _kyverno_manifests()),
+    "vmalert": Tool("vmalert", _victoriametrics("vmalert")),
+    "vmalert-tool": Tool("vmalert", _victoriametrics("vmalert-tool")),
     "helm3": Tool("chart", _helm(3)),
     "helm4": Tool("chart", _helm(4)),
     # Definitions of the Prometheus operator's kinds and of Gateway API, for a real API server.
@@ -304,9 +312,15 @@ TOOLS = {
     ),
 }
 
-TIERS = ("unit", "simulator", "monitoring", "cluster", "kyverno", "browser", "chart")
-ASKED_FOR = {"kyverno": "make kyverno"}
-"""Tiers that take half an hour, to build and to run: only what is named here makes them."""
+TIERS = (
+    *("unit", "simulator", "monitoring", "cluster", "kyverno", "vmalert", "browser"),
+    "chart",
+)
+ASKED_FOR = {"kyverno": "make kyverno", "vmalert": "make vmalert"}
+"""Tiers that take minutes, to build and to run: only what is named here makes them.
+
+A test of such a tier runs where the variable with the tier's name in capitals is 1.
+"""
 # A tier that runs upon another one needs its tools, too.
 UPON = {"kyverno": "cluster"}
 

@@ -61,7 +61,7 @@ class Query(msgspec.Struct, frozen=True):
     exp_samples: list[Sample]
 
 
-class Case(msgspec.Struct, frozen=True):
+class Case(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     interval: str
     input_series: list[dict[str, str]]
