@@ -1,12 +1,14 @@
 """Expressions that lack one guard of the original: a side, a comparison, a matcher, a threshold."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import promql_parser as promql
 
 SETS = ("and", "or", "unless")
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+RANGE = re.compile(r"\[(\d+)[smhdw]")
 OPERATORS = {
     "MatchOp.Equal": "=",
     "MatchOp.NotEqual": "!=",
@@ -18,6 +20,13 @@ OPERATORS = {
 def mutants(expression: str) -> Iterator[str]:
     """Yield each expression that differs from this one in one guard."""
     yield from _mutants(promql.parse(expression))
+
+
+def ranges(expression: str) -> Iterator[str]:
+    """Yield each expression in which one range is half or twice as long."""
+    for found in RANGE.finditer(expression):
+        for length in (int(found[1]) // 2, int(found[1]) * 2):
+            yield f"{expression[: found.start(1)]}{length}{expression[found.end(1) :]}"
 
 
 def _mutants(node: promql.Expr) -> Iterator[str]:

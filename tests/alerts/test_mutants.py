@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.alerts.mutants import mutants
+from tests.alerts.mutants import mutants, ranges
 from tests.alerts.rulebook import (
     Case,
     Group,
@@ -27,7 +27,9 @@ from tests.tools import tool
 
 
 def alert_mutants(rule: Rule) -> list[Rule]:
-    changed = [msgspec.structs.replace(rule, expr=expr) for expr in mutants(rule.expr)]
+    """Return the mutants of an alert; of one without guards, those of its ranges."""
+    written = [*mutants(rule.expr)] or [*ranges(rule.expr)]
+    changed = [msgspec.structs.replace(rule, expr=expr) for expr in written]
     if rule.wait != "0m":
         changed.append(msgspec.structs.replace(rule, wait="0m"))
     if rule.keep_firing_for != "0m":
@@ -49,6 +51,11 @@ def survivors(output: str, numbered: dict[str, Rule]) -> list[str]:
         for name, mutant in numbered.items()
         if name not in dead
     ]
+
+
+@pytest.mark.parametrize("rule", [*alerts().values()], ids=[*alerts()])
+def test_each_alert_has_a_mutant(rule: Rule) -> None:
+    assert alert_mutants(rule)
 
 
 @pytest.mark.tier("monitoring")
