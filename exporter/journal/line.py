@@ -90,7 +90,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     workload: Annotated[
         str,
         Meta(
-            description="The name of the workload that owns the resource, as far as it is known; "
+            description="The name of the workload that owns the resource, if known; "
             "the name of the resource itself if it has no owner."
         ),
     ] = ""

@@ -159,8 +159,8 @@ CATALOGUE: Final = (
     Family(
         "policyreport_oldest_result_timestamp_seconds",
         "gauge",
-        "Oldest timestamp of a policy's current results, updated every 15 minutes. A result at "
-        "most an hour older than the newest in its report counts as new as that.",
+        "Oldest timestamp of a policy's current results, updated every 15 minutes. A result "
+        "gets the timestamp of the newest result of its report if it is at most an hour older.",
         ("policy", "source"),
         lambda state: state.ledger.oldest,
         "reports",
@@ -220,7 +220,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_policy_info",
         "gauge",
-        "Policies, always 1. policy and source match the labels of the report families.",
+        "Policies; always 1. The labels policy and source match those of the report families.",
         (
             "policy",
             "policy_kind",
@@ -256,7 +256,7 @@ CATALOGUE: Final = (
     Family(
         "policyreport_namespace_info",
         "gauge",
-        "Namespaces, always 1, with the labels that labels.namespace_labels lists.",
+        "Namespaces with the labels that labels.namespace_labels lists; always 1.",
         ("namespace",),
         lambda state: state.namespaces.info,
         "namespaces",

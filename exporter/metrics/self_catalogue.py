@@ -30,7 +30,7 @@ OWN: Final = (
     OwnFamily(
         "build_info",
         "gauge",
-        "Version of the exporter and of Python, always 1.",
+        "Version of the exporter and of Python; always 1.",
         ("version", "revision", "python"),
     ),
     OwnFamily(
@@ -114,8 +114,8 @@ OWN: Final = (
     OwnFamily(
         "results_left_out",
         "gauge",
-        "Results in current reports that no other family counts: of a source that is not "
-        "configured (source), or unknown (word).",
+        "Results in current reports that no other family counts, because their source is "
+        "not configured (source) or their result is unknown (word).",
         ("reason", "source"),
         stability="experimental",
     ),

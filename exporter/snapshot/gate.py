@@ -270,7 +270,7 @@ def _failing_lines(reading: Reading, fail_on: tuple[str, str]) -> list[str]:
     named = severities_of((counts[each], each) for each in SEVERITIES if counts[each])
     found = counted(counts.total() + missing, "failing result")
     head = f"--fail-on {_spelled(fail_on)}: failed: {found}"
-    copies = f"; {owned} of them of objects that another reported object owns" if owned else ""
+    copies = f", {owned} of them on objects that another reported object owns" if owned else ""
     lines = [head + (f" ({named})" if named else "") + copies]
     if missing:
         lines.append(

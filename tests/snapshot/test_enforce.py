@@ -260,7 +260,7 @@ def test_the_gate_names_how_many_results_the_sums_do_not_count(
     assert taken(path, "--fail-on=fail") == 1
     printed = capsys.readouterr()
     assert "1 failing result (1 high) on 1 of 1 resource" in printed.out
-    head = "--fail-on fail: failed: 3 failing results (3 high); 2 of them of objects that another"
+    head = "--fail-on fail: failed: 3 failing results (3 high), 2 of them on objects that another"
     assert printed.err.startswith(f"{head} reported object owns\n")
 
 
