@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from alerts import build as rules
-from helm.build import ROOT
+from helm.build import CHART, ROOT
 from tests.chart.rendering import Chart, Json, Object, Run, at, fields, items, render
 from tests.tools import tool
 
@@ -160,6 +160,13 @@ def test_a_setting_reaches_the_expressions() -> None:
     settings: Object = {"overdue_high_seconds": "7777"}
     chart = render({"prometheusRule": {"settings": settings}})
     assert "> 7777" in str(at(alert(chart, "PolicyViolationOverdue"), "expr"))
+
+
+def test_every_setting_can_be_given_its_own_default() -> None:
+    settings = yaml.safe_load((CHART / "files" / "rule-settings.yaml").read_text("utf-8"))
+    given = {**fields(ALL_FILES["prometheusRule"]), "settings": settings}
+    chart = render({**ALL_FILES, "prometheusRule": given})
+    assert chart.all("PrometheusRule") == render(ALL_FILES).all("PrometheusRule")
 
 
 def test_labels_copied_from_namespaces_become_the_ownership_labels() -> None:

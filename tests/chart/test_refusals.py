@@ -157,6 +157,21 @@ REFUSED: dict[str, tuple[Object, str, Object]] = {
         "it must have no quotes",
         {"prometheusRule": {"settings": {"system_namespaces": "a"}}},
     ),
+    "matchers that are none": (
+        {"prometheusRule": {"settings": {"uncontrolled": "controlled"}}},
+        "is not a list of PromQL matchers, such as controlled=",
+        {"prometheusRule": {"settings": {"uncontrolled": 'controlled="false", kind!~"Job|Pod"'}}},
+    ),
+    "a broken regular expression in a matcher": (
+        {"prometheusRule": {"settings": {"uncontrolled": 'kind=~"(Job"'}}},
+        'not usable in PromQL: "(Job" is not a valid regular expression',
+        {"prometheusRule": {"settings": {"uncontrolled": 'kind=~"(Job)"'}}},
+    ),
+    "matchers that end the selector": (
+        {"prometheusRule": {"settings": {"uncontrolled": 'controlled="false"} or up{a="b"'}}},
+        "is not a list of PromQL matchers",
+        {"prometheusRule": {"settings": {"uncontrolled": ""}}},
+    ),
     "a label that Prometheus does not know": (
         {"prometheusRule": {"settings": {"ownership_labels": "app.kubernetes.io/team"}}},
         "is not a list of Prometheus label names",

@@ -57,6 +57,10 @@ WRONG = {
         {"cluster": {"name": "a$1"}},
         "cluster.name",
     ),
+    "a label that Prometheus keeps for itself": (
+        {"monitoring": {"namespaceLabel": "__name__"}},
+        "monitoring.namespaceLabel",
+    ),
     "yes for true": ({"dashboards": {"enabled": "yes"}}, "dashboards.enabled"),
 }
 

@@ -32,7 +32,7 @@ make a rule that Prometheus does not load.
 {{- else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* A setting has the type of its default: a number, an address, label names, or a regular expression. */}}
+{{/* A setting has the type of its default: a number, an address, label names, matchers, or a regular expression. */}}
 {{- define "policy-report-exporter.checkSetting" -}}
 {{- $where := printf "prometheusRule.settings.%s: %q is" .name .value }}
 {{- if regexMatch "^[0-9.]+$" .default }}
@@ -46,6 +46,16 @@ make a rule that Prometheus does not load.
 {{- else if hasSuffix "_labels" .name }}
 {{- if not (regexMatch "^[a-zA-Z_][a-zA-Z0-9_]*(, *[a-zA-Z_][a-zA-Z0-9_]*)*$" .value) }}
 {{- fail (printf "%s not a list of Prometheus label names, such as \"team, app_kubernetes_io_part_of\"." $where) }}
+{{- end }}
+{{- else if contains "=\"" .default }}
+{{- $matcher := "[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)\"([^\"\\\\\\n]|\\\\\\\\)*\"" }}
+{{- if not (regexMatch (printf "^(%s(, *%s)*)?$" $matcher $matcher) .value) }}
+{{- fail (printf "%s not a list of PromQL matchers, such as %s; in a value, each backslash must be doubled." $where .default) }}
+{{- end }}
+{{- range regexFindAll "~\"[^\"]*\"" .value -1 }}
+{{- if not (regexMatch (printf "%s|" (. | trimPrefix "~" | trimAll "\"")) "") }}
+{{- fail (printf "%s not usable in PromQL: %s is not a valid regular expression (RE2 syntax)." $where (trimPrefix "~" .)) }}
+{{- end }}
 {{- end }}
 {{- else if or (contains "\"" .value) (contains "\n" .value) (replace "\\\\" "" .value | contains "\\") }}
 {{- fail (printf "%s not usable in PromQL: it must have no quotes and no line breaks, and each backslash must be doubled." $where) }}
