@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from helm.build import CHART
-from tests.chart.rendering import Chart, Object, RefusedError, at, call, documents, items, render
+from tests.chart.rendering import (
+    Chart,
+    Object,
+    RefusedError,
+    at,
+    call,
+    documents,
+    fields,
+    items,
+    render,
+)
 
 pytestmark = pytest.mark.tier("chart")
 
@@ -57,6 +67,25 @@ def test_rules_and_dashboards_are_whole_inside_an_umbrella_chart(umbrella: Path)
     alone = render({"dashboards": {"enabled": True}})
     for kind, key in {"PrometheusRule": "spec", "ConfigMap": "data"}.items():
         assert [o.get(key) for o in inside.all(kind)] == [o.get(key) for o in alone.all(kind)]
+
+
+def test_an_umbrella_chart_may_hold_it_twice_by_aliases(umbrella: Path) -> None:
+    about = json.loads((umbrella / "Chart.yaml").read_text("utf-8"))
+    aliases = ("east", "west")
+    about["dependencies"] = [
+        {**DEPENDENCY, "alias": alias, "condition": f"{alias}.enabled"} for alias in aliases
+    ]
+    (umbrella / "Chart.yaml").write_text(json.dumps(about), encoding="utf-8")
+    chart = rendered(
+        umbrella, {}, east={"enabled": True}, west={"enabled": True, "secondary": True}
+    )
+    assert len(chart.all("PrometheusRule")) == 2
+    pods = [at(o, "spec", "template", "metadata", "labels") for o in chart.all("Deployment")]
+    for service in chart.all("Service"):
+        wanted = fields(at(service, "spec", "selector")).items()
+        assert [wanted <= fields(labels).items() for labels in pods].count(True) == 1
+    names = [(o["kind"], at(o, "metadata", "name")) for o in chart.objects]
+    assert len(names) == len(set(names))
 
 
 PULL_SECRETS: dict[str, Object] = {
