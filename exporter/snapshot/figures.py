@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -40,6 +40,8 @@ from exporter.view.values import (
 
 _NAMESPACE, _KIND, _CONTROLLED, _POLICY, _SEVERITY = 0, 1, 2, 3, 5
 """Where the ledger's rows of results have these labels."""
+_REVISIONS: Final = frozenset({"ReplicaSet", "Job"})
+"""Kinds of which a workload keeps old ones, which fail what the workload failed before."""
 
 
 class _Figures(NamedTuple):
@@ -295,10 +297,16 @@ def _notes(evidence: _Evidence) -> Iterator[str]:
 def _refused(
     rows: Sequence[FailingResult], reading: Reading, label_names: tuple[str, ...]
 ) -> list[RefusedWorkload]:
-    """Group what fails by workload, with the labels of its namespace."""
+    """Group what fails by workload, with the labels of its namespace.
+
+    A workload does not fail because an old revision of it does: that is named itself.
+    """
+    now = {(r.namespace, r.workload_kind, r.workload) for r in rows if r.kind not in _REVISIONS}
     workloads: dict[tuple[str, str, str], list[FailingResult]] = {}
     for row in rows:
         place = (row.namespace, row.workload_kind, row.workload)
+        if place not in now:
+            place = (row.namespace, row.kind, row.name)
         workloads.setdefault(place, []).append(row)
     known = reading.state.namespaces.labels
     return [

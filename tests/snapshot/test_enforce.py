@@ -253,6 +253,16 @@ def test_a_policy_that_only_pods_violate_is_not_ready(tmp_path: Path, capsys: Te
     assert "1 more failing result of objects that another object owns" in found["notes"]
 
 
+def test_an_old_replica_set_is_named_and_not_its_deployment(tmp_path: Path, capsys: Text) -> None:
+    items = workload(pod("x7k2p", result("p", "pass")))
+    items[0]["results"] = [result("p", "pass")]
+    path = saved(tmp_path / "list", policy("p"), *items)
+    assert taken(path, "--if-enforced=p", "--output=json") == 1
+    [found] = json.loads(capsys.readouterr().out)["if_enforced"]
+    named = [(each["kind"], each["name"]) for each in found["workloads"]]
+    assert named == [("ReplicaSet", "web-6d4b75cb6d")]
+
+
 def test_the_gate_names_how_many_results_the_sums_do_not_count(
     tmp_path: Path, capsys: Text
 ) -> None:
