@@ -34,7 +34,6 @@ POLICY_EXCEPTIONS: Final = (
 PROGRESS_SECONDS: Final = 0.2
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
-_policy_of = itemgetter(0)
 
 
 class Reading:
@@ -118,7 +117,7 @@ class Reading:
         for piece in report.pieces:
             namespaces.add(report.namespace or piece.about.namespace)
             kinds.add(piece.about.kind)
-            policies.update(map(_policy_of, piece.result_set.raw_results))
+            policies.update(map(itemgetter(0), piece.result_set.raw_results))
 
 
 def warn(text: str) -> None:
