@@ -304,12 +304,12 @@ class Cluster:
             "namespaces": len(self.namespaces), "reports.openreports.io": 0,
         }  # fmt: skip
         for resource, count in objects.items():
-            labels, served = (
+            labels, is_served = (
                 where | {"resource": resource},
                 float(not resource.startswith("reports")),
             )
             for family in ("served", "watch_up", "synced"):
-                yield self._line(f"{own}_{family}", labels), [(t, served) for t in TIMES]
+                yield self._line(f"{own}_{family}", labels), [(t, is_served) for t in TIMES]
             yield self._line(f"{own}_objects", labels), [(t, count) for t in LATELY]
             yield (
                 self._line(f"{own}_last_change_timestamp_seconds", labels),
@@ -325,13 +325,11 @@ class Cluster:
             labels = where | {"resource": resource, "reason": "expired"}
             yield self._line(f"{own}_relists_total", labels), [(t, 0) for t in LATELY]
             labels = where | {"resource": resource, "reason": "timeout"}
-            yield self._line(f"{own}_watch_restarts_total", labels), self._ramp(served / 480)
-            for verb, rate in (("watch", 1 / 480), ("list", 1 / 14400)):
-                labels = where | {"resource": resource, "verb": verb}
-                yield (
-                    self._line(f"{own}_api_requests_total", labels | {"code": "200"}),
-                    self._ramp(served * rate),
-                )
+            yield self._line(f"{own}_watch_restarts_total", labels), self._ramp(is_served / 480)
+        served = len(objects) - 1
+        for verb, rate in (("watch", served / 480), ("list", served / 14400)):
+            labels = where | {"verb": verb, "code": "200"}
+            yield self._line(f"{own}_api_requests_total", labels), self._ramp(rate)
         for verb, rate in (("watch", 1 / 60), ("list", 1 / 1800)):
             for bound, share in (("0.01", 0.55), ("0.05", 0.93), ("0.25", 1.0), ("+Inf", 1.0)):
                 bucket = f"{own}_api_request_duration_seconds_bucket"

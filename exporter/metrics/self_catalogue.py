@@ -96,7 +96,7 @@ OWN: Final = (
         "api_requests_total",
         "counter",
         "Requests to the API server; code is the HTTP status, or 0 without a response.",
-        ("resource", "verb", "code"),
+        ("verb", "code"),
     ),
     OwnFamily(
         "api_request_duration_seconds",

@@ -172,9 +172,9 @@ class SelfMetrics:
         """Remove a gauge of the own catalogue, if it is exposed."""
         self._series[name].remove(labels)
 
-    def request(self, resource: str, verb: str, code: int, seconds: float) -> None:
-        """Note a request to the API server."""
-        self.counter("api_requests_total", resource, verb, str(code)).inc()
+    def request(self, resource: str, verb: str, code: int, seconds: float) -> None:  # noqa: ARG002
+        """Note a request to the API server; a series for each resource would be too many."""
+        self.counter("api_requests_total", verb, str(code)).inc()
         self._series["api_request_duration_seconds"].cell((verb,)).observe(seconds)
 
     def change(self, resource: str, kind: str, count: int = 1) -> None:

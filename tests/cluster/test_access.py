@@ -164,7 +164,7 @@ def test_a_token_that_is_replaced_too_late_is_taken_up_without_a_list(
         cluster.apply([after])
         samples = running.until(lambda s: within(s, allowed) == sums([before, after]))
         assert self_metrics(samples, "relists_total", resource=REPORTS) is None
-        assert self_metrics(samples, "api_requests_total", resource=REPORTS, code="401")
+        assert self_metrics(samples, "api_requests_total", code="401")
         assert "Unauthorized (401)" in running.process.log
         assert not [token for token in (old, new) if token in running.process.log]
 
@@ -188,7 +188,7 @@ def test_a_role_taken_away_stops_its_reports_alone_and_given_back_resumes_them(
         cluster.apply([unseen, other])
         samples = running.until(lambda s: within(s, namespace) == sums([before, other]))
         assert self_metrics(samples, "watch_up", resource=REPORTS) == 0
-        assert self_metrics(samples, "api_requests_total", resource=REPORTS, code="403")
+        assert self_metrics(samples, "api_requests_total", code="403")
         cluster.apply(reading)
         samples = running.until(lambda s: within(s, namespace) == sums([before, other, unseen]))
         assert self_metrics(samples, "relists_total", resource=REPORTS) is None

@@ -32,12 +32,12 @@ def test_counters_without_labels_are_born_at_zero() -> None:
     assert {name: shown.get(name) for name in plain} == dict.fromkeys(plain, 0.0)
 
 
-def test_requests_to_another_resource_cost_one_series() -> None:
+def test_requests_to_another_resource_cost_no_series() -> None:
     self_metrics = SelfMetrics("1")
     self_metrics.request("policyreports.wgpolicyk8s.io", "list", 200, 0.02)
     before = series(self_metrics)
     self_metrics.request("events.events.k8s.io", "list", 200, 20.0)
-    assert series(self_metrics) - before == 1
+    assert series(self_metrics) == before
 
 
 def test_a_bookmark_is_no_change() -> None:
@@ -77,7 +77,7 @@ def reference() -> client.CollectorRegistry:
     duration = of("api_request_duration_seconds", client.Histogram, buckets=BUCKETS)
     for seconds in SECONDS:
         duration.labels("list").observe(seconds)
-    of("api_requests_total", client.Counter).labels("reports", "list", "200").inc(4)
+    of("api_requests_total", client.Counter).labels("list", "200").inc(4)
     client.ProcessCollector(registry=registry)
     client.PlatformCollector(registry=registry)
     return registry
