@@ -1,20 +1,30 @@
 """A workload that fails one rule is one on every surface, however many copies of it fail, too."""
 
+import json
+
 import pytest
 
 from exporter.alerting.desired import AlertDeriver
 from exporter.alerting.settings import AlertingSettings
 from exporter.metrics.exposition import Exposition, ExposureSettings, render
+from exporter.model.changes import Applied, Scope
 from exporter.model.ownership import SUFFIX_LETTERS
+from exporter.model.resource import OWNED_RESOURCES, POLICY_REPORTS
+from exporter.simulator.sample import sample
+from exporter.simulator.store import Object, Store
 from exporter.snapshot.figures import by_workload
 from exporter.state.failures import standing
 from exporter.view.failing import failing, failing_page
 from exporter.view.summary import figures
 from exporter.view.values import DEFAULT_COUNT, Query
+from exporter.wire.codec import codec_for
 from tests.alerting.cluster import START, Cluster
 from tests.alerting.cluster import failing as failed
 from tests.alerting.test_desired import alerts
 from tests.app.running import Samples, parse, total
+from tests.engines.reading import watched
+from tests.engines.test_kyverno import FOLDER as KYVERNO
+from tests.simulator.test_sample import PAGE
 
 EVERYTHING = ExposureSettings(birth_hold=0)
 FAILING = "policyreport_failing_workloads"
@@ -143,3 +153,74 @@ def test_copies_have_series_until_their_owner_is_known_and_once_it_is_gone() -> 
     assert counted() == [1, 1, 1, 1]
     cluster.remove("web")
     assert counted() == [3, 3, 3, 3]
+
+
+PAGE_WORKLOADS = {
+    "carts-757dbcfcf7": "Deployment/carts",
+    "carts-757dbcfcf7-sgpqv": "Deployment/carts",
+    "carts-7dfbb5d849": "Deployment/carts",
+    "carts-68d496fff8": "Deployment/carts",
+    "carts-dynamodb-995f7768c": "Deployment/carts-dynamodb",
+    "carts-dynamodb-995f7768c-kl4s6": "Deployment/carts-dynamodb",
+    "catalog-5fdcc8c65": "Deployment/catalog",
+    "catalog-5fdcc8c65-qn5tx": "Deployment/catalog",
+    "catalog-mysql-0": "StatefulSet/catalog-mysql",
+    "checkout-5b885fb57c": "Deployment/checkout",
+    "checkout-5b885fb57c-cnlkx": "Deployment/checkout",
+    "checkout-redis-69cb79ff4d": "Deployment/checkout-redis",
+    "checkout-redis-69cb79ff4d-hdj5r": "Deployment/checkout-redis",
+    "nginx": "Pod/nginx",
+    "nginx-ecr": "Pod/nginx-ecr",
+}
+
+
+def test_every_pod_and_replica_set_of_the_workshop_finds_its_workload() -> None:
+    cluster, copies = Cluster(), set()
+    for line in PAGE.strip().splitlines():
+        namespace, _, kind, name, *_ = line.split()
+        cluster.report(name, failed(), kind=kind, namespace=namespace)
+        copies |= {name} if kind in ("Pod", "ReplicaSet") else set()
+    samples = scraped(Exposition(cluster.state, EVERYTHING))
+    found = {
+        series.label("name"): f"{series.label('workload_kind')}/{series.label('workload')}"
+        for series in samples
+        if series.name == "policyreport_resource_results" and series.label("name") in copies
+    }
+    assert found == PAGE_WORKLOADS
+
+
+def top(objects: dict[str, Object], data: Object) -> tuple[str, str]:
+    """Follow the references to controllers."""
+    for owner in data["metadata"].get("ownerReferences", ()):
+        above = objects.get(owner["uid"])
+        return top(objects, above) if above else (owner["kind"], owner["name"])
+    return data["kind"], data["metadata"]["name"]
+
+
+def test_every_pod_and_replica_set_of_the_demo_finds_what_its_owner_references_lead_to() -> None:
+    store, state = Store(lambda: START), Cluster().state
+    sample(store)
+    for stored in store.all(POLICY_REPORTS.name):
+        report = codec_for(POLICY_REPORTS).one(stored.raw)
+        state.apply(Applied(Scope(POLICY_REPORTS), report))
+    state.ledger.settle()
+    copies = [each.data for r in OWNED_RESOURCES for each in store.all(r.name)]
+    objects = {each["metadata"]["uid"]: each for each in copies}
+    wanted, found = {}, {}
+    for each in copies:
+        where = (each["metadata"]["namespace"], each["kind"], each["metadata"]["name"])
+        wanted[where] = top(objects, each)
+        found[where] = state.ledger.workloads.find(*where)
+    assert found == wanted
+    assert sum(owner != where[1:] for where, owner in wanted.items()) > 30
+
+
+def test_no_resource_of_a_real_kyverno_is_taken_for_the_copy_of_another() -> None:
+    """They are unrelated: the Pod agent-2 is of no StatefulSet."""
+    ledger = watched(
+        [json.loads(path.read_text()) for path in KYVERNO.glob("*report*.json")]
+    ).ledger
+    found = [one for each in ledger.failures.places.values() for one in standing(each)]
+    assert len(found) >= 5
+    assert all(one.workload == (one.kind, one.name) for one in found)
+    assert {row[2] for row in ledger.totals.resources} == {"false"}
