@@ -81,8 +81,8 @@ def test_m1_10_100_forged_events_keep_no_blocked_request_of_others_out(target: T
 
 def test_m3_20_000_named_resources_fold_no_row_of_others(target: Target) -> None:
     named = [
-        [failed("m3", resources=[{"kind": "Pod", "name": f"x{r}-{n}"}]) for n in range(2_000)]
-        for r in range(10)
+        [failed("m3", resources=[{"kind": "Pod", "name": f"x{r}-{n}"}]) for n in range(1_000)]
+        for r in range(20)
     ]
     reports = [report(f"m3-{at}", each) for at, each in enumerate(named)]
     for each in reports:
