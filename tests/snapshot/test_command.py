@@ -429,7 +429,6 @@ NOT_TOGETHER = {
     "standard input again": ["-", "--watch"],
     "a display filter and the gate": ["x", "--result=pass", "--fail-on=fail"],
     "a severity and the gate": ["x", "--severity=low", "--fail-on=fail"],
-    "empty and no gate": ["x", "--allow-empty"],
     "a severity in metrics": ["x", "--severity=high", "--output=prometheus"],
 }
 
@@ -438,6 +437,11 @@ NOT_TOGETHER = {
 def test_flags_that_do_not_go_together_are_said(flags: list[str], capsys: Text) -> None:
     assert main(["snapshot", *flags]) == 2
     assert "cannot be combined with" in capsys.readouterr().err
+
+
+def test_a_flag_that_needs_another_one_names_it(capsys: Text) -> None:
+    assert main(["snapshot", "x", "--allow-empty"]) == 2
+    assert "--allow-empty needs --fail-on" in capsys.readouterr().err
 
 
 NARROWED = {
