@@ -95,7 +95,6 @@ function frames(panel: Panel): data.DataFrame[] {
     }
     return series.map(({ labels, points, step }) => {
       const config = { displayNameFromDS: legend(target, labels) };
-      // Grafana draws no line over steps without a point.
       const time = field('Time', data.FieldType.time, points.map(([at]) => 1000 * at), { config: { interval: step && 1000 * step } });
       const value = field('Value', data.FieldType.number, points.map(([, of]) => of), { labels, config });
       return { refId: target.refId, fields: [time, value], length: points.length };
@@ -154,8 +153,9 @@ const Numbers: FC<Drawn> = ({ panel, series, width, height }) => {
         showUnfilled={panel.options.showUnfilled} namePlacement={panel.options.namePlacement} alignmentFactors={alignmentFactors} itemSpacing={4} />);
 };
 
+/** Grafana's panel draws no line over steps without a point; this part of its packages sees to the first series only. */
 const Lines: FC<Drawn> = ({ panel, series, width, height }) =>
-  <TimeSeries frames={series} timeRange={range} timeZone={timeZone} width={width} height={height}
+  <TimeSeries frames={series.map((frame) => data.applyNullInsertThreshold({ frame }))} timeRange={range} timeZone={timeZone} width={width} height={height}
     legend={panel.options.legend} options={panel.options} />;
 
 const Rows: FC<Drawn> = ({ panel, series, width, height }) =>
