@@ -99,7 +99,7 @@ class Ledger:
                 report_store.date(namespace, name, date)
                 return
         place = ReportKey(namespace, name)
-        if are_alike(old, contribution):
+        if old is not None and are_alike(old, contribution):
             self._reword(namespace, old, contribution)
             contribution = old
         if old is not contribution:

@@ -151,7 +151,8 @@ class ResultCache:
         if result_set is None:
             return None
         piece = Piece(scope, result_set, int(digits) if dated else 0)
-        source = _source_of(wire, result_set.raw_results)
+        is_plain = result_set.raw_results and not wire.source  # as nearly all are
+        source = "" if is_plain else _source_of(wire, result_set.raw_results)
         return Report(wire.metadata, wire.summary, source, scope, (piece,))
 
     def _decoded(self, wire: WireReport, body: bytes) -> Generator[None, None, Report]:
