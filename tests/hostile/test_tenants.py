@@ -105,6 +105,16 @@ def test_m6_a_line_of_1_3_mb_keeps_nobody_waiting(target: Target, wrong: bytes) 
             target.until(f"{OWN}reports_cut", 1)
 
 
+def test_a_result_that_names_36_000_resources_keeps_nobody_waiting(target: Target) -> None:
+    about = b",".join([b'{"kind":"Pod","name":"m6-%d"}' % n for n in range(1_000_000, 1_036_000)])
+    form = b'[{"policy":"m6-one","result":"fail","source":"kyverno","resources":[%b]}]'
+    one = report("m6-one", form % about)
+    del one["scope"]
+    with target.unharmed():
+        target.write(one)
+        target.until("policyreport_results", 1_000, namespace=EVIL, policy="m6-one")
+
+
 def test_thousands_of_malformed_reports_leave_others_their_line_in_the_log(target: Target) -> None:
     labels = {"resource": POLICY_REPORTS.name, "reason": "malformed"}
     name = f"{OWN}objects_skipped_total"
