@@ -76,7 +76,7 @@ class Recorder:
         self.outbox = Outbox(journal)
         self._journal = journal
         self._namespaces = state.namespaces.labels
-        self._workloads = state.ledger.workloads
+        self._ledger = state.ledger
         self._place = place
         self._clock = clock
         self._kinds = frozenset(settings.occurrences)
@@ -127,7 +127,9 @@ class Recorder:
         if skipped:
             self._journal.drop("repeats", skipped)
         now, cluster = rfc3339(self._clock()), self._place.cluster
-        workload_kind, workload = self._workloads.find(namespace, kind, counted.resource)
+        workload_kind, workload = self._ledger.workload_of(
+            namespace, kind, counted.resource, counted.uid
+        )
         for ordinal in counted.ordinals[skipped:]:
             line = Line(
                 timestamp=rfc3339(counted.seconds),
@@ -167,7 +169,7 @@ class Recorder:
         kind, resource, _, rule, _ = check
         now, cluster = self._clock(), self._place.cluster
         observed, began = rfc3339(now), rfc3339(since)
-        workload_kind, workload = owner or self._workloads.find(namespace, kind, resource)
+        workload_kind, workload = owner or self._ledger.workload_of(namespace, kind, resource, uid)
         line = Line(
             timestamp=began if opened else observed,
             observed_timestamp=observed,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from exporter.model.changes import Scope
+from exporter.model.ownership import Workload
 from exporter.model.report import Report
 from exporter.state.accountant import Accountant
 from exporter.state.contribution import (
@@ -227,6 +228,12 @@ class Ledger:
             if isinstance(before, ReportPart) and isinstance(after, ReportPart):
                 self._report_stores.usage.reword(namespace, before.messages, after.messages)
                 before.messages = after.messages
+
+    def workload_of(self, namespace: str, kind: str, name: str, uid: str) -> Workload:
+        """Give the workload of an object that need not have a report, itself if none is known."""
+        if isinstance(self.workloads, OwnerIndex):
+            return self.workloads.workload_of(namespace, kind, name, uid)
+        return self.workloads.find(namespace, kind, name)
 
     def settle_workloads(self) -> int:
         """Resolve whose some objects are; return about how many, 0 where nothing is left."""

@@ -65,9 +65,13 @@ class OwnerIndex:
         """Count the objects of a kind whose metadata are known."""
         return self._controllers.count(kind)
 
-    def find(self, namespace: str, kind: str, name: str) -> Workload:
-        """Give the workload of an object without a uid: by its name."""
-        return self._names.find(namespace, kind, name)
+    def workload_of(self, namespace: str, kind: str, name: str, uid: str) -> Workload:
+        """Give the workload of an object that need not have a report, itself if none is known."""
+        self._chains.clear()
+        found = self._resolve(namespace, uid)
+        if found is None:
+            return self._names.find(namespace, kind, name)
+        return found[0] or (kind, name)
 
     def apply(self, scope: Scope, item: OwnedObject) -> None:
         """Know who controls an object now."""

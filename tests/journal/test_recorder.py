@@ -10,10 +10,17 @@ import pytest
 from exporter.journal.queue import Entry, Journal
 from exporter.journal.recorder import MOST_REPEATS, JournalSettings, Place, Recorder
 from exporter.model.changes import Applied, Deleted, Init, InitDone, Object, Scope
-from exporter.model.metadata import LabelledMetadata, Metadata, Namespace
+from exporter.model.metadata import (
+    LabelledMetadata,
+    Metadata,
+    Namespace,
+    OwnedMetadata,
+    OwnedObject,
+    OwnerReference,
+)
 from exporter.model.policy import Policy
 from exporter.model.report import Instant, Reference, Report, Result
-from exporter.model.resource import CEL_POLICIES, CLUSTER_POLICIES, NAMESPACES, POLICY_REPORTS
+from exporter.model.resource import CEL_POLICIES, CLUSTER_POLICIES, NAMESPACES, PODS, POLICY_REPORTS
 from exporter.state.cluster import ClusterState
 from exporter.state.memory import FailureMemory
 from exporter.state.selection import Globs, Selection
@@ -41,10 +48,12 @@ class Kept(Journal):
 class Recorded:
     """A state with a journal, whose first lists were empty."""
 
-    def __init__(self, cluster: str = "prod", **settings: Any) -> None:
+    def __init__(self, cluster: str = "prod", *, metadata: bool = False, **settings: Any) -> None:
         self.clock = Clock()
         self.journal = Kept()
-        self.state = ClusterState(Selection(), self.clock, namespace_labels=("team", "env"))
+        self.state = ClusterState(
+            Selection(), self.clock, namespace_labels=("team", "env"), metadata=metadata
+        )
         place = Place(cluster, ("team", "env"))
         self.recorder = Recorder(
             JournalSettings(**settings), self.state, self.journal, place, self.clock
@@ -344,3 +353,24 @@ def test_the_workload_of_a_pod_is_its_deployment_where_that_is_known() -> None:
     of_web, of_other = recorded.lines
     assert (of_web["workload_kind"], of_web["workload"]) == ("Deployment", "web")
     assert (of_other["workload_kind"], of_other["workload"]) == ("Pod", "other")
+
+
+def test_metadata_name_the_workload_of_a_failure_until_it_is_closed() -> None:
+    recorded = Recorded(metadata=True)
+    workflow = OwnerReference("Workflow", "nightly", "u-nightly", controller=True)
+    step = OwnedObject(OwnedMetadata("step", "team-a", "7", "u-step", [workflow]))
+    bare = OwnedObject(
+        OwnedMetadata("web-7d4b9c6f5d-x2x4z", "team-a", "7", "u-web-7d4b9c6f5d-x2x4z")
+    )
+    recorded.sees(Scope(PODS), step, bare)
+    recorded.sees(REPORTS, named("Deployment", "web", "pass"))
+    recorded.sees(REPORTS, named("Pod", "step"), named("Pod", bare.name))
+    of_step, of_bare = recorded.lines
+    assert (of_step["workload_kind"], of_step["workload"]) == ("Workflow", "nightly")
+    assert (of_bare["workload_kind"], of_bare["workload"]) == ("Pod", bare.name)
+    recorded.state.ledger.settle()
+    recorded.loses(Scope(PODS), step)
+    recorded.loses(REPORTS, named("Pod", "step"))
+    line = recorded.line
+    assert line["event_name"] == "failure_closed"
+    assert (line["workload_kind"], line["workload"]) == ("Workflow", "nightly")

@@ -210,7 +210,7 @@ def test_every_pod_and_replica_set_of_the_demo_finds_what_its_owner_references_l
     for each in copies:
         where = (each["metadata"]["namespace"], each["kind"], each["metadata"]["name"])
         wanted[where] = top(objects, each)
-        found[where] = state.ledger.workloads.find(*where)
+        found[where] = state.ledger.workload_of(*where, each["metadata"]["uid"])
     assert found == wanted
     assert sum(owner != where[1:] for where, owner in wanted.items()) > 30
 
