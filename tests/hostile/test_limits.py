@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.metrics.exposition import Exposition, ExposureSettings, render
 from exporter.model.changes import Applied, Deleted, Init, InitDone
 from exporter.model.report import BADNESS, RESULTS, Instant, Reference, Report, Result
 from exporter.state.cluster import ClusterState
@@ -28,6 +29,7 @@ from exporter.state.tally import OVERFLOW
 from exporter.view.summary import describe_cut, figures
 from exporter.wire.report_limits import ReportLimits
 from exporter.wire.result_cache import ResultCache, WireReport
+from tests.app.running import parse, total
 from tests.hostile.objects import EVIL, NOW, REPORTS, report, scattered
 
 FEW = ReportLimits(results=10, size=1_000_000)
@@ -240,6 +242,17 @@ def test_failures_beyond_the_share_of_a_namespace_are_added_up_by_severity() -> 
     assert seen.ledger.sums.by_severity["high", "false"] == [0, 17, 0, 0, 0]
     assert sum(seen.ledger.failures.resources.rows.values()) == 17
     assert seen.ledger.folded == 1
+
+
+def test_shares_are_of_namespaces_even_where_no_series_names_them() -> None:
+    seen = Seen(NamespaceShares(failures=10))
+    seen.sees(failing("a", 8), failing("b", 8), failing("c", 8, namespace="team-a"))
+    exposure = ExposureSettings(drop=frozenset({"namespace"}), birth_hold=0)
+    shots = Exposition(seen.state, exposure).take(NOW, lambda _: True)
+    samples = parse(b"".join(render(shots, openmetrics=False)).decode())
+    family = "policyreport_results"
+    assert total(samples, family, result="fail", policy="p") == 8 + 8
+    assert total(samples, family, result="fail", policy=OVERFLOW) == 8
 
 
 def test_what_a_report_keeps_it_may_keep() -> None:
