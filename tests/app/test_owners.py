@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from exporter.app.exporter import Exporter
+from exporter.app.exporter import Exporter, options_of
 from exporter.app.health import OutageLog, watched
+from exporter.model.changes import Scope
 from exporter.model.resource import (
     JOBS,
     NAMESPACES,
@@ -21,6 +22,7 @@ from exporter.settings.file import ConfigFile, Plan, WorkloadSettings
 from exporter.simulator.query import Form
 from exporter.simulator.store import Object
 from exporter.view.connection import connection
+from exporter.watch.lists import ReflectorOptions
 from tests.apiserver import Simulator
 from tests.apiserver.faults import Answer, Hang
 from tests.app.running import Cluster, Life, Samples, living, self_metrics, total
@@ -204,6 +206,15 @@ async def test_shards_show_the_same_workloads_and_list_their_own_namespaces() ->
         known = [each.state.objects()[PODS.name] for each in shards]
         assert sum(known) == len(cluster.store.all(PODS.name))
         assert all(known)
+
+
+def test_a_shard_lists_what_has_owners_in_its_own_namespaces() -> None:
+    for resource in OWNED_RESOURCES:
+        of_reports, of_owned = (
+            options_of(Scope(r), 3, lambda _: True) for r in (POLICY_REPORTS, resource)
+        )
+        assert of_owned._replace(lists=of_reports.lists) == of_reports != ReflectorOptions()
+        assert of_owned.lists is not ReflectorOptions().lists
 
 
 def test_in_namespaces_only_these_are_followed() -> None:
