@@ -178,7 +178,7 @@ def _failing(
 def by_workload(rows: Iterable[FailingResult]) -> list[WorkloadFailure]:
     """Put the results together that a workload and its objects have of one rule, the worst first.
 
-    Owners are found by the names of objects, so that no object is asked for.
+    Owners are found by the names of objects, or with workloads.watch from their metadata.
     """
     groups: dict[tuple[str, ...], list[FailingResult]] = {}
     for row in rows:

@@ -1,6 +1,9 @@
 """Workloads from the metadata of Pods, ReplicaSets and Jobs, over HTTP."""
 
+import json
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,6 +11,7 @@ from aiohttp import web
 
 from exporter.app.exporter import Exporter, options_of
 from exporter.app.health import OutageLog, watched
+from exporter.cli import main
 from exporter.model.changes import Scope
 from exporter.model.resource import (
     JOBS,
@@ -25,6 +29,7 @@ from exporter.view.connection import connection
 from exporter.watch.lists import ReflectorOptions
 from tests.apiserver import Simulator
 from tests.apiserver.faults import Answer, Hang
+from tests.app.conftest import Beside
 from tests.app.running import Cluster, Life, Samples, living, self_metrics, total
 from tests.scale.living import FULL, Living, scraped
 from tests.scale.test_shards import added_up
@@ -158,6 +163,24 @@ async def test_where_it_is_refused_names_go_on_and_it_is_said(
             outages.look()
         refused = [r for r in caplog.records if "refused" in r.getMessage()]
         assert [vars(each)["resource"] for each in refused] == ["pods,replicasets.apps,jobs.batch"]
+
+
+def test_a_snapshot_groups_by_the_same_workloads(
+    beside: Beside, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = beside.world.store
+    for each in ROLLOUT:
+        name, kind = each["metadata"]["name"], each["kind"]
+        beside.do(partial(store.create, {r.kind: r.name for r in OWNED_RESOURCES}[kind], each))
+        written = report(name, "fail", kind=kind)
+        beside.do(partial(store.create, POLICY_REPORTS.name, written))
+    config = tmp_path / "config.yaml"
+    config.write_text("workloads: {watch: metadata}\n")
+    where = [f"--kubeconfig={beside.kubeconfig}", f"--config.file={config}", "--output=json"]
+    main(["snapshot", *where, "--group-by=workload", "--count=objects", "--namespace=shop"])
+    (line,) = json.loads(capsys.readouterr().out)["by_workload"]
+    found = line["result"]
+    assert (found["kind"], found["name"], line["objects"]) == ("Rollout", "shop", 3)
 
 
 @virtual
