@@ -63,7 +63,8 @@ bench-peers: tools ## This exporter beside others, on a real kube-apiserver: see
 soak: $(DEV) ## The long chaos run
 	$(V)/pytest tests/soak -m slow $(ARGS)
 	SCENARIOS=all $(V)/pytest tests/scenarios $(ARGS)
-	HYPOTHESIS_LONG=20000 $(V)/pytest tests/hostile/test_wire.py tests/state/test_ledger.py $(ARGS)
+	HYPOTHESIS_LONG=20000 $(V)/pytest tests/hostile/test_wire.py tests/state/test_ledger.py \
+	  tests/state/test_owner_index.py tests/model/test_ownership.py $(ARGS)
 
 tools: $(DEV) ## Install the real components of the other test tiers
 	$(V)/python tools/install.py $(ARGS)

@@ -361,3 +361,17 @@ def test_a_uid_that_is_no_uuid_is_kept_as_it_is() -> None:
         town.report(pod)
         town.tell(pod)
         assert town.shown()["Pod", "odd"].workload == ("Cluster", "db")
+
+
+def test_references_that_a_user_wrote_are_cut_as_labels_are() -> None:
+    long = Thing("u" * 100_000, "K" * 100_000, "n" * 100_000)
+    pod = Thing(uuid(20), "Pod", "odd", long)
+    town = Town()
+    town.report(pod)
+    town.tell(pod)
+    kind, name = town.shown()["Pod", "odd"].workload
+    assert (len(kind), len(name)) == (128, 128)
+    town.drop(pod)
+    owners = town.state.ledger.owners
+    assert owners is not None
+    assert not owners._controllers._shared
