@@ -155,7 +155,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
 def occurrence_id(*parts: str | int) -> str:
     """Hash what identifies an occurrence; other parts give another id, wherever they are cut."""
-    text = repr(parts).encode(errors="backslashreplace")
+    try:
+        text = _ENCODER.encode(parts)
+    except UnicodeEncodeError:  # half a surrogate pair
+        text = repr(parts).encode(errors="backslashreplace")
     return blake2b(text, digest_size=_ID_BYTES).hexdigest()
 
 

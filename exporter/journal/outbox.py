@@ -137,7 +137,7 @@ class Outbox:
 
     def _record(self, entry: Entry) -> None:
         if self._noted is not None and entry.key is not None:
-            self._noted[entry.key, entry.row] += 1
+            self._noted[entry.compared] += 1
             if len(self._noted) > _MOST_RECORDED:
                 self._noted = None
 
@@ -168,7 +168,7 @@ class Outbox:
             own = list(lines)
             lines.clear()
             for entry in own:
-                if more[entry.row] > 0 and known is not None and not known[entry.key, entry.row]:
+                if more[entry.row] > 0 and known is not None and not known[entry.compared]:
                     more[entry.row] -= 1
                     lines.append(entry)
                 else:

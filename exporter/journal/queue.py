@@ -8,6 +8,9 @@ from typing import Final, NamedTuple, Protocol
 from exporter.journal.line import LINE_BYTES
 from exporter.journal.writer import LineWriter, Target
 from exporter.model.changes import Scope
+from exporter.state.memory import hash_of
+from exporter.state.occurrences import Check
+from exporter.state.report_store import ReportKey
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +19,21 @@ LIMIT_BYTES: Final = 16 * 2**20
 
 _SHARE: Final = 4
 _REAP_LINES: Final = 200
+
+
+class FailureKey(NamedTuple):
+    """Which failure opened or closed. ``hashed`` is computed only where keys are compared."""
+
+    opened: bool
+    place: ReportKey
+    check: Check
+
+    @property
+    def hashed(self) -> tuple[bool, str]:
+        """Name it as one that closed before its report was listed is known: by its hash only."""
+        kind, resource, *_ = self.check
+        known_as = f"#{hash_of(self.place, self.check):x}" if kind or resource else self.place.name
+        return (self.opened, known_as)
 
 
 class Entry(NamedTuple):
@@ -31,6 +49,12 @@ class Entry(NamedTuple):
     key: Hashable = None
     row: tuple[str, ...] = ()
     origin: tuple[Scope, int] | None = None
+
+    @property
+    def compared(self) -> tuple[Hashable, tuple[str, ...]]:
+        """Give what is equal for the same occurrence in another exporter."""
+        key = self.key
+        return (key.hashed if isinstance(key, FailureKey) else key), self.row
 
 
 class JournalMetrics(Protocol):

@@ -8,11 +8,10 @@ import msgspec
 
 from exporter.journal.line import EventName, Line, encode_line, occurrence_id, rfc3339
 from exporter.journal.outbox import Outbox
-from exporter.journal.queue import Entry, Journal
+from exporter.journal.queue import Entry, FailureKey, Journal
 from exporter.journal.writer import Rotation
 from exporter.model.report import SEVERITIES
 from exporter.state.cluster import ClusterState, Occurrence
-from exporter.state.memory import hash_of
 from exporter.state.occurrences import FailureCounted, ViolationCounted
 from exporter.state.policy_index import PolicyChanged, PolicyInfo
 from exporter.state.selection import Globs, remembered
@@ -194,9 +193,7 @@ class Recorder:
             duration_seconds=None if opened else max(int(now) - since, 0),
             reason=reason,
         )
-        # A successor knows what closed before it listed by this hash only.
-        known_as = f"#{hash_of(place, check):x}" if kind or resource else place.name
-        key, row = (opened, namespace, known_as), (name, *group)
+        key, row = FailureKey(opened, place, check), (name, *group)
         self.outbox.add("failures", Entry(name, namespace, encode_line(line), key, row))
 
     def _policy(self, change: PolicyChanged) -> None:
