@@ -255,7 +255,8 @@ class Exporter:
         await self.scrapes.settle()
         if self.checkpoint_writer.active:
             settle_after_sync()
-        log.info("first sync of reports is complete")
+        if any(f.synced for f in self.reflectors if kinds_of(f.scope) == "reports"):
+            log.info("first sync of reports is complete")
         while not await self.finish_restore():
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -19,6 +19,11 @@ log = logging.getLogger(__name__)
 
 GIVEN_UP: Final = ("not served", "refused")
 REMIND_SECONDS: Final = 600.0
+_MISSING: Final = {
+    "not kubernetes": "not a Kubernetes API server, or a wrong path: it serves no API at all",
+    "no report api": "no policy report API is served by this cluster; checking again regularly",
+}
+"""What is logged in states of the connection in which no reports can be read."""
 _LOOK_SECONDS: Final = 1.0
 _CALM_SECONDS: Final = 5.0
 """Between two looks while every watch is up: each wakes up an idle process."""
@@ -198,7 +203,11 @@ class OutageLog:
         names = [str(each) for each in outage.failing]
         fields: dict[str, object] = {"resources": len(names), "resource": ",".join(names)}
         if cause.state == "not served":
-            log.info("not served by the API server yet; checking again regularly", extra=fields)
+            missing = _MISSING.get(connection(watched(self._reflectors, {})).state)
+            if missing:
+                log.warning(missing, extra=fields)
+            else:
+                log.info("not served by the API server yet; checking again regularly", extra=fields)
             return
         error = outage.failing[0].last_error
         fields |= {"error": str(error), "status": getattr(error, "status", 0)}

@@ -239,7 +239,7 @@ STATES = (
             "Install Kyverno or another engine that writes policy reports",
             "Not known yet.",
         ),
-        log="not served by the API server",
+        log="no policy report API is served by this cluster",
         prepare=no_report_api,
         alerts=("PolicyNotReady", "PolicyReportsMissing", "PolicyRequestBlocked"),
         pushed=("PolicyBlocked",),
@@ -255,6 +255,7 @@ STATES = (
         ready=503,
         page=("Not a Kubernetes API server, or a wrong path", "Not known yet."),
         readiness="Not a Kubernetes API server",
+        log="not a Kubernetes API server, or a wrong path",
         prepare=answer(404),
     ),
     State(

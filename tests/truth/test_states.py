@@ -13,11 +13,14 @@ from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import unquote
 from urllib.request import urlopen
 
 import pytest
 
+from exporter.model.resource import POLICY_REPORTS
 from exporter.simulator import Store
+from exporter.snapshot.options import REPORT_FORMS
 from tests.apiserver import Simulator
 from tests.app.commands import ROOT, Command, words
 from tests.app.conftest import Beside
@@ -66,9 +69,16 @@ class Seen(NamedTuple):
     log: str
     gate: tuple[int, str, str]
     document: dict[str, Any] | None
+    outputs: dict[str, str]
     alerts: set[str]
     pushed: set[str]
     resolved: set[str]
+
+
+def written(path: Path) -> str:
+    """Read an output without what escapes text in its form; nothing if there is none."""
+    text = unquote(path.read_text()) if path.exists() else ""
+    return unescape(unescape(text)).replace('\\"', '"').replace('""', '"')
 
 
 def get(url: str) -> tuple[int, str]:
@@ -120,7 +130,8 @@ def look(directory: Path, state: State) -> Seen:
             time.sleep(1.2)  # the log looks once a second
             page = get(command.url)[1]
             gate = snapshot(directory, *common, "--fail-on=fail", *state.gate_flags)
-            made = snapshot(directory, *common, "--output=json", *state.gate_flags)
+            outputs = [f"--output={form}={directory / form}" for form in REPORT_FORMS]
+            made = snapshot(directory, *common, "--output=json", *outputs, *state.gate_flags)
             metrics = get(f"{command.url}/metrics")[1]
             pushed = beside.alertmanager.told
             return Seen(
@@ -132,6 +143,7 @@ def look(directory: Path, state: State) -> Seen:
                 log=command.log,
                 gate=(gate.returncode, gate.stdout, gate.stderr),
                 document=json.loads(made.stdout) if made.stdout else None,
+                outputs={form: written(directory / form) for form in REPORT_FORMS},
                 alerts={each.name for each in standing(parse(metrics), tool("promtool"))},
                 pushed={each.labels["alertname"] for each in pushed if each.fires},
                 resolved={each.labels["alertname"] for each in pushed if not each.fires},
@@ -182,6 +194,16 @@ def readiness_has_its_reason(state: State, seen: Seen) -> None:
     assert state.readiness in seen.ready[1]
 
 
+UP = {"unreachable": 0, "refused": 0, "lost": 0, "live": 1, "partial": 1}
+
+
+def metrics_have_whether_reports_are_watched(state: State, seen: Seen) -> None:
+    series = f'policyreport_exporter_watch_up{{resource="{POLICY_REPORTS.name}"}}'
+    lines = [line for line in seen.metrics.splitlines() if line.startswith(series)]
+    up = UP.get(state.connection)
+    assert lines == ([] if up is None else [f"{series} {up}"])
+
+
 def metrics_have_what_is_left_out(state: State, seen: Seen) -> None:
     for text in state.metrics:
         assert text in seen.metrics
@@ -192,6 +214,10 @@ def metrics_have_what_is_left_out(state: State, seen: Seen) -> None:
 def the_log_has_one_line_for_it(state: State, seen: Seen) -> None:
     lines = [line for line in seen.log.splitlines() if state.log in line]
     assert len(lines) == 1 if state.log else True, seen.log
+    if not state.counted:
+        assert "first sync of reports is complete" not in seen.log
+    if not (state.log or state.lose):
+        assert not re.search("level=(warn|error)", seen.log), seen.log
 
 
 def the_gate_fails_closed_with_its_reason(state: State, seen: Seen) -> None:
@@ -200,6 +226,23 @@ def the_gate_fails_closed_with_its_reason(state: State, seen: Seen) -> None:
     assert not [text for text in state.snapshot if text not in shown], shown
     assert state.reason in said
     assert "Traceback" not in said
+
+
+def the_table_counts_nothing_that_is_not_known(state: State, seen: Seen) -> None:
+    _, shown, _ = seen.gate
+    if seen.document is None:
+        assert shown == ""
+        return
+    assert not [text for text in seen.document["problems"] if text not in shown]
+    share = re.search(r"(\d+\.\d) % of \d+ checks? compl", shown)
+    assert bool(share) == (seen.document["compliance"] is not None)
+
+
+def every_output_reports_why_it_is_incomplete(state: State, seen: Seen) -> None:
+    problems = seen.document["problems"] if seen.document else [state.reason]
+    assert bool(problems) == (state.gate in {2, 3})
+    for form, text in seen.outputs.items():
+        assert not [problem for problem in problems if problem not in text], form
 
 
 def the_documents_of_page_and_snapshot_agree(state: State, seen: Seen) -> None:
@@ -228,9 +271,12 @@ CELLS = (
     nothing_is_counted_that_is_not_known,
     nothing_is_fine_beside_a_lost_connection,
     readiness_has_its_reason,
+    metrics_have_whether_reports_are_watched,
     metrics_have_what_is_left_out,
     the_log_has_one_line_for_it,
     the_gate_fails_closed_with_its_reason,
+    the_table_counts_nothing_that_is_not_known,
+    every_output_reports_why_it_is_incomplete,
     the_documents_of_page_and_snapshot_agree,
     the_rules_fire_for_what_is_wrong,
     what_is_pushed_is_known_and_never_resolved_by_a_loss,
