@@ -24,8 +24,9 @@ from exporter.model.resource import (
 )
 from exporter.watch.lists import all_pages
 from exporter.watch.ports import WatchObserver
-from exporter.wire.codec import TURN_BYTES, Codec, ListPage, PageTurns, WatchLine, codec_for
+from exporter.wire.codec import Codec, ListPage, PageTurns, WatchLine, codec_for
 from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits
+from exporter.wire.result_cache import LONG_BYTES
 from exporter.wire.slices import Uncut, field
 from exporter.wire.table import ACCEPT as TABLES
 from exporter.wire.table import TableCodec
@@ -200,7 +201,7 @@ class KubeSource:
         codec = self._codec(resource)
         for line in lines:
             try:
-                if len(line) <= TURN_BYTES:
+                if len(line) <= LONG_BYTES:
                     decoded = codec.line(line)
                 else:
                     decoded = yield from codec.line_in_turns(line)

@@ -10,9 +10,6 @@ from exporter.watch.pace import TimeSlice, WatchClock
 from exporter.watch.ports import Sink, WatchObserver
 from exporter.wire.codec import WatchLine
 
-_BETWEEN_LOOKS: Final = 8
-"""Objects that are handed on between two looks at the clock: a third of a millisecond."""
-
 _CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
@@ -45,10 +42,10 @@ class SinkAdapter:
             for each in objects:
                 if self._namespace and not self._is_ours(each):
                     continue
+                while self._turns.over:
+                    await asyncio.sleep(0)
                 sink(Applied(scope, each))
                 count += 1
-                if not count % _BETWEEN_LOOKS and self._turns.over:
-                    await asyncio.sleep(0)
         finally:
             self.listed += count
             self._observer.change(self._label, "listed", count)

@@ -1,6 +1,6 @@
 """Decode the results of reports, each distinct text once."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from secrets import randbits
 from sys import getsizeof
 from typing import Final, TypeVar
@@ -23,7 +23,7 @@ from exporter.model.report import (
     raw_result_of,
     stamps_of,
 )
-from exporter.wire.report_limits import DEFAULT_LIMITS, ReportLimits, ResultsDecoder
+from exporter.wire.report_limits import DEFAULT_LIMITS, TURN_BYTES, ReportLimits, ResultsDecoder
 
 MAX_RESULT_SETS: Final = 10_000
 """Result sets that are cached: about 5 MB."""
@@ -39,6 +39,9 @@ MAX_RAW_RESULTS: Final = 20_000
 
 MAX_RAW_BYTES: Final = 8 * 2**20
 """Memory of their text; names of 60 characters need half of that."""
+
+LONG_BYTES: Final = 2**16
+"""A report with more has turns of its own: Kyverno's have a tenth."""
 
 _SECONDS: Final = b'"seconds":'
 _SPACED_SECONDS: Final = b'"seconds": '
@@ -223,6 +226,28 @@ class ResultCache:
 
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+def finished(
+    items: Iterable[Item],
+    finish: Callable[[Item], T],
+    in_turns: Callable[[Item], Generator[None, None, T]],
+) -> Generator[None, None, list[T]]:
+    """Make objects of the items of a page, TURN_BYTES of their results in a turn."""
+    objects, taken = list[T](), 0
+    for item in items:
+        size = len(item.results) if isinstance(item, WireReport) else 0
+        taken += size
+        if taken > TURN_BYTES:
+            taken = size
+            yield
+        if size > LONG_BYTES:
+            objects.append((yield from in_turns(item)))
+            taken = TURN_BYTES  # so that the next one begins another turn
+        else:
+            objects.append(finish(item))
+    return objects
 
 
 def drained(turns: Generator[None, None, T]) -> T:

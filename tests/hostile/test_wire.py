@@ -207,6 +207,14 @@ def test_a_long_line_is_decoded_with_pauses_and_little_of_it_is_counted(
     assert kept <= DEFAULT_LIMITS.results
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_long_reports_in_a_page_of_some_megabytes_are_decoded_with_pauses(form: bytes) -> None:
+    body = b'{"metadata":{"name":"r"},"results":%b}' % results(form)
+    objects, pauses = in_turns(b'{"metadata":{},"items":[%b,%b]}' % (body, body))
+    assert objects == 2
+    assert pauses >= len(body) // RESULT_TURN_BYTES
+
+
 def test_an_error_in_a_long_list_of_results_names_its_place() -> None:
     wrong = b'{"policy":7},' + FORMS["failing"] % 1
     body = b'{"metadata":{"name":"r"},"results":%b,%b]}' % (

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from itertools import pairwise
 
 import pytest
 
@@ -74,6 +75,28 @@ class Lines(Broken):
         self, resource: Resource, namespace: str, since: str, *, initial: bool, seconds: int
     ) -> AsyncGenerator[Iterable[WatchLine], None]:
         yield [line("ADDED", str(version)) for version in range(4, 14)]
+
+
+async def test_listed_objects_that_take_long_leave_the_loop_to_others_between_them() -> None:
+    worked, given, seen = 0.0, 0, list[int]()
+
+    def take(change: Change) -> None:
+        nonlocal worked, given
+        worked, given = worked + 0.02, given + 1
+
+    async def look() -> None:
+        while True:
+            seen.append(given)
+            await asyncio.sleep(0)
+
+    clock = WatchClock(work=lambda: worked)
+    feed = SinkAdapter(SCOPE, take, Counts(), clock, TimeSlice(clock.work))
+    looking = asyncio.create_task(look())
+    objects = [line("ADDED", str(version)).object for version in range(10)]
+    await feed.apply([each for each in objects if each is not None])
+    looking.cancel()
+    assert given == 10
+    assert max(after - before for before, after in pairwise(seen)) == 1
 
 
 async def test_lines_that_take_long_leave_the_loop_to_others_between_them() -> None:
