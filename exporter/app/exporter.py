@@ -140,6 +140,7 @@ class Exporter:
                 self_metrics,
                 options=options_of(scope, plan.shard[1], selection.namespace),
                 turns=turns,
+                forget_some=state.forget_some,
             )
             for scope in plan.scopes()
         ]

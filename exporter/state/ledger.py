@@ -69,14 +69,12 @@ class Ledger:
         self.restore = Restore(self.failures)
         self.counting: set[Scope] = set()
         self._selection = selection
-        self._report_stores = ReportStores(clock, shares)
+        stores = self._report_stores = ReportStores(clock, shares)
         self.oldest = OldestTimestamps(self._report_stores, clock)
         self._accountant = Accountant(selection, self._report_stores.usage)
         self._dirty: set[Group] = set()
         self._shared = SharedResources(self.totals, self._report_stores.counting, self._dirty)
-        self.owners: OwnerIndex | None = None
-        if metadata:
-            self.owners = OwnerIndex(selection.namespace, self._report_stores, self._shared)
+        self.owners = OwnerIndex(selection.namespace, stores, self._shared) if metadata else None
         self.workloads = self.owners or WorkloadIndex()
 
     def apply(self, scope: Scope, report: Report) -> None:
@@ -123,13 +121,18 @@ class Ledger:
         """Wait for every report of *scope* again; nothing is forgotten yet."""
         self._report_stores.of(scope)[0].begin_list(scope)
 
-    def end_list(self, scope: Scope) -> None:
-        """Forget the reports of *scope* that the list did not bring."""
+    def forget_some(self, scope: Scope, most: int) -> bool:
+        """Forget some reports that the list did not bring, *most*; False where none is left."""
         report_store, other = self._report_stores.of(scope)
-        gone = list(report_store.vanished(scope))
+        gone = report_store.vanished(scope, most)
         self.workloads.forget(gone, lambda place: covers_resource(other, place))
         for place, contribution in gone:
             self._put(scope, place, contribution)
+        return bool(gone)
+
+    def end_list(self, scope: Scope) -> None:
+        """Forget the reports of *scope* that the list did not bring."""
+        self.forget_some(scope, 1 << 60)
         self.oldest.restart()
         self.counting.add(scope)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from exporter.model.changes import Scope
@@ -154,12 +155,15 @@ class ReportStore:
             names = self._held.pop(namespace)
             self._unlisted.setdefault(namespace, {}).update(names)
 
-    def vanished(self, scope: Scope) -> Iterator[tuple[ReportKey, Contribution]]:
-        """Give the reports of *scope* that the list, now ended, did not bring."""
-        for namespace, names in self._unlisted.items():
-            if covers(scope, namespace):
-                for name, contribution in names.items():
-                    yield ReportKey(namespace, name), contribution
+    def vanished(self, scope: Scope, most: int) -> list[tuple[ReportKey, Contribution]]:
+        """Give at most *most* reports of *scope* that the list, now ended, did not bring."""
+        unlisted = (
+            (ReportKey(namespace, name), contribution)
+            for namespace, names in self._unlisted.items()
+            if covers(scope, namespace)
+            for name, contribution in names.items()
+        )
+        return list(islice(unlisted, most))
 
     def items(self) -> Iterator[tuple[ReportKey, Contribution]]:
         """Give all contributions, whether listed again or not."""

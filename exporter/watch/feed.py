@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.model.changes import Applied, Deleted, Init, InitDone, Object, Scope
 from exporter.watch.pace import TimeSlice, WatchClock
-from exporter.watch.ports import Sink, WatchObserver
+from exporter.watch.ports import Forget, Sink, WatchObserver, forget_nothing
 from exporter.wire.codec import WatchLine
 
 _CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
@@ -17,8 +17,15 @@ class SinkAdapter:
     """The way into the sink. ``last_change`` is in Unix seconds, 0 before the first change."""
 
     def __init__(
-        self, scope: Scope, sink: Sink, observer: WatchObserver, clock: WatchClock, turns: TimeSlice
+        self,
+        scope: Scope,
+        sink: Sink,
+        observer: WatchObserver,
+        clock: WatchClock,
+        turns: TimeSlice,
+        forget_some: Forget = forget_nothing,
     ) -> None:
+        self._forget_some = forget_some
         self.last_change = 0.0
         self.listed = 0
         self._scope = scope
@@ -49,6 +56,11 @@ class SinkAdapter:
         finally:
             self.listed += count
             self._observer.change(self._label, "listed", count)
+
+    async def forget(self) -> None:
+        """Let the sink forget what a list that is about to end did not bring, some at a time."""
+        while self._forget_some(self._scope):
+            await asyncio.sleep(0)
 
     def end(self) -> None:
         """Say that the list ended: what was not in it is gone."""

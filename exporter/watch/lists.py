@@ -209,6 +209,7 @@ class Lister:
             lists = self._options.lists if is_divisible else PagedList
             self._reading = lists(self._reader, self._scope.namespace, first)
         start = await self._reading.run()
+        await self._feed.forget()
         self._reading = None
         self._feed.end()
         return start

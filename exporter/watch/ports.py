@@ -3,11 +3,19 @@
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Protocol
 
-from exporter.model.changes import Change
+from exporter.model.changes import Change, Scope
 from exporter.model.resource import Resource
 from exporter.wire.codec import ListPage, WatchLine
 
 Sink = Callable[[Change], None]
+
+Forget = Callable[[Scope], bool]
+"""Forgets some of what a list that is about to end did not bring; False where none is left."""
+
+
+def forget_nothing(_: Scope) -> bool:
+    """Leave all of it to the end of the list."""
+    return False
 
 
 class Source(Protocol):

@@ -11,7 +11,7 @@ from exporter.watch.cursor import VersionCursor
 from exporter.watch.feed import SinkAdapter
 from exporter.watch.lists import Lister, ReflectorOptions, Start
 from exporter.watch.pace import Backoff, TimeSlice, WatchClock
-from exporter.watch.ports import Sink, Source, WatchObserver
+from exporter.watch.ports import Forget, Sink, Source, WatchObserver, forget_nothing
 from exporter.watch.watcher import End, Watcher
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class Reflector:
         options: ReflectorOptions = DEFAULT_OPTIONS,
         clock: WatchClock = DEFAULT_CLOCK,
         turns: TimeSlice | None = None,
+        forget_some: Forget = forget_nothing,
     ) -> None:
         self.scope = scope
         self.state: State = "waiting"
@@ -74,7 +75,8 @@ class Reflector:
         self._observer = observer
         self._options = options
         self._clock = clock
-        self._feed = SinkAdapter(scope, sink, observer, clock, turns or TimeSlice(clock.work))
+        turns = turns or TimeSlice(clock.work)
+        self._feed = SinkAdapter(scope, sink, observer, clock, turns, forget_some)
         self._lister = Lister(scope, source, self._feed, observer, options)
         self._watcher = Watcher(scope, source, self._feed, options, clock)
         self._watcher.position = VersionCursor(since)
@@ -127,7 +129,7 @@ class Reflector:
             if self._watcher.opened is not None:
                 self._observer.restart(self.scope.resource.name, _reason(error))
                 self._note_need_to_list("reconnect")
-            return self._failed(error)
+            return await self._failed(error)
         return 0.0
 
     async def _follow(self) -> None:
@@ -219,12 +221,12 @@ class Reflector:
         if self.synced and not self.version:
             self._forget(reason)
 
-    def _failed(self, error: ApiError | Malformed) -> float:
+    async def _failed(self, error: ApiError | Malformed) -> float:
         """Choose the state after a failure, and the least pause, in seconds."""
         self.up = False
         match error:
             case NotServed():
-                return self._missed(error)
+                return await self._missed(error)
             case Refused():
                 self._fail("refused", error)
                 return self._options.look_again_seconds
@@ -239,7 +241,7 @@ class Reflector:
                 self._count_breaks(error)
         return error.retry_after if isinstance(error, Unavailable) else 0.0
 
-    def _missed(self, error: NotServed) -> float:
+    async def _missed(self, error: NotServed) -> float:
         """Believe that something followed is gone when it was seen twice to be."""
         self._missing += 1
         self._resource = None
@@ -249,6 +251,7 @@ class Reflector:
             return self._options.confirm_seconds
         if followed:
             self._feed.begin()
+            await self._feed.forget()
             self._feed.end()
         self._fail("not served", error)
         self._forget("")

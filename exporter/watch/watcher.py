@@ -124,6 +124,8 @@ class Watcher:
             for count, line in enumerate(batch, 1):
                 if line is not None:
                     self.lines += 1
+                    if line.initial_end and self._on_list:
+                        await self._feed.forget()
                     self._take(line)
                 if line is None or self._clock.work() - began > TURN_SECONDS:
                     await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.model.changes import Applied, Change, Deleted, Init, InitDone
 from exporter.model.metadata import Metadata
 from exporter.model.report import Instant, Reference, Report, Result
-from exporter.state.cluster import ClusterState, Occurrence
+from exporter.state.cluster import FORGOTTEN_AT_ONCE, ClusterState, Occurrence
 from exporter.state.failures import Identity
 from exporter.state.memory import COMPARED_AT_ONCE, Comparison, FailureMemory, hash_of
 from exporter.state.occurrences import FailureCounted
@@ -60,6 +60,10 @@ class Compared:
             self.state.apply(change)
         failures = self.state.ledger.failures
         self.comparison = Comparison(known(checks), failures, redate=redate)
+
+    def count(self) -> int:
+        self.state.ledger.settle()
+        return self.state.ledger.count()
 
     def outcome(self) -> tuple[object, ...]:
         failures = self.state.ledger.failures
@@ -127,3 +131,25 @@ def test_a_turn_counts_a_few_hundred_failures(began: bool) -> None:
     turns = [after - before for before, after in pairwise(counted)]
     assert sum(turns) == len(names)
     assert max(turns) <= COMPARED_AT_ONCE
+
+
+def test_reports_that_a_list_did_not_bring_are_forgotten_a_few_hundred_at_a_time() -> None:
+    first = [Applied(REPORTS, report(f"pod-{number}", ["r1"], 0)) for number in range(2_000)]
+    outcomes = []
+    for in_turns in (True, False):
+        it = Compared(first, (), redate=False)
+        while it.comparison.take(1_000):
+            pass
+        it.state.apply(Init(REPORTS))
+        for change in first[:100]:
+            it.state.apply(change)
+        counts, more = [it.count()], in_turns
+        while more:
+            more = it.state.forget_some(REPORTS)
+            counts.append(it.count())
+        it.state.apply(InitDone(REPORTS))
+        assert it.count() == 100
+        assert max((a - b for a, b in pairwise(counts)), default=0) <= FORGOTTEN_AT_ONCE
+        assert counts[-1] == (100 if in_turns else 2_000)
+        outcomes.append(it.outcome())
+    assert outcomes[0] == outcomes[1]

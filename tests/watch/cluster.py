@@ -15,6 +15,7 @@ from exporter.model.changes import Change, Scope
 from exporter.model.resource import POLICY_REPORTS, Resource
 from exporter.watch.lists import ReflectorOptions
 from exporter.watch.pace import WatchClock
+from exporter.watch.ports import Forget, forget_nothing
 from exporter.watch.reflector import Reflector
 from tests.apiserver import Simulator, Store
 from tests.apiserver.faults import Call
@@ -70,6 +71,7 @@ class Followed:
         self.since = since
         work = count().__next__ if generous else time.perf_counter
         self.clock = WatchClock(self.wall, work, jitter=lambda: chance)
+        self.forget_some: Forget = forget_nothing
         self._notes: list[Callable[[Change], None]] = []
         self.reflector: Reflector
         self.task: asyncio.Task[Any]
@@ -188,6 +190,7 @@ class Followed:
                 since=self.since,
                 options=self.options,
                 clock=self.clock,
+                forget_some=self.forget_some,
             )
             self.task = asyncio.create_task(self.reflector.run())
             try:

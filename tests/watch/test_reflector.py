@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from exporter.model.changes import Applied, Change, Deleted, InitDone
+from exporter.model.changes import Applied, Change, Deleted, InitDone, Scope
 from exporter.model.metadata import version_number
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, NAMESPACES, POLICY_REPORTS, Resource
-from exporter.watch.lists import NamespaceLists
+from exporter.watch.lists import FIRST_PAGE_OBJECTS, NamespaceLists
 from tests.apiserver import faults
 from tests.virtual_time import virtual
 from tests.watch.cluster import Followed
@@ -67,6 +67,32 @@ async def test_a_saved_version_of_a_kind_that_is_gone_is_swept_when_that_is_cert
         await it.until(lambda: it.reflector.state == "not served")
         assert it.mirror.kinds() == ["Init", "InitDone"]
         assert it.reflector.version == ""
+
+
+@pytest.mark.parametrize("how", ["pages", "stream", "not served"])
+@virtual
+async def test_before_a_list_ends_the_sink_forgets_what_it_did_not_bring_in_turns(how: str) -> None:
+    it = Followed(stream=how == "stream")
+    it.fill(2 * FIRST_PAGE_OBJECTS)
+    seen: list[tuple[int, bool]] = []
+
+    def forget_some(scope: Scope) -> bool:
+        assert scope == it.scope
+        kinds = it.mirror.kinds()
+        seen.append((len(kinds), kinds[-1] == "InitDone"))
+        return len(seen) % 3 != 0
+
+    it.forget_some = forget_some
+    async with it.running():
+        await it.in_step()
+        if how == "not served":
+            seen.clear()
+            it.api.unserve(it.resource)
+            await it.until(lambda: it.reflector.state == "not served")
+        kinds = it.mirror.kinds()
+    assert len(seen) == 3
+    assert {place for place, _ in seen} == {len(kinds) - 1 - kinds[::-1].index("InitDone")}
+    assert not any(over for _, over in seen)
 
 
 @virtual
