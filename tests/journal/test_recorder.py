@@ -147,6 +147,24 @@ def test_a_failure_closes_with_what_the_report_has_now(word: str, reason: str, n
     assert recorded.lines[-1]["reason"] == reason
 
 
+def namespace_report(version: str, **words: str) -> Report:
+    """Make a report of a whole namespace, with what each Pod has."""
+    results = [
+        Result("p", "r", word, source="kyverno", resources=[Reference("Pod", name, "team-a")])
+        for name, word in words.items()
+    ]
+    return Report.of(Metadata("all", "team-a", version), None, None, results)
+
+
+def test_failures_of_one_report_close_each_for_its_own_reason() -> None:
+    recorded = Recorded()
+    recorded.sees(REPORTS, namespace_report("7", fixed="fail", gone="fail", skipped="fail"))
+    assert len(recorded.lines) == 3
+    recorded.sees(REPORTS, namespace_report("8", fixed="pass", skipped="skip", other="fail"))
+    found = {line["resource_name"]: line.get("reason") for line in recorded.lines}
+    assert found == {"fixed": "pass", "skipped": "skip", "gone": "not_reported", "other": None}
+
+
 def test_a_failure_closes_when_its_report_is_deleted_or_no_longer_has_the_rule() -> None:
     recorded = Recorded()
     recorded.sees(REPORTS, report(), report("pass", "8", rule="other"))
