@@ -33,7 +33,10 @@ ROWS = (
     Row("a failure that flaps, 20 minutes on and 40 off", {"policy": "flaps"}),
     Row(f"a new policy fails in {len(FLEET)} namespaces", {"policy": "fleet"}),
     Row(f"a changed policy fails in {len(SMALL)} namespaces", {"policy": "small"}),
-    Row("a namespace changes its team label, and one gets a label", {"policy": "relabelled"}),
+    Row(
+        "a namespace with an old failure changes its team label, another gets one",
+        {"policy": "relabelled"},
+    ),
     Row("a person is blocked once in kube-system", {"policy": "once-kube-system"}),
     Row("a person is blocked once elsewhere", {"policy": "once-person"}),
     Row("a ReplicaSet is refused repeatedly", {"namespace": "retries"}),

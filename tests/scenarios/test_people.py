@@ -11,7 +11,7 @@ import yaml
 from alerts.build import HERE as ALERTS
 from tests.scenarios import rows
 from tests.scenarios.judge import Fired
-from tests.scenarios.lived import EXAMPLE, STACK, town
+from tests.scenarios.lived import EXAMPLE, STACK, about, town
 from tests.scenarios.people import Configuration, mutes, routes
 from tests.servers import alertmanager
 from tests.tools import eventually, fetch, tool
@@ -19,14 +19,23 @@ from tests.tools import eventually, fetch, tool
 pytestmark = [pytest.mark.tier("monitoring"), pytest.mark.slow]
 
 MOMENTS = [rows.AT - 60, rows.AT + 3, rows.AT + 8, rows.AT + 40, rows.AT + 300]
+NOT_ROUTED = {"cluster", "instance", "namespace", "policy"}
 FILES = {
     "example": (EXAMPLE, ALERTS / "alertmanager.example.yml"),
     "stack": (STACK, rows.HERE / "kube-prometheus-stack.yml"),
 }
 
 
+def fired() -> list[Fired]:
+    """Return the alerts of every row."""
+    return [
+        *town("plain").fired,
+        *(each for row in rows.ABOUT_EXPORTERS for each in about("plain", row).fired),
+    ]
+
+
 def firing(minute: int) -> list[Fired]:
-    return [each for each in town("plain").fired if each.start <= minute < each.end]
+    return [each for each in fired() if each.start <= minute < each.end]
 
 
 def bare(path: Path) -> str:
@@ -41,10 +50,8 @@ def bare(path: Path) -> str:
 def test_alerts_go_where_amtool_sends_them(name: str) -> None:
     config, path = FILES[name]
     kinds = {
-        tuple(
-            sorted((k, v) for k, v in each.labels.items() if k not in {"namespace", "policy"})
-        ): each
-        for each in town("plain").fired
+        tuple(sorted((k, v) for k, v in each.labels.items() if k not in NOT_ROUTED)): each
+        for each in fired()
     }
     for alert in kinds.values():
         wanted = ",".join(route.receiver for route in routes(config, alert.labels))
@@ -64,6 +71,7 @@ def test_alerts_go_where_amtool_sends_them(name: str) -> None:
 def test_alerts_are_muted_where_a_real_alertmanager_mutes_them(name: str, minute: int) -> None:
     config, path = FILES[name]
     now = firing(minute)
+    wanted = muted(config, now)
     end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     posted = [{"labels": each.labels, "endsAt": end} for each in now]
     with alertmanager(bare(path)) as manager:
@@ -72,9 +80,9 @@ def test_alerts_are_muted_where_a_real_alertmanager_mutes_them(name: str, minute
             lambda: (
                 len(held := manager.alerts()) == len(now)
                 and {_key(each.labels) for each in held if each.status.state == "suppressed"}
-                == muted(config, now)
+                == wanted
             ),
-            what=f"Alertmanager mutes {muted(config, now)}",
+            what=f"Alertmanager mutes {wanted}",
         )
 
 

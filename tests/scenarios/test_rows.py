@@ -1,8 +1,11 @@
 """What people get in each row of the table: who, when, how often, until when."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.scenarios.lived import NEWS, STACK, Lived, about, town
+from tests.scenarios.people import mutes
 from tests.scenarios.rows import AT, FLEET, HOUR, SMALL, VARIANTS, asked
 
 pytestmark = [pytest.mark.tier("monitoring"), pytest.mark.slow]
@@ -87,8 +90,12 @@ def test_a_changed_policy_is_told_to_its_owner_and_pages_no_team(
 
 @each_variant
 def test_a_changed_label_of_a_namespace_is_no_news(variant: str) -> None:
-    found = town(variant).alerts(namespace={"relabelled", "late-label"}, name=NEWS)
-    assert [alert for alert in found if alert.start >= AT - HOUR] == []
+    """What fires already is handed over to the new team; nothing else fires."""
+    found = town(variant).alerts(namespace={"relabelled", "late-label"})
+    after = [alert for alert in found if alert.start >= AT - HOUR]
+    assert {(alert.name, alert.labels["severity"]) for alert in after} <= {
+        ("PolicyViolationOverdue", "notice")
+    }
     assert town(variant).alerts(policy="relabelled", name="PolicyBlockSpike") == []
 
 
@@ -238,3 +245,30 @@ def test_forty_blocks_in_ten_minutes_are_told_once(variant: str) -> None:
     found = about(variant, "burst").alerts(policy="burst", name="PolicyBlockSpike")
     assert len(found) == 1
     assert found[0].start - AT <= 20
+
+
+def every(variant: str) -> Iterator[Lived]:
+    """Yield what became of each row that is judged in a variant."""
+    yield town(variant)
+    for row in asked(variant):
+        yield about(variant, row)
+
+
+@each_variant
+def test_kube_prometheus_stack_hides_no_notice(variant: str) -> None:
+    """What its configuration mutes is of severity info, or InfoInhibitor itself."""
+    muted = [target for lived in every(variant) for target, _ in mutes(STACK, lived.fired)]
+    assert {target.labels["severity"] for target in muted} <= {"info", "none"}
+
+
+@each_variant
+def test_each_notice_reaches_people_through_kube_prometheus_stack_within_minutes(
+    variant: str,
+) -> None:
+    for lived in every(variant):
+        heard = lived.told(STACK)
+        for alert in lived.alerts():
+            if alert.end - alert.start > PROMPT:
+                times = [message.minute for message in heard if alert in message.firing]
+                assert times, alert
+                assert times[0] - alert.start <= 6, alert
