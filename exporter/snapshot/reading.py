@@ -226,9 +226,10 @@ async def _read_cluster(
             except NotServed as error:
                 absent.append(error)
             except Refused as error:
-                _note_refusal(reading, scope, error)
+                _note_refusal(reading, scope, credentials.name, error)
         if len(absent) == len(scopes) and all(each.status == _NOT_FOUND for each in absent):
-            raise _no_kubernetes(credentials.name, absent[0])
+            text = "not a Kubernetes API server, or a wrong path: it serves no API at all"
+            raise ApiError(f"{credentials.name}: {text} ({absent[0]})", absent[0].status)
         _check_refusals(reading, scopes)
         reading.cluster_uid = await _uid(client)
         if exceptions:
@@ -236,18 +237,12 @@ async def _read_cluster(
         reading.missing = [n for n in flags.namespaces if not await _exists(client, n)]
 
 
-def _no_kubernetes(name: str, error: NotServed) -> ApiError:
-    return ApiError(
-        f"{name}: not a Kubernetes API server, or a wrong path: it serves no API at all ({error})",
-        error.status,
-    )
-
-
-def _note_refusal(reading: Reading, scope: Scope, error: Refused) -> None:
+def _note_refusal(reading: Reading, scope: Scope, access: str, error: Refused) -> None:
     if not error.status:
         raise error  # no credentials to ask with: the API server refused nothing
     if error.status == _UNAUTHORIZED:
-        raise Refused(f"{error}; log in again, or check the token of this context", error.status)
+        hint = "the credentials are refused; log in again, or check the token"
+        raise Refused(f"{access}: {error}: {hint}", error.status)
     reading.refused.setdefault(scope.resource.name, error)
 
 
@@ -256,8 +251,8 @@ def _check_refusals(reading: Reading, scopes: Iterable[Scope]) -> None:
     reports = {s.resource.name for s in scopes if s.resource in REPORT_RESOURCES}
     refused = reports & reading.refused.keys()
     if refused and refused >= reports & reading.served:
-        first = reading.refused[min(refused)]
-        hint = "grant list on it with a ClusterRole, or a Role and --namespace"
+        first = reading.refused[name := min(refused)]
+        hint = f"grant list on {name} with a ClusterRole, or a Role and --namespace"
         raise Refused(f"{first}; {hint}", first.status)
     for name, error in reading.refused.items():
         warn(f"not read: {name}: {error}")
