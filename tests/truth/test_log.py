@@ -109,12 +109,28 @@ def test_refusals_of_several_resources_are_one_line(logged: Logged) -> None:
     assert logged.lines() == ["credentials or permissions refused"]
 
 
-def test_resources_that_are_not_served_are_one_line_without_an_alarm(logged: Logged) -> None:
+UNSERVED = {
+    POLICY_RESOURCES[0].name: ("not served by the API server yet", logging.INFO),
+    POLICY_REPORTS.name: ("no policy report API is served", logging.WARNING),
+    "": ("not a Kubernetes API server, or a wrong path", logging.WARNING),
+}
+
+
+@pytest.mark.parametrize("name", UNSERVED, ids=["policies", "reports", "everything"])
+def test_what_is_not_served_is_one_line_and_an_alarm_only_without_reports(
+    name: str, logged: Logged
+) -> None:
     for each in logged.reflectors:
-        each.state = "not served"
-        each.last_error = NotServed(f"{each.scope.resource.name} is not served")
+        resource = each.scope.resource.name
+        if name in {resource, ""}:
+            each.state, each.last_error = "not served", NotServed(f"{resource} is not served", 404)
+        else:
+            each.up, each.state, each.last_sync = True, "watching", logged.clock[0]
     logged.outages.look()
-    assert [record.levelno for record in logged.records] == [logging.INFO]
+    text, level = UNSERVED[name]
+    [record] = logged.records
+    assert record.levelno == level
+    assert record.getMessage().startswith(text)
 
 
 def test_fields_stay_fields_in_json() -> None:
