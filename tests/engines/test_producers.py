@@ -191,6 +191,47 @@ CASES = {
         ],
         Seen({"error": 1}, []),
     ),
+    "a sample of OpenReports: the source is the report's, its results are limited": Case(
+        ("bench-adapter",),
+        [
+            {
+                "apiVersion": OPEN,
+                "kind": "Report",
+                "metadata": {"name": "api-server", "namespace": "shop"},
+                "source": "bench-adapter",
+                "summary": {"pass": 8, "fail": 2},
+                "results": [
+                    {"policy": "anonymous-auth", "result": "warn", "properties": {"index": "1"}},
+                    {"policy": "basic-auth", "result": "fail", "scored": True},
+                ],
+                "configuration": {"limits": {"maxResults": 2, "statusFilter": ["warn", "fail"]}},
+            }
+        ],
+        Seen({}, [("shop", "", "", "basic-auth", "", "bench-adapter")]),
+    ),
+    "a sample of OpenReports: one object with a policy of its own as the scope": Case(
+        ("",),
+        [
+            {
+                "apiVersion": OPEN,
+                "kind": "Report",
+                "metadata": {"name": "images", "namespace": "shop"},
+                "scope": {"kind": "Policy", "name": "no-vulnerable-image", "namespace": "shop"},
+                "summary": {"pass": 1, "fail": 11},
+                "results": [
+                    {
+                        "policy": "no-vulnerable-image",
+                        "result": "fail",
+                        "scored": False,
+                        "properties": {"standards": "NIST-CSF", "severity": "high"},
+                    }
+                ],
+            }
+        ],
+        Seen(
+            {"fail": 1}, [("shop", "Policy", "no-vulnerable-image", "no-vulnerable-image", "", "")]
+        ),
+    ),
     "Netchecks, a history of one check": Case(
         ("netchecks",),
         [
