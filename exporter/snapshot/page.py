@@ -322,5 +322,5 @@ def _html_cell(cell: Cell) -> Markup:
     if cell.kind == "share":
         width = text.removesuffix(" %") if text.endswith("%") else "0"
         bar = tag("i", tag("b", style=f"width:{width}%"))
-        content = [bar, text]
+        content = [bar, tag("span", text)]
     return tag("td", content, class_=cell.kind)
