@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,25 @@ def test_the_threats_are_tested() -> None:
 def test_every_test_that_the_security_page_names_exists(file: str, name: str) -> None:
     text = (ROOT / file).read_text()
     assert not name or re.search(rf"^(async )?def {name}\(", text, re.MULTILINE)
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+NAMED = re.findall(r"`(\w[\w/]*\.py)`\s+`([A-Za-z_][\w.]*)`", ARCHITECTURE)
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(set(NAMED)))
+def test_the_architecture_page_names_what_the_module_has(module: str, name: str) -> None:
+    source = (ROOT / "exporter" / module).read_text()
+    for part in name.split("."):
+        assert re.search(rf"^\s*(async def|def|class) {part}\b|^{part}\b", source, re.MULTILINE), (
+            part
+        )
+
+
+def test_the_architecture_page_has_the_layers_that_import_linter_checks() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = [set(each.split(" | ")) for each in linter["contracts"][0]["layers"]]
+    shown = [set[str]() for _ in layers]
+    for number, package in re.findall(r"^\| (\d+) \| `(\w+)/?` \|", ARCHITECTURE, re.MULTILINE):
+        shown[int(number) - 1].add(package)
+    assert shown == layers
