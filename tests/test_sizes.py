@@ -1,4 +1,4 @@
-"""The size check sees what is too large, and says where."""
+"""The size check finds what is too large and what has a name twice, and prints where it is."""
 
 from pathlib import Path
 
@@ -30,4 +30,13 @@ def test_many_functions_that_are_each_a_bit_long_are_too_much(tmp_path: Path) ->
     (tmp_path / "dense.py").write_text(function("f", 11) * 3, encoding="utf-8")
     assert list(sizes.complaints(tmp_path)) == [
         f"{tmp_path}: the median function has 11 lines, at most 10"
+    ]
+
+
+def test_two_classes_of_one_name_are_named_with_both_places(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text("class Row:\n    x = 1\n", encoding="utf-8")
+    other.write_text("x = 1\nclass Row:\n    x = 1\nclass Rows:\n    x = 1\n", encoding="utf-8")
+    assert list(sizes.complaints(tmp_path)) == [
+        f"{other}:2: class Row has the name of a class in {one}:1"
     ]

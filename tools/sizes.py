@@ -1,4 +1,4 @@
-"""Refuse functions and modules that outgrew one thought and one sitting."""
+"""Refuse functions and modules that are too large, and two classes of one name."""
 
 import ast
 import statistics
@@ -20,8 +20,26 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
             yield f"{path}:{node.lineno} {node.name}", lines
 
 
+def classes(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name of each class of the modules under ``root``, and its place."""
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+            if isinstance(node, ast.ClassDef):
+                yield node.name, f"{path}:{node.lineno}"
+
+
+def namesakes(root: Path) -> Iterator[str]:
+    """Yield one line for each class that has the name of an earlier one under ``root``."""
+    first: dict[str, str] = {}
+    for name, place in classes(root):
+        if name in first:
+            yield f"{place}: class {name} has the name of a class in {first[name]}"
+        first.setdefault(name, place)
+
+
 def complaints(root: Path) -> Iterator[str]:
-    """Yield one line for each thing under ``root`` that is too large."""
+    """Yield one line for each thing under ``root`` that is too large, or has a name twice."""
+    yield from namesakes(root)
     sizes: list[int] = []
     for path in sorted(root.rglob("*.py")):
         lines = len(path.read_text(encoding="utf-8").splitlines())

@@ -9,7 +9,7 @@ from exporter.app.serve import Stop, site_of, start
 from exporter.errors import ConfigError, ExporterError
 from exporter.journal.writer import STANDARD_OUTPUT
 from exporter.kube.credentials import Anonymous
-from exporter.settings.file import ConfigFile, Labels
+from exporter.settings.file import ConfigFile, LabelSettings
 from exporter.settings.flags import Flags
 from exporter.simulator.scenario import living, play
 from exporter.simulator.server import Simulator
@@ -17,7 +17,7 @@ from exporter.web.listen import Listeners, bind_failure
 from exporter.web.server import serving
 
 LAST_PORT: Final = 65_535
-OWNED: Final = ConfigFile(labels=Labels(namespace_labels=("team", "env")))
+OWNED: Final = ConfigFile(labels=LabelSettings(namespace_labels=("team", "env")))
 """The sample cluster's namespaces carry their owner in labels, so the demo shows it."""
 
 

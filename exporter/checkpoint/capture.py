@@ -18,7 +18,7 @@ from exporter.checkpoint.format import (
     restore_counters,
     scope_name,
 )
-from exporter.checkpoint.lines import NoJournal, Outbox
+from exporter.checkpoint.lines import JournalPort, NoJournal
 from exporter.model.changes import Scope
 from exporter.model.metadata import version_number
 from exporter.model.resource import EVENTS
@@ -61,7 +61,7 @@ class Checkpointer:
     ) -> None:
         self.cluster = ""
         self.saved_at = 0.0
-        self.outbox: Outbox = NoJournal()
+        self.outbox: JournalPort = NoJournal()
         self._state = state
         self._restore = state.ledger.restore
         self._reflectors = reflectors

@@ -8,7 +8,7 @@ import msgspec
 from exporter.model.changes import Scope
 
 
-class Outbox(Protocol):
+class JournalPort(Protocol):
     """Lines of a journal that are written once the checkpoint that covers them is durable."""
 
     @property

@@ -68,7 +68,7 @@ class OidcUser(NamedTuple):
     file: Path
 
 
-class _Claims(msgspec.Struct, frozen=True):
+class _IdTokenClaims(msgspec.Struct, frozen=True):
     exp: float
 
 
@@ -144,7 +144,7 @@ def _expiry(token: str) -> float:
     try:
         claims = token.split(".")[1]
         padded = claims + "=" * (-len(claims) % 4)
-        return msgspec.json.decode(urlsafe_b64decode(padded), type=_Claims).exp
+        return msgspec.json.decode(urlsafe_b64decode(padded), type=_IdTokenClaims).exp
     except (IndexError, ValueError, msgspec.DecodeError):
         return 0.0
 

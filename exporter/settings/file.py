@@ -52,7 +52,7 @@ MOVED: Final = {"status_page.grafana_url": "grafana_url at the top level"}
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?")
 
 
-class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which labels the report and event families carry."""
 
     namespace_labels: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[str, ...] = KYVERNO_SOURCES
     filters: Filters = Filters()
     results: tuple[Word, ...] = RESULTS
-    labels: Labels = Labels()
+    labels: LabelSettings = LabelSettings()
     families: dict[str, FamilySettings] = {}
     max_series: Positive = 200_000
     birth_hold: Seconds = BIRTH_HOLD_SECONDS
@@ -275,7 +275,7 @@ def _family_complaints(config: ConfigFile) -> Iterator[tuple[str, str]]:
             yield f"families.{name}.results", "only policyreport_resource_results has this key"
 
 
-def _label_complaints(labels: Labels) -> Iterator[str]:
+def _label_complaints(labels: LabelSettings) -> Iterator[str]:
     taken = {label for family in CATALOGUE for label in family.labels} | {"cluster"}
     for label in labels.namespace_labels:
         name = label_name(label)

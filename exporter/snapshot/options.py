@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from exporter.errors import ConfigError
 from exporter.model.report import RESULTS
-from exporter.settings.file import ConfigFile, Labels, ReportSettings
+from exporter.settings.file import ConfigFile, LabelSettings, ReportSettings
 from exporter.settings.flags import Flags
 from exporter.state.selection import Filters, Globs
 from exporter.view.values import DEFAULT_COUNT, SEVERITIES
@@ -273,7 +273,7 @@ def narrowed(config: ConfigFile, ask: SnapshotOptions, flags: Flags) -> ConfigFi
     if ask.if_enforced and not labels.namespace_labels and not flags.namespaces:
         label = label or OWNER_LABEL
     if label and label not in labels.namespace_labels:
-        labels = Labels((*labels.namespace_labels, label), labels.drop)
+        labels = LabelSettings((*labels.namespace_labels, label), labels.drop)
     values = {name: getattr(config, name) for name in config.__struct_fields__}
     return ConfigFile(
         **(values | {"filters": filters, "results": results, "reports": reports, "labels": labels})

@@ -98,7 +98,7 @@ class FailureMemory:
         return self._known.popitem() if self._comparable and self._known else None
 
 
-class Comparison:
+class CheckpointComparison:
     """Counts what began and ended between a checkpoint and now, some failures at a time.
 
     A report that changes meanwhile is compared before it does, so that the counts are those of
@@ -157,7 +157,7 @@ class Restore:
     def __init__(self, failures: Failures) -> None:
         self.memory: FailureMemory | None = None
         self._failures = failures
-        self._comparison: Comparison | None = None
+        self._comparison: CheckpointComparison | None = None
 
     @property
     def is_over(self) -> bool:
@@ -165,8 +165,8 @@ class Restore:
         return self.memory is None and self._comparison is None
 
     def compare(self, memory: FailureMemory, *, redate: bool) -> None:
-        """Begin to count what differs from a checkpoint; see ``Comparison``."""
-        self._comparison = Comparison(memory, self._failures, redate=redate)
+        """Begin to count what differs from a checkpoint; see ``CheckpointComparison``."""
+        self._comparison = CheckpointComparison(memory, self._failures, redate=redate)
 
     def finish_some(self) -> bool:
         """Count some of what began and ended; True when more may be left.

@@ -61,7 +61,7 @@ Others are not known: Trivy's adapter, for one, writes several sources.
 """
 
 
-class Labels(msgspec.Struct, gc=False):
+class UsedLabels(msgspec.Struct, gc=False):
     """The labels of a report that are used."""
 
     manager: str = msgspec.field(default="", name="app.kubernetes.io/managed-by")
@@ -72,7 +72,7 @@ class Labels(msgspec.Struct, gc=False):
         return SOURCES.get(self.manager, "")
 
 
-_labels = msgspec.json.Decoder(Labels | None).decode
+_labels = msgspec.json.Decoder(UsedLabels | None).decode
 
 
 class _ReportMetadata(Metadata, frozen=True, gc=False, rename="camel"):

@@ -22,7 +22,7 @@ from exporter.wire.codec import (
     PageTurns,
     WatchLine,
 )
-from exporter.wire.result_cache import Labels, ResultCache, WireReport
+from exporter.wire.result_cache import ResultCache, UsedLabels, WireReport
 
 ACCEPT: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _COUNTS: Final = ("Pass", "Fail", "Warn", "Error", "Skip")
@@ -35,7 +35,7 @@ class _Owner(msgspec.Struct, gc=False):
 
 class _RowMetadata(Metadata, frozen=True, gc=False, rename="camel"):
     name: str = ""  # a bookmark has none
-    labels: Labels | None = None
+    labels: UsedLabels | None = None
     managed_fields: list[ManagedField] | None = None
     owner_references: list[_Owner] | None = None
     annotations: dict[str, str] | None = None

@@ -10,7 +10,7 @@ from exporter.kube.client import KubeClient
 from exporter.kube.credentials import Anonymous
 from exporter.kube.source import KubeSource
 from exporter.metrics.self_metrics import new_self_metrics
-from exporter.settings.file import ConfigFile, Labels, Plan, ReportSettings
+from exporter.settings.file import ConfigFile, LabelSettings, Plan, ReportSettings
 from exporter.simulator.registry import Registry
 from exporter.simulator.sample import sample
 from exporter.simulator.scenario import Scenario, ScenarioClock
@@ -20,7 +20,7 @@ from tests.watch.cluster import NOON, report
 
 BOOKMARK_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 300.0
-LABELS: Final = Labels(namespace_labels=("team", "env"))
+LABELS: Final = LabelSettings(namespace_labels=("team", "env"))
 FULL: Final = ConfigFile(birth_hold=0.0, labels=LABELS)
 SUMMARY: Final = ConfigFile(birth_hold=0.0, labels=LABELS, reports=ReportSettings("summary"))
 _NOT_OF_THE_CLUSTER: Final = (OWN, "process_", "python_")

@@ -13,7 +13,7 @@ from exporter.model.metadata import Metadata
 from exporter.model.report import Instant, Reference, Report, Result
 from exporter.state.cluster import FORGOTTEN_AT_ONCE, ClusterState, Occurrence
 from exporter.state.failures import Identity
-from exporter.state.memory import COMPARED_AT_ONCE, Comparison, FailureMemory, hash_of
+from exporter.state.memory import COMPARED_AT_ONCE, CheckpointComparison, FailureMemory, hash_of
 from exporter.state.occurrences import FailureCounted
 from exporter.state.report_store import ReportKey
 from exporter.state.selection import Selection
@@ -59,7 +59,7 @@ class Compared:
         for change in [Init(REPORTS), *first, InitDone(REPORTS)]:
             self.state.apply(change)
         failures = self.state.ledger.failures
-        self.comparison = Comparison(known(checks), failures, redate=redate)
+        self.comparison = CheckpointComparison(known(checks), failures, redate=redate)
 
     def count(self) -> int:
         self.state.ledger.settle()
