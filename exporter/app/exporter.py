@@ -96,10 +96,13 @@ class CheckpointTarget(NamedTuple):
 
 
 class Exporter:
-    """One exporter over one source, from nothing known to followed for ever.
+    """One exporter over one source: its state, series, reflectors and checkpoints.
 
-    ``heard``, while it is set, is the newest version of an object that was given, by scope.
-    ``journal`` is None where none is kept.
+    - ``heard``: during a reload, the newest resourceVersion received, by scope; else None.
+      ``_take`` adds to it; ``inherit``, exporter.app.handover and exporter.app.reloading set it.
+    - ``journal``: where occurrences are recorded, None where no journal is configured. Only
+      ``keep_journal`` sets it, before ``follow``.
+    - ``began``: whether ``follow`` has read the checkpoint, or ``inherit`` has been called.
     """
 
     journal: Recorder | None = None

@@ -46,7 +46,8 @@ class Reloading:
     async def reload(self) -> str | None:
         """Re-read the configuration and apply it; return what is wrong with it, None if nothing.
 
-        The journal's file is opened again, as logrotate asks for with SIGHUP.
+        The journal's file is opened again, as logrotate asks for with SIGHUP. An error of the
+        configuration is logged and returned, not raised.
         """
         if self._life is not None and self._life.cancelling():
             return "the exporter is stopping"
@@ -80,7 +81,7 @@ class Reloading:
         """Put *config* in force as soon as possible.
 
         Raises:
-            ConfigError: the address of an Alertmanager is wrong.
+            ConfigError: the address of an Alertmanager is wrong, or the journal cannot be opened.
         """
         if config == self._wanted:
             if self._succession is None:

@@ -93,9 +93,10 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 class ScrapeRenderer:
-    """Renders /metrics. Taking changes up holds the event loop for TURN_SECONDS at a time.
+    """Renders /metrics. Updates of the series hold the event loop for TURN_SECONDS at a time.
 
-    Scrapes at the same time share these turns, as their work is the same.
+    After ten seconds of updates, that is LONG_TURN_SECONDS at a time. Scrapes at the same time
+    share these turns, as their work is the same.
     """
 
     def __init__(
@@ -140,10 +141,10 @@ class ScrapeRenderer:
             yield b"# EOF\n"
 
     async def settle(self, *, sums: bool = False) -> None:
-        """Bring the series up to the state, a slice at a time; with *sums* those too.
+        """Update the series, a slice at a time, and with *sums* the page's sums as well.
 
-        What this leaves would be taken up in one go by the moment itself, so it leaves nothing:
-        under a flood of changes it takes longer turns after ten seconds.
+        Leaves nothing to update, because ``Exposition.take`` would update that in a single turn.
+        Therefore turns are longer once changes have arrived for ten seconds without a pause.
         """
         patient_until = self._clock() + _PATIENCE_SECONDS
         while True:

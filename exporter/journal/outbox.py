@@ -19,13 +19,14 @@ Lane = Literal["events", "failures"]
 
 
 class Outbox:
-    """The lines of one exporter. Invariant: a line is written if and only if it is counted durably.
+    """The lines of one exporter. Invariant: what is counted durably has its line written.
 
     While lines are *held*, each waits in its lane until a moment of the state covers it
     (``cover``), and is written once that moment is durable (``release``). The checkpoint holds the
-    lines that it covers (``covered``), so a restart can write them again. If more than
-    CHECKPOINT_BYTES wait, the oldest are written before: those of Events first, whose ids and
-    content come from the Event and are the same when it is counted again.
+    lines that it covers (``covered``), so a restart can write them again. No line is written
+    before it is counted durably, with one exception: if more than CHECKPOINT_BYTES wait, the oldest
+    are written early, and a crash then can write them twice. Those of Events are first, because
+    their ids and content come from the Event and are the same when it is counted again.
     """
 
     def __init__(self, journal: Journal) -> None:

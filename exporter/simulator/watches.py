@@ -60,7 +60,11 @@ class Watch:
             yield self.bookmark({INITIAL_EVENTS_END: "true"})
 
     def news(self) -> Iterator[SimulatedLine]:
-        """Yield what happened since. Raises Refusal 410 where that is forgotten."""
+        """Yield what happened since.
+
+        Raises:
+            Refusal: 410, the store no longer has the changes since ``version``.
+        """
         try:
             entries = self.store.since(self.served.storage, self.version)
         except Compacted as error:
@@ -123,9 +127,10 @@ class Watch:
 async def lines(
     watch: Watch, served: Callable[[], bool], seconds: float, bookmark_seconds: float
 ) -> AsyncIterator[SimulatedLine]:
-    """Yield the watch's lines as they happen, for that long, or while ``served`` says so.
+    """Yield the watch's lines as they happen, until *seconds* are over or *served* returns False.
 
-    A Refusal becomes the last line. ``bookmark_seconds`` 0: no bookmarks.
+    A Refusal becomes the last line. Every *bookmark_seconds* without another line there is a
+    bookmark, or none where that is 0.
     """
     written = asyncio.Event()
     unsubscribe = watch.store.subscribe(written.set)

@@ -1,4 +1,4 @@
-"""All state together, fed with changes."""
+"""The whole state of the cluster as the exporter knows it; each change is applied in one call."""
 
 from collections.abc import Callable
 from typing import Final, assert_never
@@ -32,7 +32,7 @@ _REPORT_PLURALS = frozenset((r.group, r.plural) for r in REPORT_RESOURCES)
 
 
 class ClusterState:
-    """What is known of the cluster. ``apply`` never awaits, so a reader sees each change whole."""
+    """Reports, Events, policies and namespaces as the API server sent them, and their counts."""
 
     def __init__(  # noqa: PLR0913 - the settings of what is counted
         self,
@@ -66,7 +66,10 @@ class ClusterState:
         self.register.report = listener
 
     def apply(self, change: Change) -> None:
-        """Bring the numbers up to date with one change."""
+        """Apply one change: counters and the page are current at once, totals after Ledger.settle.
+
+        Never awaits, so a reader sees each change whole.
+        """
         if self._reports:
             self._note_version(change)
         if isinstance(change, Applied) and isinstance(change.object, Report):

@@ -101,7 +101,7 @@ class ViolationEvents:
         return len(self._seen) + len(self._unlisted)
 
     def apply(self, scope: Scope, event: Event) -> None:
-        """Count what an Event newly stands for."""
+        """Count the violations of an Event that are not counted yet."""
         said = self._accepted(event)
         if said is None:
             return
@@ -121,7 +121,7 @@ class ViolationEvents:
             self._count(scope, event, said, (self._labels(said, outcome), new))
 
     def delete(self, scope: Scope, event: Event) -> None:
-        """Take an Event from the live ones; what it stood for stays counted."""
+        """Count what the last state of a deleted Event adds, then remove it from the live ones."""
         self.apply(scope, event)
         self._mark_deleted(_key(event))
 

@@ -44,9 +44,10 @@ class Backoff:
 
 
 class TimeSlice:
-    """Splits work into turns of *seconds*, between which the event loop serves others.
+    """Measures turns of *seconds*: ``over`` is True once the caller must yield to the event loop.
 
-    Followers share one, so that ten of them together hold the loop no longer than one.
+    It does not yield itself. Reflectors share one, so that ten of them together hold the loop no
+    longer than one.
     """
 
     def __init__(

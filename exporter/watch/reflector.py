@@ -44,7 +44,9 @@ class Reflector:
     - ``state``: ``waiting`` before the first attempt and after an expired version, ``listing``
       until a list is complete, ``watching`` while the server holds the watch open, ``not served``
       and ``refused`` until the next look, ``failing`` between an error and the next attempt.
-    - ``last_error``: what the last attempt failed with.
+    - ``up``: the resource is being watched now; ``since``: when ``up`` last changed.
+    - ``last_error``: what the last attempt failed with; None once a watch is open. An expired
+      version (410) does not change it: the next list follows at once.
     - ``synced``: a list was completed, and the resource is still served.
     - ``served``: False once the resource was missing ``CONFIRMATIONS`` times.
     - ``last_sync``: when the last list was completed.
@@ -95,7 +97,7 @@ class Reflector:
 
     @property
     def up(self) -> bool:
-        """Whether the resource is being watched now; ``since`` says for how long that is so."""
+        """Whether the resource is being watched now."""
         return self._up
 
     @up.setter
