@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from exporter.alerting.settings import AlertFilters
-from exporter.alerting.settings import BlockAlerts as BlockSettings
+from exporter.alerting.settings import AlertFilters, BlockSettings
 from exporter.state.recent import SECONDS as LIFETIME_SECONDS
 from exporter.state.recent import Block, RecentBlocks
 
@@ -17,7 +16,7 @@ Key = tuple[str, ...]
 
 
 class Span:
-    """Blocks of which each came within the hold time of another; times in Unix seconds."""
+    """Blocks with less than the hold time between two neighbours; times in Unix seconds."""
 
     __slots__ = ("count", "first", "last")
 
@@ -74,7 +73,7 @@ class BlockGroup:
         return tuple(name for _, name in sorted(names))
 
     def forget(self, before: float) -> None:
-        """Forget spans that ended before, in Unix seconds."""
+        """Remove spans that ended before *before* (Unix seconds)."""
         self.spans = [span for span in self.spans if span.last >= before]
 
 
@@ -148,7 +147,7 @@ class BlockGroups:
             del self._sizes[namespace]
 
     def _expire(self, now: float) -> None:
-        """Forget groups that no Event still to come can join."""
+        """Remove groups that are too old for any new Event."""
         for key, group in list(self.groups.items()):
             group.forget(now - self._hold - LIFETIME_SECONDS)
             if not group.spans:

@@ -119,7 +119,7 @@ class ViolationAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_group_by(self.group_by)
 
 
-class BlockAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BlockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Alerts about blocked requests; each fires for ``hold`` seconds after the last one."""
 
     enabled: bool = True
@@ -163,7 +163,7 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_alerts: Annotated[int, msgspec.Meta(ge=2)] = 1000
     filters: AlertFilters = AlertFilters()
     violations: ViolationAlerts = msgspec.field(default_factory=ViolationAlerts)
-    blocks: BlockAlerts = msgspec.field(default_factory=BlockAlerts)
+    blocks: BlockSettings = msgspec.field(default_factory=BlockSettings)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     grafana_url: str = ""

@@ -48,10 +48,11 @@ class Checkpoint(msgspec.Struct, frozen=True):
     ``versions`` is, by scope, the resourceVersion up to which Events are counted; ``scopes`` are
     those whose first list had ended, so that what differs from ``failures`` later is news.
     ``unborn`` are the rows of ``counters`` that were not shown at 0 for long enough yet.
-    ``choice`` is what counted when ``failures`` were taken; None in checkpoints of before it was
-    kept, which is the same as now. ``overruled`` are the Events that claim a block and were
-    counted as allowed. ``counters_cut`` are rows that were left out of a place that is too small.
-    ``journal`` has the lines that may not be written yet of what the checkpoint counts.
+    ``choice`` has the filters and limits when ``failures`` were taken; None in a checkpoint of a
+    version that did not store them: then they count as unchanged. ``overruled`` are the Events that
+    claim a block and were counted as allowed. ``counters_cut`` is how many rows of counters were
+    left out because the ConfigMap is too small. ``journal`` has lines of the journal that are
+    counted here and possibly not written yet.
     """
 
     schema: int

@@ -66,10 +66,14 @@ class CheckpointWriter:
     exactly what the checkpoint does not cover. So a crash at any point neither loses nor repeats
     anything that was shown. Without a store, counters are shown as they are.
 
-    Only one that is ``active`` writes by itself: of two that share a store, one is. While another
-    process writes to the store, this one shows what that makes durable. ``left_out`` counts the
-    failures and counters that the last checkpoint has no room for. ``on_gap`` is called with a
-    reason and seconds when occurrences may be missing.
+    While another process writes to the store, this one shows what that makes durable.
+
+    - ``active``: whether ``commit`` writes. Of two writers that share a store during a reload, one
+      is active. ``inherit`` sets it to False, app.handover switches both.
+    - ``turn``: held while a checkpoint is written, and by app.handover while it copies the state.
+    - ``on_gap``: called with a reason and seconds when occurrences are possibly missing;
+      app.exporter sets it where a journal is kept.
+    - ``left_out``: how many failures and counters the last checkpoint had no room for.
     """
 
     def __init__(

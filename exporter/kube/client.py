@@ -201,7 +201,7 @@ class KubeClient:
         self, access: Access, request: Request, idle_seconds: float | None
     ) -> aiohttp.ClientResponse:
         if self._session is None:
-            raise RuntimeError("a Client is used as an async context manager")
+            raise RuntimeError("KubeClient: use it in an async with block")
         headers = CIMultiDict(access.impersonation)
         headers["Accept"] = request.accept
         headers["Accept-Encoding"] = self._encoding

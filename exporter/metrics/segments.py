@@ -131,7 +131,7 @@ class Segments:
         self._added.add(labels)
 
     def set(self, labels: Labels, value: float) -> None:
-        """Set the value of a series; where it shows a cell that has the value already."""
+        """Set the value of a series; one that shows a cell has it already, so nothing is done."""
         slot = self.slots[labels]
         if slot < 0:
             self._values[~slot] = value

@@ -57,14 +57,17 @@ class Joined:
 class Series:
     """Values by label sets, kept ready to be rendered.
 
-    Rows arrive under the family's full labels. ``keep`` chooses the labels that are exposed, and
-    rows that agree in those are joined. At most *limit* label sets have series of their own, those
-    of the first label (the namespace, where it is one) in fair shares: a namespace with fewer than
-    limit / namespaces always has its own, for which one of the largest namespace is folded, where
-    values are *movable*. What is folded is in a series of its namespace whose labels are
-    ``__overflow__``, but for those at *kept*; it moves out again when there is room. So the sum
-    over the series equals the sum over the rows, or the least of them the least of the rows, as
-    *join* says.
+    Rows arrive under the family's full labels. The rules:
+
+    - *keep* chooses the labels that are exposed; rows that agree in those share a series, with the
+      sum, least or greatest of their values (*join*).
+    - At most *limit* label sets have series of their own. Other rows are folded: they share a
+      series of their namespace whose other labels, except those at *kept*, are ``__overflow__``.
+      So the sum (least, greatest) of all series equals that of all rows.
+    - With *fair*, the first label is the namespace. One with fewer than limit / namespaces series
+      gets one even if the limit is reached: with *movable*, a series of the largest namespace is
+      folded for it. Counters are not movable, because their series must not decrease.
+    - A folded row gets its own series again when there is room (``unfold``).
     """
 
     def __init__(  # noqa: PLR0913 - what a family is

@@ -170,10 +170,10 @@ def violation(event: Event) -> Violation | None:
 
 
 def unread(event: Event) -> str:
-    """Name why an Event of a violation is none to count; empty where Kyverno means it not to.
+    """Return why a violation's Event is not counted; empty if Kyverno does not mean it to be.
 
-    "grammar" where its note cannot be read, "namespace" where it lies in a namespace that Kyverno
-    does not write it to. Kyverno's second Event of an allowed request regards the resource.
+    "grammar": its note cannot be parsed. "namespace": it is in a namespace where Kyverno does not
+    create it. Kyverno's second Event of an allowed request regards the resource: empty.
     """
     about = event.regarding or event.involved_object
     if event.reason != REASON or about is None or about.kind not in POLICY_KINDS:

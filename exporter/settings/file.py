@@ -122,7 +122,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The page at /."""
+    """Settings of the status page, the page at /."""
 
     enabled: bool = True
 
@@ -289,7 +289,10 @@ def _label_complaints(labels: LabelSettings) -> Iterator[str]:
 
 
 class Plan(NamedTuple):
-    """What to follow, and how."""
+    """The configuration with the flags that choose what to watch.
+
+    ``namespaces`` is empty for the whole cluster; ``shard`` is (index, number of shards).
+    """
 
     config: ConfigFile
     namespaces: tuple[str, ...] = ()

@@ -135,7 +135,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class ListOptions(NamedTuple):
-    """metav1.ListOptions."""
+    """The parameters of a list or watch request: metav1.ListOptions; ``timeout`` is in seconds."""
 
     labels: str = ""
     fields: str = ""

@@ -1,7 +1,4 @@
-"""Objects out of files: streams of JSON or YAML documents, Lists included.
-
-Of a List in JSON only a part is in memory, so that files may be larger than memory is.
-"""
+"""Objects of files: streams of JSON or YAML documents, and Lists, of any size in JSON."""
 
 import re
 import sys
@@ -55,7 +52,10 @@ _PRINTED: Final = re.compile(
 
 
 class FileObject(NamedTuple):
-    """An object of a file, or what is wrong with it, or what the program that wrote it left out."""
+    """An object of a file: ``resource`` and ``object``; neither for one of another kind.
+
+    Or a ``complaint``, with ``is_unevaluated`` where ``kyverno apply`` left something out.
+    """
 
     resource: Resource | None
     object: Object | None

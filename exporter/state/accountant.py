@@ -43,16 +43,18 @@ class Accountant:
         held: Contribution | None = None,
         unlisted: Contribution | None = None,
     ) -> Contribution | None:
-        """Work out what a report contributes; None when it is filtered out whole.
+        """Return what a report contributes to the totals.
 
-        Of the resources and failures that it names, those are counted apart for which the share
-        of the namespace has room, and messages are kept likewise. *held* is what it contributed
-        before: most often it is the same again, with other messages perhaps. It, or what a list
-        has not brought again yet, knows the workload; where a report is new, that is resolved
-        later.
+        None: the filters exclude the report; ``()``: only all its resources. Else a Group (nothing
+        fails), a ReportPart, or a tuple of these for a report about several resources.
 
-        ``since`` of each part holds what the results' own timestamps say; whoever knows since
-        when they were seen to fail corrects it.
+        *held* is its contribution so far; *unlisted* is that instead if the list under way has not
+        contained the report yet. Where nothing or only messages changed, returns *held*, updated.
+        The workload stays; for a new report, ``Ledger.settle_workloads`` resolves it.
+
+        Resources, failures and messages that exceed the share of the namespace are folded.
+        ``since`` of each part has the timestamps of the results; ``Failures.replace`` corrects it
+        where an earlier start is known.
         """
         metadata, scope = report.metadata, report.scope
         old = unlisted if held is None else held

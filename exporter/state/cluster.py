@@ -55,22 +55,22 @@ class ClusterState:
             controllers=controllers,
             known_policies_only=known_policies_only,
         )
-        self._reports = False
+        self._has_listener = False
         self._in_list: set[Scope] = set()
 
     def report_to(self, listener: Callable[[Occurrence], None]) -> None:
         """Call *listener* with each occurrence from now on, in the change that it comes from."""
-        self._reports = True
-        self.ledger.failures.report = listener
-        self.violation_events.report = listener
-        self.register.report = listener
+        self._has_listener = True
+        self.ledger.failures.on_counted = listener
+        self.violation_events.on_counted = listener
+        self.register.on_changed = listener
 
     def apply(self, change: Change) -> None:
         """Apply one change: counters and the page are current at once, totals after Ledger.settle.
 
         Never awaits, so a reader sees each change whole.
         """
-        if self._reports:
+        if self._has_listener:
             self._note_version(change)
         if isinstance(change, Applied) and isinstance(change.object, Report):
             self.ledger.apply(change.scope, change.object)  # nearly all of them

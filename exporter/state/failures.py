@@ -13,11 +13,12 @@ from exporter.state.contribution import (
     has_failures,
     parts,
 )
+from exporter.state.minbag import Minimum
 from exporter.state.occurrences import UNKNOWN, FailureCounted, details_of, why_closed
 from exporter.state.profile import Failure
 from exporter.state.report_store import ReportKey
 from exporter.state.sums import FailureBucket, FailureBuckets
-from exporter.state.tally import Counters, Gauge, Labels, Minimum
+from exporter.state.tally import Counters, Gauge, Labels
 
 
 class FailingWorkloads(Gauge):
@@ -129,12 +130,18 @@ def _is_folded(contribution: Contribution) -> bool:
 class Failures:
     """Gauges and counters over failing results.
 
-    ``opened`` and ``closed`` grow only when told to count: what the first list brings is old.
-    ``places`` are the reports with open failures, ``buckets`` say where; ``touched`` names, by
-    namespace, the reports in which some were opened or closed. ``before_change``, where it is set,
-    is called with each report whose failures are about to change. ``report``, where it is set, is
-    called with each one that is counted; ``version`` is then the resourceVersion of the object that
-    a watch brought.
+    Its methods write what others read: ``resources``, ``workloads``, ``oldest``, ``opened`` and
+    ``closed`` (failures in a first list do not count), ``places`` (the reports with open failures),
+    ``buckets`` (how many, and where). Others write:
+
+    - ``touched``: by namespace, reports whose open failures changed. Methods add to it;
+      checkpoint.capture removes what it has encoded.
+    - ``listeners``: called with the contribution before and after; alerting.violations adds one.
+    - ``before_change``: called with a report whose failures are about to change. Only
+      ``CheckpointComparison`` sets it, and None at its end.
+    - ``on_counted``: called with each failure counted as opened or closed; ClusterState sets it.
+    - ``version``: the resourceVersion of the change under way, empty in a list; ClusterState sets
+      it, and ``CheckpointComparison`` while it compares.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int) -> None:
@@ -145,7 +152,7 @@ class Failures:
         self.closed = Counters(limit, kept={2})
         self.listeners: list[Callable[[Contribution | None, Contribution | None], None]] = []
         self.touched: dict[str, set[str]] = {}
-        self.report: Callable[[FailureCounted], None] | None = None
+        self.on_counted: Callable[[FailureCounted], None] | None = None
         self.version = ""
         self.before_change: Callable[[ReportKey], object] | None = None
         self.places: dict[ReportKey, Contribution] = {}
@@ -218,7 +225,7 @@ class Failures:
             self.opened.add(after[identity][1])
         for identity in closed:
             self.closed.add(before[identity][1])
-        if self.report is None:
+        if self.on_counted is None:
             return
         for is_open, identities, one in ((True, opened, 1), (False, closed, 0)):
             if not identities:
@@ -229,15 +236,15 @@ class Failures:
                 since, group = known[one][identity]
                 reason = reasons.get(identity, "")
                 facts = (*details.get(identity, UNKNOWN), reason, self.version)
-                self.report(FailureCounted(is_open, place, identity, group, since, *facts))
+                self.on_counted(FailureCounted(is_open, place, identity, group, since, *facts))
 
     def close_unknown(self, mark: int, since: int, group: Labels) -> None:
         """Count a failure as closed that ended while the exporter was down; *mark* is its hash."""
         self.closed.add(group)
-        if self.report is not None:
+        if self.on_counted is not None:
             namespace, policy, _, source = group
             place, check = ReportKey(namespace, f"#{mark:x}"), ("", "", policy, "", source)
-            self.report(FailureCounted(False, place, check, group, since))
+            self.on_counted(FailureCounted(False, place, check, group, since))
 
     def redate(self, place: ReportKey, known: Remembered) -> None:
         """Let failures of a report begin as early as a checkpoint of another process knows."""

@@ -1,4 +1,4 @@
-"""Totals over all reports, and what each report put into them."""
+"""Totals over all reports, and what each report contributes to them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -239,7 +239,7 @@ class Ledger:
         return self.workloads.find(namespace, kind, name)
 
     def settle_workloads(self) -> int:
-        """Resolve whose some objects are; return about how many, 0 where nothing is left."""
+        """Resolve workloads of objects whose owners changed; return about how many, 0 if none."""
         if self.workloads.is_settled:
             return 0
         found = self.workloads.take()
@@ -326,5 +326,5 @@ class Ledger:
 
     @property
     def folded(self) -> int:
-        """How often something in reports was not told apart, because its namespace has too much."""
+        """How often results counted as ``__overflow__``: their namespace exceeds its share."""
         return self._accountant.budget.folded

@@ -1,16 +1,18 @@
-"""A bag of values that knows its least."""
+"""The least of values that are added and removed: of one bag, and by label values."""
 
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
+
+from exporter.state.tally import Gauge, Labels
 
 T = TypeVar("T", int, float, tuple[int, str, str])
 
 
 class MinBag(Generic[T]):
-    """Values that come and go, some of them several times.
+    """Values that are added and removed, some of them several times.
 
-    Each call costs about the logarithm of how many there are: whoever writes reports chooses the
-    values and their order, and could make a scan for the least as slow as he likes.
+    Each call costs about the logarithm of how many there are. A scan for the least would not do:
+    authors of reports choose the values and their order, and could make it slow.
     """
 
     __slots__ = ("_counts", "_heap")
@@ -46,3 +48,29 @@ class MinBag(Generic[T]):
         while self._heap and self._heap[0] not in self._counts:
             heappop(self._heap)
         return self._heap[0] if self._heap else None
+
+
+class Minimum:
+    """The least of the current values, by label values, as the gauge ``least``."""
+
+    def __init__(self) -> None:
+        self.least = Gauge()
+        self._bags: dict[Labels, MinBag[int]] = {}
+
+    def add(self, labels: Labels, value: int) -> None:
+        """Add one *value*."""
+        bag = self._bags.get(labels)
+        if bag is None:
+            bag = self._bags[labels] = MinBag()
+        bag.add(value)
+        if value < self.least.rows.get(labels, float("inf")):
+            self.least.put(labels, value)
+
+    def remove(self, labels: Labels, value: int) -> None:
+        """Remove one *value*."""
+        bag = self._bags[labels]
+        bag.remove(value)
+        if not bag:
+            del self._bags[labels]
+        if bag.least != self.least.rows.get(labels):
+            self.least.put(labels, bag.least)

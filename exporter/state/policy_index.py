@@ -42,8 +42,8 @@ class PolicyChanged(NamedTuple):
 class PolicyIndex:
     """Policies by label and kind.
 
-    ``report``, where it is set, is called with each change after the first list; ``version`` is
-    then the resourceVersion of the object that a watch brought.
+    ``on_changed``, which ClusterState sets, is called with each change after the first list;
+    ``version``, also set there, is then the resourceVersion of the object, empty in a list.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -51,7 +51,7 @@ class PolicyIndex:
         self.ready = Gauge()
         self.changed = Gauge()
         self.policy_infos: dict[tuple[str, str], PolicyInfo] = {}
-        self.report: Callable[[PolicyChanged], None] | None = None
+        self.on_changed: Callable[[PolicyChanged], None] | None = None
         self.version = ""
         self._clock = clock
         self._unlisted: dict[Scope, set[tuple[str, str]]] = {}
@@ -75,8 +75,8 @@ class PolicyIndex:
             self._hide(old)
             self.policy_infos[key] = policy_info
             self._show(policy_info)
-            if self.report is not None and scope in self._listed_once:
-                self.report(PolicyChanged(old, policy_info, self.version))
+            if self.on_changed is not None and scope in self._listed_once:
+                self.on_changed(PolicyChanged(old, policy_info, self.version))
 
     def delete(self, policy: Policy) -> None:
         """Forget a policy."""
@@ -120,8 +120,8 @@ class PolicyIndex:
     def _forget(self, key: tuple[str, str]) -> None:
         gone = self.policy_infos.pop(key, None)
         self._hide(gone)
-        if gone is not None and self.report is not None:
-            self.report(PolicyChanged(gone, None, self.version))
+        if gone is not None and self.on_changed is not None:
+            self.on_changed(PolicyChanged(gone, None, self.version))
 
     def _show(self, policy_info: PolicyInfo) -> None:
         self.info.put(_info(policy_info), 1)

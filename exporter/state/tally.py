@@ -1,11 +1,9 @@
-"""Counts by label values, which remember what changed since they were last read."""
+"""Gauges and counters by label values, which record what changed since they were last read."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
-
-from exporter.state.minbag import MinBag
 
 Labels = tuple[str, ...]
 Counts = tuple[int, int, int, int, int]
@@ -14,7 +12,9 @@ FiveFold = Mapping[Labels, Sequence[int]]
 NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 OVERFLOW: Final = "__overflow__"
 SHARE: Final = 10_000
-CROWD: Final = 10_000
+"""Rows of one namespace (value of the first label) that are counted separately."""
+OVERFLOWING: Final = 10_000
+"""Rows above the limit in which namespaces count what exceeds it, one row each or a few."""
 _PARTS: Final = 10
 WORDS: Final = len(NOTHING)
 
@@ -180,45 +180,19 @@ class Gauge:
         self.changed.clear()
 
 
-class Minimum:
-    """The least of the current values, by label values."""
-
-    def __init__(self) -> None:
-        self.least = Gauge()
-        self._standing: dict[Labels, MinBag[int]] = {}
-
-    def add(self, labels: Labels, value: int) -> None:
-        """Add one *value*."""
-        standing = self._standing.get(labels)
-        if standing is None:
-            standing = self._standing[labels] = MinBag()
-        standing.add(value)
-        if value < self.least.rows.get(labels, float("inf")):
-            self.least.put(labels, value)
-
-    def remove(self, labels: Labels, value: int) -> None:
-        """Remove one *value*."""
-        standing = self._standing[labels]
-        standing.remove(value)
-        if not standing:
-            del self._standing[labels]
-        if standing.least != self.least.rows.get(labels):
-            self.least.put(labels, standing.least)
-
-
 class Counters:
     """Counts that only grow, by label values.
 
-    At most *limit* label sets are counted separately, and at most ``SHARE`` of any one value of the
-    first label (the namespace), so that its occurrences fill neither the memory nor the
-    room of the others; what comes later counts in a row of its namespace whose other labels, but
-    for those at *kept*, are ``__overflow__``. Sums stay exact.
-
-    ``shown`` is what may be exposed. With checkpoints that is what the last durable one
-    holds (``publish``), so that a crash can never take back what was shown.
-
-    ``unborn`` are rows that were not shown at 0 for long enough yet; a projection takes them out.
-    For others they count as unborn until a checkpoint knows that they are not.
+    - ``rows``: what was counted. At most *limit* rows, and at most ``SHARE`` of one namespace (the
+      first label); further occurrences count in a row of their namespace whose other labels,
+      except those at *kept*, are ``__overflow__`` (``fit``), so sums stay exact.
+    - ``shown``: what is exposed. Without checkpoints, ``rows`` itself; with checkpoints, the rows
+      of the last durable one (``publish``), so that a crash never decreases an exposed value.
+    - ``changed``: rows of ``shown`` that changed; a projection takes them from it.
+    - ``unborn``: rows whose series must be exposed at 0 first. ``add`` adds new rows. A projection
+      removes a row once 0 was exposed for long enough, and checkpoint.capture one that a former
+      exporter has exposed. ``is_unborn`` stays True until a durable checkpoint has recorded that.
+    - ``folded``: how many occurrences counted as ``__overflow__`` on their first appearance.
     """
 
     def __init__(self, limit: int, kept: AbstractSet[int] = frozenset()) -> None:
@@ -294,36 +268,37 @@ class Counters:
 def fit(
     labels: Labels,
     rows: Collection[Labels],
-    told: Counter[str],
+    sizes: Counter[str],
     limit: int,
     kept: AbstractSet[int] = frozenset(),
 ) -> Labels:
-    """Give the row in which *labels* count beside *rows*: their own while there is room.
+    """Return the row in which *labels* count next to *rows*: their own while there is room.
 
-    *told* holds how many rows each value of the first label has: at most ``SHARE``, and at most
-    a tenth of the room that is left, so any number of values leaves some to the next.
+    *sizes* has the number of rows of each namespace (the first label), and is updated. A namespace
+    has at most ``SHARE``, and at most a tenth of the room that is left, so there is always some
+    for the next one.
     """
     if labels in rows:
         return labels
     room = limit - len(rows)
-    if room <= 0 or told[labels[0]] >= min(SHARE, max(room // _PARTS, 1)):
+    if room <= 0 or sizes[labels[0]] >= min(SHARE, max(room // _PARTS, 1)):
         return overflow(labels, rows, limit, kept)
-    told[labels[0]] += 1
+    sizes[labels[0]] += 1
     return labels
 
 
 def overflow(
-    labels: Labels, told: Collection[Labels], limit: int, kept: AbstractSet[int] = frozenset()
+    labels: Labels, rows: Collection[Labels], limit: int, kept: AbstractSet[int] = frozenset()
 ) -> Labels:
-    """Give the labels of the row that takes what does not fit beside the rows *told*.
+    """Return the row that counts what does not fit next to *rows*.
 
-    Labels at *kept*, of few possible values, stay. The namespace stays, too, for the first
-    ``CROWD`` that overflow beyond *limit*: Events in the namespace ``default`` may name any number
-    of namespaces that do not exist.
+    Labels at *kept*, which have few possible values, are unchanged. So is the namespace, as long
+    as there are fewer than *limit* + ``OVERFLOWING`` rows: Events in the namespace ``default`` can
+    name any number of namespaces that do not exist.
     """
     row = tuple(each if not i or i in kept else OVERFLOW for i, each in enumerate(labels))
     if OVERFLOW not in row:  # of labels that all stay nothing would fold
         row = (labels[0], *(OVERFLOW for _ in labels[1:]))
-    if row in told or len(told) < limit + CROWD:
+    if row in rows or len(rows) < limit + OVERFLOWING:
         return row
     return (OVERFLOW, *row[1:])

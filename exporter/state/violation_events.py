@@ -15,7 +15,7 @@ from exporter.state.selection import Selection
 from exporter.state.tally import OVERFLOW, Counters, Gauge, Labels, fit
 
 CLASSIC_POLICIES: Final = ("ClusterPolicy", "Policy")
-"""Kinds of which an Event tells for certain whether the request was blocked."""
+"""Kinds whose Events are right about whether the request was blocked; see ``_outcome``."""
 
 CONTROLLERS: Final = ("kyverno-admission", "kyverno-scan")
 MAX_SEEN_DELETED: Final = 20_000
@@ -37,7 +37,7 @@ class CountedEvent(NamedTuple):
 class SeenEvent(NamedTuple):
     """A live Event: how many violations of it are counted, and its row among the live ones.
 
-    ``grows`` says that a recorder counts it up: Kyverno 1.11 and earlier.
+    ``grows``: the recorder of Kyverno 1.11 and earlier increases its count for later violations.
     """
 
     violations: int
@@ -48,18 +48,27 @@ class SeenEvent(NamedTuple):
 class ViolationEvents:
     """Counters over violations' Events.
 
-    The number that an Event stands for never goes down here: DELETED (its time to live, about an
-    hour) takes it from the live ones only. What the first list brings happened before this
-    exporter watched and does not count, unless ``watermarks`` (the resourceVersions that a
-    checkpoint covers, by scope) say which of it is new. ``ignored`` counts, by reason, Events of
-    violations that count nowhere although no filter asks for that.
+    The number of violations that an Event represents never decreases here: when the API server
+    deletes it (after about an hour), it only leaves the live ones. Events in the first list
+    happened before this exporter watched and do not count, unless ``watermarks`` show that they are
+    newer than the checkpoint.
 
-    ``overruled`` are the live Events that claim a block and were counted as allowed, as their
-    policy blocked nothing then. A checkpoint keeps them: the policy may be changed later.
+    Its methods write what others read: the gauges ``last`` and ``live``, ``recent`` (the last
+    blocks), ``ignored`` (by reason, Events that do not count although no filter excludes them) and
+    ``listing`` (scopes of which a list is incomplete). Others write as well:
 
-    ``report``, where it is set, is called with each violation that is counted.
-    ``uncommitted``, where it is not None, collects what is counted. ``counted_elsewhere`` has, by
-    scope, the resourceVersion up to which another process has counted: that does not count again.
+    - ``total``: the counter. Checkpoints restore, publish and raise its rows.
+    - ``watermarks``: by scope, the resourceVersion up to which Events are counted. Checkpoints and
+      their ``survey`` set it; app.exporter removes it if the cluster was restored from a backup.
+    - ``seen_deleted``: how many violations each deleted Event represented, the latest last.
+      Checkpoints restore it.
+    - ``overruled``: live Events that claim a block and were counted as allowed, because their
+      policy blocked nothing then. Checkpoints restore it: the policy may be changed later.
+    - ``on_counted``: called with each violation that is counted; ClusterState sets it.
+    - ``uncommitted``: where it is not None, what was counted since the last durable checkpoint.
+      Only checkpoint.follow sets it and removes from it.
+    - ``counted_elsewhere``: by scope, the resourceVersion up to which another process has counted:
+      such Events do not count again. Only checkpoint.capture sets it.
     """
 
     def __init__(
@@ -81,7 +90,7 @@ class ViolationEvents:
         self.listing: set[Scope] = set()
         self.seen_deleted: OrderedDict[Key, int] = OrderedDict()
         self.overruled: set[Key] = set()
-        self.report: Callable[[ViolationCounted], None] | None = None
+        self.on_counted: Callable[[ViolationCounted], None] | None = None
         self.uncommitted: list[CountedEvent] | None = None
         self.counted_elsewhere: dict[Scope, int] = {}
         self._seen: dict[Key, SeenEvent] = {}
@@ -126,14 +135,14 @@ class ViolationEvents:
         self._mark_deleted(_key(event))
 
     def begin_list(self, scope: Scope) -> None:
-        """Wait for every Event of *scope* again."""
+        """Start a list of *scope*: its Events leave the live ones unless the list has them."""
         self.listing.add(scope)
         gone = [k for k in self._seen if not scope.namespace or k[0] == scope.namespace]
         for key in gone:
             self._unlisted[key] = self._seen.pop(key)
 
     def end_list(self, scope: Scope) -> None:
-        """Take the Events that the list did not bring from the live ones."""
+        """End a list: Events that it did not contain leave the live ones."""
         for key in [k for k in self._unlisted if not scope.namespace or k[0] == scope.namespace]:
             self._seen[key] = self._unlisted.pop(key)
             self._mark_deleted(key)
@@ -144,15 +153,15 @@ class ViolationEvents:
         }
 
     def repeated(self) -> list[tuple[Key, int]]:
-        """List the Events that stand for several violations, as a checkpoint must keep them.
+        """List the Events that represent several violations, as a checkpoint must keep them.
 
-        And those that may come to: when one does while nobody watches, its first is counted.
+        This includes live ones that can grow: a restart must not count their first violation again.
         """
         live = [(k, s.violations) for k, s in self._seen.items() if s.grows or s.violations > 1]
         return live + [(k, n) for k, n in self.seen_deleted.items() if n > 1]
 
     def go_on_from(self, former: "ViolationEvents") -> None:
-        """Show the last blocks, and the time of the last Event, that *former* knew of and chose."""
+        """Take over the last blocks and Event times of *former* that the filters allow here."""
         for labels, seconds in former.last.rows.items():
             if self._chooses(labels[0], labels[1]) and seconds > self.last.rows.get(labels, 0):
                 self.last.put(fit(labels, self.last.rows, self._sizes, self._limit), seconds)
@@ -162,7 +171,7 @@ class ViolationEvents:
         )
 
     def _chooses(self, namespace: str, policy: str) -> bool:
-        """Say whether the filters let both through, which a budget may have made alike."""
+        """Return whether the filters allow both; ``__overflow__`` is always allowed."""
         chosen = self._selection
         return (namespace == OVERFLOW or chosen.namespace(namespace)) and (
             policy == OVERFLOW or chosen.policy(policy)
@@ -175,14 +184,14 @@ class ViolationEvents:
         self.total.add(labels, amount)
         if self.uncommitted is not None:
             self.uncommitted.append(CountedEvent(scope, version, labels, amount))
-        if self.report is not None:
+        if self.on_counted is not None:
             ordinals = range(event.violations - amount + 1, event.violations + 1)
             where, what = (clip(said.name), clip(said.uid)), (event.seconds, said.message)
             counted = (_key(event), ordinals, labels)
-            self.report(ViolationCounted(scope, version, *counted, *where, *what))
+            self.on_counted(ViolationCounted(scope, version, *counted, *where, *what))
 
     def _news(self, scope: Scope, event: Event, before: int) -> int:
-        """How many violations of this Event nobody has counted yet."""
+        """Return how many violations of this Event are not counted yet."""
         if scope in self._listed_once or before:
             return event.violations - before
         covered = self.watermarks.get(scope)

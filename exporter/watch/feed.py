@@ -1,4 +1,4 @@
-"""Hand the objects of one scope to its sink, counted, and in turns that others can get between."""
+"""The feed of one scope: its objects as changes for the sink, with turns of the event loop."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,11 @@ _CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
 class SinkAdapter:
-    """The way into the sink. ``last_change`` is in Unix seconds, 0 before the first change."""
+    """Filters the objects of one scope, passes them to the sink as changes, and counts them.
+
+    ``last_change`` is in Unix seconds, 0 before the first change; ``listed`` counts the objects of
+    the latest list. Only its methods write both.
+    """
 
     def __init__(
         self,
@@ -38,7 +42,7 @@ class SinkAdapter:
         self._taken: Counter[str] = Counter()
 
     def begin(self) -> None:
-        """Say that a list begins."""
+        """Pass on that a list begins."""
         self.listed = 0
         self._sink(Init(self._scope))
 
@@ -63,12 +67,12 @@ class SinkAdapter:
             await asyncio.sleep(0)
 
     def end(self) -> None:
-        """Say that the list ended: what was not in it is gone."""
+        """Pass on that the list is complete: objects that it did not contain are gone."""
         self._sink(InitDone(self._scope))
         self.last_change = self._clock.wall()
 
     def take(self, line: WatchLine, *, listing: bool) -> None:
-        """Hand on what a watch line says."""
+        """Pass on the change in a watch line."""
         kind, found = line.type, line.object
         if found is None or (self._namespace and not self._is_ours(found)):
             return

@@ -148,15 +148,19 @@ async def _end(*tasks: asyncio.Task[ListPage] | asyncio.Task[None]) -> None:
 
 
 class ReflectorOptions(NamedTuple):
-    """How to follow.
+    """How a Reflector lists and watches.
 
-    ``stream`` asks for long lists as a stream, from servers to which pages cost more and which
-    know how; else ``lists`` reads them, where they are of several namespaces. A watch is asked to
-    end after ``watch_seconds`` to twice that, by chance, so that not all end together. A server
-    sends a bookmark each minute; after ``idle_seconds`` without any sign of life a connection is
-    given up. What has no versions to resume from is listed again every ``reconcile_seconds``;
-    what is not served or not permitted is looked for every ``look_again_seconds``. That something
-    followed has gone is believed when it was seen twice, ``confirm_seconds`` apart.
+    - ``lists``: how to read a long list of several namespaces that is not streamed.
+    - ``stream``: whether to ask for long lists as a stream where pages cost the server more.
+    - ``page_objects``: how many objects to ask for in a page.
+    - ``watch_seconds``: a watch is asked to end after this to twice this, at random, so that not
+      all watches end together.
+    - ``idle_seconds``: a watch without any data for this long is closed. Servers send a bookmark
+      every minute.
+    - ``reconcile_seconds``: how often to list what has no version to resume from.
+    - ``look_again_seconds``: how often to retry what is not served or not permitted.
+    - ``confirm_seconds``: how long to wait before a second check that all objects, or the
+      resource, are gone.
     """
 
     lists: Lists = PagedList
@@ -170,7 +174,13 @@ class ReflectorOptions(NamedTuple):
 
 
 class Lister:
-    """Lists one scope. ``relist_reason`` says why the next list is needed, if one was complete."""
+    """Lists one scope.
+
+    - ``relist_reason``: why the next list is needed, empty for the first. ``start_over`` sets it,
+      ``run`` resets it.
+    - ``streams``: whether to ask for long lists as a stream. The Reflector sets it to False once
+      the server has refused that.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Watch one scope into its feed until something ends it, and know how far that got."""
+"""One watch of a scope: passes its lines to the feed, and keeps the position to resume from."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -19,14 +19,17 @@ End = Literal["closed", "idle", "reconcile"]
 OnList = Callable[[Start], None]
 
 _BETWEEN_LOOKS: Final = 16
-"""Lines between two looks at the clock, half a millisecond: to look makes the loop turn again."""
+"""Lines taken between two checks of the clock (0.5 ms). Each check schedules a callback."""
 
 
 class Watcher:
     """Watches one scope from ``position``.
 
-    ``opened`` is the event loop's time at which the present watch was seen to stand; ``lines``
-    counts what it brought.
+    - ``position``: how far the sink is. ``run`` moves it forward, ``start_from`` sets it after a
+      list, and the Reflector sets it to resume, or to nothing so that the next attempt lists.
+    - ``opened``: the event loop's time when the server accepted the current watch, None before.
+      ``run`` sets it, the Reflector resets it before each attempt.
+    - ``lines``: how many lines the current watch has received. Only ``run`` changes it.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Watcher:
 
     @property
     def healthy_seconds(self) -> float:
-        """How long the present watch has been standing."""
+        """How long the current watch has been open; 0 where none was opened."""
         if self.opened is None:
             return 0.0
         return asyncio.get_running_loop().time() - self.opened
@@ -67,10 +70,16 @@ class Watcher:
     async def run(
         self, resource: Resource, on_list: OnList | None, on_stand: Callable[[], None]
     ) -> End:
-        """Watch until the server ends it, or falls silent, or it is time to list again.
+        """Watch until something ends the watch without an error; return what.
 
-        *on_stand* is called when the server has agreed to the watch; with *on_list* the watch
-        begins with a list instead, and that is called when the list has ended.
+        ``closed``: the server ended it; ``idle``: the server sent nothing for too long;
+        ``reconcile``: it is time to list again. *on_stand* is called when the server has accepted
+        the watch. With *on_list*, the watch starts with a list, and *on_list* is called when that
+        is complete.
+
+        Raises:
+            ApiError: the request or the watch failed.
+            Malformed: a line is not a watch event.
         """
         self.opened, self.lines, self._on_list = None, 0, on_list
         self._seconds = int(self._options.watch_seconds * (1 + self._clock.jitter()))

@@ -13,7 +13,7 @@ from exporter.alerting.settings import (
     AlertingSettings,
     AlertmanagerTarget,
     BasicAuth,
-    BlockAlerts,
+    BlockSettings,
     ClientTls,
     ViolationAlerts,
 )
@@ -26,7 +26,7 @@ PAGE = Path(__file__).parents[2].joinpath("docs", "push.md").read_text(encoding=
 NESTED: dict[str, type[msgspec.Struct]] = {
     "filters.": AlertFilters,
     "violations.": ViolationAlerts,
-    "blocks.": BlockAlerts,
+    "blocks.": BlockSettings,
     "basic_auth.": BasicAuth,
     "tls.": ClientTls,
 }

@@ -11,7 +11,7 @@ from exporter.state.selection import remembered
 from exporter.state.shares import MAX_NAMED_PER_NAMESPACE as NAMED
 from exporter.state.shares import MAX_OUTCOMES_PER_NAMESPACE as SHARE
 from exporter.state.shares import MAX_SOURCES
-from exporter.state.tally import CROWD, OVERFLOW, Counters, FiveFold
+from exporter.state.tally import OVERFLOW, OVERFLOWING, Counters, FiveFold
 from tests.hostile.objects import EVIL, Watched, report, resident_bytes, result, scattered
 from tests.state.violations import Cluster, event
 
@@ -251,22 +251,22 @@ def test_a_restored_counter_knows_whose_share_is_used() -> None:
 
 def test_namespaces_that_do_not_exist_are_one_beyond_a_bound() -> None:
     counters = Counters(100)
-    for number in range(CROWD + 300):
+    for number in range(OVERFLOWING + 300):
         counters.add((f"invented-{number}", "p"))
-    assert len(counters.rows) == 100 + CROWD + 1
+    assert len(counters.rows) == 100 + OVERFLOWING + 1
     assert counters.rows[OVERFLOW, OVERFLOW] == 200
 
 
 def test_series_of_invented_namespaces_are_one_beyond_a_bound() -> None:
     watched = Watched(max_series=100)
     rest = ("Pod", "false", "p", "r", "none", "none", "k")
-    for number in range(CROWD + 300):
+    for number in range(OVERFLOWING + 300):
         watched.state.ledger.totals.results.add((f"ns{number}", *rest), 1, 1)
     series = watched.exposition.projections[0].series
     watched.scrape("policyreport_results")
-    assert len(series) <= 100 + CROWD + 1
+    assert len(series) <= 100 + OVERFLOWING + 1
     shown = sum(int(series.value(labels)) for labels in series.slots)
-    assert shown == CROWD + 300
+    assert shown == OVERFLOWING + 300
 
 
 @pytest.mark.parametrize("scrapes", [1, 3])
