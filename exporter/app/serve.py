@@ -110,13 +110,19 @@ class Stop:
 
     def __init__(self) -> None:
         self._signal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._reloads = set[asyncio.Future[str | None]]()
         for number in _STOPS:
             asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
 
     def on_hangup(self, reload: Callable[[], Awaitable[str | None]]) -> None:
         """Read the configuration again on SIGHUP."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: asyncio.ensure_future(reload()))
+
+        def start() -> None:
+            task = asyncio.ensure_future(reload())
+            self._reloads.add(task)  # the event loop has only weak references to tasks
+            task.add_done_callback(self._reloads.discard)
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, start)
 
     async def run(self, work: Coroutine[object, object, None]) -> int:
         """Run *work* until it fails or a signal comes; return 128 plus the signal's number."""

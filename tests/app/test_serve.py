@@ -1,5 +1,7 @@
 """serve as a command: ready, reloaded, stopped, and what it says when it cannot start."""
 
+import asyncio
+import gc
 import os
 import signal
 import socket
@@ -11,12 +13,13 @@ from urllib.error import HTTPError
 import pytest
 
 from exporter import __version__
+from exporter.app.serve import Stop
 from exporter.cli import main
 from exporter.simulator.checks import BASELINE
 from exporter.simulator.kyverno import ReportTarget
 from tests.apiserver.faults import Hang
 from tests.app.commands import serving
-from tests.app.conftest import Beside, Served
+from tests.app.conftest import WITHIN_SECONDS, Beside, Served
 from tests.app.running import EVENTS_TOTAL, Samples, recount, self_metrics, summaries, total
 from tests.kube.kubeconfigs import kubeconfig
 from tests.tools import eventually, free_port
@@ -110,6 +113,31 @@ def test_it_reads_its_configuration_again_and_keeps_the_old_one_where_that_is_ba
     said = capsys.readouterr().err
     assert said.count("configuration not reloaded, the old one stays active") == 2
     assert said.count("the new configuration is in force") == 1
+
+
+@pytest.mark.usefixtures("run")  # restores the signal handlers
+def test_a_reload_by_hangup_is_not_garbage_collected_while_it_waits() -> None:
+    ended: list[str] = []
+
+    async def hang_up() -> list[str]:
+        started = asyncio.Event()
+
+        async def reload() -> str | None:
+            started.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.append("reload")
+            return None
+
+        Stop().on_hangup(reload)
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(WITHIN_SECONDS):
+            await started.wait()
+        gc.collect()
+        return ended.copy()
+
+    assert asyncio.run(hang_up()) == []
 
 
 def test_with_the_api_server_away_the_last_state_is_served_and_nothing_is_listed_again(
