@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from time import monotonic, perf_counter
 from typing import Final
 
-from exporter.metrics.exposition import Exposition, Shot, render
+from exporter.metrics.exposition import Exposition, FamilySnapshot, render
 from exporter.metrics.self_metrics import Row, SelfMetrics
 from exporter.watch.pace import TimeSlice
 
@@ -118,8 +118,9 @@ class ScrapeRenderer:
         """Take one moment of all families, or of those named; render it segment by segment."""
         if self._complete("reports"):
             await self.settle()
-        shots = self._exposition.take(self._clock(), self._complete, names)
-        return self._timed(self._rendered(shots, names, openmetrics=openmetrics), whole=not names)
+        snapshots = self._exposition.take(self._clock(), self._complete, names)
+        rendered = self._rendered(snapshots, names, openmetrics=openmetrics)
+        return self._timed(rendered, whole=not names)
 
     def _timed(self, segments: Iterable[bytes], *, whole: bool) -> Iterator[bytes]:
         """Measure what rendering takes; the next exposition shows it."""
@@ -133,9 +134,9 @@ class ScrapeRenderer:
             self._self_metrics.gauge("exposition_bytes").set(size)
 
     def _rendered(
-        self, shots: list[Shot], names: frozenset[str], *, openmetrics: bool
+        self, snapshots: list[FamilySnapshot], names: frozenset[str], *, openmetrics: bool
     ) -> Iterator[bytes]:
-        yield from render(shots, openmetrics=openmetrics)
+        yield from render(snapshots, openmetrics=openmetrics)
         yield self._self_metrics.render(openmetrics=openmetrics, names=names)
         if openmetrics:
             yield b"# EOF\n"

@@ -27,7 +27,7 @@ class BlockFeed:
     def __init__(self) -> None:
         self.listeners: list[Callable[[values.BlockedRequest], None]] = []
 
-    def hear(self, block: Block) -> None:
+    def publish(self, block: Block) -> None:
         """Send a block to every listener."""
         for listener in list(self.listeners):
             listener(blocked(block))
@@ -51,11 +51,11 @@ class LiveStatus:
 
     def activate(self) -> None:
         """Send blocked requests to the listeners from now on."""
-        self._state.violation_events.recent.listeners.append(self._audience.hear)
+        self._state.violation_events.recent.listeners.append(self._audience.publish)
 
     def deactivate(self) -> None:
         """Send no more."""
-        self._state.violation_events.recent.listeners.remove(self._audience.hear)
+        self._state.violation_events.recent.listeners.remove(self._audience.publish)
 
     def overview(self, most: int, count: str = values.DEFAULT_COUNT) -> values.Overview:
         """Sum everything up, with at most *most* namespaces and policies."""

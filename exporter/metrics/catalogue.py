@@ -11,7 +11,7 @@ from exporter.metrics.series import Join
 from exporter.state.cluster import ClusterState
 from exporter.state.tally import Counters, Gauge, Tally
 
-Source = Tally | Gauge | Counters
+FamilyData = Tally | Gauge | Counters
 Stability = Literal["stable", "experimental"]
 """Stable families keep name, labels and meaning within a major version; experimental ones may
 change in a minor version, with the reason in CHANGELOG.md."""
@@ -29,7 +29,7 @@ class Family(NamedTuple):
     type: str
     help: str
     labels: tuple[str, ...]
-    read: Callable[[ClusterState], Source]
+    read: Callable[[ClusterState], FamilyData]
     kinds: str
     word: str = ""
     fractional: bool = False

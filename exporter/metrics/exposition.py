@@ -34,7 +34,7 @@ class ExposureSettings(NamedTuple):
     controlled: bool = True
 
 
-class Shot(NamedTuple):
+class FamilySnapshot(NamedTuple):
     """A family at one moment; ``rendered`` is called once its text was made."""
 
     family: Family
@@ -75,7 +75,7 @@ class Exposition:
 
     def take(
         self, now: float, complete: Callable[[str], bool], names: frozenset[str] = frozenset()
-    ) -> list[Shot]:
+    ) -> list[FamilySnapshot]:
         """Take one moment of every family whose kinds are *complete*, in catalogue order.
 
         *names* chooses families, empty for all.
@@ -84,7 +84,7 @@ class Exposition:
         if complete("reports"):
             self._state.ledger.settle(sums=False)  # before that nothing of it is shown
         relabelled, self._state.namespaces.changed = self._state.namespaces.changed, set()
-        shots = []
+        snapshots = []
         for projection in self.projections:
             if relabelled:
                 projection.relabel(relabelled)
@@ -93,8 +93,8 @@ class Exposition:
                 snapshot = projection.snapshot(now)
                 pending = projection.zero_first.pending()
                 rendered = partial(projection.zero_first.shown, pending, now)
-                shots.append(Shot(family, snapshot, rendered))
-        return shots
+                snapshots.append(FamilySnapshot(family, snapshot, rendered))
+        return snapshots
 
     def go_on_from(self, former: "Exposition") -> None:
         """Hold births no longer than *former* would have."""
@@ -132,9 +132,9 @@ def _chosen(family: Family, names: frozenset[str]) -> bool:
     return not names or bool(names & {family.name, family.name.removesuffix("_total")})
 
 
-def render(shots: list[Shot], *, openmetrics: bool) -> Iterator[bytes]:
+def render(snapshots: list[FamilySnapshot], *, openmetrics: bool) -> Iterator[bytes]:
     """Render what was taken, segment by segment."""
-    for family, snapshot, rendered in shots:
+    for family, snapshot, rendered in snapshots:
         yield head(family.name, family.type, family.help, openmetrics=openmetrics)
         yield from snapshot.render()
         rendered()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from exporter.metrics.catalogue import Family, Source
+from exporter.metrics.catalogue import Family, FamilyData
 from exporter.metrics.segments import Segments, SegmentSnapshot
 from exporter.metrics.series import Series
 from exporter.model.report import RESULTS
@@ -159,7 +159,7 @@ class ZeroFirst:
     first, often only, occurrence. Held back until *hold* seconds after 0 was first shown.
     """
 
-    def __init__(self, source: Source, hold: float) -> None:
+    def __init__(self, source: FamilyData, hold: float) -> None:
         self._counters = source if isinstance(source, Counters) else Counters(0)
         self._hold = hold
         self._shown_at: dict[Labels, float | None] = {}

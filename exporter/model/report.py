@@ -244,10 +244,10 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         Equally old ones stay: Trivy's adapter writes one for each package that has a CVE. So does
         what has no plausible timestamp.
         """
-        said = self.result_set
-        if not self.apart or not said.repeats:
+        whole = self.result_set
+        if not self.apart or not whole.repeats:
             return self
-        checks = list(map(check_of, said.raw_results))
+        checks = list(map(check_of, whole.raw_results))
         newest: dict[tuple[str, str, str], float] = {}
         for check, stamp in zip(checks, self.apart, strict=True):
             newest[check] = max(stamp, newest.get(check, stamp))
@@ -258,10 +258,10 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         ]
         if len(kept) == len(checks):
             return self
-        raw_results = tuple([said.raw_results[at] for at in kept])
-        messages = tuple([said.messages[at] for at in kept]) if said.messages else ()
+        raw_results = tuple([whole.raw_results[at] for at in kept])
+        messages = tuple([whole.messages[at] for at in kept]) if whole.messages else ()
         stamps = tuple([self.apart[at] for at in kept])
-        result_set = ResultSet(raw_results, messages, said.cut)
+        result_set = ResultSet(raw_results, messages, whole.cut)
         return Piece(self.about, result_set, self.newest, stamps)
 
 
@@ -318,4 +318,4 @@ def _pieces(results: Iterable[Result]) -> Iterator[Piece]:
         named = {about.key: about for about in reversed(result.resources or (_NOTHING,))}
         for key, about in reversed(named.items()):
             found.setdefault(key, (about, []))[1].append(result)
-    return (Piece.of(about, said) for about, said in found.values())
+    return (Piece.of(about, own) for about, own in found.values())

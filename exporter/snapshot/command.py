@@ -244,8 +244,8 @@ def layout() -> Layout:
 
 def _metrics(reading: Reading, config: ConfigFile, *, openmetrics: bool) -> str:
     exposition = Exposition(reading.state, config.exposure()._replace(birth_hold=0.0))
-    shots = exposition.take(time.time(), lambda _: True)
-    pieces = render(shots, openmetrics=openmetrics)
+    snapshots = exposition.take(time.time(), lambda _: True)
+    pieces = render(snapshots, openmetrics=openmetrics)
     return b"".join(pieces).decode() + ("# EOF\n" if openmetrics else "")
 
 

@@ -77,7 +77,7 @@ class _FileReport(WireReport, gc=False, rename={"api_version": "apiVersion"}):
     items: msgspec.Raw | None = None
 
 
-_item = msgspec.json.Decoder(_Item).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _reports = msgspec.json.Decoder(list[_FileReport]).decode
 
@@ -98,7 +98,7 @@ def read_files(
         empty = True
         try:
             with _opened(name) as stream:
-                for one in _objects_of(name, StreamWindow(stream, progress)):
+                for one in _read_file(name, StreamWindow(stream, progress)):
                     empty = False
                     if one is not None:
                         yield _distinct(one, seen)
@@ -136,12 +136,12 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _objects_of(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
+def _read_file(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
     """Read the objects of a file; None is a document without any."""
     window.grow()
     window.body = window.body.removeprefix(b"\xef\xbb\xbf")
     if window.body.lstrip()[:1] in (b"{", b"["):
-        yield from _json_objects(name, window)
+        yield from _read_json_documents(name, window)
         return
     body = window.whole()
     for found in _LEFT_OUT.finditer(body):
@@ -152,10 +152,10 @@ def _objects_of(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
         body = pattern.sub(lambda each: b"\n" * each[0].count(b"\n"), body)
     for line, document in documents(name, body):
         yield None
-        yield from _objects(_place(name, line), document)
+        yield from _read_document(_place(name, line), document)
 
 
-def _json_objects(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
+def _read_json_documents(name: str, window: StreamWindow) -> Iterator[FileObject | None]:
     """Read JSON documents: by line or not, with ``---`` between them or not."""
     while first := window.skip(_SEPARATORS):
         place = _place(name, window.lines())
@@ -173,17 +173,17 @@ def _json_objects(name: str, window: StreamWindow) -> Iterator[FileObject | None
             except Uncut:
                 items = window.long_list()
                 if items:
-                    yield from _streamed(place, window, items)
+                    yield from _read_long_list(place, window, items)
                     break
                 if window.grow():
                     continue
                 end = len(window.body)  # what is wrong is found when it is decoded
             body, window.at = window.body[window.at : end], end
-            yield from _objects(place, body)
+            yield from _read_document(place, body)
             break
 
 
-def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObject]:
+def _read_long_list(place: str, window: StreamWindow, items: int) -> Iterator[FileObject]:
     """Read a list item by item; its kind may come after them."""
     is_array = items == window.at + 1
     head = _Item() if is_array else _kind_of(window.body[window.at : items - 1] + b"null}")
@@ -191,13 +191,13 @@ def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObje
     nameless: list[bytes] = []
     window.at = items
     try:
-        for item in window.items(partial(_several, kind)):
+        for item in window.items(partial(_decode_items, kind)):
             if isinstance(item, FileObject):
                 yield item
                 continue
             if is_array and item[:1] not in (b"{", b"["):
                 raise ConfigError(f"{place}: {_EXPECTED}: an item of the list is not an object")
-            yield from _objects(place, item, kind, 1, nameless)
+            yield from _read_document(place, item, kind, 1, nameless)
     except Uncut as error:
         raise ConfigError(f"{place}: {_EXPECTED}: the list is not closed") from error
     if is_array:
@@ -209,10 +209,10 @@ def _streamed(place: str, window: StreamWindow, items: int) -> Iterator[FileObje
     tail = _kind_of(rest)
     kind = _Item(head.api_version or tail.api_version, tail.kind.removesuffix("List"))
     for item in nameless:
-        yield from _objects(place, item, kind, 1)
+        yield from _read_document(place, item, kind, 1)
 
 
-def _several(kind_of_list: _Item, array: bytes) -> Sequence[FileObject | bytes]:
+def _decode_items(kind_of_list: _Item, array: bytes) -> Sequence[FileObject | bytes]:
     """Decode items of a list at once if all are reports; else cut them.
 
     Raises:
@@ -235,7 +235,7 @@ def _several(kind_of_list: _Item, array: bytes) -> Sequence[FileObject | bytes]:
 
 def _kind_of(body: bytes) -> _Item:
     try:
-        return _item(body)
+        return _decode_item(body)
     except BROKEN:
         return _Item()
 
@@ -244,7 +244,7 @@ def _place(name: str, line: int) -> str:
     return f"{name}:{line + 1}" if line else name
 
 
-def _objects(
+def _read_document(
     place: str,
     body: bytes,
     kind_of_list: _Item | None = None,
@@ -258,7 +258,7 @@ def _objects(
     if depth > _DEEPEST:
         raise ConfigError(f"{place}: lists are nested more than {_DEEPEST} levels deep")
     try:
-        item, items = _read(body)
+        item, items = _split_document(body)
     except BROKEN as error:
         if not depth:
             raise ConfigError(f"{place}: {_EXPECTED}: {_why(error)}") from error
@@ -267,14 +267,14 @@ def _objects(
     if items is None:
         item = item if item.kind else kind_of_list or item
         if item.kind or nameless is None:
-            yield _one(place, body, item)
+            yield _decode_object(place, body, item)
         else:
             nameless.append(body)
         return
     # Raw typed lists leave out the kind of their items.
     kind = _Item(item.api_version, item.kind.removesuffix("List"))
     for inner in items:
-        yield from _objects(place, inner, kind, depth + 1)
+        yield from _read_document(place, inner, kind, depth + 1)
 
 
 def _why(error: Exception) -> str:
@@ -283,7 +283,7 @@ def _why(error: Exception) -> str:
     return str(error)
 
 
-def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
+def _split_document(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
     """Read a document's kind and its items, those included that no decoder takes."""
     if body[:1] == b"[":
         try:
@@ -294,19 +294,19 @@ def _read(body: bytes) -> tuple[_Item, Iterable[bytes] | None]:
             raise msgspec.ValidationError("an item of the list is not an object")
         return _Item(), items
     try:
-        item = _item(body)
+        item = _decode_item(body)
     except BROKEN as error:
         try:
             found = elements(field(body, "items") or b"")
             items = [each for each in found if each is not None]
-            said = (field(body, each) or b'""' for each in ("apiVersion", "kind"))
-            return _item(b'{"apiVersion":%b,"kind":%b}' % tuple(said)), items
+            names = (field(body, each) or b'""' for each in ("apiVersion", "kind"))
+            return _decode_item(b'{"apiVersion":%b,"kind":%b}' % tuple(names)), items
         except (Uncut, *BROKEN):
             raise error from None
     return item, None if item.items is None else map(bytes, item.items)
 
 
-def _one(name: str, body: bytes, item: _Item) -> FileObject:
+def _decode_object(name: str, body: bytes, item: _Item) -> FileObject:
     resource = resource_of(item.api_version, item.kind)
     if resource is None:
         if resembles_report(item.api_version, item.kind):

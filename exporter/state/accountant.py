@@ -138,7 +138,7 @@ class Accountant:
             profile.cache = None
         else:
             del self._groups[namespace, kind, controlled, profile, group.direct]
-        self.budget.give_back(namespace, kind, group.said)
+        self.budget.give_back(namespace, kind, group.outcomes)
         profile.users -= 1
         self._let_go(profile)
 
@@ -248,7 +248,7 @@ class Accountant:
         group = self._find(namespace, kind, controlled, profile, direct=direct)
         if group is None:
             group = Group(namespace, kind, controlled, profile, direct=direct)
-            if not self.budget.take(namespace, kind, group.said):
+            if not self.budget.take(namespace, kind, group.outcomes):
                 folded = self._folded(profile)
                 return self._group(namespace, OVERFLOW, controlled, folded, direct=direct)
             if profile.cache is None:
@@ -285,11 +285,11 @@ def _subject(namespace: str, resource: Reference) -> Subject:
 
 
 def _together(pieces: Sequence[Piece]) -> Piece:
-    """Take what is said of several resources as said of one without a name."""
-    said = [piece.result_set for piece in pieces]
-    raw_results = tuple(raw_result for each in said for raw_result in each.raw_results)
-    messages = tuple(m for f in said for m in f.messages or ("",) * len(f.raw_results))
+    """Merge the results of several resources into those of one without a name."""
+    sets = [piece.result_set for piece in pieces]
+    raw_results = tuple(raw_result for each in sets for raw_result in each.raw_results)
+    messages = tuple(m for f in sets for m in f.messages or ("",) * len(f.raw_results))
     stamps = tuple(stamp for piece in pieces for stamp in piece.stamps)
     newest = max(piece.newest for piece in pieces)
-    result_set = ResultSet(raw_results, messages, said[0].cut)
+    result_set = ResultSet(raw_results, messages, sets[0].cut)
     return Piece(Reference(OVERFLOW, OVERFLOW), result_set, newest, stamps)

@@ -53,7 +53,7 @@ class Group:
         self.cells: Sequence[int] = ()
 
     @property
-    def said(self) -> OutcomeSet:
+    def outcomes(self) -> OutcomeSet:
         """What the budget of the namespace is charged with; nothing where all is folded."""
         if self.profile.key.folded:
             return frozenset()

@@ -272,10 +272,10 @@ class Profiles:
         self, result_set: ResultSet, summary: Summary | None, source: str, not_itemised: Counts
     ) -> Key:
         known, judge = self._judged.get, self._judge
-        said = result_set.raw_results
+        raw_results = result_set.raw_results
         if source:
-            said = tuple([s if s[5] else (*s[:5], source) for s in said])
-        verdicts = tuple([known(s) or judge(s) for s in said])
+            raw_results = tuple([s if s[5] else (*s[:5], source) for s in raw_results])
+        verdicts = tuple([known(s) or judge(s) for s in raw_results])
         allowed = any(verdict.allowed for verdict in verdicts)
         sources = {verdict.outcome.source for verdict in verdicts}
         if not verdicts and source:

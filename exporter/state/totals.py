@@ -21,7 +21,7 @@ from exporter.state.tally import NOTHING, WORDS, Tally
 _UNRATED: Final = len(BADNESS_INDICES)
 """The rank of a report without a result for a resource."""
 
-Source = tuple[str, str, str, str]
+StatusOrigin = tuple[str, str, str, str]
 """A report, by API group, namespace and name, and the kind that it gives to the resource."""
 
 Status = tuple[int, str, str]
@@ -31,10 +31,10 @@ Status = tuple[int, str, str]
 class _ResourceStatuses:
     """The status of one resource in each report, and the worst."""
 
-    __slots__ = ("sources", "worst")
+    __slots__ = ("origins", "worst")
 
     def __init__(self) -> None:
-        self.sources: dict[Source, Status] = {}
+        self.origins: dict[StatusOrigin, Status] = {}
         self.worst: MinBag[Status] = MinBag()
 
 
@@ -115,7 +115,7 @@ class SharedResources:
     def reports_of(self, subject: Subject) -> set[str]:
         """Name the reports that are about such a resource."""
         statuses = self._statuses.get(subject)
-        return set() if statuses is None else {source[2] for source in statuses.sources}
+        return set() if statuses is None else {origin[2] for origin in statuses.origins}
 
     def move(
         self,
@@ -136,13 +136,13 @@ class SharedResources:
             self._dirty.add(group)
             if group.direct:
                 if together or place in self:
-                    self.count(place, _source(slot, place, group), group, amount)
+                    self.count(place, _origin_of(slot, place, group), group, amount)
                     self._totals.add_status(group, -amount)
             elif isinstance(part, ReportPart) and part.subject is not None:
                 subject = ReportKey(*part.subject)
                 if subject not in self:
                     self.meet(subject, (0, 1), self._counting(subject))
-                self.count(subject, _source(slot, place, group), group, amount)
+                self.count(subject, _origin_of(slot, place, group), group, amount)
 
     def meet(self, subject: ReportKey, slots: Iterable[int], counting: Pair) -> None:
         """Bring reports that are counted by group to those that speak of the same resource."""
@@ -152,42 +152,44 @@ class SharedResources:
             for part in parts(counting[slot]):
                 group = group_of(part)
                 if group.direct:
-                    self.count(subject, _source(slot, subject, group), group, +1)
+                    self.count(subject, _origin_of(slot, subject, group), group, +1)
                     self._totals.add_status(group, -1)
 
-    def count(self, subject: Subject, source: Source, group: Group, amount: int) -> None:
+    def count(self, subject: Subject, origin: StatusOrigin, group: Group, amount: int) -> None:
         """Set the status of a report's group for a resource; remove it if *amount* is negative."""
         if amount > 0:
-            self.set(subject, source, (group.kind, group.controlled), group.profile.status)
+            self.set(subject, origin, (group.kind, group.controlled), group.profile.status)
         else:
-            self.remove(subject, source)
+            self.remove(subject, origin)
 
-    def set(self, subject: Subject, source: Source, kind: tuple[str, str], status: int) -> None:
+    def set(
+        self, subject: Subject, origin: StatusOrigin, kind: tuple[str, str], status: int
+    ) -> None:
         """Set the status (an index, -1 for none) that a report gives to a resource.
 
         *kind* is the resource's kind, and whether it is controlled.
         """
         rank = BADNESS_INDICES.index(status) if status >= 0 else _UNRATED
-        self._change(subject, source, (rank, *kind))
+        self._change(subject, origin, (rank, *kind))
 
-    def remove(self, subject: Subject, source: Source) -> None:
+    def remove(self, subject: Subject, origin: StatusOrigin) -> None:
         """Remove the status that a report gave to a resource."""
-        self._change(subject, source, None)
+        self._change(subject, origin, None)
 
-    def _change(self, subject: Subject, source: Source, status: Status | None) -> None:
+    def _change(self, subject: Subject, origin: StatusOrigin, status: Status | None) -> None:
         statuses = self._statuses.setdefault(subject, _ResourceStatuses())
         before = statuses.worst.least
-        old = statuses.sources.pop(source, None)
+        old = statuses.origins.pop(origin, None)
         if old is not None:
             statuses.worst.remove(old)
         if status is not None:
-            statuses.sources[source] = status
+            statuses.origins[origin] = status
             statuses.worst.add(status)
         after = statuses.worst.least
         if before != after:
             self._count(subject, before, -1)
             self._count(subject, after, +1)
-        if not statuses.sources:
+        if not statuses.origins:
             del self._statuses[subject]
 
     def _count(self, subject: Subject, status: Status | None, amount: int) -> None:
@@ -197,5 +199,5 @@ class SharedResources:
             self._totals.resources.add(row, BADNESS_INDICES[rank], amount)
 
 
-def _source(slot: int, place: ReportKey, group: Group) -> Source:
+def _origin_of(slot: int, place: ReportKey, group: Group) -> StatusOrigin:
     return (GROUPS[slot], place.namespace, place.name, group.kind)

@@ -111,23 +111,23 @@ class ViolationEvents:
 
     def apply(self, scope: Scope, event: Event) -> None:
         """Count the violations of an Event that are not counted yet."""
-        said = self._accepted(event)
-        if said is None:
+        parsed = self._accepted(event)
+        if parsed is None:
             return
         key = _key(event)
         seen = self._unlisted.pop(key, None) or self._seen.get(key)
         before = seen.violations if seen else self.seen_deleted.pop(key, 0)
-        outcome = seen.live[2] if seen else self._outcome(said, event)
+        outcome = seen.live[2] if seen else self._outcome(parsed, event)
         new = self._news(scope, event, before)
         if seen is None:
-            self.live.add((said.namespace, said.policy, outcome), 1)
+            self.live.add((parsed.namespace, parsed.policy, outcome), 1)
         # What a checkpoint counted is still worth showing; what a stale list repeats is not.
         if event.violations > before or (seen is None and scope not in self._listed_once):
-            self._note(said, event, outcome)
-        live = seen.live if seen else (said.namespace, said.policy, outcome)
+            self._note(parsed, event, outcome)
+        live = seen.live if seen else (parsed.namespace, parsed.policy, outcome)
         self._seen[key] = SeenEvent(max(event.violations, before), live, _grows(event))
         if new > 0:
-            self._count(scope, event, said, (self._labels(said, outcome), new))
+            self._count(scope, event, parsed, (self._labels(parsed, outcome), new))
 
     def delete(self, scope: Scope, event: Event) -> None:
         """Count what the last state of a deleted Event adds, then remove it from the live ones."""
@@ -177,7 +177,9 @@ class ViolationEvents:
             policy == OVERFLOW or chosen.policy(policy)
         )
 
-    def _count(self, scope: Scope, event: Event, said: Violation, news: tuple[Labels, int]) -> None:
+    def _count(
+        self, scope: Scope, event: Event, parsed: Violation, news: tuple[Labels, int]
+    ) -> None:
         version, (labels, amount) = version_number(event.version), news
         if version and version <= self.counted_elsewhere.get(scope, 0):
             return
@@ -186,7 +188,7 @@ class ViolationEvents:
             self.uncommitted.append(CountedEvent(scope, version, labels, amount))
         if self.on_counted is not None:
             ordinals = range(event.violations - amount + 1, event.violations + 1)
-            where, what = (clip(said.name), clip(said.uid)), (event.seconds, said.message)
+            where, what = (clip(parsed.name), clip(parsed.uid)), (event.seconds, parsed.message)
             counted = (_key(event), ordinals, labels)
             self.on_counted(ViolationCounted(scope, version, *counted, *where, *what))
 
@@ -200,74 +202,74 @@ class ViolationEvents:
         return event.violations if version_number(event.version) > covered else 0
 
     def _accepted(self, event: Event) -> Violation | None:
-        said = violation(event)
-        if said is None:
+        parsed = violation(event)
+        if parsed is None:
             self._ignore(unread(event))
             return None
-        if said.controller not in self._controllers:
+        if parsed.controller not in self._controllers:
             self._ignore("controller")
             return None
         chosen = self._selection
-        if not (chosen.namespace(said.namespace) and chosen.policy(said.policy)):
+        if not (chosen.namespace(parsed.namespace) and chosen.policy(parsed.policy)):
             return None
-        if not chosen.kind(said.kind):
+        if not chosen.kind(parsed.kind):
             return None
-        if self._known_only and self._register.find(said.policy, said.policy_kind) is None:
+        if self._known_only and self._register.find(parsed.policy, parsed.policy_kind) is None:
             self._ignore("unknown_policy")
             return None
-        return said._replace(
-            namespace=clip(said.namespace), kind=clip(said.kind), policy=clip(said.policy)
+        return parsed._replace(
+            namespace=clip(parsed.namespace), kind=clip(parsed.kind), policy=clip(parsed.policy)
         )
 
     def _ignore(self, reason: str) -> None:
         if reason:
             self.ignored[reason] += 1
 
-    def _outcome(self, said: Violation, event: Event) -> str:
+    def _outcome(self, parsed: Violation, event: Event) -> str:
         """Judge whether the request was blocked or allowed, by the policy's mode at that time.
 
         For a CEL policy Kyverno claims a block when any policy in the same webhook call denies
         (kyverno issues 16841 and 17180), so the policy's own actions decide where they are known:
         not those of a policy that changed since the Event.
         """
-        if not said.claims_blocked:
+        if not parsed.claims_blocked:
             return "allowed"
-        if said.policy_kind in CLASSIC_POLICIES:
+        if parsed.policy_kind in CLASSIC_POLICIES:
             return "blocked"
         key = _key(event)
-        policy_info = self._register.find(said.policy, said.policy_kind)
+        policy_info = self._register.find(parsed.policy, parsed.policy_kind)
         if policy_info is None or policy_info.blocks or event.seconds < policy_info.changed:
             return "allowed" if key in self.overruled else "blocked"
         self.overruled.add(key)
         return "allowed"
 
-    def _labels(self, said: Violation, outcome: str) -> Labels:
-        policy_info = self._register.find(said.policy, said.policy_kind)
+    def _labels(self, parsed: Violation, outcome: str) -> Labels:
+        policy_info = self._register.find(parsed.policy, parsed.policy_kind)
         return (
-            said.namespace,
-            said.kind,
-            said.policy,
-            said.policy_kind,
-            clip(fold_rule(said.rule)),
+            parsed.namespace,
+            parsed.kind,
+            parsed.policy,
+            parsed.policy_kind,
+            clip(fold_rule(parsed.rule)),
             outcome,
             policy_info.severity if policy_info else "none",
             policy_info.category if policy_info else "none",
-            said.controller.removeprefix("kyverno-"),
+            parsed.controller.removeprefix("kyverno-"),
         )
 
-    def _note(self, said: Violation, event: Event, outcome: str) -> None:
+    def _note(self, parsed: Violation, event: Event, outcome: str) -> None:
         seconds = min(event.seconds, self._clock())
-        labels: Labels = (said.namespace, said.policy, outcome)
+        labels: Labels = (parsed.namespace, parsed.policy, outcome)
         labels = fit(labels, self.last.rows, self._sizes, self._limit)
         if seconds > self.last.rows.get(labels, 0):
             self.last.put(labels, seconds)
         if outcome == "blocked":
-            policy_info = self._register.find(said.policy, said.policy_kind)
+            policy_info = self._register.find(parsed.policy, parsed.policy_kind)
             severity = policy_info.severity if policy_info else "none"
-            rule = clip(fold_rule(said.rule))
-            where = (said.namespace, said.kind, clip(said.name), said.policy, rule)
-            claimed = policy_info is None and said.policy_kind not in CLASSIC_POLICIES
-            self.recent.add(Block(seconds, *where, severity, said.message, claimed=claimed))
+            rule = clip(fold_rule(parsed.rule))
+            where = (parsed.namespace, parsed.kind, clip(parsed.name), parsed.policy, rule)
+            claimed = policy_info is None and parsed.policy_kind not in CLASSIC_POLICIES
+            self.recent.add(Block(seconds, *where, severity, parsed.message, claimed=claimed))
 
     def _mark_deleted(self, key: Key) -> None:
         seen = self._seen.pop(key, None)
