@@ -9,6 +9,7 @@ from exporter.model.changes import Scope
 from exporter.model.resource import CLUSTER_POLICY_REPORTS, CLUSTER_REPORTS, POLICY_REPORTS, REPORTS
 from exporter.state.contribution import (
     Contribution,
+    Group,
     Owned,
     direct_group,
     of_one_engine,
@@ -133,7 +134,8 @@ class ReportStore:
         former = names.get(name, former)
         names[name] = contribution
         self.changed.add(namespace)
-        self._usage.exchange(namespace, former, contribution)
+        if former is not None or not isinstance(contribution, Group):  # else nothing fails
+            self._usage.exchange(namespace, former, contribution)
 
     def replace(self, place: ReportKey, contribution: Contribution) -> None:
         """Exchange a contribution; whether a list has brought its report again stays as it is."""

@@ -47,6 +47,8 @@ _SECONDS: Final = b'"seconds":'
 _SPACED_SECONDS: Final = b'"seconds": '
 """As files have it that are indented for people."""
 
+MAX_SECONDS: Final = 10_000
+"""Timestamps that are remembered as numbers: Kyverno scans all reports within an hour."""
 _DIGITS: Final = 10
 """Of Unix time from 2001 to 2286."""
 
@@ -121,6 +123,7 @@ class ResultCache:
         self._bytes = 0
         self._raw_results: dict[RawResult, RawResult] = {}
         self._raw_bytes = 0
+        self._seconds: dict[bytes, int] = {}
         self._seed = randbits(64)
 
     def report(self, wire: WireReport) -> Report:
@@ -153,10 +156,17 @@ class ResultCache:
         result_set = self._cached(digest(blank, self._seed))
         if result_set is None:
             return None
-        piece = Piece(scope, result_set, int(digits) if dated else 0)
+        seconds = self._seconds.get(digits) if dated else 0
+        piece = Piece(scope, result_set, self._number(digits) if seconds is None else seconds)
         is_plain = result_set.raw_results and not wire.source  # as nearly all are
         source = "" if is_plain else _source_of(wire, result_set.raw_results)
         return Report(wire.metadata, wire.summary, source, scope, (piece,))
+
+    def _number(self, digits: bytes) -> int:
+        """Give a timestamp as a number that reports of the same second share: 28 bytes each."""
+        if len(self._seconds) >= MAX_SECONDS:
+            self._seconds.clear()
+        return self._seconds.setdefault(digits, int(digits))
 
     def _decoded(self, wire: WireReport, body: bytes) -> Generator[None, None, Report]:
         scope = wire.scope
