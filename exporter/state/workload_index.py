@@ -248,6 +248,8 @@ class WorkloadIndex:
             if taken < left:
                 self._under_way = None
             left -= taken
+        if not self._pending:
+            self._pending = {}  # one that was large stays so
         return found
 
     def _owners(self, family: FamilyKey, members: list[str]) -> OwnersByName:
