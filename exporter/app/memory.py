@@ -19,7 +19,7 @@ def prepare_for_sync() -> None:
     Other C libraries are left alone.
     """
     gc.freeze()
-    gc.set_threshold(5_000, 6, 1_500)  # some milliseconds each; old objects are left alone
+    gc.set_threshold(5_000, 2, 3_500)  # at most 10 ms each; old objects are left alone
     _keep(_BUSY_BYTES)
 
 
