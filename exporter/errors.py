@@ -24,7 +24,7 @@ class ExporterError(Exception):
 
 
 class ConfigError(ExporterError):
-    """The command line, the environment or a file says something that cannot be done."""
+    """The command line, the environment or a file asks for something that cannot be done."""
 
 
 class Malformed(ExporterError):  # noqa: N818 - the name says what the object is

@@ -253,7 +253,7 @@ class Exporter:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _when_complete(self) -> None:
-        """Once all reports are known, freeze the heap and tell what vanished meanwhile."""
+        """Once all reports are listed, freeze the heap and count what ended before the start."""
         while not self.health.complete("reports"):
             await asyncio.sleep(_LOOK_SECONDS)
         await self.scrapes.settle()
@@ -265,14 +265,14 @@ class Exporter:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _settle(self) -> NoReturn:
-        """Take up what changed where nobody scrapes, or not any more."""
+        """Update the series every SETTLE_SECONDS, for when no Prometheus scrapes."""
         while True:
             await asyncio.sleep(SETTLE_SECONDS)
             if self.health.complete("reports"):
                 await self.scrapes.settle()
 
     async def finish_restore(self) -> bool:
-        """Once all that the checkpoint knew was listed, count what vanished: refused is not gone.
+        """Once everything in the checkpoint was listed, count what ended: refused is not gone.
 
         False while that is still to come.
         """

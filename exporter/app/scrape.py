@@ -87,7 +87,7 @@ LONG_TURN_SECONDS: Final = 0.01
 """The same under a flood of changes: more is taken up than arrives in between."""
 
 UNIT: Final = 100
-"""Changes that are taken up before the clock is looked at: a tenth to half of a millisecond."""
+"""Changes that are taken up between two checks of the clock: a tenth to half of a millisecond."""
 
 _PATIENCE_SECONDS: Final = 10.0
 

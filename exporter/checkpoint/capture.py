@@ -316,7 +316,7 @@ class Checkpointer:
         return True
 
     def _covers(self, reflector: Reflector) -> bool:
-        """Say whether a watch has come as far as what is counted: a survey was ahead of it."""
+        """Return whether a watch has come as far as what is counted: a survey was ahead of it."""
         if not reflector.synced or not reflector.version:
             return False
         counted = self._state.violation_events.watermarks.get(reflector.scope, 0)

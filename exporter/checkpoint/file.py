@@ -57,7 +57,7 @@ class CheckpointStore(Protocol):
         ...
 
     async def set_aside(self, reason: str) -> str:
-        """Keep what cannot be used, and say where.
+        """Keep what cannot be used; return where.
 
         Raises:
             StateError: it cannot be kept.

@@ -31,7 +31,7 @@ class CountingFilters(msgspec.Struct, frozen=True):
 
 
 class CompiledFilters:
-    """Says of what was counted before whether it would count under a choice."""
+    """Returns for what was counted before whether it would count under a choice."""
 
     def __init__(self, choice: CountingFilters) -> None:
         self._chosen = Selection(choice.filters, choice.sources, shard=choice.shard)

@@ -35,7 +35,7 @@ class Follower:
     """Shows the counters that another process makes durable.
 
     Both count the same. So this one knows when there is something to write, and takes over when
-    the other one has not written it for a while, or has said that it ends. It then goes on from
+    the other one has not written it for a while, or has noted that it ends. It then continues from
     the other's last checkpoint, as after a restart; the resourceVersion decides if several do.
     ``interval`` is the time between checkpoints in seconds, the same in all replicas.
     """
@@ -99,7 +99,7 @@ class Follower:
         return new
 
     def note_durable(self, checkpoint: Checkpoint) -> None:
-        """Forget which Events a checkpoint covers that is durable now, whoever wrote it."""
+        """Forget the Events that a durable checkpoint, of any process, covers."""
         self._forget(checkpoint)
         self._totals = self._failure_totals()
 
@@ -137,7 +137,7 @@ class Follower:
         log.info("%s %s: this process writes the checkpoint now", writer or "the writer", why)
 
     def _shown(self, checkpoint: Checkpoint) -> Capture:
-        """Give what may be shown of a checkpoint: no counter falls, whoever wrote it."""
+        """Give what may be shown of a checkpoint: no counter decreases."""
         judge = self._checkpointer.choice.judge()
         counts: dict[str, dict[Labels, int]] = {}
         unborn: dict[str, frozenset[Labels]] = {}

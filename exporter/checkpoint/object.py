@@ -86,7 +86,7 @@ class ObjectStore:
     """A checkpoint in an object. Of several processes that share it, one writes.
 
     Every write is based on the resourceVersion that was read or written last, so no process
-    overwrites what it has not seen. ``following`` says that another process writes, ``other`` is
+    overwrites what it has not seen. ``following``: another process writes, ``other`` is
     the last checkpoint that was read of one.
     """
 

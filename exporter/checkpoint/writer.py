@@ -32,10 +32,10 @@ async def survey(
 ) -> str:
     """List a scope into the state and return the version of the list; empty when it failed.
 
-    The list brings what lives, and counts what is newer than the checkpoint. The watch that then
-    goes on from the checkpoint also brings what came and went meanwhile; what both bring counts
-    once. The watermark is then how far that watch must come to cover what is counted. Others get
-    their turn between objects, as *turns* divide the work.
+    The list contains what exists, and what is newer than the checkpoint counts. The watch that then
+    continues from the checkpoint also sends what was created and deleted meanwhile; what both
+    contain counts once. The watermark is then how far that watch must come to cover what is
+    counted. Yields to the event loop as *turns* demand.
     """
     turns = turns or TimeSlice()
     try:
@@ -117,7 +117,7 @@ class CheckpointWriter:
         return await self._adopt(self._store, body)
 
     async def inherit(self, checkpoint: Checkpoint, store: CheckpointStore | None) -> None:
-        """Begin with what the writer to *store* captured; it goes on to write."""
+        """Begin with what the writer to *store* captured; that writer stays active."""
         self._store = store
         self._follower = self._new_follower()
         self.active = False

@@ -93,6 +93,6 @@ def own_namespace(service_account: Path = SERVICE_ACCOUNT) -> str:
 
 
 def is_in_cluster(environ: Mapping[str, str], service_account: Path) -> bool:
-    """Say whether this is a Pod that has a service account's token."""
+    """Return whether this is a Pod that has a service account's token."""
     names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
     return all(environ.get(name) for name in names) and (service_account / "token").exists()

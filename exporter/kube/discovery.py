@@ -162,7 +162,7 @@ class Discovery:
         return chosen(resource, self._groups.get(resource.group, ()))
 
     async def pages_from_memory(self) -> bool:
-        """Say whether the server reads the pages of a list from its memory, not from etcd.
+        """Return whether the server reads the pages of a list from its memory, not from etcd.
 
         Kubernetes 1.34 and later do (KEP-4988, ListFromCacheSnapshot). False where the server
         does not give its version.

@@ -34,7 +34,7 @@ from exporter.wire.table import TableCodec
 log = logging.getLogger(__name__)
 
 NAMED: Final = 1000
-"""Objects that are named in the log, beside the first one of each namespace."""
+"""Objects that are named in the log, in addition to the first one of each namespace."""
 NAMED_EACH: Final = 50
 """Of one namespace."""
 NAMESPACES_NAMED: Final = 10_000
@@ -43,7 +43,7 @@ NAMESPACES_NAMED: Final = 10_000
 class ObjectLog:
     """Names objects that something is wrong with: each once, of each namespace a share.
 
-    So whoever makes many of them fills neither the log nor the room of other namespaces, whose
+    So a user who makes many of them fills neither the log nor the room of other namespaces, whose
     first object is named in any case. *what* happened to them begins the line.
     """
 
@@ -118,7 +118,7 @@ class KubeSource:
         return await self._discovery.find(resource)
 
     async def pages_from_memory(self) -> bool:
-        """Say whether pages cost the server less than a stream; see exporter.watch.ports.Source."""
+        """Return whether pages cost the server less than a stream; see watch.ports.Source."""
         return await self._discovery.pages_from_memory()
 
     async def page(self, resource: Resource, namespace: str, *, limit: int, cont: str) -> ListPage:

@@ -20,7 +20,7 @@ change in a minor version, with the reason in CHANGELOG.md."""
 class Family(NamedTuple):
     """A metric family and the part of the state that fills it.
 
-    ``word`` names the label that distinguishes five-fold counts. ``kinds`` says which of the
+    ``word`` names the label that distinguishes five-fold counts. ``kinds`` names which of the
     followed resources must have been listed before the family is complete enough to be shown.
     ``join`` is what rows amount to whose labels are dropped or folded.
     """

@@ -21,7 +21,7 @@ DROPPABLE: Final = frozenset(
 class ExposureSettings(NamedTuple):
     """What is exposed of the catalogue, and within which bounds.
 
-    *controlled* says whether objects have series that another reported object owns.
+    *controlled*: whether objects that another reported object owns have series.
     """
 
     max_series: int = 200_000

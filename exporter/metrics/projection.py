@@ -171,7 +171,7 @@ class ZeroFirst:
                 self._shown_at[row] = at
 
     def held(self, row: Labels) -> bool:
-        """Say whether a series still shows 0."""
+        """Return whether a series still shows 0."""
         if not self._hold or not self._counters.is_unborn(row):
             return False
         if row in self._counters.unborn:

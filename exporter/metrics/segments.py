@@ -63,7 +63,7 @@ class Segment:
         return upper
 
     def write(self, line: Callable[[Labels], bytes]) -> int:
-        """Bring the template up to date; return how many lines were written for it."""
+        """Update the template; return how many lines were written for it."""
         lines, edits = list[bytes](), self.edits
         if edits is None:
             edits = [*enumerate(self.keys)]

@@ -127,7 +127,7 @@ class Series:
     def unfold(self) -> list[Labels]:
         """Free folded rows for which there is room again; the caller puts them again.
 
-        Only rows of namespaces that get room are looked at.
+        Only rows of namespaces that get room are read.
         """
         freed, room = list[Labels](), self.limit - self._own
         for namespace in sorted(self._folded) if room > 0 else ():

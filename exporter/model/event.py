@@ -1,4 +1,4 @@
-"""Events, in the shape of events.k8s.io/v1 and of core/v1, and what a violation's Event says."""
+"""Events, in the shape of events.k8s.io/v1 and of core/v1, and the violation in one."""
 
 import re
 from typing import Final, NamedTuple
@@ -20,7 +20,7 @@ _MOST: Final = 4096
 
 
 class Note(NamedTuple):
-    """What a policy's note says about a resource; ``status`` is Kyverno's engine word.
+    """The note of a policy's Event, parsed; ``status`` is Kyverno's engine word.
 
     ``name`` is empty in notes of Kyverno 1.9 to 1.10.1, which left it out.
     """
@@ -77,7 +77,7 @@ class Component(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(KubeObject, gc=False, rename="camel"):
-    """One Event object. Fields of core/v1 and of events.k8s.io/v1 stand side by side."""
+    """One Event object. Fields of core/v1 and of events.k8s.io/v1 are side by side."""
 
     metadata: CreatedMetadata
     reason: str = ""
@@ -113,7 +113,7 @@ class Event(KubeObject, gc=False, rename="camel"):
 
     @property
     def violations(self) -> int:
-        """How many violations this one object stands for: more than one before Kyverno 1.12."""
+        """How many violations this object represents: more than one before Kyverno 1.12."""
         series = self.series.count if self.series else 0
         return min(max(self.deprecated_count or 0, self.count or 0, series, 1), 2**31)
 
@@ -129,7 +129,7 @@ class Event(KubeObject, gc=False, rename="camel"):
 
 
 class Violation(NamedTuple):
-    """One violation as its Event tells it; severity, category and mode are the policy's to say.
+    """One violation of an Event; its severity, category and mode are those of the policy.
 
     ``policy`` is "namespace/name" for a namespaced policy, as in reports; ``claims_blocked`` is
     what the Event claims, which for CEL policies may be true of another policy in the same call.
@@ -148,7 +148,7 @@ class Violation(NamedTuple):
 
 
 def violation(event: Event) -> Violation | None:
-    """Read the violation that an Event stands for; None when it does not count as one.
+    """Read the violation that an Event represents; None when it does not count as one.
 
     It counts when it regards a policy (for a request that was let through Kyverno writes a second
     Event, regarding the resource), its status is fail or error, and it lies in the namespace that

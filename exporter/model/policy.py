@@ -93,7 +93,7 @@ class PolicyStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Policy(KubeObject, gc=False):
-    """A policy of any kind; ``kind`` is filled in by whoever knows what was listed."""
+    """A policy of any kind; the codec sets ``kind``, which lists leave out."""
 
     metadata: PolicyMetadata
     kind: str = ""
@@ -142,7 +142,7 @@ class Policy(KubeObject, gc=False):
 
     @property
     def ready(self) -> bool | None:
-        """What Kyverno says; None when it says nothing yet."""
+        """Whether Kyverno reports the policy as ready; None when it has not reported yet."""
         status = self.status or PolicyStatus()
         if status.condition_status and status.condition_status.ready is not None:
             return status.condition_status.ready
@@ -153,7 +153,7 @@ class Policy(KubeObject, gc=False):
 
     @property
     def changed(self) -> float:
-        """When the spec last changed as far as the object tells, Unix seconds.
+        """When the spec last changed according to the object, Unix seconds.
 
         The newest write to anything but the status, else its creation.
         """

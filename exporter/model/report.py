@@ -1,4 +1,4 @@
-"""Policy reports of both API groups: what they say about which resources."""
+"""Policy reports of both API groups: their results by resource."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -136,7 +136,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 class Summary(msgspec.Struct, frozen=True, gc=False, rename={"pass_": "pass"}):
-    """What the report itself says it counts."""
+    """The counts that the report itself has, by result."""
 
     pass_: Count = 0
     fail: Count = 0
@@ -168,13 +168,13 @@ def clip_all(raw_result: RawResult) -> RawResult:
 
 
 class ResultSet:
-    """What results say about one resource, but for when, which changes at every scan.
+    """The results of one resource without their timestamps, which change at every scan.
 
     Compared by identity: that of many reports is one object, as far as whoever decodes them
     remembers it. ``messages`` has one for each result, or none at all where nothing fails;
     ``source`` is the one that all results name, None where they name several. ``cut`` counts, by
     word, the results that were left out because the report has too many; None where none was.
-    ``cache`` is room for whoever counts them.
+    ``cache`` is for the code that counts them.
     """
 
     __slots__ = ("__weakref__", "_repeats", "cache", "cut", "messages", "raw_results", "source")
@@ -203,7 +203,7 @@ class ResultSet:
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Self:
-        """Take what results say."""
+        """Make a result set of results."""
         raw_results = tuple(map(raw_result_of, results))
         return cls(raw_results, messages_of(results))
 
@@ -216,7 +216,7 @@ def messages_of(results: Iterable[Result]) -> tuple[str, ...]:
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
-    """What a report says about one resource, and when.
+    """The results of a report about one resource, with their timestamps.
 
     ``newest`` is the largest timestamp in Unix seconds, 0 where there is none; ``apart`` has those
     of all results where they are not the same.
@@ -229,7 +229,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, about: Reference, results: Sequence[Result]) -> Self:
-        """Take what results say about a resource."""
+        """Make a piece of the results about a resource."""
         stamps = stamps_of(results)
         return cls(about, ResultSet.of(results), max(stamps, default=0), stamps)
 

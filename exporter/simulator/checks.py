@@ -49,7 +49,7 @@ class SampleCheck(NamedTuple):
         return f"autogen-cronjob-{self.rule}" if kind == "CronJob" else f"autogen-{self.rule}"
 
     def applies_to(self, kind: str, namespace: str, name: str) -> bool:
-        """Say whether a resource is checked."""
+        """Return whether a resource is checked."""
         if kind not in self.kinds or self.namespace not in ("", namespace):
             return False
         if self.names and name not in self.names:

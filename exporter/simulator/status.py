@@ -92,7 +92,7 @@ def invalid_options(field: str, why: str, reason: str = "FieldValueForbidden") -
 
 
 def forbidden(user: str, verb: str, resource: Resource, namespace: str) -> Refusal:
-    """RBAC says no."""
+    """RBAC denies the request."""
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     message = (
         f'{resource.name} is forbidden: User "{user}" cannot {verb} resource '

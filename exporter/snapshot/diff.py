@@ -114,7 +114,7 @@ def identity_of(row: FailingResult) -> FailureIdentity:
 
 
 def _differences(baseline: SnapshotDocument, made: SnapshotDocument) -> Iterator[str]:
-    """Find what makes two snapshots say nothing about each other."""
+    """Return why two snapshots cannot be compared."""
     if baseline.comparable is None or made.comparable is None:
         yield "only summaries were read (reports.detail: summary), which name no failing result"
     if baseline.cluster_uid and made.cluster_uid:

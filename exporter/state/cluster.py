@@ -99,9 +99,9 @@ class ClusterState:
         return self.ledger.forget_some(scope, FORGOTTEN_AT_ONCE)
 
     def _note_version(self, change: Change) -> None:
-        """Note the version of an object that a watch brings: it identifies the change.
+        """Note the resourceVersion of a change from a watch, which identifies the change.
 
-        Lists may bring the same version several times, each time after it seemed to be gone.
+        Changes from lists have none: several lists can contain the same version.
         """
         version = ""
         match change:

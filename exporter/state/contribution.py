@@ -12,7 +12,7 @@ OutcomeSet = AbstractSet[Outcome | None]
 """The distinct outcomes of one kind; None is the kind itself."""
 
 Subject = tuple[str, str]
-"""A resource, by namespace and uid (or kind/name where no uid is told)."""
+"""A resource, by namespace and uid (or kind/name where the uid is not known)."""
 
 CONTROLLED: Final = "true"
 UNCONTROLLED: Final = "false"
@@ -25,8 +25,8 @@ class Group:
     ``controlled`` is CONTROLLED where another reported object owns them.
 
     ``settled`` is how many of them the totals already show, ``cells`` room for where they do.
-    ``direct`` says that each report is named after its resource's uid, so that no other report
-    speaks of the same resource.
+    ``direct``: each report is named after its resource's uid, so usually no other report is about
+    the same resource.
     """
 
     __slots__ = (
@@ -61,9 +61,9 @@ class Group:
 
 
 class ReportPart:
-    """The part of a report that is about one resource, where a group alone does not say it all.
+    """The part of a report that is about one resource, where a group alone does not describe it.
 
-    ``since`` (Unix seconds) and ``messages`` stand in the order of the profile's failures.
+    ``since`` (Unix seconds) and ``messages`` are in the order of the profile's failures.
     ``subject`` is None when the group is direct, ``workload`` where the resource is its own, or,
     if the group is controlled, where the ledger has not settled yet whose it is.
     """
@@ -115,7 +115,7 @@ BY_UID: Final = "uid"
 class Owned(NamedTuple):
     """A resource, and the workload that it belongs to, None for its own.
 
-    ``direct`` says that it is the only resource of a report that is named after it,
+    ``direct``: it is the only resource of a report that is named after it,
     ``is_reported`` that a report is about an owner of it.
     """
 
@@ -135,7 +135,7 @@ Contribution = Group | ReportPart | tuple["Group | ReportPart", ...]
 
 
 def parts(contribution: Contribution | None) -> tuple[Group | ReportPart, ...]:
-    """Look at any contribution as a tuple of its parts."""
+    """Return any contribution as a tuple of its parts."""
     if contribution is None:
         return ()
     return contribution if isinstance(contribution, tuple) else (contribution,)
@@ -156,7 +156,7 @@ def group_of(part: Group | ReportPart) -> Group:
 
 
 def of_one_engine(one: Contribution, other: Contribution) -> bool:
-    """Say whether two reports of one namespace and name are the same report in two API groups.
+    """Return whether two reports of one namespace and name are the same report in two API groups.
 
     Kyverno and Kubewarden both name a report after its resource's uid: theirs are two reports.
     Two that have neither results nor a source are one, but not the same as one that has.

@@ -151,7 +151,7 @@ class Controllers:
                 former.update(by_key)
 
     def end_list(self, scope: Scope) -> None:
-        """Forget the objects of *scope* that the list did not bring."""
+        """Forget the objects of *scope* that the list did not contain."""
         unlisted = self._objects[scope.resource.kind].unlisted
         for namespace in [n for n in unlisted if covers(scope, n)]:
             for controller in unlisted.pop(namespace).values():

@@ -1,4 +1,4 @@
-"""Who fails what, since when, and how often that began and ended."""
+"""Open failures: by resource and workload, their start, and how many were opened and closed."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -55,7 +55,7 @@ class Identity(NamedTuple):
 
 
 class OpenFailure(NamedTuple):
-    """A failure that stands: its labels, since when (Unix seconds), and Kyverno's message."""
+    """An open failure: its labels, its start (``since``, Unix seconds), and Kyverno's message."""
 
     namespace: str
     kind: str
@@ -80,7 +80,7 @@ class OpenFailure(NamedTuple):
 
 
 Remembered = dict[Identity, tuple[int, Labels]]
-"""Since when each failure of a report stands, and its counter's labels."""
+"""The start of each open failure of a report (Unix seconds), and its counter's labels."""
 
 
 def standing(contribution: Contribution | None) -> Iterator[OpenFailure]:
@@ -168,7 +168,7 @@ class Failures:
         *,
         count: bool,
     ) -> None:
-        """Let the failures of *after* stand instead of those of *before*.
+        """Replace the open failures of *before* by those of *after*.
 
         *former* is what is known of the report from before a restart.
         """
@@ -190,7 +190,7 @@ class Failures:
             listen(before, after)
 
     def regroup(self, place: ReportKey, before: Contribution, after: Contribution) -> None:
-        """Let the same failures stand for another workload."""
+        """Move the failures of a report to another workload."""
         for contribution, amount in ((before, -1), (after, +1)):
             for part in parts(contribution):
                 if isinstance(part, ReportPart):
@@ -210,9 +210,9 @@ class Failures:
     ) -> None:
         """Count what began to fail, and what no longer does, of what is *known* before and after.
 
-        *contributions* are the report's before and after, as far as they are there. *watched* says
-        which failures would have been seen before: others may have begun at any time, and open
-        nothing.
+        *contributions* are the report's before and after, None where there was none. *watched*
+        returns whether a failure would have been seen before: others can have started at any time,
+        so they are not counted as opened.
         """
         before, after = known
         if before.keys() == after.keys():
@@ -261,7 +261,7 @@ class Failures:
         self.touched.setdefault(place.namespace, set()).add(place.name)
 
     def _stand(self, place: ReportKey, contribution: Contribution | None, amount: int) -> bool:
-        """Let the failures of a contribution stand, or no more; False where it has none."""
+        """Add (+1) or remove (-1) the failures of a contribution; return whether it has any."""
         any_stands = False
         for part in parts(contribution):
             if not isinstance(part, ReportPart) or not part.failures:
@@ -306,7 +306,7 @@ class Failures:
             self.closed.add(group, 0)
 
     def _date(self, contribution: Contribution | None, known: Remembered) -> None:
-        """Say since when: as known, else as the result proves, never in the future."""
+        """Set the start of each failure: as known, else its result's timestamp, at most now."""
         now = int(self._clock())
         for part in parts(contribution):
             if not isinstance(part, ReportPart) or not part.failures:
@@ -318,7 +318,7 @@ class Failures:
 
 
 def _known_since(part: ReportPart, known: Remembered) -> Iterator[int]:
-    """Give since when each failure stands, as far as it is known; else what its result says."""
+    """Return the start of each failure: as known, else the timestamp of its result."""
     for failure, proof in zip(part.failures, part.since, strict=True):
         identity = Identity(part.group.kind, part.name, *failure.identity)
         yield known[identity][0] if identity in known else proof

@@ -122,7 +122,7 @@ class Ledger:
         self._report_stores.of(scope)[0].begin_list(scope)
 
     def forget_some(self, scope: Scope, most: int) -> bool:
-        """Forget some reports that the list did not bring, *most*; False where none is left."""
+        """Forget some reports that the list did not contain, *most*; False where none is left."""
         report_store, other = self._report_stores.of(scope)
         gone = report_store.vanished(scope, most)
         self.workloads.forget(gone, lambda place: covers_resource(other, place))
@@ -131,13 +131,13 @@ class Ledger:
         return bool(gone)
 
     def end_list(self, scope: Scope) -> None:
-        """Forget the reports of *scope* that the list did not bring."""
+        """Forget the reports of *scope* that the list did not contain."""
         self.forget_some(scope, 1 << 60)
         self.oldest.restart()
         self.counting.add(scope)
 
     def settle(self, most: int = 1 << 60, *, sums: bool = True) -> bool:
-        """Bring at most about *most* numbers up to date; True when more may be left.
+        """Update at most about *most* numbers; True when more may be left.
 
         Without *sums* these may be behind, up to a bound: no series are made of them.
         """

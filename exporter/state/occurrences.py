@@ -23,7 +23,7 @@ class FailureCounted(NamedTuple):
     known. *workload* is the one that owns the resource, None where it is its own or not known.
     *reason* is why it closed: the resource's result now, ``report_deleted``,
     ``not_reported``, or empty where it is not known. *version* is the resourceVersion of the
-    report as a watch brought it, empty where a list or a restart showed the difference.
+    report in a watch, empty where a list or a restart showed the difference.
     """
 
     opened: bool

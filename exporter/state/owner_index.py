@@ -89,7 +89,7 @@ class OwnerIndex:
         self._controllers.begin_list(scope)
 
     def end_list(self, scope: Scope) -> None:
-        """Forget the objects of *scope* that the list did not bring."""
+        """Forget the objects of *scope* that the list did not contain."""
         self._controllers.end_list(scope)
 
     def record(

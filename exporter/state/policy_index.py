@@ -31,7 +31,7 @@ class PolicyInfo(NamedTuple):
 class PolicyChanged(NamedTuple):
     """A policy that was created (no *before*), changed, or deleted (no *after*).
 
-    *version* is the resourceVersion with which a watch brought it, empty where a list did.
+    *version* is the resourceVersion in a watch, empty where a list showed the change.
     """
 
     before: PolicyInfo | None
@@ -92,13 +92,13 @@ class PolicyIndex:
         }
 
     def end_list(self, scope: Scope) -> None:
-        """Forget the policies that the list did not bring."""
+        """Forget the policies that the list did not contain."""
         for key in self._unlisted.pop(scope, set()):
             self._forget(key)
         self._listed_once.add(scope)
 
     def go_on_from(self, former: "PolicyIndex") -> None:
-        """Believe when *former* saw a spec change: objects do not always tell."""
+        """Take over when *former* saw a spec change, which objects do not always record."""
         for key, policy_info in self.policy_infos.items():
             old = former.policy_infos.get(key)
             if (
@@ -111,7 +111,7 @@ class PolicyIndex:
                 self._show(self.policy_infos[key])
 
     def _changed(self, policy: Policy, old: PolicyInfo | None) -> float:
-        """Say when the spec last changed: what we saw ourselves beats what the object tells."""
+        """Return when the spec last changed: what was seen here precedes what the object has."""
         if old is None:
             return policy.changed
         same = policy.metadata.generation == old.generation
@@ -200,7 +200,7 @@ class Namespaces:
         self._unlisted = set(self.labels)
 
     def end_list(self) -> None:
-        """Forget the namespaces that the list did not bring."""
+        """Forget the namespaces that the list did not contain."""
         for name in self._unlisted:
             self.delete(name)
         self._unlisted = set()

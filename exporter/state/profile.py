@@ -46,8 +46,8 @@ class Outcome(NamedTuple):
 class Verdict:
     """What one result counts as: its outcome, and the index of its word, -1 for not at all.
 
-    ``allowed`` says whether its source counts, ``unknown`` whether its word is none of the five.
-    Compared by identity: equal ones are one object, as far as whoever judges remembers it.
+    ``allowed``: its source counts; ``unknown``: its word is none of the five. Compared by identity:
+    ``Profiles`` shares equal ones, as far as it remembers them.
     """
 
     __slots__ = ("allowed", "outcome", "unknown", "word_index")
@@ -159,7 +159,7 @@ class Key(NamedTuple):
     ``engines`` wrote the results; it is empty where neither a result nor the report has a source.
     In a ``folded`` one results are distinguished by nothing but their severity. ``not_itemised`` is
     what the summary counts beyond the results that the report has: of a report that was cut.
-    ``cut`` says that it was cut here, as it exceeds the limits of one report.
+    ``cut``: results were left out here, as it exceeds the limits of one report.
     """
 
     summary: Counts | None
@@ -172,7 +172,7 @@ class Key(NamedTuple):
 
 
 class CachedProfile(NamedTuple):
-    """The profile that findings had last among *profiles*, beside a summary and a source.
+    """The profile of a result set in *profiles* with its last summary and source.
 
     ``messages`` are those of its failures, one object for all reports that have these findings.
     """
@@ -254,7 +254,7 @@ class Profiles:
         return self._summaries.setdefault(found, found)
 
     def folded(self, profile: Profile) -> Profile:
-        """Find the profile of equal numbers that tells nothing apart but severities."""
+        """Find the profile of equal numbers in which only severities are distinguished."""
         blurred = [self._blurred(verdict) for verdict in profile.key.verdicts]
         return self._with(profile.key._replace(verdicts=tuple(blurred), folded=True))
 
@@ -300,7 +300,7 @@ class Profiles:
         return self._summaries.setdefault(counts, counts)
 
     def _judge(self, raw_result: RawResult) -> Verdict:
-        """Say what a result counts as; results repeat, so each is worked out once."""
+        """Return what a result counts as; results repeat, so each is computed once."""
         if len(self._judged) >= _MOST_VERDICTS:
             self._judged.clear()
         raw_result = clip_all(raw_result)

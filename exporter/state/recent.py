@@ -14,7 +14,7 @@ SECONDS: Final = 3600.0
 class Block(NamedTuple):
     """One blocked request; *seconds* is Unix time by the API server's clock.
 
-    Each that is heard of later has a larger *number*, over restarts too. *claimed* marks a CEL
+    Later blocks have a larger *number*, after a restart too. *claimed* marks a CEL
     policy's block of which only the Event is known, not the policy: Kyverno may be wrong.
     """
 
@@ -49,16 +49,16 @@ class RecentBlocks:
         self._clock = clock
 
     def add(self, block: Block) -> None:
-        """Remember a block, and tell whoever listens when it has just happened."""
+        """Add a block, and pass it to the listeners if it has just happened."""
         block = block._replace(number=self._next())
         self._keep(block)
         self.expire()
         self._tell(block)
 
     def go_on_from(self, former: "RecentBlocks", chosen: Callable[[Block], bool]) -> None:
-        """Take over the blocks of *former*, under the numbers that they were told with.
+        """Take over the blocks of *former* with their numbers.
 
-        Of what only this one has heard of, the numbers follow.
+        Blocks that only this one has get the numbers after them.
         """
         self._number = max(self._number, former._number)  # noqa: SLF001 - of the same class
         known: dict[Block, list[Block]] = {}
@@ -112,5 +112,5 @@ class RecentBlocks:
 
 
 def _unnamed(block: Block) -> Block:
-    """Leave out what two that heard of the same block may say differently."""
+    """Leave out what can differ between two exporters for the same block."""
     return block._replace(severity="", message="", number=0, claimed=False)

@@ -19,7 +19,7 @@ from exporter.state.profile import Outcome
 from exporter.state.shares import NamespaceShares, Usage
 
 DAY: Final = 86_400.0
-"""Seconds. A timestamp further in the future is a mistake, and says nothing about age."""
+"""Seconds. A timestamp further in the future is a mistake: it shows no age."""
 
 GROUPS: Final = (REPORTS.group, POLICY_REPORTS.group)
 """Of a report that is the same in both and equally new, the first one's counts."""
@@ -50,7 +50,7 @@ class Dated(NamedTuple):
 
 
 class ReportStore:
-    """Contributions, and during a list those that it has not brought again yet.
+    """Contributions, and during a list those that it has not contained yet.
 
     A list moves what it finds from the unlisted ones back to the current ones; when it ends, what
     is left unlisted was deleted from the cluster. Nothing is copied or removed before that.
@@ -72,12 +72,12 @@ class ReportStore:
         return not (self._held or self._unlisted)
 
     def current(self, namespace: str, name: str) -> Contribution | None:
-        """Give the contribution of a report that no list is waited for to bring."""
+        """Return the contribution of a report; None for one that the list has not contained yet."""
         names = self._held.get(namespace)
         return None if names is None else names.get(name)
 
     def unlisted(self, namespace: str, name: str) -> Contribution | None:
-        """Give the contribution of a report that a list has not brought again yet."""
+        """Return the contribution of a report that the list under way has not contained yet."""
         names = self._unlisted.get(namespace)
         return None if names is None else names.get(name)
 
@@ -138,7 +138,7 @@ class ReportStore:
             self._usage.exchange(namespace, former, contribution)
 
     def replace(self, place: ReportKey, contribution: Contribution) -> None:
-        """Exchange a contribution; whether a list has brought its report again stays as it is."""
+        """Exchange a contribution; whether a list has contained its report does not change."""
         for held in (self._held, self._unlisted):
             names = held.get(place.namespace)
             if names and place.name in names:
@@ -283,7 +283,7 @@ def _forget(held: dict[str, dict[str, Value]], place: ReportKey) -> Value | None
 
 
 def covers(scope: Scope, namespace: str) -> bool:
-    """Say whether a list of *scope* brings a namespace's reports ("" for cluster reports)."""
+    """Return whether a list of *scope* contains a namespace's reports ("" for cluster reports)."""
     if scope.namespace:
         return namespace == scope.namespace
     return bool(namespace) == scope.resource.namespaced

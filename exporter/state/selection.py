@@ -22,7 +22,7 @@ _LONGEST_NAME: Final = 512
 
 
 class Globs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names chosen by glob patterns, upper and lower case told apart; exclude wins."""
+    """Names chosen by glob patterns, case-sensitive; exclude wins."""
 
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Matcher:
         self._all = "*" in globs.include and not globs.exclude
 
     def __call__(self, name: str) -> bool:
-        """Say whether *name* is chosen."""
+        """Return whether *name* is chosen."""
         if self._all:
             return True
         return bool(self._include.match(name)) and not self._exclude.match(name)
@@ -70,7 +70,7 @@ class Selection:
 
     *shard* is (I, N): of N processes this one takes the namespaces whose CRC-32 modulo N is I,
     so that all series of a namespace live in one process and Prometheus adds processes up.
-    *own_namespace* counts what a cluster report says of a Namespace in that namespace.
+    *own_namespace* counts results of cluster reports about a Namespace in that namespace.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from exporter.state.shares import MAX_SOURCES, NamesInShares
 from exporter.state.tally import NOTHING, OVERFLOW, Labels
 
 CROWD: Final = 20_000
-"""How much may wait for somebody who looks: what waits takes a hundred bytes."""
+"""Changes that can wait until the page is opened, of about a hundred bytes each."""
 
 
 class FailureBucket(NamedTuple):
@@ -24,7 +24,7 @@ class FailureBucket(NamedTuple):
 
 
 class FailureBuckets:
-    """How many failing results each bucket has, and how many of them each report brings.
+    """How many failing results each bucket has, and how many of them each report has.
 
     What is zero is not there: ``counts`` and ``places`` have the same keys.
     """
@@ -34,7 +34,7 @@ class FailureBuckets:
         self.places: dict[FailureBucket, dict[ReportKey, int]] = {}
 
     def add(self, bucket: FailureBucket, place: ReportKey, amount: int) -> None:
-        """Let *amount* more failing results of a report stand, or fewer."""
+        """Add *amount* failing results of a report; a negative amount removes them."""
         places = self.places.get(bucket)
         if places is None:
             places = self.places[bucket] = {}
@@ -100,9 +100,9 @@ class Sums:
     The rows of each are labelled (namespace, controlled), (policy, controlled) and (severity,
     controlled).
 
-    The changes of a group wait until somebody looks, as most groups change again before that; those
-    of a group that no report is in any more do not, so that none is kept for this. ``crowded`` says
-    that too much waits, until nothing does.
+    The changes of a group wait until the page is opened, because most groups change again before
+    that. Those of a group without reports are applied at once, so that none is kept for this.
+    ``crowded`` is True from when too many wait until none does.
     """
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Sums:
         self._judged_count = 0
 
     def note(self, group: Group, times: int) -> None:
-        """Note that a group counts so many times more."""
+        """Note that a group counts *times* more often."""
         waiting = self._waiting
         waiting[group] = waiting.get(group, 0) + times
         if not group.count:

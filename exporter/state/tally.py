@@ -228,7 +228,7 @@ class Counters:
         self.changed.clear()
 
     def is_unborn(self, labels: Labels) -> bool:
-        """Say whether a row must still be shown at 0."""
+        """Return whether a row must still be shown at 0."""
         return labels in self.unborn or labels in self._unborn_durably
 
     def publish(self, rows: dict[Labels, int], unborn: AbstractSet[Labels] = frozenset()) -> None:

@@ -21,7 +21,7 @@ result that is older than others of its report by no more than this is no sign o
 """
 
 SWEEP_SECONDS: Final = 900.0
-"""Between two looks at all reports for the oldest results."""
+"""Between two passes over all reports for the oldest results."""
 
 MOST_CHECKS: Final = 10_000
 """Policies whose oldest result has a number of its own; those with the oldest come first."""

@@ -54,7 +54,7 @@ class Totals:
         self.cut_reports = 0
 
     def take(self, group: Group, times: int) -> None:
-        """Count a group so many times more, as it is in one that changed."""
+        """Add the results and summary of a group *times* times; a negative number removes them."""
         self.results.count(self._cells(group), times)
         where = (group.namespace, group.kind, group.controlled)
         self.summary.add_all(where, group.profile.summary, times)
@@ -67,7 +67,7 @@ class Totals:
             self.add_status(group, times)
 
     def add_status(self, group: Group, amount: int) -> None:
-        """Count resources by what a group says of them."""
+        """Count *amount* resources under the status of their group."""
         if group.profile.status >= 0:
             where = (group.namespace, group.kind, group.controlled)
             self.resources.add(where, group.profile.status, amount)
@@ -75,7 +75,7 @@ class Totals:
     def _cells(self, group: Group) -> Sequence[int]:
         """Give the cells in which a group counts.
 
-        While it counts in them they cannot vanish, so it remembers them once it changes: most
+        While it counts in them they are not removed, so it remembers them once it changes: most
         groups of a cluster in which hardly two reports are alike never do.
         """
         if group.cells:
@@ -128,7 +128,7 @@ class SharedResources:
     ) -> None:
         """Count a contribution of one API group once more, or once less.
 
-        *together* says that both groups' reports are named after the resource.
+        *together*: the reports of both API groups are named after the resource.
         """
         for part in parts(contribution):
             group = group_of(part)
@@ -145,7 +145,7 @@ class SharedResources:
                 self.count(subject, _origin_of(slot, place, group), group, amount)
 
     def meet(self, subject: ReportKey, slots: Iterable[int], counting: Pair) -> None:
-        """Bring reports that are counted by group to those that speak of the same resource."""
+        """Count reports about a resource by their worst status, no longer by group."""
         if subject in self:
             return
         for slot in slots:

@@ -24,9 +24,9 @@ class VersionCursor:
         self._top = max(self._floors.values(), default=0)
 
     def is_news(self, line: WatchLine) -> bool:
-        """Say whether a line tells something new.
+        """Return whether a line is new.
 
-        A server may repeat an event, and one that lags behind may tell old ones.
+        A server may repeat an event, and one that lags behind may send old ones.
         """
         seen = version_number(line.version)
         if not self._number or not seen:
@@ -47,7 +47,7 @@ class VersionCursor:
             self._floors.clear()
 
     def is_behind(self, version: str) -> bool:
-        """Say whether this version of the server's lies before ours.
+        """Return whether this version of the server is before ours.
 
         Then either the server lags, or its data were restored from a backup.
         """

@@ -84,7 +84,7 @@ class SinkAdapter:
         self._taken[kind] += 1
 
     def note_bookmark(self) -> None:
-        """Take a line that says only how far the watch is."""
+        """Count a bookmark: a line with nothing but the position of the watch."""
         self._taken["BOOKMARK"] += 1
 
     def tell(self) -> None:

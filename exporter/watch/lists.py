@@ -56,7 +56,7 @@ class Reader(NamedTuple):
 
 
 class ListStrategy(Protocol):
-    """A list under way. It can be run again after a failure, and goes on where it was."""
+    """A list under way. It can be run again after a failure, and continues where it was."""
 
     async def run(self) -> Start:
         """Read to the end, handing on every object."""
@@ -138,7 +138,7 @@ class NamespaceLists:
 
 
 async def _end(*tasks: asyncio.Task[ListPage] | asyncio.Task[None]) -> None:
-    """End tasks whose results nobody wants any more, and wait until they have ended."""
+    """Cancel tasks whose results are not needed, and wait until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
@@ -203,9 +203,9 @@ class Lister:
         self._doubted = False
 
     async def run(self, resource: Resource) -> Start | None:
-        """List to the end; return where to watch from, or None if a watch should bring the list.
+        """List to the end; return where to watch from, or None if a watch is to stream the list.
 
-        The first page tells what kind of server this is, and whether the list is long.
+        The first page shows what kind of server this is, and whether the list is long.
         """
         self._resource = resource
         if self._reading is None:
@@ -245,7 +245,7 @@ class Lister:
         return await self._source.page(self._resource, namespace, limit=limit, cont=cont)
 
     def _doubt(self, first: ListPage) -> None:
-        """Believe that everything is gone only when it is said twice."""
+        """Accept an empty list only after a second one, if the last list had objects."""
         if first.objects or first.cont or not self._feed.listed or self._doubted:
             self._doubted = False
             return

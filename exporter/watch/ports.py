@@ -29,7 +29,7 @@ class Source(Protocol):
         ...
 
     async def pages_from_memory(self) -> bool:
-        """Say whether the server reads pages from its memory: then they cost it the least.
+        """Return whether the server reads pages from its memory: then they cost it the least.
 
         False where that is not known; does not raise.
         """
@@ -44,7 +44,7 @@ class Source(Protocol):
     ) -> AsyncGenerator[Iterable[WatchLine | None], None]:
         """Stream what happened after *since*, in batches, for about *seconds*.
 
-        The first batch is empty and says that the watch stands; each sign of life is a batch.
+        The first batch is empty: the server accepted the watch. Each sign of life is a batch.
         With *initial* the stream begins with every object, up to a line whose ``initial_end`` is
         set. A line of an object that could not be decoded has no object; None is a pause in the
         decoding of a long line. Raises Malformed where a line is no line at all: what it said is

@@ -38,7 +38,7 @@ class Reflector:
     """Keeps a sink in step with one scope.
 
     Invariant: between any two calls of the sink, ``version`` covers exactly what the sink was
-    given up to then; it is empty where only a list can bring that. Times are Unix seconds, 0 for
+    given up to then; it is empty where a list is needed. Times are Unix seconds, 0 for
     never. Only the reflector itself changes what follows:
 
     - ``state``: ``waiting`` before the first attempt and after an expired version, ``listing``
@@ -145,7 +145,7 @@ class Reflector:
         self._ended(end)
 
     async def _stream(self, resource: Resource) -> End:
-        """Let a watch bring the list; list by pages where the server does not know how."""
+        """Stream the list by a watch; list by pages where the server does not support that."""
         try:
             return await self._watcher.run(resource, self._listed_by_watch, self._watching)
         except Unsupported as error:
@@ -175,7 +175,7 @@ class Reflector:
             self._forget("went_back")
 
     async def _list(self, resource: Resource) -> bool:
-        """List, and say whether that is done: a long list may be left to the watch."""
+        """List; return whether that is complete: a long list may be left to the watch."""
         self.state = "listing"
         start = await self._lister.run(resource)
         if start is None:
@@ -219,7 +219,7 @@ class Reflector:
         self._note_need_to_list("reconcile" if end == "reconcile" else "reconnect")
 
     def _note_need_to_list(self, reason: str) -> None:
-        """Say why a list follows where there is no version to resume from."""
+        """Make the next attempt list for *reason* if there is no version to resume from."""
         if self.synced and not self.version:
             self._forget(reason)
 

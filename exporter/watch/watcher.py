@@ -116,10 +116,10 @@ class Watcher:
         return self._on_list is not None or self.position.resumable
 
     def _silent_until(self, heard: float) -> float:
-        """Say when silence, since something was heard, has lasted too long.
+        """Return the loop time at which a watch without data, since *heard*, is closed.
 
         Of Events a real API server sends no bookmarks. Once it was silent for long, it is given
-        until it must end the watch itself; TCP finds out meanwhile if there is nobody any more.
+        until it must end the watch itself; TCP detects meanwhile if the server is gone.
         """
         if not self._is_resumable:
             return self._deadline

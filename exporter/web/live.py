@@ -1,4 +1,4 @@
-"""Tells browsers of blocked requests as they happen, by server-sent events."""
+"""Sends blocked requests to browsers as they happen, by server-sent events."""
 
 import asyncio
 from collections import deque

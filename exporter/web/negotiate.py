@@ -59,14 +59,14 @@ def choose_format(accept: str) -> Format:
 
 
 def wants_gzip(accept_encoding: str) -> bool:
-    """Tell whether an Accept-Encoding header prefers gzip over the plain body."""
+    """Return whether an Accept-Encoding header prefers gzip over the plain body."""
     wishes = {part.name: part.quality for part in _ranges(accept_encoding)}
     gzip = wishes.get("gzip", wishes.get("x-gzip", wishes.get("*", 0.0)))
     return gzip > 0 and gzip >= wishes.get("identity", 0.0)
 
 
 def prefers(accept: str, media: str) -> bool:
-    """Tell whether an Accept header names this media type itself, not by a wildcard."""
+    """Return whether an Accept header names this media type itself, not by a wildcard."""
     return any(part.name == media and part.quality > 0 for part in _ranges(accept))
 
 

@@ -29,7 +29,7 @@ class ServerTls(NamedTuple):
     allowed_sans: frozenset[str]
 
     def admits(self, connection: ssl.SSLObject) -> bool:
-        """Tell whether the client's certificate names one of the allowed, if any are named."""
+        """Return whether the client's certificate names one of the allowed, if any are named."""
         return not self.allowed_sans or not self.allowed_sans.isdisjoint(_names(connection))
 
 
@@ -139,7 +139,8 @@ class Rules(NamedTuple):
 class WebFile:
     """The last good rules, looked after at most once a second.
 
-    A file that goes bad while running changes nothing: what was good stays, and is said once.
+    A file that becomes invalid while running changes nothing: the last good content is kept, and
+    one line is logged.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
