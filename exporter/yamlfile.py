@@ -96,7 +96,7 @@ def _unknown(name: str, known: dict[str, inspect.Type]) -> str:
 
 
 class _Place(NamedTuple):
-    """What the file says, as nodes and as a value, and what it was to be."""
+    """The content of a file, as nodes and as a value, and the type that it was to have."""
 
     root: yaml.Node
     value: object
@@ -123,7 +123,7 @@ def _misshapen(error: msgspec.ValidationError, place: _Place, file: str) -> str:
 
 
 def _step(name: str, index: str, place: _Place, before: list[str | int], said: str) -> str | int:
-    """Spell a step of msgspec's path; which key of a dictionary it means, msgspec does not say."""
+    """Spell a step of msgspec's path; msgspec does not name the key of a dictionary."""
     if index != _ANY_KEY:
         return name or int(index)
     for key, reduced in _by_key(place.value, before):
@@ -199,7 +199,7 @@ def in_words(complaint: str) -> str:
 
 
 def _descend(node: yaml.Node, step: str | int) -> yaml.Node:
-    """Follow one step through the nodes, staying put where it does not say which way."""
+    """Follow one step through the nodes, staying put where it does not name a child."""
     below: yaml.Node = node
     if isinstance(node, yaml.MappingNode):
         below = next((child for key, child in node.value if key.value == step), node)
@@ -245,7 +245,7 @@ def documents(file: str, body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _parted(node: yaml.Node) -> Iterator[yaml.Node]:
-    """Part what stands in one document because ``---`` was left out: at each apiVersion or kind."""
+    """Split what is in one document because ``---`` was left out: at each apiVersion or kind."""
     if not isinstance(node, yaml.MappingNode):
         yield node
         return

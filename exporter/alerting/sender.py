@@ -19,7 +19,7 @@ FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 LONGEST_RETRY_AFTER_SECONDS: Final = 300.0
 MARGIN_SECONDS: Final = 2.0
-"""How exactly a Date header of whole seconds, on an answer that took time, tells the time."""
+"""How exactly a Date header of whole seconds, on a response that took time, shows the time."""
 REFUSED_SECONDS: Final = 3600.0
 _HEADERS: Final = {"Content-Type": "application/json"}
 _REASONS: Final = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 429: "throttled"}

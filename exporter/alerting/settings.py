@@ -184,7 +184,7 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Add Alertmanagers that need nothing but an address: those of ``--alertmanager.url``.
 
         Raises:
-            ConfigError: an address is none, or stands there twice.
+            ConfigError: an address is invalid, or is there twice.
         """
         try:
             targets = (*self.alertmanagers, *map(AlertmanagerTarget, urls))

@@ -45,7 +45,7 @@ from exporter.wire.codec import ListPage
 def options_of(scope: Scope, shards: int, mine: Callable[[str], bool]) -> ReflectorOptions:
     """Choose how to follow a scope in one of *shards* processes that takes the namespaces *mine*.
 
-    Watches bring the changes of every namespace all the same: there are few, and to watch each
+    Watches send the changes of every namespace all the same: there are few, and to watch each
     namespace alone would take as many connections as there are namespaces.
     """
     if shards == 1 or scope.resource not in (*REPORT_RESOURCES, *OWNED_RESOURCES):

@@ -33,7 +33,7 @@ _OWNED: Final = frozenset(r.name for r in OWNED_RESOURCES)
 
 
 def kinds_of(scope: Scope) -> str:
-    """Name which of the catalogue's kinds a scope brings, or "owned" for what has owners."""
+    """Name which of the catalogue's kinds a scope has, or "owned" for what has owners."""
     name = scope.resource.name
     if name in _OWNED:
         return "owned"
@@ -45,7 +45,7 @@ def kinds_of(scope: Scope) -> str:
 
 
 def settled(reflector: Reflector) -> bool:
-    """Whether a reflector has brought all it can, for now."""
+    """Whether a reflector has listed all it can, for now."""
     return reflector.synced or reflector.state in GIVEN_UP
 
 
@@ -57,7 +57,7 @@ def _is_known(reflectors: Sequence[Reflector]) -> bool:
 
 
 def _is_awaited(reflector: Reflector) -> bool:
-    """Whether a reflector is to bring owners, and has not failed to."""
+    """Whether a reflector is to list owners, and has not failed to."""
     is_tried = settled(reflector) or reflector.last_error is not None
     return not is_tried and kinds_of(reflector.scope) == "owned"
 

@@ -161,9 +161,9 @@ class Checkpointer:
         """Go on from a checkpoint of another process, as after a restart; the state stays.
 
         Counted again is exactly what that checkpoint does not cover: the ``uncommitted`` Events,
-        and the failures that differ between then and now. These are compared in turns; whoever
-        takes a moment meanwhile gets that of the checkpoint. False, and nothing was done, while
-        this one is still reading the first lists after a restart.
+        and the failures that differ between then and now. These are compared in turns; a
+        capture in the meantime is that of the checkpoint. False, and nothing was done, while this
+        one is still reading the first lists after a restart.
 
         Raises:
             StateError: it is broken; the state is as it was.
@@ -301,8 +301,8 @@ class Checkpointer:
     def cover_events(self) -> bool:
         """Take over what Events were counted, if some versions cover just that.
 
-        None does while a list is half read, nor after a version was lost (410) until a list has
-        brought another: a restart would then count again what came after the older one.
+        None does while a list is incomplete, nor after a version expired (410) until the next list:
+        a restart would then count again what came after the older one.
         """
         violation_events = self._state.violation_events
         events = [f for f in self._reflectors if _is_events(f.scope)]

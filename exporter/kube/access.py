@@ -28,7 +28,7 @@ class Access(NamedTuple):
 class Credentials(Protocol):
     """Access to one API server.
 
-    ``name`` says in messages whose access it is; ``cluster`` is what people call the cluster: the
+    ``name`` is the name of this access in messages; ``cluster`` that of the cluster for users: the
     kubeconfig's context, else the API server's host.
     """
 
@@ -61,7 +61,7 @@ def bearer(token: str, origin: str) -> str:
     """Make a header value of a token, without the white space around it.
 
     Raises:
-        Refused: no header can carry the token; *origin* says in the message where it is from.
+        Refused: no header can carry the token; *origin* is its source, for the message.
     """
     token = token.strip()
     if not token:

@@ -1,4 +1,4 @@
-"""Ask one API server: bodies and lines as bytes, all else as errors that say what to do next."""
+"""Ask one API server: bodies and lines as bytes, all else as errors grouped by what to do next."""
 
 import asyncio
 import binascii

@@ -27,7 +27,7 @@ class Anonymous:
         return self._access
 
     async def renewed(self, refused: Access) -> Access:
-        """Return what there is: nobody cannot become somebody."""
+        """Return what there is: there is nothing to renew."""
         return refused
 
 

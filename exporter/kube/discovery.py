@@ -146,7 +146,7 @@ class Discovery:
         discovery is not permitted, the resource is taken to be served as it was asked for.
 
         Raises:
-            ApiError: nobody knows.
+            ApiError: the server cannot be asked.
         """
         if not resource.group:
             return resource

@@ -67,7 +67,7 @@ class ExecStatus(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def expires(self) -> float:
-        """Unix seconds after which the plugin must run again; infinite if it does not say.
+        """Unix seconds after which the plugin must run again; infinite if it does not name one.
 
         Raises:
             Refused: it is no RFC 3339 instant.

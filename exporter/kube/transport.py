@@ -1,4 +1,4 @@
-"""The HTTP session to an API server, and what it says when it refuses."""
+"""The HTTP session to an API server, and its refusals as errors."""
 
 import ipaddress
 import re
@@ -32,7 +32,7 @@ def environment_proxy(server: str, environ: Mapping[str, str]) -> str:
 
 
 def checked_proxy(url: str, origin: str) -> str:
-    """Check that a proxy speaks HTTP; *origin* says in the message who named it.
+    """Check that a proxy speaks HTTP; *origin* is where it is set, for the message.
 
     Raises:
         ConfigError: it does not, or the URL is invalid.
@@ -119,7 +119,7 @@ def accepted_encoding() -> str:
 def drop(response: aiohttp.ClientResponse) -> None:
     """End an answer. What was not read to its end is cut off, its connection with it.
 
-    To say goodbye over TLS waits for the other side: a stream would leave its socket behind in a
+    Closing TLS cleanly waits for the other side: a stream would leave its socket behind in a
     loop that ends meanwhile.
     """
     connection = response.connection
@@ -144,7 +144,7 @@ MESSAGE_CHARACTERS: Final = 300
 
 
 def refusal(code: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
-    """Read the Status in a body, or say what the code means where there is none."""
+    """Read the Status in a body, or describe the code where there is none."""
     status = _status(body)
     wait = status.retry_after
     message = status.message[:MESSAGE_CHARACTERS] or _phrase(code)

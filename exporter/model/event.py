@@ -152,7 +152,7 @@ def violation(event: Event) -> Violation | None:
 
     It counts when it regards a policy (for a request that was let through Kyverno writes a second
     Event, regarding the resource), its status is fail or error, and it lies in the namespace that
-    Kyverno writes it to: that of the policy, else ``default``. Whoever may create Events in
+    Kyverno writes it to: that of the policy, else ``default``. Users who can create Events in
     another namespace can therefore not speak for policies that are not theirs.
     """
     about = event.regarding or event.involved_object

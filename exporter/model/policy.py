@@ -32,7 +32,7 @@ class Override(msgspec.Struct, frozen=True, gc=False):
 
 
 class Check(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """The part of a validate or verifyImages rule that says what a failure leads to."""
+    """The part of a validate or verifyImages rule that decides what a failure leads to."""
 
     failure_action: str = ""
     failure_action_overrides: list[Override] | None = None
@@ -47,7 +47,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Switch(msgspec.Struct, frozen=True, gc=False):
-    """``{"enabled": true}``, as CEL policies say it."""
+    """``{"enabled": true}``, as CEL policies have it."""
 
     enabled: bool = True
 

@@ -170,7 +170,7 @@ def clip_all(raw_result: RawResult) -> RawResult:
 class ResultSet:
     """The results of one resource without their timestamps, which change at every scan.
 
-    Compared by identity: that of many reports is one object, as far as whoever decodes them
+    Compared by identity: that of many reports is one object, as far as the code that decodes them
     remembers it. ``messages`` has one for each result, or none at all where nothing fails;
     ``source`` is the one that all results name, None where they name several. ``cut`` counts, by
     word, the results that were left out because the report has too many; None where none was.

@@ -1,1 +1,1 @@
-"""What the program was told to do: flags, environment and configuration file, in that order."""
+"""The settings of the program: flags, environment and configuration file, in that order."""

@@ -94,8 +94,8 @@ class WorkloadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReportSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of each report is read, and where reports on Namespaces count.
 
-    ``detail`` is all of a report, or its summary as kubectl prints it. ``namespace_objects`` counts
-    what a cluster report says of a Namespace in no namespace, as Kubernetes has it, or in its own.
+    ``detail`` is all of a report, or its summary as kubectl prints it. ``namespace_objects`` is
+    where results of cluster reports about a Namespace count: in no namespace, or in its own.
     """
 
     detail: Literal["full", "summary"] = "full"

@@ -7,7 +7,7 @@ from exporter.model.resource import Resource
 
 
 class Column(NamedTuple):
-    """One printed column: where its cell comes from, as additionalPrinterColumns say it.
+    """One printed column: where its cell comes from, as in additionalPrinterColumns.
 
     ``path`` is dotted; a step ``[type=Ready]`` picks the list element whose ``type`` is that.
     """

@@ -50,7 +50,7 @@ class Simulator:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; ``url`` says where. Raises OSError where the address is in use."""
+        """Listen; ``url`` is where. Raises OSError where the address is in use."""
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._answer)
         # Without cancellation a watch whose client has gone lives on until its next line.

@@ -24,7 +24,7 @@ REASONS = {
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
-    """An answer that is not what was asked for; ``status`` is the object that says so."""
+    """A response that is an error; ``status`` is its Status object."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
 
 
 class PathNotFound(Exception):  # noqa: N818
-    """Nothing is served at this path, a missing CRD's included; no Status says so, but text."""
+    """Nothing is served at this path, a missing CRD's included; the response is text, no Status."""
 
 
 def not_found(resource: Resource, name: str) -> Refusal:
@@ -69,14 +69,14 @@ def not_found(resource: Resource, name: str) -> Refusal:
 
 
 def already_exists(resource: Resource, name: str) -> Refusal:
-    """Say that an object of this name is there already."""
+    """409: an object of this name exists already."""
     details = {"name": name, "group": resource.group, "kind": resource.plural}
     message = f'{resource.name} "{name}" already exists'
     return Refusal(409, message, reason="AlreadyExists", details=details)
 
 
 def too_large_version(wanted: int, current: int) -> Refusal:
-    """Say that the version asked for lies in the future."""
+    """504: the version asked for is in the future."""
     message = f"Too large resource version: {wanted}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     details = {"causes": [cause], "retryAfterSeconds": 1}
@@ -84,7 +84,7 @@ def too_large_version(wanted: int, current: int) -> Refusal:
 
 
 def invalid_options(field: str, why: str, reason: str = "FieldValueForbidden") -> Refusal:
-    """Say that the query's options contradict each other, or need a feature that is off."""
+    """422: the query's options contradict each other, or need a feature that is off."""
     message = f'ListOptions.meta.k8s.io "" is invalid: {field}: {why}'
     cause = {"reason": reason, "message": why, "field": field}
     details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]}

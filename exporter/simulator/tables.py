@@ -59,7 +59,7 @@ def cells(data: Object, served: Served, now: float) -> list[Cell]:
 
 
 def table(served: Served, rows: list[Object], metadata: Object, *, headed: bool = True) -> Object:
-    """Build the Table around some rows. In a watch only the first says its columns."""
+    """Build the Table around some rows. In a watch only the first has columns."""
     head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
     return {**head, "columnDefinitions": definitions(served) if headed else None, "rows": rows}
 

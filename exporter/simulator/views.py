@@ -59,7 +59,7 @@ def to_stored(data: Object, served: Served) -> Object:
 
 
 def partial(data: Object) -> Object:
-    """PartialObjectMetadata: who it is, without what it says."""
+    """PartialObjectMetadata: the metadata of an object alone."""
     meta = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     return {**meta, "metadata": data["metadata"]}
 

@@ -80,7 +80,7 @@ class Watch:
         self.version = max(self.version, upto)
 
     def bookmark(self, annotations: dict[str, str] | None = None) -> SimulatedLine:
-        """Make the line that says only how far the watch is."""
+        """Make a line that has only the version of the watch."""
         metadata: Object = {"resourceVersion": str(self.version)}
         if self.served.builtin:
             metadata["creationTimestamp"] = None

@@ -43,7 +43,7 @@ _OBJECTS = {resource.kind: resource for resource in known.OWNED_RESOURCES}
 class World:
     """Resources, their reports and the Events about them.
 
-    Invariant: the report of a subject in the store is what its verdicts say, and ``blocked`` and
+    Invariant: the report of a subject in the store has its verdicts, and ``blocked`` and
     ``allowed`` count every admission violation whose Event was ever written, expired ones included.
     """
 
@@ -91,7 +91,7 @@ class World:
             self.store.delete(_OBJECTS[target.kind].name, target.namespace, target.name)
 
     def failing(self) -> list[tuple[Subject, SampleCheck]]:
-        """Every violation that stands."""
+        """Every current violation."""
         return [
             (subject, self.checks[policy])
             for subject in self.subjects.values()
@@ -100,7 +100,7 @@ class World:
         ]
 
     def results(self, subject: Subject) -> list[Object]:
-        """Say what Kyverno would say about the subject now."""
+        """Return Kyverno's verdicts about the subject now."""
         kind, namespace, name, _ = subject.target
         found = []
         for check in self.checks.values():
@@ -123,7 +123,7 @@ class World:
         self._pair(check, target, "kyverno-admission")
 
     def rescan(self) -> None:
-        """Evaluate everything again: new timestamps, and two Events for each standing violation."""
+        """Evaluate everything again: new timestamps, and two Events for each current violation."""
         for subject in list(self.subjects.values()):
             self.put(subject)
         for subject, check in self.failing():

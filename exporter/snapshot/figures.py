@@ -237,7 +237,7 @@ class _Evidence(NamedTuple):
     """What is known of a policy.
 
     *counts* and *namespaces* (that fail) are of what ``--count`` counts, *has_results* and *rows*
-    of every object. *unknown* says that some of its results may not be known.
+    of every object. *unknown*: some of its results are possibly not known.
     """
 
     policy: str

@@ -38,7 +38,7 @@ SCAN_HINT: Final = (
 class Finding(NamedTuple):
     """Something to report, and the exit status that it asks the gate for, 0 for none.
 
-    ``is_empty`` says that there is nothing to evaluate, which ``--allow-empty`` permits;
+    ``is_empty``: there is nothing to evaluate, which ``--allow-empty`` permits;
     ``is_logged`` that standard error has a line about it already.
     """
 

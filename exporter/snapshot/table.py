@@ -131,7 +131,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _line(
     cells: Sequence[str], widths: Sequence[int], flexible: int, style: str = ""
 ) -> Iterator[Text]:
-    """Write a row: the flexible cell goes on in the lines below, numbers end at one place."""
+    """Write a row: the flexible cell continues in the lines below, numbers end at one place."""
     size = widths[flexible]
     folded = [cells[flexible][at : at + size] for at in range(0, len(cells[flexible]), size)]
     for number, part in enumerate(folded or [""]):

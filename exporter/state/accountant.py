@@ -200,7 +200,7 @@ class Accountant:
         return kept[0] if len(kept) == 1 else tuple(kept)
 
     def _fewer(self, pieces: Sequence[Piece], room: int) -> Sequence[Piece]:
-        """Tell the first *room* resources apart, and take the others for one without a name."""
+        """Keep the first *room* resources, and merge the others to one without a name."""
         kept, rest = pieces[: max(room, 0)], pieces[max(room, 0) :]
         if not rest:
             return pieces

@@ -88,9 +88,9 @@ class ClusterState:
                 assert_never(change)
 
     def forget_some(self, scope: Scope) -> bool:
-        """Forget some objects that a list which is about to end did not bring.
+        """Remove some objects that the list of *scope*, about to end, did not contain.
 
-        False where none is left. So ``InitDone`` need not forget 100,000 reports at once.
+        False where none is left. So ``InitDone`` need not remove 100,000 reports at once.
         """
         resource = scope.resource
         if (resource.group, resource.plural) not in _REPORT_PLURALS:

@@ -31,7 +31,7 @@ class FailureMemory:
 
     ``partial`` are the namespaces of which the checkpoint does not have all failures: those that
     it does not know are not new. Where the checkpoint is not *comparable*, because other limits cut
-    other failures from the same reports, none is new and none is closed. ``watched`` says which
+    other failures from the same reports, none is new and none is closed. ``watched`` decides which
     failures the checkpoint would know: others may have begun at any time. None is for all.
     """
 
@@ -73,7 +73,7 @@ class FailureMemory:
     def unlearn(self, place: ReportKey, identities: Iterable[Identity]) -> None:
         """Forget what was learned of a report that counts no more: it never did, as it turns out.
 
-        A list that was waited for has brought the report of the other API group, which is newer.
+        A later list contained the report of the other API group, which is newer.
         """
         for identity in identities:
             mark = hash_of(place, identity)
@@ -151,7 +151,7 @@ class CheckpointComparison:
 class Restore:
     """A checkpoint's failures, until it is counted what began and ended since then.
 
-    ``memory`` has them while the first lists bring reports, and is None from then on.
+    ``memory`` has them until the first lists are complete, and is None from then on.
     """
 
     def __init__(self, failures: Failures) -> None:

@@ -120,7 +120,7 @@ class OwnerIndex:
     def forget(
         self, gone: Iterable[tuple[ReportKey, Contribution]], twice: Callable[[ReportKey], bool]
     ) -> None:
-        """Remove what reports were about that a list has not brought again; see WorkloadIndex."""
+        """Remove what reports were about that a list did not contain; see WorkloadIndex."""
         reports = list(gone)
         self._names.forget(reports, twice)
         for place, contribution in reports:
@@ -145,7 +145,7 @@ class OwnerIndex:
         return taken
 
     def _corrected(self, namespace: str, name: str, by_name: Sequence[Owned]) -> list[Owned]:
-        """Prefer what is known of the resources of a report to what their names tell."""
+        """Prefer what is known of the resources of a report to what their names show."""
         exact = list[Owned]()
         if self._marked.get(namespace, by_name) is not None:
             exact = self._owned(namespace, name)

@@ -158,7 +158,7 @@ class ReportStore:
             self._unlisted.setdefault(namespace, {}).update(names)
 
     def vanished(self, scope: Scope, most: int) -> list[tuple[ReportKey, Contribution]]:
-        """Give at most *most* reports of *scope* that the list, now ended, did not bring."""
+        """Return at most *most* reports of *scope* that the list, now ended, did not contain."""
         unlisted = (
             (ReportKey(namespace, name), contribution)
             for namespace, names in self._unlisted.items()

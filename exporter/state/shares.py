@@ -219,7 +219,7 @@ class Usage:
         """Give the room of a report that uses what *old* does now, which it may go on to use.
 
         A cluster report has room each time: what is left of it differs among shards, and each
-        must tell the same apart.
+        must distinguish the same.
         """
         if not namespace:
             return Room()

@@ -44,7 +44,7 @@ class NewestTimestamps(Gauge):
         self._names = NamesInShares[str](MAX_SOURCES)
 
     def note(self, report: Report) -> None:
-        """Look at the timestamps of a report; most often none is newer."""
+        """Note the timestamps of a report; most often none is newer."""
         named = self._names.of(report.metadata.namespace)
         for piece in report.pieces:
             source = piece.result_set.source
@@ -56,7 +56,7 @@ class NewestTimestamps(Gauge):
                 self._look(report, piece)
 
     def _look(self, report: Report, piece: Piece) -> None:
-        """Look at the timestamps of a piece of a report, one of which may be newer."""
+        """Note the timestamps of a piece of a report, one of which may be newer."""
         namespace, chosen = report.metadata.namespace, self._names.chosen
         source = piece.result_set.source
         if source is not None and piece.newest <= self._clock():
@@ -112,7 +112,7 @@ class OldestTimestamps(Gauge):
         self._sweep: Iterator[int] | None = None
 
     def restart(self) -> None:
-        """Look at all reports at the next chance: a list has ended."""
+        """Read all reports at the next chance: a list has ended."""
         self._swept_at, self._sweep = -inf, None
 
     def take(self) -> int:
@@ -128,7 +128,7 @@ class OldestTimestamps(Gauge):
         return cost or 1
 
     def _look(self, now: float) -> Iterator[int]:
-        """Look at all reports; yields about how much it did wherever others can work."""
+        """Read all reports; yields about how much it did wherever others can work."""
         oldest: dict[Verdict, float] = {}
         known: dict[Profile, float] = {}
         latest = nextafter(now, inf)

@@ -77,7 +77,7 @@ class WorkloadIndex:
     ) -> None:
         """Note what a report is about that contributed *old* and contributes *new*.
 
-        *scope* is what the report names as its resource. *twice* says that a report of the same
+        *scope* is what the report names as its resource. *twice*: a report of the same
         name in the other API group is about it, too.
         """
         after = new if new is None or isinstance(new, Group) else direct_group(new)
@@ -99,7 +99,7 @@ class WorkloadIndex:
     def forget(
         self, gone: Iterable[tuple[ReportKey, Contribution]], twice: Callable[[ReportKey], bool]
     ) -> None:
-        """Remove what reports were about that a list has not brought again.
+        """Remove what reports were about that a list did not contain.
 
         What the report of the same name in the other API group is about, too, stays: *twice*.
         """

@@ -48,7 +48,7 @@ class Figures(NamedTuple):
 
 
 def figures(state: ClusterState, count: str, *, whole: bool) -> Figures:
-    """Add up what *count*, one of COUNT_CHOICES, counts; *whole* says that results are read."""
+    """Add up what *count*, one of COUNT_CHOICES, counts; *whole*: not only summaries are read."""
     ledger, excluded = state.ledger, values.COUNT_CHOICES[count]
     summary = by_first(ledger.totals.summary, excluded)
     cut = by_first(ledger.totals.not_itemised, excluded) if whole else SumTable()

@@ -39,7 +39,7 @@ class ClusterConnection(msgspec.Struct, frozen=True):
     """Whether the numbers are those of the cluster now, and if not, why and since when.
 
     Times are Unix seconds. ``as_of`` is when numbers stopped following the cluster, 0 where they
-    follow it or where there are none. ``counted`` says whether there are numbers at all.
+    follow it or where there are none. ``counted``: there are numbers.
     """
 
     state: ConnectionState
@@ -54,8 +54,8 @@ class Watched(msgspec.Struct, frozen=True):
     """One kind of object; times are Unix seconds, 0 when it has not happened yet.
 
     ``state`` is a word or two for people: synced, listing, not served, refused, failing, waiting.
-    ``up`` says whether it is being watched now, ``since`` for how long that has been so, ``error``
-    what the last failure was, if it is not over, and ``status`` its HTTP status, 0 for none.
+    ``up``: it is being watched now; ``since``: when ``up`` last changed; ``error``: the last
+    failure if it is not over; ``status``: its HTTP status, 0 for none.
     """
 
     resource: str

@@ -47,7 +47,7 @@ class SinkAdapter:
         self._sink(Init(self._scope))
 
     async def apply(self, objects: Sequence[Object]) -> None:
-        """Hand on listed objects."""
+        """Pass on listed objects."""
         count, scope, sink = 0, self._scope, self._sink
         try:
             for each in objects:
@@ -62,7 +62,7 @@ class SinkAdapter:
             self._observer.change(self._label, "listed", count)
 
     async def forget(self) -> None:
-        """Let the sink forget what a list that is about to end did not bring, some at a time."""
+        """Let the sink remove what the list, about to end, did not contain, some at a time."""
         while self._forget_some(self._scope):
             await asyncio.sleep(0)
 

@@ -10,11 +10,11 @@ from exporter.wire.codec import ListPage, WatchLine
 Sink = Callable[[Change], None]
 
 Forget = Callable[[Scope], bool]
-"""Forgets some of what a list that is about to end did not bring; False where none is left."""
+"""Removes some objects that the list, about to end, did not contain; False where none is left."""
 
 
 def forget_nothing(_: Scope) -> bool:
-    """Leave all of it to the end of the list."""
+    """Leave all of it to ``InitDone``."""
     return False
 
 

@@ -106,7 +106,7 @@ class ResultCache:
     same rules, so nearly every text was decoded before. Recognising one costs less than half of
     decoding it, and the counts kept with a result set are reused, too.
 
-    The hash has 128 bits and a random seed, so nobody can construct two texts that collide.
+    The hash has 128 bits and a random seed, so no author can construct two texts that collide.
 
     A text enters the cache only once it was decoded and each blanked number was seen to be the
     timestamp of a result. A later text of the same hash differs in these numbers alone. A report

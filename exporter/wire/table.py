@@ -70,7 +70,7 @@ _line = msgspec.json.Decoder(_Line).decode
 
 
 class TableCodec(Codec):
-    """Reads Tables of reports. The columns stand in the first Table of a stream only."""
+    """Reads Tables of reports. Only the first Table of a stream has the columns."""
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource, WireReport, ResultCache().report)
