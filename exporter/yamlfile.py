@@ -209,13 +209,21 @@ def _descend(node: yaml.Node, step: str | int) -> yaml.Node:
 
 
 def _unreadable(error: yaml.YAMLError, file: str) -> str:
-    # Only the problem: the context that PyYAML prints may hold a password hash or a key.
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""
-    problem = getattr(error, "problem", None) or "unreadable character"
+    return f"{file}{line}: not YAML: {problem_of(error)}"
+
+
+def problem_of(error: Exception) -> str:
+    """Write what PyYAML found wrong in words.
+
+    Only the problem: the context that it prints may hold a password hash or a key.
+    """
+    unknown = "nested too deeply" if isinstance(error, RecursionError) else "unreadable character"
+    problem = getattr(error, "problem", None) or unknown
     for token, words in _TOKENS.items():
         problem = problem.replace(token, words)
-    return f"{file}{line}: not YAML: {problem}"
+    return str(problem)
 
 
 def _line(node: yaml.Node) -> int:

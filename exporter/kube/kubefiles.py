@@ -19,6 +19,7 @@ from exporter.errors import ConfigError, explain
 from exporter.kube.access import is_header_value
 from exporter.kube.exec_plugin import ExecPlugin
 from exporter.kube.oidc import AuthProvider
+from exporter.yamlfile import problem_of
 
 _PLUGIN_CONFIG: Final = "client.authentication.k8s.io/exec"
 _HEADER_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "!#$&'*+-.^_`|~")
@@ -242,8 +243,7 @@ def _parsed(file: str) -> _Kubeconfig:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "expected YAML"
-        raise ConfigError(f"kubeconfig {file}{line}: {problem}") from error
+        raise ConfigError(f"kubeconfig {file}{line}: not YAML: {problem_of(error)}") from error
 
 
 def _repeated(node: yaml.Node) -> Iterator[tuple[int, str]]:

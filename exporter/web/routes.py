@@ -35,7 +35,7 @@ def add_routes(app: web.Application, site: Site) -> None:
         or path in _OWN_PATHS
         or path.startswith(_OWN_PREFIXES)
     ):
-        raise ConfigError(f"--web.telemetry-path {path}: expected a path that is not in use")
+        raise ConfigError(f"--web.telemetry-path {path}: expected /PATH, not used otherwise")
     app.router.add_get(path, ScrapeHandler(site.scraper).answer)
     for path in ("/-/healthy", "/livez"):
         app.router.add_get(path, _healthy)

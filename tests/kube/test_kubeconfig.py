@@ -224,7 +224,9 @@ def test_a_malformed_kubeconfig_is_told_where(tmp_path: Path) -> None:
         ("- a", "expected an object, got a list"),
         ("contexts: 7", "contexts: expected a list, got a number"),
         ("contexts: [{}]", "contexts[0]: object missing required field `name`"),
-        ("\x00", "expected YAML"),
+        ("\x00", "not YAML: unreadable character"),
+        ("[" * 5_000, "not YAML: nested too deeply"),
+        ("a: [", "line 1: not YAML: expected a value, but found the end of the file"),
         ("current-context: a\ncontexts: [{name: a}]", "context a: the cluster is missing"),
         (f"{ONE_CONTEXT}clusters: []", "no cluster 'b'; available: none"),
         (
