@@ -141,6 +141,12 @@ def is_probably_owned(kind: str, name: str) -> bool:
     return kind == "ReplicaSet"
 
 
+def may_be_owned(kind: str, name: str) -> bool:
+    """Whether the rules can find an owner of an object at all."""
+    member = member_of(kind, name) if kind in KINDS else None
+    return member is not None and member[0] in DEPENDENT
+
+
 def family_of(text: str) -> str:
     """Give a key that a member shares with everything that may own it or belong to it.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
-from exporter.model.ownership import Member, Workload, is_probably_owned
+from exporter.model.ownership import Member, Workload, is_probably_owned, may_be_owned
 from exporter.model.report import Reference
 from exporter.state.profile import Failure, Outcome, Profile
 
@@ -214,6 +214,9 @@ class KnownOwners:
         old = self._old
         if direct and not old:
             return expected(resource), None
-        if direct and old is not None and direct_group(old) is not None:
-            return controlled_in(old), old.workload if isinstance(old, ReportPart) else None
+        if direct and old is not None and (group := direct_group(old)) is not None:
+            workload = old.workload if isinstance(old, ReportPart) else None
+            if workload is None and not may_be_owned(resource.kind, resource.name):
+                return UNCONTROLLED, None  # another name than before: the index will not find it
+            return group.controlled, workload
         return self._workloads.get((resource.kind, resource.name)) or (UNCONTROLLED, None)

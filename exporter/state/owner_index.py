@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.model.changes import Scope
 from exporter.model.metadata import OwnedObject
-from exporter.model.ownership import DEPENDENT, Workload, member_of
+from exporter.model.ownership import Workload, may_be_owned
 from exporter.model.report import Reference
 from exporter.state.contribution import (
     BY_UID,
@@ -113,8 +113,7 @@ class OwnerIndex:
                 self._mark(part.subject[0], place.name)
         if is_direct and scope is not None and scope.kind in self._controllers:
             is_new = isinstance(new, ReportPart) and new.workload is None
-            member = member_of(scope.kind, scope.name)
-            if (is_new and was_direct) or member is None or member[0] not in DEPENDENT:
+            if (is_new and was_direct) or not may_be_owned(scope.kind, scope.name):
                 self._mark(place.namespace, place.name)  # the names do not speak of it
 
     def forget(

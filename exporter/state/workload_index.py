@@ -214,10 +214,14 @@ class WorkloadIndex:
         if member is None:
             return
         family = (namespace, family_of(member[1]))
-        if len(self._families.get(namespace, {}).get(family[1], ())) > _LARGE:
+        members = self._families.get(namespace, {}).get(family[1], [])
+        if len(members) > _LARGE:
             self._mark(family, (report, *member))
-        else:
+        elif (report, *member) in rows_of(members):
             self._pending[family] = None
+        else:  # it has another name than it had, or than the report in the other API group has
+            self._remove_reports(namespace, {report})
+            self._add(namespace, report, kind, name)
 
     def find(self, namespace: str, kind: str, name: str) -> Workload:
         """Give the workload of an object that need not have a report, itself if none is known."""

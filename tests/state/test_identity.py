@@ -184,3 +184,46 @@ def test_a_restart_closes_nothing_of_a_report_that_did_not_count(order: Iterable
     after.ledger.restore.finish()
     failures = after.ledger.failures
     assert [sum(each.rows.values()) for each in (failures.opened, failures.closed)] == [0, 0]
+
+
+def of_a_pod(name: str, word: str, *, source: str = "kyverno", kind: str = "Pod") -> Report:
+    """A report named after one uid, whatever it says that the resource is called."""
+    about = Reference(kind, name, "shop", "pod-uid")
+    results = [Result("p", "r", word, source=source)]
+    return Report.of(Metadata("pod-uid", "shop"), about, None, results)
+
+
+def named(state: ClusterState) -> set[tuple[str, str]]:
+    """Kind and name of each resource that is shown to fail."""
+    state.ledger.settle()
+    return {(labels[1], labels[2]) for labels in state.ledger.failures.resources.rows}
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+@pytest.mark.parametrize("before", ["pass", "fail"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Pod", "web-zzzzz"), ("Pod", "api-x7k2p"), ("Pod", "plain"), ("ConfigMap", "web-x7k2p")],
+)
+def test_a_failure_is_shown_whatever_its_report_calls_the_resource_now(
+    kind: str, name: str, before: str, *, metadata: bool
+) -> None:
+    state = ClusterState(Selection(), lambda: NOW, metadata=metadata)
+    owner = Reference("DaemonSet", "web", "shop", "owner-uid")
+    passes = [Result("p", "r", "pass", source="kyverno")]
+    state.apply(Applied(OLD, Report.of(Metadata("owner-uid", "shop"), owner, None, passes)))
+    state.apply(Applied(OLD, of_a_pod("web-x7k2p", before)))
+    state.ledger.settle()
+    state.apply(Applied(OLD, of_a_pod(name, "fail", kind=kind)))
+    assert named(state) == {(kind, name)}
+    state.apply(Deleted(OLD, of_a_pod(name, "fail", kind=kind)))
+    assert named(state) == set()
+
+
+@pytest.mark.parametrize("name", ["api-x7k2p", "plain"])
+def test_two_engines_may_call_one_resource_by_two_names_and_hide_nothing(name: str) -> None:
+    state = ClusterState(Selection(sources=SOURCES), lambda: NOW)
+    state.apply(Applied(OLD, of_a_pod("web-x7k2p", "fail")))
+    assert named(state) == {("Pod", "web-x7k2p")}
+    state.apply(Applied(NEW, of_a_pod(name, "fail", source="kubewarden")))
+    assert named(state) == {("Pod", "web-x7k2p"), ("Pod", name)}
