@@ -90,7 +90,7 @@ def error_of_status(status: int, message: str, retry_after: float = 0.0) -> ApiE
 
 
 _QUOTED: Final = re.compile(r"`([^`]*)`")
-_JSON_TYPES: Final = {
+TYPE_NAMES: Final = {
     "str": "a string",
     "int": "a whole number",
     "float": "a number",
@@ -98,6 +98,7 @@ _JSON_TYPES: Final = {
     "array": "a list",
     "object": "an object",
 }
+"""msgspec's names of types, as people call them."""
 _FOUND: Final = {"int": "a number", "float": "a decimal number"}
 
 
@@ -121,6 +122,6 @@ def _in_json(match: re.Match[str]) -> str:
         return _FOUND[match[1]]
     if {"int", "float"} <= {*types}:
         types.remove("int")
-    if all(each in _JSON_TYPES or each == "null" for each in types):
-        return " or ".join(_JSON_TYPES.get(each, each) for each in types)
+    if all(each in TYPE_NAMES or each == "null" for each in types):
+        return " or ".join(TYPE_NAMES.get(each, each) for each in types)
     return f"`{match[1]}`"

@@ -9,7 +9,7 @@ import msgspec
 import yaml
 from msgspec import inspect
 
-from exporter.errors import ConfigError
+from exporter.errors import TYPE_NAMES, ConfigError
 
 T = TypeVar("T")
 _ANY_KEY: Final = "..."
@@ -168,12 +168,8 @@ def _expected(complaint: str, kind: inspect.Type) -> str:
 
 _WORDS: Final = {
     "float | int": "a number",
-    "int": "a whole number",
-    "float": "a number",
-    "str": "a text",
-    "bool": "true or false",
+    **TYPE_NAMES,
     "object": "a mapping",
-    "array": "a list",
     "null": "nothing",
 }
 _DURATION: Final = re.compile(r"\d+(?:\.\d+)?\s*[a-z]+")
@@ -181,11 +177,11 @@ _DURATION: Final = re.compile(r"\d+(?:\.\d+)?\s*[a-z]+")
 _TOKENS: Final = {
     "'<stream end>'": "the end of the file",
     "<block end>": "a line with the indentation of those above",
-    "mapping values are": "wrong indentation, or a text that needs quotes: a ':' is",
+    "mapping values are": "wrong indentation, or a string that needs quotes: a ':' is",
     "found unexpected end of stream": "a quote is not closed",
     "'<block mapping start>'": "a mapping",
     "'<block sequence start>'": "a list",
-    "'<scalar>'": "a text",
+    "'<scalar>'": "a string",
     "'<document start>'": "'---'",
     "the node content": "a value",
 }
@@ -194,7 +190,7 @@ _TYPE: Final = re.compile(rf"\b({'|'.join(map(re.escape, _WORDS))})\b(?! (?:of|n
 
 
 def in_words(complaint: str) -> str:
-    """Write types as people call them: "expected a number, got a text"."""
+    """Write types as people call them: "expected a number, got a string"."""
     return _TYPE.sub(lambda found: _WORDS[found[1]], complaint).replace(" | ", " or ")
 
 

@@ -208,19 +208,25 @@ async def test_who_takes_over_keeps_the_older_start_of_a_failure() -> None:
     assert [*follower.state.ledger.failures.oldest.least.rows.values()] == [NOW]
 
 
-@virtual
-async def test_a_take_over_compares_a_few_hundred_failures_a_turn() -> None:
+async def about_to_take_over(number: int) -> Written:
+    """A replica with failures, of which the one that has ended knew the first thousand."""
     leader = Written()
     await leader.writer.open("c")
     await leader.writer.commit()
     follower = Written(beside=leader.api, name="pod-b")
     await follower.writer.open("c")
     follower.state.ledger.restore.finish()
-    names = [f"r{number}" for number in range(3_000)]
+    names = [f"r{n}" for n in range(number)]
     leader.fail(*names[:1_000], "ended")
     follower.fail(*names)
     await leader.writer.commit()
     await leader.writer.close()
+    return follower
+
+
+@virtual
+async def test_a_take_over_compares_a_few_hundred_failures_a_turn() -> None:
+    follower = await about_to_take_over(3_000)
     opened = follower.state.ledger.failures.opened
     taking, counts = asyncio.create_task(follower.writer.commit()), list[int]()
     while not taking.done():
@@ -233,17 +239,7 @@ async def test_a_take_over_compares_a_few_hundred_failures_a_turn() -> None:
 
 @virtual
 async def test_a_take_over_that_is_cut_short_is_exact() -> None:
-    leader = Written()
-    await leader.writer.open("c")
-    await leader.writer.commit()
-    follower = Written(beside=leader.api, name="pod-b")
-    await follower.writer.open("c")
-    follower.state.ledger.restore.finish()
-    names = [f"r{number}" for number in range(2_000)]
-    leader.fail(*names[:1_000], "ended")
-    follower.fail(*names)
-    await leader.writer.commit()
-    await leader.writer.close()
+    follower = await about_to_take_over(2_000)
     taking = asyncio.create_task(follower.writer.commit())
     while follower.state.ledger.restore.is_over:
         await asyncio.sleep(0)

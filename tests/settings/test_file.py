@@ -126,7 +126,7 @@ MISTAKES = {
     ),
     "a severity's word": (
         "alerting: {blocks: {severities: {high: critical, low: 1}}}",
-        "1: alerting.blocks.severities.low: expected a text, got 1",
+        "1: alerting.blocks.severities.low: expected a string, got 1",
     ),
     "hold for ever": ("birth_hold: .inf", "1: birth_hold: expected a number <= 86400.0, got .inf"),
     "a script for Grafana": (
@@ -215,7 +215,7 @@ MISTAKES = {
     ),
     "indented too much": (
         "a: b\n  c: d",
-        "2: not YAML: wrong indentation, or a text that needs quotes: a ':' is not allowed here",
+        "2: not YAML: wrong indentation, or a string that needs quotes: a ':' is not allowed here",
     ),
     "half a quotation": ("a: 'b", "1: not YAML: a quote is not closed"),
     "a list": ("- a", "1: expected a mapping, got a list"),

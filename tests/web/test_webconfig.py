@@ -82,7 +82,7 @@ def test_nothing_asks_for_nothing(text: str) -> None:
         ("rate_limit:\n  burst: many", r"web\.yml:2: rate_limit\.burst: expected a whole number"),
         (
             "tls_server_config: {cipher_suites: [a, 5]}",
-            r"cipher_suites\[1\]: expected a text, got 5",
+            r"cipher_suites\[1\]: expected a string, got 5",
         ),
         ("- a", r"web\.yml:1: expected a mapping, got a list"),
         ("rate_limit: {}\nrate_limit: {}", r"web\.yml:2: rate_limit: this key is repeated"),
@@ -92,7 +92,7 @@ def test_nothing_asks_for_nothing(text: str) -> None:
         ("rate_limit: {interval: 5}", r"rate_limit\.interval: expected a duration"),
         ("rate_limit: {interval: 1s}", r"rate_limit\.burst: expected at least 1"),
         ("basic_auth_users: {bob: hunter2}", r"basic_auth_users\.bob: expected a bcrypt hash"),
-        ("basic_auth_users: {bob: 5}", r"basic_auth_users\.bob: expected a text, got 5"),
+        ("basic_auth_users: {bob: 5}", r"basic_auth_users\.bob: expected a string, got 5"),
         (f'basic_auth_users: {{"a:b": {HASH}}}', "cannot contain a colon"),
         ("tls_server_config: {cert_file: a}", "key_file: expected exactly one of key and key_file"),
         (
